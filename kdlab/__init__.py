@@ -1,0 +1,32 @@
+"""kdlab: ablation studies of knowledge distillation in transformer language models.
+
+    run = kdlab.compose("task=sst2", "teacher=minilm_l6", "size=l3_h384", "seed=3")
+    record = kdlab.distill(run, root="runs", save=True)
+    student = kdlab.load(run, root="runs")
+
+Importing kdlab loads no torch; the first call that needs it does.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kdlab.compose import compose as compose
+    from kdlab.distill import distill as distill
+    from kdlab.models import load as load
+    from kdlab.record import records as records
+
+__version__ = "0.1.0"
+__all__ = ["compose", "distill", "load", "records"]
+
+_HOMES = {"compose": "compose", "distill": "distill", "load": "models", "records": "record"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'kdlab' has no attribute {name!r}")
+    import sys
+    from importlib import import_module
+
+    function = getattr(import_module(f"kdlab.{_HOMES[name]}"), name)
+    setattr(sys.modules[__name__], name, function)
+    return function

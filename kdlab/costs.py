@@ -1,0 +1,88 @@
+"""What a run costs: parameters, floating-point operations, seconds, memory, and where it ran."""
+
+import os
+import platform
+import resource
+import subprocess
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from kdlab.architecture import Architecture
+
+FLOP_TOKENS = 128
+LIBRARIES = ("torch", "transformers", "numpy")
+
+
+def parameters(model: Any) -> dict[str, int]:
+    """Parameters of the embeddings, of the Transformer layers, and of everything."""
+    embeddings = _count(model.base_model.embeddings)
+    encoder = _count(model.base_model.encoder)
+    return {"embeddings": embeddings, "transformer": encoder, "total": _count(model)}
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def inference_flops(model: Architecture, tokens: int = FLOP_TOKENS) -> int:
+    """FLOPs of one forward pass over one row: the layers' matrix products, two per multiply-add.
+
+    Embeddings, norms, softmaxes and the classifier are left out. BERT-base at 128 tokens: 22.4 G.
+    """
+    projections = 4 * model.hidden**2 + 2 * model.hidden * model.intermediate
+    attention = 2 * tokens * model.hidden
+    return 2 * model.layers * tokens * (projections + attention)
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes that the process (on a GPU: its tensors) ever held."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if platform.system() == "Darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def provenance(device: torch.device) -> dict[str, Any]:
+    """Code, libraries and machine."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    return {
+        "commit": _commit(),
+        "python": platform.python_version(),
+        **{library: version(library) for library in LIBRARIES},
+        "host": platform.node(),
+        "device": name,
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+    }
+
+
+@lru_cache(maxsize=None)
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+@lru_cache(maxsize=None)
+def _commit() -> str | None:
+    """The commit of kdlab's checkout, with a plus sign if files differ from it."""
+    room = Path(__file__).resolve().parent
+    try:
+        head = _git(room, "rev-parse", "--short=12", "HEAD")
+        return head + ("+" if _git(room, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(room: Path, *command: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(room), *command], check=True, capture_output=True, text=True
+    ).stdout.strip()

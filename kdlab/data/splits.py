@@ -1,0 +1,165 @@
+"""fit, select and report: which rows may decide what.
+
+`fit` trains students and teachers, `select` chooses weights and settings, `report` is scored once.
+No row of select or report is in fit; on SST-2 no phrase of their sentences is either.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from kdlab.build import function
+from kdlab.data.source import Source
+from kdlab.schema import BadInput, Data, Protocol, Task
+
+UNLABELLED = np.nan
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a split: ids [n], one or two texts each, labels [n] (NaN: none)."""
+
+    ids: np.ndarray
+    texts: list[tuple[str, ...]]
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, positions: Sequence[int] | np.ndarray) -> "Rows":
+        """The rows at these positions, in this order."""
+        return Rows(self.ids[positions], [self.texts[p] for p in positions], self.labels[positions])
+
+
+def split(task: Task, source: Source, protocol: Protocol) -> dict[str, Rows]:
+    """All splits of a task by name: fit, select and those that the task reports.
+
+    Raises:
+        BadInput: a column or a label that is not as the task says.
+    """
+    train = rows(source.read(task.train), task)
+    report = {name: rows(source.read(there), task) for name, there in task.report.items()}
+    if protocol.select_on == "report":
+        return {"fit": train, "select": next(iter(report.values())), **report}
+    size = min(int(protocol.select * len(train)), protocol.select_max or len(train))
+    if size < 1:
+        raise BadInput(f"protocol.select={protocol.select} of {len(train)} rows leaves select empty")
+    fit, select = function(task.holdout)(train, list(report.values()), size)
+    if not len(fit):
+        raise BadInput("protocol.select leaves no row to train on")
+    return {"fit": fit, "select": select, **report}
+
+
+def training_rows(splits: Mapping[str, Rows], data: Data, extra: Rows | None) -> tuple[Rows, Rows]:
+    """The labelled rows, and the further rows whose labels are hidden.
+
+    Rows come in one fixed order, so that a smaller `data.rows` is a subset of a larger one.
+
+    Args:
+        splits: as `split` gives them.
+        data: how many rows.
+        extra: the test split, if that is where further rows come from; it loses rows that are
+            in select or report.
+    """
+    ordered = splits["fit"].take(order(splits["fit"].ids))
+    wanted = len(ordered) if data.rows is None else data.rows
+    if wanted > len(ordered):
+        raise BadInput(f"data.rows={wanted}: fit has {len(ordered)} rows")
+    labelled, rest = ordered.take(range(wanted)), ordered.take(range(wanted, len(ordered)))
+    if data.transfer == "same":
+        return labelled, rest.take([])
+    if extra is not None:
+        held = [splits[name] for name in splits if name != "fit"]
+        rest = without(extra.take(order(extra.ids)), held)
+    more = len(rest) if data.extra_rows is None else data.extra_rows
+    if more > len(rest) or not more:
+        raise BadInput(f"data.extra_rows={more}: there are {len(rest)} further rows")
+    hidden = rest.take(range(more))
+    return labelled, Rows(hidden.ids, hidden.texts, np.full(more, UNLABELLED))
+
+
+def join(first: Rows, second: Rows) -> Rows:
+    """One after the other."""
+    return Rows(
+        np.concatenate([first.ids, second.ids]),
+        first.texts + second.texts,
+        np.concatenate([first.labels, second.labels]),
+    )
+
+
+def rows(table: pd.DataFrame, task: Task) -> Rows:
+    """A table's rows, checked against the task."""
+    for column in (*task.text, task.label):
+        if column not in table:
+            raise BadInput(f"task {task.name}: no column {column!r}; there: {', '.join(table)}")
+    labels = table[task.label].to_numpy(dtype=np.float64)
+    known = labels[~np.isnan(labels) & (labels != -1)]
+    if task.classes > 1 and not np.isin(known, np.arange(task.classes)).all():
+        raise BadInput(f"task {task.name}: labels {np.unique(known)} are not 0 to {task.classes - 1}")
+    ids = table["idx"].to_numpy(dtype=np.int64) if "idx" in table else np.arange(len(table))
+    texts = list(zip(*(table[column].astype(str) for column in task.text), strict=True))
+    return Rows(ids, texts, labels)
+
+
+def order(ids: np.ndarray) -> np.ndarray:
+    """Positions in one fixed pseudo-random order of the ids, the same for every seed."""
+    digests = [hashlib.blake2b(str(i).encode(), digest_size=8).digest() for i in ids.tolist()]
+    return np.array(sorted(range(len(ids)), key=lambda position: digests[position]), dtype=np.int64)
+
+
+def hold_out(train: Rows, reports: list[Rows], size: int) -> tuple[Rows, Rows]:
+    """Hold out `size` whole rows; drop from fit what equals a row of select or report."""
+    shuffled = order(train.ids)
+    select = train.take(np.sort(shuffled[:size]))
+    fit = train.take(np.sort(shuffled[size:]))
+    return without(fit, [select, *reports]), select
+
+
+def sentences(train: Rows, reports: list[Rows], size: int) -> tuple[Rows, Rows]:
+    """Hold out whole sentences of a treebank whose train split also has their phrases (SST-2).
+
+    A sentence is a row that is no phrase of a longer row. Select gets sentences only, as dev has
+    them; every row that is a phrase (a run of words) of one of select or report leaves fit. A
+    share of the rows is held out as the same share of the sentences.
+    """
+    words = [tuple(text[0].split()) for text in train.texts]
+    whole = roots(words)
+    shuffled = [position for position in order(train.ids) if position in whole]
+    size = min(max(1, round(size * len(whole) / len(train))), len(whole) - 1)
+    select = train.take(sorted(shuffled[:size]))
+    held = phrases(tuple(text[0].split()) for part in (select, *reports) for text in part.texts)
+    kept = [position for position, phrase in enumerate(words) if " ".join(phrase) not in held]
+    return train.take(kept), select
+
+
+def without(rows: Rows, others: list[Rows]) -> Rows:
+    """The rows whose text is not in the others, whatever the case or the white space."""
+    held = {_plain(text) for other in others for text in other.texts}
+    return rows.take([p for p, text in enumerate(rows.texts) if _plain(text) not in held])
+
+
+def roots(rows: list[tuple[str, ...]]) -> set[int]:
+    """Positions of the rows that are no phrase of another; of equal rows, the first."""
+    found, seen = set(), set[str]()
+    for position in sorted(range(len(rows)), key=lambda p: (-len(rows[p]), p)):
+        if " ".join(rows[position]) not in seen:
+            found.add(position)
+            seen |= phrases([rows[position]])
+    return found
+
+
+def phrases(rows: Iterable[tuple[str, ...]]) -> set[str]:
+    """Every run of words of every row, and the rows themselves."""
+    return {
+        " ".join(row[start:end])
+        for row in rows
+        for start in range(max(1, len(row)))
+        for end in range(start + 1, len(row) + 1)
+    }
+
+
+def _plain(text: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(" ".join(part.lower().split()) for part in text)

@@ -1,0 +1,67 @@
+"""Tables from a folder of Parquet files or from a data set of the Hugging Face hub."""
+
+import re
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from kdlab.checkpoints import file_digest
+from kdlab.data.source import Source
+from kdlab.schema import BadInput
+
+
+def source(*, path: str, revision: str | None, subset: str | None, folder: str | None) -> Source:
+    """A folder, if `path` is one, else the hub's data set of that name.
+
+    Args:
+        path: a folder, or a hub name such as `nyu-mll/glue`.
+        revision: the hub commit, all 40 digits: it is part of a run's identity.
+        subset: the hub's configuration of the data set, such as `sst2`.
+        folder: the subset's folder below `path`, where it is not named as `subset`.
+    """
+    if Path(path).expanduser().is_dir():
+        root = Path(path).expanduser().resolve()
+        rooms = [root / name for name in (folder, subset) if name and (root / name).is_dir()]
+        if not rooms and (folder or subset):
+            raise BadInput(f"task.path: {root} has no folder {folder or subset}")
+        room = rooms[0] if rooms else root
+        return Source(partial(_read, room), partial(_identity, room))
+    if not revision or not re.fullmatch("[0-9a-f]{40}", revision):
+        raise BadInput(
+            f"task.path={path}: no such folder; a data set of the hub needs task.revision, "
+            "all 40 digits of a commit"
+        )
+    return Source(partial(_download, path, revision, subset), partial(_pinned, path, revision, subset))
+
+
+def _file(room: Path, split: str) -> Path:
+    # Local copies often say dev where the hub says validation.
+    names = [split, split.replace("validation", "dev")]
+    found = [path for name in names for path in sorted(room.glob(f"{name}*.parquet"))]
+    exact = [path for path in found if path.stem in names or path.stem.startswith(f"{split}-0")]
+    if len(exact) != 1:
+        there = ", ".join(sorted(path.stem for path in room.glob("*.parquet"))) or "none"
+        raise BadInput(f"task: no single Parquet file for split {split} in {room}; there: {there}")
+    return exact[0]
+
+
+def _read(room: Path, split: str) -> pd.DataFrame:
+    return pd.read_parquet(_file(room, split))
+
+
+def _identity(room: Path, splits: Sequence[str]) -> dict[str, str]:
+    return {split: file_digest(_file(room, split)) for split in splits}
+
+
+def _download(path: str, revision: str, subset: str | None, split: str) -> pd.DataFrame:
+    import datasets
+
+    table = datasets.load_dataset(path, subset, split=split, revision=revision)
+    return pd.DataFrame(table.to_pandas())
+
+
+def _pinned(path: str, revision: str, subset: str | None, splits: Sequence[str]) -> Any:
+    return {split: f"{path}@{revision}/{subset}" for split in splits}

@@ -1,0 +1,142 @@
+"""Text to token ids, and token ids to padded batches."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kdlab import streams
+from kdlab.data.splits import Rows
+from kdlab.schema import Train
+
+PAD_TO = 16  # padded lengths are multiples of it: a small fixed set of shapes
+POOL = 50  # batches that are sorted by length together
+VOCABULARY = 30_000  # of a word-level tokenizer, at most
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Tokenised rows: one list of ids (and of segment ids) a row, labels [n]."""
+
+    features: dict[str, list[list[int]]]
+    labels: np.ndarray
+    padding: dict[str, int]
+    classes: int
+
+    def lengths(self) -> np.ndarray:
+        """Tokens of each row [n]."""
+        return np.array([len(row) for row in self.features["input_ids"]])
+
+
+def pretrained(checkpoint: str) -> Any:
+    """The tokenizer of a checkpoint."""
+    from transformers import AutoTokenizer
+
+    from kdlab.checkpoints import locate
+
+    return AutoTokenizer.from_pretrained(locate(checkpoint))
+
+
+def word_level(rows: Rows) -> Any:
+    """One word, one token: a vocabulary made from rows, with BERT's special tokens."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokenizer = Tokenizer(models.WordLevel(unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    trainer = trainers.WordLevelTrainer(
+        vocab_size=VOCABULARY, special_tokens=special, show_progress=False
+    )
+    tokenizer.train_from_iterator((part for text in rows.texts for part in text), trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(token, special.index(token)) for token in ("[CLS]", "[SEP]")],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        **{f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep", "mask")},
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    )
+
+
+def encode(rows: Rows, tokenizer: Any, max_length: int, classes: int) -> Encoded:
+    """Tokenise rows, truncated to `max_length` tokens, the longer text first."""
+    columns = [list(column) for column in zip(*rows.texts, strict=True)]
+    features = (
+        dict(tokenizer(*columns, truncation=True, max_length=max_length, padding=False))
+        if columns
+        else {"input_ids": []}
+    )
+    features.pop("attention_mask", None)
+    padding = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
+    return Encoded(features, rows.labels, padding, classes)
+
+
+def batch(data: Encoded, positions: np.ndarray, device: torch.device) -> dict[str, Tensor]:
+    """Rows as tensors, padded on the right: the model's inputs."""
+    longest = int(max(len(data.features["input_ids"][p]) for p in positions))
+    length = -(-longest // PAD_TO) * PAD_TO
+    inputs = {
+        name: torch.tensor(
+            [rows[p] + [data.padding[name]] * (length - len(rows[p])) for p in positions]
+        )
+        for name, rows in data.features.items()
+    }
+    lengths = torch.tensor([len(data.features["input_ids"][p]) for p in positions])
+    inputs["attention_mask"] = (torch.arange(length) < lengths[:, None]).long()
+    return {name: tensor.to(device) for name, tensor in inputs.items()}
+
+
+def labels(data: Encoded, positions: np.ndarray, device: torch.device) -> Tensor:
+    """Labels [b]: class numbers with -100 for none, or float32 with NaN for none."""
+    values = torch.tensor(data.labels[positions], dtype=torch.float32)
+    if data.classes == 1:
+        return values.to(device)
+    return torch.where(values.isnan(), torch.tensor(-100.0), values).long().to(device)
+
+
+def schedule(lengths: np.ndarray, labelled: int, train: Train, seed: int) -> list[np.ndarray]:
+    """The rows of every batch of a whole training, known before it starts.
+
+    There are `train.epochs * ceil(labelled / batch_size)` batches whatever the number of further
+    rows, so that arms with and without a transfer set make the same number of updates.
+
+    Args:
+        lengths: tokens of each row [n], labelled rows first.
+        labelled: how many rows have labels.
+        train: epochs, batch size and the way of batching.
+        seed: of the run.
+    """
+    steps = train.epochs * -(-labelled // train.batch_size)
+    batches: list[np.ndarray] = []
+    for epoch in range(steps):  # more than enough: an epoch has at least one batch
+        if len(batches) >= steps:
+            break
+        batches += _epoch(lengths, train, streams.key(seed, f"order/{epoch}"))
+    return batches[:steps]
+
+
+def _epoch(lengths: np.ndarray, train: Train, key: int) -> Iterator[np.ndarray]:
+    random = np.random.Generator(np.random.PCG64(key))
+    shuffled = random.permutation(len(lengths))
+    size = train.batch_size
+    if train.batching == "bucket":
+        pools = [shuffled[i : i + POOL * size] for i in range(0, len(shuffled), POOL * size)]
+        shuffled = np.concatenate([p[np.argsort(lengths[p], kind="stable")] for p in pools])
+    batches = [shuffled[i : i + size] for i in range(0, len(shuffled), size)]
+    if train.batching == "bucket":
+        batches = [batches[i] for i in random.permutation(len(batches))]
+    return iter(batches)
+
+
+@lru_cache(maxsize=None)
+def scoring_batches(lengths: tuple[int, ...], size: int) -> list[np.ndarray]:
+    """All rows in order of length, in batches fixed by the lengths alone."""
+    ordered = np.argsort(np.array(lengths), kind="stable")
+    return [ordered[i : i + size] for i in range(0, len(ordered), size)]

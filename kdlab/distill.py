@@ -1,0 +1,263 @@
+"""One cohort, one page: task, teacher, students, objective, train, score."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import torch
+from filelock import FileLock
+from torch import nn
+
+from kdlab import costs, learner, models, objective, record, score
+from kdlab.build import call
+from kdlab.checkpoints import architecture
+from kdlab.data import splits, tokens
+from kdlab.data.tokens import Encoded
+from kdlab.learner import DIVERGED, Learner
+from kdlab.record import Record
+from kdlab.run import Run, batch_key, teacher_key
+from kdlab.schema import BadInput, Named, Place
+from kdlab.train import train
+
+
+@overload
+def distill(runs: Run, place: Place | None = None, **where: Any) -> Record: ...
+@overload
+def distill(runs: Sequence[Run], place: Place | None = None, **where: Any) -> list[Record]: ...
+
+
+def distill(
+    runs: Run | Sequence[Run], place: Place | None = None, **where: Any
+) -> Record | list[Record]:
+    """Train a run, or a cohort of runs side by side, and record what came of it.
+
+    Missing teachers are trained first. A run that is done already is not repeated. A run's
+    `result` is the same, bit for bit on CPU at equal `threads`, whatever its cohort.
+
+    Args:
+        runs: one run, or runs that share task, batches, seed and teacher.
+        place: where and how; by default what conf/run.yaml says.
+        where: keys of `place` to change, such as `root="runs"` or `save=True`.
+
+    Raises:
+        BadInput: if the runs cannot share batches or a teacher, or the data is not as described.
+        RuntimeError: if a term of knowledge turns out to teach nothing.
+    """
+    cohort = [runs] if isinstance(runs, Run) else list(runs)
+    place = replace(place or _default_place(), **where)
+    torch.set_num_threads(place.threads)
+    _check_cohort(cohort)
+    for parent in {run.teacher.uid: run.teacher for run in cohort if run.teacher}.values():
+        ensure(parent, place)
+    missing = [run for run in cohort if not is_done(run, place)]
+    if missing:
+        _distill(missing, place)
+    found = record.records(place.root)
+    records = [found[run.uid] for run in cohort]
+    return records[0] if isinstance(runs, Run) else records
+
+
+def _distill(cohort: Sequence[Run], place: Place) -> None:
+    device = _device(place)
+    task = _task_data(cohort[0])
+    teacher = models.load_teacher(_with_teacher(cohort), place.root, device)
+    learners = [_learner(run, task, device, place) for run in cohort]
+    teacher_seconds = train(
+        learners,
+        teacher,
+        task.training,
+        task.batches,
+        evaluate=lambda x: _select_score(x, task),
+        place=place,
+        note=_tracker(place),
+    )
+    shown = _teacher_outputs(teacher, task, learners, device)
+    for student in learners:
+        result, found = _result(student, task, shown)
+        cost = _cost(student, teacher_seconds, len(learners), device)
+        _leave(student, task, result, cost, found, place)
+
+
+def is_done(run: Run, place: Place) -> bool:
+    """Whether a run's record, and its model if that is asked for, are there."""
+    saved = not place.save or models.folder(place.root, run.uid).is_dir()
+    return saved and run.uid in record.records(place.root)
+
+
+def ensure(teacher: Run, place: Place) -> None:
+    """Train a teacher that is missing; a second process that needs it waits and finds it."""
+    place = replace(place, save=True)
+    lock = Path(place.root) / "locks" / f"{teacher.uid}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(lock):
+        if not is_done(teacher, place):
+            distill([teacher], place)
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """A task as a cohort sees it: rows tokenised once, and the batches of the whole training."""
+
+    tokenizer: Any
+    training: Encoded
+    batches: list[np.ndarray]
+    scored: Mapping[str, Encoded]
+    ids: Mapping[str, np.ndarray]
+
+
+def _task_data(run: Run) -> TaskData:
+    source = run.source.bind()()
+    parts = splits.split(run.task, source, run.protocol)
+    extra = None
+    if run.data.transfer == "unlabelled" and run.data.extra_split == "test":
+        extra = splits.rows(source.read(str(run.task.test)), run.task)
+    labelled, hidden = splits.training_rows(parts, run.data, extra)
+    tokenizer = (
+        tokens.pretrained(run.tokenizer) if run.tokenizer else tokens.word_level(parts["fit"])
+    )
+
+    def encode(rows: splits.Rows) -> Encoded:
+        return tokens.encode(rows, tokenizer, run.task.max_length, run.task.classes)
+
+    training = encode(splits.join(labelled, hidden))
+    return TaskData(
+        tokenizer,
+        training,
+        tokens.schedule(training.lengths(), len(labelled), run.train, run.seed),
+        {name: encode(rows) for name, rows in parts.items() if name != "fit"},
+        {name: rows.ids for name, rows in parts.items() if name != "fit"},
+    )
+
+
+def _learner(run: Run, task: TaskData, device: torch.device, place: Place) -> Learner:
+    model = models.build_student(run, task.tokenizer, place.root).to(device)
+    teacher = None
+    if run.terms:
+        teacher = run.teacher.student if run.teacher else architecture(str(run.teacher_checkpoint))
+    goal = objective.Objective(run, teacher).to(device)
+    student = learner.start(run, model, goal, objective.wanted(run)[0], len(task.batches))
+    learner.restore(student, place.root)
+    return student
+
+
+def _select_score(student: Learner, task: TaskData) -> float:
+    data = task.scored["select"]
+    found = score.predict(student.model, data, student.device)
+    return score.selection(student.run.task, score.scores(student.run.task, data.labels, found))
+
+
+def _teacher_outputs(
+    teacher: nn.Module | None, task: TaskData, learners: Sequence[Learner], device: torch.device
+) -> dict[str, np.ndarray]:
+    if teacher is None or not any(student.run.terms for student in learners):
+        return {}
+    return {name: score.predict(teacher, data, device) for name, data in task.scored.items()}
+
+
+def _result(
+    student: Learner, task: TaskData, shown: Mapping[str, np.ndarray]
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The deterministic part of the record, and the outputs of every scored split."""
+    run = student.run
+    if student.best and student.status != DIVERGED:
+        student.model.load_state_dict(student.best["weights"])
+    result: dict[str, Any] = {"status": student.status, "steps": student.step}
+    if student.status == DIVERGED:
+        return result, {}
+    found = {
+        name: score.predict(student.model, data, student.device)
+        for name, data in task.scored.items()
+    }
+    scored = {
+        name: score.scores(run.task, task.scored[name].labels, array)
+        for name, array in found.items()
+    }
+    agreement = {name: score.agreement(found[name], shown[name]) for name in shown if run.terms}
+    return result | {
+        "scored_step": student.best["step"] if student.best else student.step,
+        "scores": scored,
+        "curves": student.history,
+        "shares": student.shares,
+        "agreement": agreement,
+        "degenerate": sorted(n for n, array in found.items() if score.is_degenerate(array)),
+        "weights": _weights_digest(student.model),
+        "outputs": {name: record.short_digest(array.tobytes()) for name, array in found.items()},
+    }, found
+
+
+def _cost(
+    student: Learner, teacher_seconds: float, cohort: int, device: torch.device
+) -> dict[str, Any]:
+    return {
+        "parameters": costs.parameters(student.model),
+        "flops": costs.inference_flops(student.run.student),
+        "seconds": round(student.seconds, 3),
+        "teacher_seconds": round(teacher_seconds, 3),
+        "cohort": cohort,
+        "peak_memory": costs.peak_memory(device),
+        **costs.provenance(device),
+    }
+
+
+def _leave(
+    student: Learner,
+    task: TaskData,
+    result: dict[str, Any],
+    cost: dict[str, Any],
+    found: Mapping[str, np.ndarray],
+    place: Place,
+) -> None:
+    """Outputs, model, record, in this order: a record means that the rest is there."""
+    run = student.run
+    result["examples"] = {
+        name: record.write_examples(place.root, task.ids[name], task.scored[name].labels)
+        for name in found
+    }
+    artifacts = {"outputs": record.write_outputs(place.root, found)} if found else {}
+    if place.save and found:
+        models.save(student.model, task.tokenizer, place.root, run.uid)
+    choices = dict(run.choices)
+    record.append(
+        place.root, Record(run.uid, choices, list(run.overrides), result, cost, artifacts)
+    )
+    learner.checkpoint_path(place.root, run.uid).unlink(missing_ok=True)
+
+
+def _weights_digest(model: nn.Module) -> str:
+    parts = [
+        f"{name} {list(tensor.shape)}".encode() + tensor.detach().cpu().contiguous().numpy().tobytes()
+        for name, tensor in sorted(model.state_dict().items())
+    ]
+    return record.short_digest(b"".join(parts))
+
+
+def _check_cohort(cohort: Sequence[Run]) -> None:
+    if len({batch_key(run) for run in cohort}) != 1:
+        raise BadInput("runs of a cohort must share task, data, seed, batches and protocol")
+    if len({teacher_key(run) for run in cohort} - {None}) > 1:
+        raise BadInput("runs of a cohort must share one teacher")
+    if len({run.uid for run in cohort}) != len(cohort):
+        raise BadInput("a run is twice in the cohort")
+
+
+def _with_teacher(cohort: Sequence[Run]) -> Run:
+    return next((run for run in cohort if teacher_key(run) and run.terms), cohort[0])
+
+
+def _tracker(place: Place) -> Any:
+    bound = call(place.tracker, Named, "tracker")[0].bind()
+    return lambda student, event: bound(student.run.uid, event)
+
+
+def _device(place: Place) -> torch.device:
+    if place.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(place.device)
+
+
+def _default_place() -> Place:
+    from kdlab.compose import place
+
+    return place()

@@ -1,0 +1,210 @@
+"""One student in training: everything that a checkpoint must hold for an exact resume."""
+
+import copy
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import get_scheduler
+
+from kdlab import streams
+from kdlab.objective import HARD, Objective
+from kdlab.record import write_whole
+from kdlab.run import Run
+from kdlab.trace import Trace, trace
+
+ZERO_STEPS = 20  # a term that is exactly zero for so long teaches nothing
+SHARE_POINTS = (0.1, 0.5, 0.9)
+DONE, DIVERGED, TRAINING = "done", "diverged", "training"
+
+
+@dataclass
+class Learner:
+    """A student, its objective, its optimiser, and what was seen of them so far."""
+
+    run: Run
+    model: Any
+    objective: Objective
+    wanted: frozenset[int]
+    optimizer: torch.optim.Optimizer
+    scheduler: Any
+    steps: int
+    random: list[Tensor]
+    step: int = 0
+    status: str = TRAINING
+    seconds: float = 0.0
+    history: dict[str, list[Any]] = field(default_factory=dict)
+    sums: dict[str, float] = field(default_factory=dict)
+    zeros: dict[str, int] = field(default_factory=dict)
+    shares: dict[str, dict[str, float]] = field(default_factory=dict)
+    best: dict[str, Any] | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the student lives."""
+        return next(self.model.parameters()).device  # type: ignore[no-any-return]
+
+
+def start(run: Run, model: nn.Module, objective: Objective, wanted: frozenset[int], steps: int) -> Learner:
+    """A learner at step 0."""
+    optimizer = torch.optim.AdamW(_groups(model, objective, run.train.weight_decay), lr=run.train.lr)
+    scheduler = get_scheduler(
+        run.train.schedule, optimizer, int(run.train.warmup * steps), steps
+    )
+    device = next(model.parameters()).device
+    with _own_random(None, device):
+        torch.manual_seed(streams.key(run.seed, "dropout"))
+        random = _random_state(device)
+    model.train()
+    return Learner(run, model, objective, wanted, optimizer, scheduler, steps, random)
+
+
+def _groups(model: nn.Module, objective: Objective, decay: float) -> list[dict[str, Any]]:
+    """Weight decay on matrices only: not on biases and LayerNorm, as BERT's own training."""
+    parameters = [*model.parameters(), *objective.parameters()]
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def update(learner: Learner, batch: dict[str, Tensor], labels: Tensor, teacher: Trace | None) -> None:
+    """One optimiser step, with the student's own random state swapped in around it."""
+    precision = learner.run.train.precision
+    with _own_random(learner.random, learner.device) as state:
+        with torch.autocast(learner.device.type, torch.bfloat16, enabled=precision == "bf16"):
+            student = trace(learner.model, batch, learner.wanted)
+        losses = learner.objective(student, teacher, labels)
+        state.extend(_random_state(learner.device))
+    learner.random = list(state)
+    total = learner.objective.total(losses)
+    learner.step += 1
+    _watch(learner, losses)
+    if not torch.isfinite(total):
+        learner.status = DIVERGED
+        return
+    _note_shares(learner, losses)
+    learner.optimizer.zero_grad(set_to_none=True)
+    total.backward()
+    trained = [p for group in learner.optimizer.param_groups for p in group["params"]]
+    nn.utils.clip_grad_norm_(trained, learner.run.train.clip)
+    learner.optimizer.step()
+    learner.scheduler.step()
+
+
+def _watch(learner: Learner, losses: dict[str, Tensor]) -> None:
+    """Refuse a term that is not connected, not finite at the start, or dead; add up the losses."""
+    for name, loss in losses.items():
+        value = float(loss.detach())
+        learner.sums[name] = learner.sums.get(name, 0.0) + value
+        if name == HARD:
+            continue
+        if learner.step == 1 and not (loss.requires_grad and torch.isfinite(loss)):
+            what = "is not finite" if loss.requires_grad else "does not depend on the student"
+            raise RuntimeError(f"knowledge.{name} {what} at step 1 (run {learner.run.uid})")
+        learner.zeros[name] = learner.zeros.get(name, 0) + 1 if value == 0.0 else 0
+        if learner.zeros[name] == ZERO_STEPS and not any(_gradients(learner, loss)):
+            raise RuntimeError(
+                f"knowledge.{name}: value and gradient were exactly 0 for {ZERO_STEPS} steps "
+                f"(run {learner.run.uid}): this term teaches nothing"
+            )
+
+
+def _note_shares(learner: Learner, losses: dict[str, Tensor]) -> None:
+    """At 10, 50 and 90 % of training, each weighted loss's share of the encoder's gradient."""
+    for point in SHARE_POINTS:
+        if learner.step == max(1, round(point * learner.steps)):
+            norms = {
+                name: learner.objective.weights[name] * torch.stack(_gradients(learner, loss)).norm()
+                for name, loss in losses.items()
+            }
+            whole = float(sum(norms.values())) or 1.0
+            learner.shares[f"{point:g}"] = {name: float(n) / whole for name, n in norms.items()}
+
+
+def _gradients(learner: Learner, loss: Tensor) -> list[Tensor]:
+    """The norm of a loss's gradient on every tensor of the encoder."""
+    encoder = [p for p in learner.model.base_model.parameters() if p.requires_grad]
+    found = torch.autograd.grad(loss, encoder, retain_graph=True, allow_unused=True)
+    zero = torch.zeros((), device=learner.device)
+    return [zero if gradient is None else gradient.norm() for gradient in found]
+
+
+def note_losses(learner: Learner, steps: int) -> None:
+    """Close a stretch of `steps` steps: its mean losses join the history."""
+    for name, total in learner.sums.items():
+        learner.history.setdefault(name, []).append(total / steps)
+    learner.sums = {}
+
+
+def weights(learner: Learner) -> dict[str, Tensor]:
+    """A copy of the student's weights."""
+    return copy.deepcopy(learner.model.state_dict())  # type: ignore[no-any-return]
+
+
+# ---- random state ------------------------------------------------------------------------------
+
+
+def _random_state(device: torch.device) -> list[Tensor]:
+    states = [torch.get_rng_state()]
+    return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
+
+
+def _set_random_state(states: list[Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states[0])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states[1], device)
+
+
+class _own_random:
+    """Put a random state in place and the process's own back; collects the state left behind."""
+
+    def __init__(self, states: list[Tensor] | None, device: torch.device) -> None:
+        self.states, self.device = states, device
+
+    def __enter__(self) -> list[Tensor]:
+        self.outer = _random_state(self.device)
+        if self.states:
+            _set_random_state(self.states, self.device)
+        return []
+
+    def __exit__(self, *_: Any) -> None:
+        _set_random_state(self.outer, self.device)
+
+
+# ---- checkpoints -------------------------------------------------------------------------------
+
+KEPT = ("random", "step", "status", "seconds", "history", "sums", "zeros", "shares", "best")
+
+
+def checkpoint_path(root: str | Path, uid: str) -> Path:
+    """Where an unfinished run is saved."""
+    return Path(root) / "checkpoints" / f"{uid}.pt"
+
+
+def save(learner: Learner, root: str) -> None:
+    """Save everything that an exact resume needs, whole or not at all."""
+    content = {name: getattr(learner, name) for name in KEPT} | {
+        "model": learner.model.state_dict(),
+        "objective": learner.objective.state_dict(),
+        "optimizer": learner.optimizer.state_dict(),
+        "scheduler": learner.scheduler.state_dict(),
+    }
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_whole(checkpoint_path(root, learner.run.uid), buffer.getvalue())
+
+
+def restore(learner: Learner, root: str) -> None:
+    """Go on from the run's checkpoint, if there is one."""
+    path = checkpoint_path(root, learner.run.uid)
+    if not path.exists():
+        return
+    content = torch.load(path, weights_only=True, map_location="cpu")
+    for name in ("model", "objective", "optimizer", "scheduler"):
+        getattr(learner, name).load_state_dict(content[name])
+    for name in KEPT:
+        setattr(learner, name, content[name])

@@ -1,0 +1,45 @@
+"""Losses on hidden states of equal width; where widths differ, the objective projects first."""
+
+from torch import Tensor
+from torch.nn.functional import normalize as unit
+
+from kdlab.losses.mean import over_valid
+
+
+def mse(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+    """Squared difference, mean over the width and over valid tokens.
+
+    Romero et al. 2015, arXiv 1412.6550; Jiao et al. 2020, arXiv 1909.10351.
+
+    Args:
+        student, teacher: [..., d].
+        mask: [...], true where the unit counts.
+    """
+    _equal_width(student, teacher)
+    return over_valid((student.float() - teacher.float()).square().mean(-1), mask)
+
+
+def pkd(student: Tensor, teacher: Tensor, mask: Tensor, *, normalize: bool) -> Tensor:
+    """PKD's patience: squared distance of L2-normalised states, summed over the width.
+
+    Sun et al. 2019, arXiv 1908.09355, equation 7. Their code takes the mean over the width (1/d
+    of this, in half precision), and leaves out `normalize` in the settings that won on the
+    large tasks.
+
+    Args:
+        student, teacher: [..., d], one state a unit.
+        mask: [...], true where the unit counts.
+    """
+    _equal_width(student, teacher)
+    student, teacher = student.float(), teacher.float()
+    if normalize:
+        student, teacher = unit(student, dim=-1), unit(teacher, dim=-1)
+    return over_valid((student - teacher).square().sum(-1), mask)
+
+
+def _equal_width(student: Tensor, teacher: Tensor) -> None:
+    if student.shape[-1] != teacher.shape[-1]:
+        raise ValueError(
+            f"unequal width: the student has {student.shape[-1]}, the teacher {teacher.shape[-1]}; "
+            "projection: auto learns a linear map"
+        )

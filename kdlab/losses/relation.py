@@ -1,0 +1,34 @@
+"""Losses on how a layer's own tokens relate to each other."""
+
+import math
+
+from torch import Tensor
+
+from kdlab.losses.attention import distributions
+
+
+def kl(student: Tensor, teacher: Tensor, mask: Tensor, *, relation_heads: int | None) -> Tensor:
+    """KL(teacher ‖ student) of softmax(X Xᵀ / √d_r), in nats, mean over heads and valid tokens.
+
+    X are queries, keys or values, split anew into `relation_heads` heads of width d_r (None: the
+    teacher's own number), so that head counts and widths may differ. Wang et al. 2020, arXiv
+    2002.10957 (values, the attention's own heads); Wang et al. 2021, arXiv 2012.15828.
+
+    Args:
+        student, teacher: [b, h, t, d / h].
+        mask: tokens [b, t].
+    """
+    heads = relation_heads or teacher.shape[1]
+    return distributions(_relation(student, heads), _relation(teacher, heads), mask)
+
+
+def _relation(states: Tensor, heads: int) -> Tensor:
+    rows, own, tokens, width = states.shape
+    if own * width % heads:
+        raise ValueError(
+            f"relation_heads={heads} does not divide the width {own * width}; "
+            "choose a divisor of both widths"
+        )
+    merged = states.float().transpose(1, 2).reshape(rows, tokens, heads, own * width // heads)
+    split = merged.transpose(1, 2)
+    return split @ split.transpose(2, 3) / math.sqrt(split.shape[-1])

@@ -1,0 +1,104 @@
+"""Matchings that are fixed lists of pairs."""
+
+from random import Random
+
+from kdlab import layers
+
+Pairs = list[tuple[int, int]]
+
+
+def none(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
+    """No pairs."""
+    return []
+
+
+def first(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
+    """Layer i to layer i."""
+    return _number(layers.first(*_fit(student_layers, teacher_layers)))
+
+
+def last(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
+    """Layer i to layer T-S+i."""
+    return _number(layers.last(*_fit(student_layers, teacher_layers)))
+
+
+def skip(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
+    """Layer i to floor(i T / S + 1/2). Jiao et al. 2020, arXiv 1909.10351, for T divisible by S."""
+    return _number(layers.skip(*_fit(student_layers, teacher_layers)))
+
+
+def reverse(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
+    """`skip` upside down: the lowest student layer to the highest teacher layer. A control.
+
+    arXiv 2502.04499, which finds that even this matching helps.
+    """
+    return _number(layers.skip(*_fit(student_layers, teacher_layers))[::-1])
+
+
+def random(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
+    """S distinct teacher layers in random order, drawn once per seed. A control: arXiv 2502.04499."""
+    student_layers, teacher_layers = _fit(student_layers, teacher_layers)
+    return _number(random.sample(range(1, teacher_layers + 1), student_layers))
+
+
+def last1(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
+    """The last layer to the last layer. Wang et al. 2020, arXiv 2002.10957."""
+    return [(student_layers, teacher_layers)]
+
+
+def last_but_two(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
+    """Layer S-2 to layer T-2: third from last to third from last.
+
+    Muralidharan et al. 2024, arXiv 2407.14679, credit the finding to Lu et al. 2022,
+    arXiv 2206.14366.
+    """
+    if min(student_layers, teacher_layers) < 3:
+        raise ValueError(f"needs three layers on both sides, not {student_layers} and {teacher_layers}")
+    return [(student_layers - 2, teacher_layers - 2)]
+
+
+def custom(
+    student_layers: int, teacher_layers: int, random: Random, *, pairs: list[list[int]]
+) -> Pairs:
+    """The pairs as given."""
+    for pair in pairs:
+        if len(pair) != 2:
+            raise ValueError(f"pairs={pairs}: each is [student layer, teacher layer]")
+        if not (1 <= pair[0] <= student_layers and 1 <= pair[1] <= teacher_layers):
+            raise ValueError(
+                f"pair {pair}: student layers are 1 to {student_layers}, "
+                f"teacher layers 1 to {teacher_layers}"
+            )
+    if len({tuple(pair) for pair in pairs}) < len(pairs) or not pairs:
+        raise ValueError(f"pairs={pairs}: at least one pair, and none twice")
+    return [(student, teacher) for student, teacher in pairs]
+
+
+def pkd_skip(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
+    """PKD-Skip: `skip` without the last student layer. Sun et al. 2019, arXiv 1908.09355."""
+    _needs_two(student_layers)
+    return skip(student_layers, teacher_layers, random)[:-1]
+
+
+def pkd_last(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
+    """PKD-Last: student layers 1 to S-1 to teacher layers T-S+1 to T-1.
+
+    Sun et al. 2019, arXiv 1908.09355.
+    """
+    _needs_two(student_layers)
+    return last(student_layers, teacher_layers, random)[:-1]
+
+
+def _number(teacher: list[int]) -> Pairs:
+    return list(enumerate(teacher, start=1))
+
+
+def _fit(student_layers: int, teacher_layers: int) -> tuple[int, int]:
+    if student_layers > teacher_layers:
+        raise ValueError(f"{student_layers} student layers are more than the teacher's {teacher_layers}")
+    return student_layers, teacher_layers
+
+
+def _needs_two(student_layers: int) -> None:
+    if student_layers < 2:
+        raise ValueError("a one-layer student has no layer below its last")

@@ -1,0 +1,66 @@
+"""GLUE's metrics, from scikit-learn and SciPy: fractions, higher is better.
+
+Outputs are logits [n, classes] for classification and [n, 1] for regression.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+Metric = Callable[[np.ndarray, np.ndarray], float]
+
+
+def accuracy(labels: np.ndarray, outputs: np.ndarray) -> float:
+    """Share of rows whose largest logit is the label's."""
+    from sklearn.metrics import accuracy_score
+
+    return float(accuracy_score(labels, outputs.argmax(-1)))
+
+
+def f1(labels: np.ndarray, outputs: np.ndarray) -> float:
+    """F1 of class 1; 0 if it is never predicted."""
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(labels, outputs.argmax(-1), zero_division=0))
+
+
+def matthews(labels: np.ndarray, outputs: np.ndarray) -> float:
+    """Matthews correlation; 0 for a constant prediction."""
+    from sklearn.metrics import matthews_corrcoef
+
+    return float(matthews_corrcoef(labels, outputs.argmax(-1)))
+
+
+def pearson(labels: np.ndarray, outputs: np.ndarray) -> float:
+    """Pearson correlation; 0 for a constant prediction, which has none."""
+    from scipy.stats import pearsonr
+
+    return 0.0 if _is_constant(outputs) else float(pearsonr(labels, outputs[:, 0]).statistic)
+
+
+def spearman(labels: np.ndarray, outputs: np.ndarray) -> float:
+    """Spearman rank correlation; 0 for a constant prediction, which has none."""
+    from scipy.stats import spearmanr
+
+    return 0.0 if _is_constant(outputs) else float(spearmanr(labels, outputs[:, 0]).statistic)
+
+
+NAMES: dict[str, Metric] = {
+    metric.__name__: metric for metric in (accuracy, f1, matthews, pearson, spearman)
+}
+
+
+def is_regression(name: str) -> bool:
+    """Whether a metric is for regression."""
+    return name in ("pearson", "spearman")
+
+
+def is_degenerate(outputs: np.ndarray) -> bool:
+    """Whether every row gets the same prediction."""
+    if outputs.shape[1] == 1:
+        return _is_constant(outputs)
+    return len(np.unique(outputs.argmax(-1))) == 1
+
+
+def _is_constant(outputs: np.ndarray) -> bool:
+    return bool(np.ptp(outputs) == 0)

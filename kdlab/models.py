@@ -1,0 +1,144 @@
+"""Students and teachers: Hugging Face sequence classifiers, and nothing added to them."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
+from transformers.utils import logging
+
+from kdlab import checkpoints, streams
+from kdlab.architecture import Architecture
+from kdlab.run import Run
+from kdlab.schema import BadInput
+from kdlab.trace import NAME
+
+# What a family's configuration must say beyond its dimensions to match its public checkpoints.
+FAMILIES: dict[str, dict[str, Any]] = {
+    "bert": {},
+    "roberta": {"max_position_embeddings": 514, "type_vocab_size": 1, "layer_norm_eps": 1e-5},
+}
+HEAD_DEVIATION = 0.02  # BERT's initializer range
+# transformers reports missing classifiers, which are meant to be missing here.
+logging.set_verbosity_error()
+logging.disable_progress_bar()
+
+
+def folder(root: str | Path, uid: str) -> Path:
+    """Where a run's model is saved."""
+    return Path(root) / "models" / uid
+
+
+def build_student(run: Run, tokenizer: Any, root: str) -> nn.Module:
+    """The student at step 0: random weights, then what its init copies, then a fresh classifier.
+
+    The encoder is drawn from the stream "student", the classifier from "head": the classifier is
+    the same in every arm that shares seed, width and classes.
+    """
+    config = AutoConfig.for_model(
+        run.student.family,
+        num_hidden_layers=run.student.layers,
+        hidden_size=run.student.hidden,
+        num_attention_heads=run.student.heads,
+        intermediate_size=run.student.intermediate,
+        vocab_size=len(tokenizer),
+        pad_token_id=tokenizer.pad_token_id,
+        num_labels=run.task.classes,
+        **FAMILIES[run.student.family],
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(streams.key(run.seed, "student"))
+        model = AutoModelForSequenceClassification.from_config(config, attn_implementation=NAME)
+    _copy(run, model, root)
+    _fresh_head(model, run.seed)
+    return model  # type: ignore[no-any-return]
+
+
+def _copy(run: Run, model: Any, root: str) -> None:
+    if run.init.weights == "none":
+        return
+    weights, source = _source(run, root)
+    chosen = run.init.call.bind()(weights, run.student, source)
+    own = model.base_model.state_dict()
+    # A pooler that the source lacks stays random; anything else missing is our mistake.
+    missing = [name for name in own if name not in chosen and not name.startswith("pooler.")]
+    assert not missing, f"init {run.init.name} leaves {missing} random"
+    for name, tensor in chosen.items():
+        if name in own and own[name].shape != tensor.shape:
+            raise BadInput(
+                f"init={run.init.name}: {name} is {list(tensor.shape)} in the source "
+                f"and {list(own[name].shape)} in the student (another vocabulary?)"
+            )
+    model.base_model.load_state_dict(
+        {name: tensor for name, tensor in chosen.items() if name in own}, strict=False
+    )
+
+
+def _source(run: Run, root: str) -> tuple[dict[str, Tensor], Architecture]:
+    """The state dict that an init copies from, and its dimensions."""
+    if run.init.weights == "finetuned" and run.teacher:
+        path, source = folder(root, run.teacher.uid), run.teacher.student
+    else:
+        name = str(run.init.checkpoint or run.teacher_checkpoint)
+        path, source = checkpoints.locate(name), checkpoints.architecture(name)
+    model = AutoModel.from_pretrained(path, use_safetensors=True, dtype=torch.float32)
+    return model.state_dict(), source
+
+
+def _fresh_head(model: Any, seed: int) -> None:
+    generator = torch.Generator().manual_seed(streams.key(seed, "head"))
+    for child in model.children():
+        for module in child.modules() if child is not model.base_model else ():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=HEAD_DEVIATION, generator=generator)
+                nn.init.zeros_(module.bias)
+
+
+def load_teacher(run: Run, root: str, device: torch.device) -> nn.Module | None:
+    """The run's teacher, frozen and without dropout; None if it uses none."""
+    if run.teacher:
+        path = folder(root, run.teacher.uid)
+    elif run.teacher_checkpoint:
+        path = checkpoints.locate(run.teacher_checkpoint)
+    else:
+        return None
+    model = AutoModelForSequenceClassification.from_pretrained(
+        path, attn_implementation=NAME, use_safetensors=True, dtype=torch.float32
+    )
+    if model.config.num_labels != run.task.classes:
+        raise BadInput(
+            f"teacher: {model.config.num_labels} outputs for the {run.task.classes} of {run.task.name}"
+        )
+    return model.eval().requires_grad_(False).to(device)  # type: ignore[no-any-return]
+
+
+def save(model: Any, tokenizer: Any, root: str, uid: str) -> None:
+    """Write a model folder that `AutoModelForSequenceClassification` reads, whole or not at all."""
+    target = folder(root, uid)
+    if target.exists():
+        return
+    partial = target.with_name(f"{uid}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    model.save_pretrained(partial)
+    tokenizer.save_pretrained(partial)
+    partial.rename(target)
+
+
+def load(run: "Run | str", root: str = "runs") -> nn.Module:
+    """A saved student or teacher, ready for inference.
+
+    Args:
+        run: a run or its uid.
+        root: where it was saved.
+
+    Raises:
+        BadInput: if no model of that run was saved there.
+    """
+    uid = run if isinstance(run, str) else run.uid
+    path = folder(root, uid)
+    if not path.is_dir():
+        raise BadInput(f"no saved model of run {uid} under {root}; distill it with save=True")
+    model = AutoModelForSequenceClassification.from_pretrained(path, use_safetensors=True)
+    return model.eval()  # type: ignore[no-any-return]

@@ -1,0 +1,150 @@
+"""What a run leaves behind, written once, durably, and read back.
+
+Under `root`:
+
+    records/<worker>.jsonl     one event a line, appended and synced; one writer a file
+    outputs/<worker>.f16       per-example outputs, addressed by a record's artifacts
+    examples/<digest>.npz      ids and labels of a split's rows, once for all runs
+    models/<uid>/              teachers, and students saved on request (Hugging Face folders)
+    checkpoints/<uid>.pt       unfinished runs, for resuming
+    studies/<study>/           plan.parquet and tables
+"""
+
+import hashlib
+import io
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SCHEMA = 1
+LONGEST = 4096  # bytes of a line
+
+
+@dataclass(frozen=True)
+class Record:
+    """One finished run.
+
+    Attributes:
+        result: deterministic: status, scores, losses, shares, digests.
+        cost: measured: parameters, FLOPs, seconds, memory, provenance.
+        artifacts: where its outputs are.
+    """
+
+    uid: str
+    choices: dict[str, str]
+    overrides: list[str]
+    result: dict[str, Any]
+    cost: dict[str, Any]
+    artifacts: dict[str, Any]
+    schema: int = SCHEMA
+
+
+def append(root: str | Path, record: Record) -> None:
+    """Write a record as one line and sync it to disk."""
+    line = json.dumps(asdict(record), separators=(",", ":")).encode() + b"\n"
+    assert len(line) <= LONGEST, f"a record of {len(line)} bytes"
+    _append(Path(root) / "records" / f"{worker()}.jsonl", line)
+
+
+def records(root: str | Path) -> dict[str, Record]:
+    """Every record under a root by uid.
+
+    A torn last line of a killed worker is passed over. A run that was recorded twice is read once.
+
+    Raises:
+        ValueError: if two records of a run have unequal results.
+    """
+    found: dict[str, Record] = {}
+    for path in sorted((Path(root) / "records").glob("*.jsonl")):
+        for line in _whole_lines(path):
+            record = Record(**json.loads(line))
+            first = found.setdefault(record.uid, record)
+            if first.result != record.result:
+                raise ValueError(f"two unequal results of run {record.uid}, the second in {path}")
+    return found
+
+
+def _whole_lines(path: Path) -> Iterator[bytes]:
+    for line in path.read_bytes().splitlines(keepends=True):
+        if line.endswith(b"\n"):
+            yield line
+
+
+def write_outputs(root: str | Path, found: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Append outputs [n, classes] by split as float16; return their address for `artifacts`."""
+    path = Path(root) / "outputs" / f"{worker()}.f16"
+    offset = path.stat().st_size if path.exists() else 0
+    address: dict[str, Any] = {"file": path.name}
+    packed = b""
+    for split, array in found.items():
+        address[split] = [offset + len(packed), *array.shape]
+        packed += array.astype("<f2").tobytes()
+    _append(path, packed)
+    return address
+
+
+def read_outputs(root: str | Path, record: Record, split: str) -> np.ndarray:
+    """A record's outputs on a split [n, classes], float16, in the order of its examples."""
+    offset, rows, columns = record.artifacts["outputs"][split]
+    path = Path(root) / "outputs" / record.artifacts["outputs"]["file"]
+    flat = np.fromfile(path, dtype="<f2", count=rows * columns, offset=offset)
+    return flat.reshape(rows, columns)
+
+
+def write_examples(root: str | Path, ids: np.ndarray, labels: np.ndarray) -> str:
+    """Keep the ids and labels of a split's rows once; return the digest that names them."""
+    digest = short_digest(ids.astype("<i8").tobytes() + labels.astype("<f8").tobytes())
+    path = Path(root) / "examples" / f"{digest}.npz"
+    if not path.exists():
+        buffer = io.BytesIO()
+        np.savez(buffer, ids=ids.astype(np.int64), labels=labels.astype(np.float64))
+        write_whole(path, buffer.getvalue())
+    return digest
+
+
+def read_examples(root: str | Path, record: Record, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """The ids [n] and labels [n] of a record's rows of a split."""
+    with np.load(Path(root) / "examples" / f"{record.result['examples'][split]}.npz") as stored:
+        return stored["ids"], stored["labels"]
+
+
+def short_digest(content: bytes) -> str:
+    """A 128-bit digest of bytes."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    with open(partial, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+@lru_cache(maxsize=None)
+def _worker(process: int) -> str:
+    return f"{socket.gethostname()}-{process}-{time.time_ns():x}"
+
+
+def worker() -> str:
+    """This process's name in file names: host, process id and start."""
+    return _worker(os.getpid())
+
+
+def _append(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "ab") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,43 @@
+"""One evaluation of a term on random tensors of the real widths, before any work."""
+
+from functools import lru_cache
+
+import torch
+
+from kdlab.architecture import Architecture
+from kdlab.build import function
+from kdlab.run import Term
+from kdlab.trace import Heads, Trace
+
+ROWS, TOKENS = 2, 4
+
+
+def rehearse(term: Term, student: Architecture, teacher: Architecture, classes: int) -> None:
+    """Raise ValueError where the loss cannot compare these two architectures."""
+    view = function(term.view)
+    pair = term.pairs[0] if term.pairs else None
+    ours, mask = view(_trace(student, classes), *(pair[:1] if pair else ()))
+    theirs, _ = view(_trace(teacher, classes), *(pair[1:] if pair else ()))
+    if term.projection == "auto" and ours.shape[-1] != theirs.shape[-1]:
+        ours = theirs
+    loss = term.loss.bind()(ours, theirs, mask)
+    if loss.shape != () or not torch.isfinite(loss):
+        raise ValueError(f"{term.loss.target} does not give one finite number")
+
+
+@lru_cache(maxsize=256)
+def _trace(model: Architecture, classes: int) -> Trace:
+    generator = torch.Generator().manual_seed(model.hidden)
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    hidden = tuple(random(ROWS, TOKENS, model.hidden) for _ in range(model.layers + 1))
+    shape = (ROWS, model.heads, TOKENS, model.hidden // model.heads)
+    heads = Heads(random(*shape), random(*shape), random(*shape), 1.0)
+    return Trace(
+        random(ROWS, classes),
+        hidden,
+        dict.fromkeys(range(1, model.layers + 1), heads),
+        torch.ones(ROWS, TOKENS, dtype=torch.bool),
+    )

@@ -1,0 +1,272 @@
+"""A composed page becomes a run: options resolved, unused nodes dropped, combinations checked.
+
+Everything that can be known to fail is refused here, before any work.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+from kdlab import build, checkpoints
+from kdlab.architecture import Architecture
+from kdlab.run import Init, Run, Term, digest, effective
+from kdlab.schema import (
+    BadInput,
+    InitKeys,
+    MatchingKeys,
+    Node,
+    Page,
+    Named,
+    Size,
+    Task,
+    TermKeys,
+    parse,
+)
+from kdlab.streams import stream
+
+Compose = Callable[..., Run]
+Option = Callable[[str, str], Node]
+
+
+def resolve(
+    page: Page,
+    choices: Mapping[str, str],
+    overrides: tuple[str, ...],
+    parent: Compose,
+    option: Option,
+) -> Run:
+    """The run of a composed page.
+
+    Args:
+        page: the parsed configuration.
+        choices: the option chosen in each group.
+        overrides: the command-line overrides, from which a teacher inherits task and splits.
+        parent: composes the teacher's run from overrides.
+        option: reads one option's file, for `knowledge=logits`.
+
+    Raises:
+        BadInput: naming the key, for any combination that cannot be run.
+    """
+    source, task = build.call(page.task, Task, "task")
+    _check_task(task)
+    student = _student(page)
+    selected = _selected(page, task, option)
+    teacher = _Teacher(page, overrides, parent)
+    init, needs_teacher = _init(page, student, teacher)
+    terms = tuple(_term(page, key, node, student, teacher) for key, node in selected.items())
+    if page.data.transfer == "unlabelled" and not terms:
+        raise BadInput("data.transfer=unlabelled: without knowledge, rows without a label teach nothing")
+    if page.data.extra_split == "test" and not task.test and page.data.transfer == "unlabelled":
+        raise BadInput(f"data.extra_split=test: task {task.name} names no test split")
+    used = needs_teacher or bool(terms)
+    run = Run(
+        seed=page.seed,
+        hard_weight=page.hard.weight,
+        task=task,
+        source=source,
+        data=page.data,
+        train=page.train,
+        protocol=page.protocol,
+        tokenizer=page.tokenizer,
+        student=student,
+        init=init,
+        terms=terms,
+        teacher=teacher.run() if used else None,
+        teacher_checkpoint=teacher.finished() if used else None,
+        choices={**choices, "knowledge": "+".join(selected) or "none"},
+        overrides=overrides,
+    )
+    _check_objective(run)
+    return replace(run, uid=digest(effective(run)))
+
+
+class _Teacher:
+    """What a page says of its teacher, composed only if somebody asks."""
+
+    def __init__(self, page: Page, overrides: tuple[str, ...], parent: Compose) -> None:
+        self.page, self.overrides, self.parent = page.teacher, overrides, parent
+        self.family = page.family
+
+    def finished(self) -> str | None:
+        return self.page.checkpoint if self.page.finetuned else None
+
+    def run(self) -> Run | None:
+        if self.page.finetuned:
+            return None
+        if self.page.size is None:
+            raise BadInput("teacher=none: knowledge and finetuned inits need a teacher")
+        return self.parent(*parent_overrides(self.page, self.family, self.overrides))
+
+    def architecture(self) -> Architecture:
+        run = self.run()
+        return run.student if run else checkpoints.architecture(str(self.page.checkpoint))
+
+
+def parent_overrides(teacher: Any, family: str, overrides: tuple[str, ...]) -> list[str]:
+    """The teacher's run, as overrides: the student's task and splits, the teacher's own rest."""
+    inherited = [text for text in overrides if _is_inherited(text)]
+    own = {
+        "teacher": "none",
+        "knowledge": "none",
+        "family": family,
+        "tokenizer": _quote(teacher.tokenizer),
+        "size": teacher.size,
+        "seed": teacher.seed,
+        "data.rows": _quote(teacher.rows),
+        "train.lr": teacher.lr,
+        "train.epochs": teacher.epochs,
+    }
+    if teacher.checkpoint:
+        own["++init.checkpoint"] = _quote(teacher.checkpoint)
+    return [*inherited, *teacher.overrides, *(f"{key}={value}" for key, value in own.items())]
+
+
+def _is_inherited(override: str) -> bool:
+    key = override.lstrip("+~").partition("=")[0]
+    own = ("protocol.checkpoint", "protocol.evaluations")
+    return key.partition(".")[0] in ("task", "protocol") and key not in own
+
+
+def _quote(value: Any) -> str:
+    if value is None or isinstance(value, int):
+        return "null" if value is None else str(value)
+    escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _check_task(task: Task) -> None:
+    from kdlab import metrics
+
+    for key in ("metrics", "select_by"):
+        for name in getattr(task, key):
+            if name not in metrics.NAMES:
+                raise BadInput(f"task.{key}: no metric {name!r}; known: {', '.join(metrics.NAMES)}")
+            if metrics.is_regression(name) != (task.classes == 1):
+                raise BadInput(f"task.{key}: {name} does not fit task.classes={task.classes}")
+    if missing := set(task.select_by) - set(task.metrics):
+        raise BadInput(f"task.select_by: {sorted(missing)} are not in task.metrics")
+    build.function(task.holdout)
+
+
+def _student(page: Page) -> Architecture:
+    shape, _ = build.call(page.shape, Named, "shape")
+    size: Size = page.size
+    dimensions = shape.bind()(size.layers, size.hidden, size.heads, size.intermediate)
+    student = Architecture(page.family, *dimensions)
+    if student.hidden % student.heads:
+        raise BadInput(f"size: {student.heads} heads do not divide the width {student.hidden}")
+    return student
+
+
+def _selected(page: Page, task: Task, option: Option) -> dict[str, Node]:
+    """The terms by key, `logits` replaced by what it stands for, in a fixed order."""
+    nodes = dict(page.knowledge)
+    if "none" in nodes:
+        if len(nodes) > 1:
+            others = ", ".join(sorted(set(nodes) - {"none"}))
+            raise BadInput(f"knowledge: none cannot be combined with {others}")
+        return {}
+    for key, node in page.knowledge.items():
+        if isinstance(node, Mapping) and node.get("name") == "logits":
+            name = node["regression" if task.classes == 1 else "classification"]
+            extra = set(node) - {"name", "regression", "classification", "weight"}
+            if extra or name in nodes:
+                what = f"it stands for {name}; select that to set {', '.join(sorted(extra))}"
+                raise BadInput(f"knowledge.{key}: {what if extra else f'{name} is selected twice'}")
+            new_key = name if key == "logits" else key
+            nodes[new_key] = option("knowledge", name) | {"weight": nodes.pop(key)["weight"]}
+    return dict(sorted(nodes.items()))
+
+
+def _term(page: Page, key: str, node: Any, student: Architecture, teacher: _Teacher) -> Term:
+    where = f"knowledge.{key}"
+    if not isinstance(node, Mapping) or "name" not in node:
+        raise BadInput(
+            f"{where}: a knob for a term that is not selected; "
+            f"add {key} to knowledge=[...], or drop it with ~{where}"
+        )
+    loss, keys = build.call(node, TermKeys, where)
+    classes = page.task["classes"]
+    if keys.min_classes > classes:
+        what = "a regression task" if classes == 1 else f"a task of {classes} classes"
+        raise BadInput(f"{where}: {keys.name} cannot apply to {what}")
+    source = teacher.architecture()
+    if loss.knobs.get("relation_heads", 0) is None:  # null: the teacher's own heads
+        loss = replace(loss, knobs={**loss.knobs, "relation_heads": source.heads})
+    pairs, pair_weight = None, 1.0
+    if is_layered(keys.view):
+        pairs, pair_weight = _pairs(page, keys.matching or page.matching, key, student, source)
+    elif keys.matching:
+        raise BadInput(f"{where}.matching: {keys.name} compares no layers")
+    return Term(
+        key=key,
+        name=keys.name,
+        loss=loss,
+        view=keys.view,
+        weight=keys.weight,
+        projection=keys.projection,
+        pairs=pairs,
+        pair_weight=pair_weight,
+    )
+
+
+@lru_cache(maxsize=None)
+def is_layered(view: str) -> bool:
+    """Whether a view takes a layer."""
+    return "layer" in inspect.signature(build.function(view)).parameters
+
+
+def _pairs(
+    page: Page, node: Node, key: str, student: Architecture, teacher: Architecture
+) -> tuple[tuple[tuple[int, int], ...], float]:
+    rule, keys = build.call(node, MatchingKeys, "matching")
+    try:
+        pairs = rule.bind()(student.layers, teacher.layers, stream(page.seed, "matching"))
+    except ValueError as error:
+        raise BadInput(f"matching={keys.name}: {error}") from None
+    if not pairs:
+        raise BadInput(f"matching={keys.name}: knowledge.{key} compares layers and needs a matching")
+    return tuple(sorted(pairs)), 1.0 if keys.mass == "pairs" else 1.0 / len(pairs)
+
+
+def _init(page: Page, student: Architecture, teacher: _Teacher) -> tuple[Init, bool]:
+    """The init, and whether it needs the fine-tuned teacher."""
+    call, keys = build.call(page.init, InitKeys, "init")
+    checkpoint, source = keys.checkpoint, None
+    if keys.weights == "pretrained":
+        checkpoint = None if teacher.finished() else page.teacher.checkpoint
+        if not checkpoint:
+            raise BadInput(
+                f"init={keys.name}: teacher={page.teacher.name} has no pretrained weights; "
+                "use init.weights=finetuned"
+            )
+    if keys.weights == "finetuned":
+        checkpoint, source = None, teacher.architecture()
+    elif checkpoint:
+        source = checkpoints.architecture(checkpoint)
+    elif keys.weights == "checkpoint":
+        raise BadInput(f"init={keys.name}: init.checkpoint is missing")
+    try:
+        call.bind()({}, student, source)
+    except ValueError as error:
+        raise BadInput(f"init={keys.name}: {error}") from None
+    return Init(keys.name, call, keys.weights, checkpoint), keys.weights == "finetuned"
+
+
+def _check_objective(run: Run) -> None:
+    """Rehearse every term once on random tensors of the real widths and head counts."""
+    if not run.terms:
+        if run.hard_weight == 0:
+            raise BadInput("hard.weight=0 with knowledge=none: nothing to train on")
+        return
+    from kdlab.rehearsal import rehearse
+
+    source = run.teacher.student if run.teacher else None
+    source = source or checkpoints.architecture(str(run.teacher_checkpoint))
+    for term in run.terms:
+        try:
+            rehearse(term, run.student, source, run.task.classes)
+        except ValueError as error:
+            raise BadInput(f"knowledge.{term.key}: {error}") from None

@@ -1,0 +1,159 @@
+"""A run: plain, frozen data, everything that decides a result, and the hash that names it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from kdlab import checkpoints
+from kdlab.architecture import Architecture
+from kdlab.build import Call, function
+from kdlab.schema import Data, Protocol, Task, Train
+
+IDENTITY = 1  # raised when the same page would come to mean something else
+
+
+@dataclass(frozen=True)
+class Term:
+    """One piece of knowledge.
+
+    `pairs` are 1-based (student layer, teacher layer), None where the view has no layers; each
+    pair's loss counts `weight * pair_weight`.
+    """
+
+    key: str
+    name: str
+    loss: Call
+    view: str
+    weight: float
+    projection: str
+    pairs: tuple[tuple[int, int], ...] | None
+    pair_weight: float
+
+
+@dataclass(frozen=True)
+class Init:
+    """Where the student starts: `call` picks from the weights of a checkpoint or of the teacher."""
+
+    name: str
+    call: Call
+    weights: str
+    checkpoint: str | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run. `teacher` is a parent run, `teacher_checkpoint` a finished model; None: unused."""
+
+    seed: int
+    hard_weight: float
+    task: Task
+    source: Call
+    data: Data
+    train: Train
+    protocol: Protocol
+    tokenizer: str | None
+    student: Architecture
+    init: Init
+    terms: tuple[Term, ...]
+    teacher: "Run | None"
+    teacher_checkpoint: str | None
+    choices: Mapping[str, str]
+    overrides: tuple[str, ...]
+    uid: str = ""
+
+
+def batch_key(run: Run) -> str:
+    """What runs must share to be trained side by side over the same batches, hashed."""
+    train = asdict(run.train)
+    shared = {
+        "seed": run.seed,
+        "task": _task(run),
+        "data": _data(run),
+        "train": {key: train[key] for key in ("epochs", "batch_size", "batching", "precision")},
+        "protocol": asdict(run.protocol),
+        "tokenizer": _tokenizer(run),
+    }
+    return digest(shared)
+
+
+def teacher_key(run: Run) -> str | None:
+    """What names the run's teacher: a uid or a checkpoint's identity; None without a teacher."""
+    if run.teacher:
+        return run.teacher.uid
+    return checkpoints.identity(run.teacher_checkpoint) if run.teacher_checkpoint else None
+
+
+def effective(run: Run) -> dict[str, Any]:
+    """What a run does, as plain data: unused nodes left out, contents by digest."""
+    return {
+        "identity": IDENTITY,
+        "seed": run.seed,
+        "hard": {"weight": run.hard_weight},
+        "task": _task(run),
+        "data": _data(run),
+        "train": asdict(run.train),
+        "protocol": asdict(run.protocol),
+        "tokenizer": _tokenizer(run),
+        "student": asdict(run.student),
+        "init": _init(run.init),
+        "terms": {term.key: _term(term) for term in run.terms},
+        "teacher": teacher_key(run),
+    }
+
+
+def digest(page: Mapping[str, Any]) -> str:
+    """A 128-bit hash of plain data, the same for 2 and 2.0."""
+    text = json.dumps(_canonical(page), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _canonical(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(item) for item in value]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return value
+
+
+def _task(run: Run) -> dict[str, Any]:
+    page = asdict(run.task)
+    page.pop("name")
+    splits = [run.task.train, *run.task.report.values()]
+    if run.data.extra_split == "test" and run.data.transfer == "unlabelled" and run.task.test:
+        splits.append(run.task.test)
+    else:
+        page.pop("test")
+    page["holdout"] = run.task.holdout.rpartition(".")[2]
+    if run.protocol.select_on == "report":
+        page.pop("holdout")
+    return page | {"rows": run.source.bind()().identity(splits)}
+
+
+def _data(run: Run) -> dict[str, Any]:
+    if run.data.transfer == "same":
+        return {"rows": run.data.rows, "transfer": "same"}
+    return asdict(run.data)
+
+
+def _tokenizer(run: Run) -> str:
+    return checkpoints.identity(run.tokenizer) if run.tokenizer else "words"
+
+
+def _init(init: Init) -> dict[str, Any]:
+    page: dict[str, Any] = {"name": init.name, "weights": init.weights, **init.call.knobs}
+    if init.checkpoint:
+        page["checkpoint"] = checkpoints.identity(init.checkpoint)
+    return page
+
+
+def _term(term: Term) -> dict[str, Any]:
+    page: dict[str, Any] = {"name": term.name, "weight": term.weight, **term.loss.knobs}
+    page["view"] = function(term.view).__name__
+    if term.pairs is not None:
+        page |= {"pairs": sorted(term.pairs), "pair_weight": term.pair_weight}
+        page["projection"] = term.projection
+    return page

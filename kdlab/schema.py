@@ -1,0 +1,204 @@
+"""What a run may say: every key of the value groups, its type and its range.
+
+Groups whose YAML names a function (knowledge, matching, init, shape, tracker, a task's source)
+keep that function's knobs beside the keys listed here; `kdlab.build` checks those against the
+function's signature.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+Index = Annotated[int, Field(strict=True, ge=0)]
+Count = Annotated[int, Field(strict=True, ge=1)]
+Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(strict=True, ge=0, lt=1, allow_inf_nan=False)]
+Text = Annotated[str, Field(min_length=1)]
+Node = dict[str, Any]
+
+page = dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+
+
+class BadInput(ValueError):
+    """What the user asked for cannot be done; the message names the key and what is allowed."""
+
+
+@page
+class Hard:
+    """The task's own loss."""
+
+    weight: NonNegative
+
+
+@page
+class Train:
+    """Optimisation: AdamW, a warm-up, a schedule of transformers' `get_scheduler`."""
+
+    epochs: Count
+    batch_size: Count
+    lr: Positive
+    schedule: Literal["linear", "cosine", "constant_with_warmup"]
+    warmup: Share
+    weight_decay: NonNegative
+    clip: Positive
+    batching: Literal["bucket", "random"]
+    precision: Literal["fp32", "bf16"]
+
+
+@page
+class Data:
+    """Which training rows the student sees, and which of them without a label."""
+
+    rows: Count | None
+    transfer: Literal["same", "unlabelled"]
+    extra_rows: Count | None
+    extra_split: Literal["fit", "test"]
+
+
+@page
+class Protocol:
+    """The splits, and which weights of a run are the ones reported."""
+
+    select_on: Literal["held_out", "report"]
+    select: Share
+    select_max: Index
+    checkpoint: Literal["last", "best_select"]
+    evaluations: Count
+
+
+@page
+class Size:
+    """What `size` asks for, before `shape` has its say."""
+
+    layers: Count
+    hidden: Count
+    heads: Count
+    intermediate: Count
+
+
+@page
+class Teacher:
+    """A teacher: a run of its own, or with `finetuned` a finished checkpoint."""
+
+    name: Text
+    family: Literal["bert", "roberta"]
+    tokenizer: Text | None
+    checkpoint: Text | None
+    finetuned: bool
+    size: Text | None
+    seed: Index
+    lr: Positive | None
+    epochs: Count | None
+    rows: Count | None
+    overrides: list[str]
+
+
+@page
+class Place:
+    """Where and how a run is computed: no part of its identity.
+
+    Results are equal bit for bit on CPU at equal `threads`.
+    """
+
+    root: Text
+    save: bool
+    device: Literal["auto", "cpu", "cuda"]
+    threads: Count
+    checkpoint_seconds: NonNegative
+    tracker: Node
+
+
+@page
+class Page:
+    """One composed configuration."""
+
+    seed: Index
+    hard: Hard
+    family: Literal["bert", "roberta"]
+    tokenizer: Text | None
+    task: Node
+    data: Data
+    teacher: Teacher
+    size: Size
+    shape: Node
+    init: Node
+    knowledge: dict[str, Any]
+    matching: Node
+    train: Train
+    protocol: Protocol
+
+
+@page
+class Task:
+    """A task: columns, classes (1 is regression), metrics, splits; `source` reads its rows."""
+
+    name: Text
+    text: Annotated[list[str], Field(min_length=1, max_length=2)]
+    label: Text
+    classes: Count
+    metrics: Annotated[list[str], Field(min_length=1)]
+    select_by: Annotated[list[str], Field(min_length=1)]
+    train: Text
+    report: Annotated[dict[str, str], Field(min_length=1)]
+    test: Text | None
+    holdout: Text
+    max_length: Annotated[int, Field(strict=True, ge=8, le=512)]
+
+
+@page
+class TermKeys:
+    """The keys of a knowledge option that are not knobs of its loss."""
+
+    name: Text
+    view: Text
+    weight: Positive
+    min_classes: Count
+    projection: Literal["auto", "none"] = "none"
+    matching: Node | None = None
+
+
+@page
+class MatchingKeys:
+    """The keys of a matching that are not knobs of its rule."""
+
+    name: Text
+    mass: Literal["one", "pairs"]
+
+
+@page
+class InitKeys:
+    """The keys of an init that are not knobs of its function."""
+
+    name: Text
+    weights: Literal["none", "checkpoint", "pretrained", "finetuned"]
+    checkpoint: Text | None = None
+
+
+@page
+class Named:
+    """The keys of a shape or a tracker that are not knobs of its function."""
+
+    name: Text
+
+
+def parse(kind: Any, values: Any, where: str = "") -> Any:
+    """`values` as `kind`, or `BadInput` naming the first key that is wrong."""
+    try:
+        return TypeAdapter(kind).validate_python(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        location = (where, *first["loc"])
+        key = ".".join(str(part) for part in location if part not in ("", "function-after[]"))
+        raise BadInput(_sentence(key, first, kind)) from None
+
+
+def _sentence(key: str, error: Any, kind: Any) -> str:
+    if error["type"] == "unexpected_keyword_argument":
+        allowed = getattr(kind, "__dataclass_fields__", {})
+        hint = f"; known keys: {', '.join(sorted(allowed))}" if "." not in key else ""
+        return f"{key}: unknown key{hint}"
+    if error["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
+        return f"{key}: missing"
+    return f"{key}={error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"

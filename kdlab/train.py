@@ -1,0 +1,109 @@
+"""The loop: students side by side over one teacher pass."""
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from kdlab import learner as learning
+from kdlab.data.tokens import Encoded, batch, labels
+from kdlab.learner import DIVERGED, DONE, TRAINING, Learner
+from kdlab.schema import Place
+from kdlab.trace import trace
+
+Evaluate = Callable[[Learner], float]
+
+
+def train(
+    learners: Sequence[Learner],
+    teacher: nn.Module | None,
+    data: Encoded,
+    batches: Sequence[np.ndarray],
+    evaluate: Evaluate,
+    place: Place,
+    note: Callable[[Learner, dict[str, float]], None],
+) -> float:
+    """Train every learner over the same batches; return the seconds the teacher took.
+
+    A learner that was resumed joins when the batches reach its step; one that diverges leaves.
+
+    Args:
+        learners: of one cohort.
+        teacher: frozen; None if no learner needs one.
+        data: the training rows, tokenised.
+        batches: the rows of every step.
+        evaluate: scores a learner on select.
+        place: where checkpoints go and how often.
+        note: is told each evaluation.
+    """
+    wanted = frozenset().union(*(_teacher_layers(learner) for learner in learners))
+    points = evaluation_points(len(batches), learners[0].run.protocol.evaluations)
+    first = min((learner.step for learner in learners), default=0)
+    teacher_seconds, saved = 0.0, time.monotonic()
+    device = learners[0].device
+    bar = tqdm(total=len(batches), initial=first, unit="step", desc=_title(learners), leave=False)
+    for step in range(first, len(batches)):
+        active = [x for x in learners if x.status == TRAINING and x.step == step]
+        inputs = batch(data, batches[step], device)
+        answers = labels(data, batches[step], device)
+        began = time.monotonic()
+        shown = None
+        if teacher is not None and any(learner.run.terms for learner in active):
+            precision = learners[0].run.train.precision
+            with (
+                torch.no_grad(),
+                torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"),
+            ):
+                shown = trace(teacher, inputs, wanted)
+        teacher_seconds += time.monotonic() - began
+        for learner in active:
+            began = time.monotonic()
+            learning.update(learner, inputs, answers, shown)
+            if step + 1 in points and learner.status == TRAINING:
+                note(learner, _evaluated(learner, points, evaluate))
+            learner.seconds += time.monotonic() - began
+        if time.monotonic() - saved >= place.checkpoint_seconds:
+            for learner in active:
+                learning.save(learner, place.root)
+            saved = time.monotonic()
+        bar.update()
+        bar.set_postfix(loss=_shown_loss(active), refresh=False)
+    bar.close()
+    for learner in learners:
+        learner.status = DONE if learner.status == TRAINING else DIVERGED
+    return teacher_seconds
+
+
+def evaluation_points(steps: int, evaluations: int) -> list[int]:
+    """The steps after which select is scored: equal fractions of training, the last included."""
+    return sorted({max(1, round(steps * k / evaluations)) for k in range(1, evaluations + 1)})
+
+
+def _evaluated(learner: Learner, points: list[int], evaluate: Evaluate) -> dict[str, float]:
+    position = points.index(learner.step)
+    learning.note_losses(learner, learner.step - ([0, *points])[position])
+    found = evaluate(learner)
+    learner.history.setdefault("select", []).append(found)
+    if learner.run.protocol.checkpoint == "best_select":
+        best = learner.best
+        if best is None or found > best["found"]:
+            learner.best = {"found": found, "step": learner.step, "weights": learning.weights(learner)}
+    losses = {name: values[-1] for name, values in learner.history.items()}
+    return {"step": learner.step, **losses}
+
+
+def _teacher_layers(learner: Learner) -> frozenset[int]:
+    return frozenset(pair[1] for term in learner.run.terms for pair in term.pairs or ())
+
+
+def _title(learners: Sequence[Learner]) -> str:
+    run = learners[0].run
+    return f"{run.task.name} seed {run.seed}, {len(learners)} side by side"
+
+
+def _shown_loss(active: Sequence[Learner]) -> str:
+    losses = [sum(learner.sums.values()) for learner in active if learner.sums]
+    return f"{np.mean(losses):.3g}" if losses else "-"
