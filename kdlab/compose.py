@@ -23,6 +23,7 @@ from kdlab.resolve import resolve
 from kdlab.run import Run
 from kdlab.schema import BadInput, Named, Page, Place, parse
 
+DEFAULT_SIZE = "size=l2_h64_a4"  # of conf/run.yaml; exact sizes have no file
 _ROOM = Path(__file__).resolve().parent
 # Beside the package in a checkout, inside it in a wheel.
 CONF = next(path for path in (_ROOM.parent / "conf", _ROOM / "conf") if path.is_dir())
@@ -83,7 +84,7 @@ def option(group: str, name: str) -> dict[str, Any]:
 
 def register(overrides: Sequence[str]) -> None:
     """Make what overrides may name known to Hydra: exact sizes, and `${package:...}`."""
-    for override in overrides:
+    for override in (DEFAULT_SIZE, *overrides):
         name = override.partition("=")[2] if override.startswith("size=") else ""
         for word in re.split(r"[,\s]+", name):
             if dimensions := sizes.exact(word):

@@ -50,7 +50,8 @@ class Learner:
 
 def start(run: Run, model: nn.Module, objective: Objective, wanted: frozenset[int], steps: int) -> Learner:
     """A learner at step 0."""
-    optimizer = torch.optim.AdamW(_groups(model, objective, run.train.weight_decay), lr=run.train.lr)
+    groups = _groups(model, objective, run.train.weight_decay)
+    optimizer = torch.optim.AdamW(groups, lr=run.train.lr, fused=True)
     scheduler = get_scheduler(
         run.train.schedule, optimizer, int(run.train.warmup * steps), steps
     )

@@ -1,7 +1,9 @@
 """The loop: students side by side over one teacher pass."""
 
+import sys
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,7 +46,7 @@ def train(
     first = min((learner.step for learner in learners), default=0)
     teacher_seconds, saved = 0.0, time.monotonic()
     device = learners[0].device
-    bar = tqdm(total=len(batches), initial=first, unit="step", desc=_title(learners), leave=False)
+    bar = _bar(learners, first, len(batches))
     for step in range(first, len(batches)):
         active = [x for x in learners if x.status == TRAINING and x.step == step]
         inputs = batch(data, batches[step], device)
@@ -70,7 +72,6 @@ def train(
                 learning.save(learner, place.root)
             saved = time.monotonic()
         bar.update()
-        bar.set_postfix(loss=_shown_loss(active), refresh=False)
     bar.close()
     for learner in learners:
         learner.status = DONE if learner.status == TRAINING else DIVERGED
@@ -104,6 +105,15 @@ def _title(learners: Sequence[Learner]) -> str:
     return f"{run.task.name} seed {run.seed}, {len(learners)} side by side"
 
 
-def _shown_loss(active: Sequence[Learner]) -> str:
-    losses = [sum(learner.sums.values()) for learner in active if learner.sums]
-    return f"{np.mean(losses):.3g}" if losses else "-"
+def _bar(learners: Sequence[Learner], first: int, steps: int) -> Any:
+    # In a log file a line now and then is enough.
+    interval = 0.2 if sys.stderr.isatty() else 15.0
+    return tqdm(
+        total=steps,
+        initial=first,
+        unit="step",
+        desc=_title(learners),
+        leave=False,
+        mininterval=interval,
+        dynamic_ncols=True,
+    )

@@ -1,0 +1,1 @@
+"""Many runs: a study file becomes a plan, the plan becomes cohorts, cohorts become records."""

@@ -1,4 +1,4 @@
-"""A task that needs composition: generated here, no download, and its ceiling is known."""
+"""A task where order decides: generated here, no download, and its ceiling is known."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -6,31 +6,34 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from kdlab import streams
 from kdlab.data.source import Source
+from kdlab.schema import BadInput
 
 VERSION = 1  # raised when the same knobs would come to give other rows
 
 
 def source(
-    *, train_rows: int, report_rows: int, words: int, pairs: int, sharpness: float
+    *, train_rows: int, report_rows: int, words: int, length: int, sharpness: float
 ) -> Source:
-    """Sentences of (keep or flip, word) pairs and a noisy label.
+    """Sentences of valued words, every other place counting the other way round, a noisy label.
 
-    Half of the words mean +1, half -1; a word after `flip` counts the other way round, and always
-    half of the pairs are flipped, so that the bag of words is independent of the label. The label
-    is 1 with probability sigmoid(sharpness * score), score being the pairs' sum over √pairs.
+    A word has a fixed value; values are normal quantiles of unit variance. The score is the sum
+    of the values in odd places minus the sum in even places, over the root of the length. Words
+    fall into places at random, so that a bag of words says nothing about the label, which is 1
+    with probability sigmoid(sharpness * score).
 
     Args:
         train_rows, report_rows: how many rows the splits train and validation have.
-        words: size of the vocabulary of content words.
-        pairs: pairs in a sentence, an even number.
-        sharpness: how sure the label is; 3 with six pairs gives a Bayes accuracy near 0.85.
+        words: size of the vocabulary.
+        length: words in a sentence, an even number.
+        sharpness: how sure the label is; 3 gives a Bayes accuracy near 0.83.
     """
-    if pairs % 2 or pairs < 2 or words % 2 or words < 2:
-        raise ValueError("task: pairs and words must be even")
-    knobs = {"words": words, "pairs": pairs, "sharpness": sharpness}
+    if length % 2 or length < 2 or words < 2:
+        raise BadInput(f"task.length={length}: an even number; task.words={words}: at least 2")
+    knobs = {"words": words, "length": length, "sharpness": sharpness}
     rows = {"train": train_rows, "validation": report_rows}
     return Source(partial(_read, rows, knobs), partial(_identity, rows, knobs))
 
@@ -44,19 +47,17 @@ def _identity(rows: dict[str, int], knobs: dict[str, Any], splits: Sequence[str]
 
 
 def generate(
-    split: str, rows: int, words: int, pairs: int, sharpness: float
+    split: str, rows: int, words: int, length: int, sharpness: float
 ) -> tuple[pd.DataFrame, float]:
     """The rows of a split, and the accuracy of the best possible classifier on them."""
     random = np.random.Generator(np.random.PCG64(streams.key(0, f"synthetic/{split}")))
-    flips = np.tile(np.arange(pairs) % 2, (rows, 1))
-    flips = random.permuted(flips, axis=1)
-    content = random.integers(words, size=(rows, pairs))
-    signs = np.where(content % 2 == 0, 1, -1) * np.where(flips == 1, -1, 1)
-    probability = 1 / (1 + np.exp(-sharpness * signs.sum(1) / np.sqrt(pairs)))
+    values = norm.ppf((np.arange(words) + 0.5) / words)
+    values /= values.std()
+    content = random.integers(words, size=(rows, length))
+    signs = np.where(np.arange(length) % 2 == 0, 1.0, -1.0)
+    score = (values[content] * signs).sum(1) / np.sqrt(length)
+    probability = 1 / (1 + np.exp(-sharpness * score))
     labels = (random.random(rows) < probability).astype(np.int64)
-    sentences = [
-        " ".join(f"{'flip' if flip else 'keep'} w{word}" for flip, word in zip(f, c, strict=True))
-        for f, c in zip(flips, content, strict=True)
-    ]
+    sentences = [" ".join(f"w{word}" for word in row) for row in content]
     table = pd.DataFrame({"sentence": sentences, "label": labels, "idx": np.arange(rows)})
     return table, float(np.maximum(probability, 1 - probability).mean())

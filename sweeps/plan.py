@@ -1,0 +1,84 @@
+"""A study's runs, composed and named, and what is left to do."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from kdlab.compose import compose
+from kdlab.record import records, write_whole
+from kdlab.run import Run
+from kdlab.schema import BadInput
+from sweeps.study import Cell, Study, expand
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One cell and its run; no run where a skip rule leaves the cell out."""
+
+    cell: Cell
+    run: Run | None
+
+
+def plan(study: Study, extra: tuple[str, ...] = ()) -> list[Planned]:
+    """Compose every run of a study; nothing is written.
+
+    Raises:
+        BadInput: naming the table, row and key of the first run that is wrong.
+    """
+    return [Planned(cell, None if cell.excluded else _run(cell)) for cell in expand(study, extra)]
+
+
+def _run(cell: Cell) -> Run:
+    try:
+        return compose(*cell.overrides)
+    except BadInput as error:
+        raise BadInput(f"{cell.table}, row {cell.row!r}: {error}") from None
+
+
+def unique(planned: Sequence[Planned]) -> list[Run]:
+    """Every run once, in order: two tables may share one."""
+    return list({entry.run.uid: entry.run for entry in planned if entry.run}.values())
+
+
+def counts(planned: Sequence[Planned], root: str) -> dict[str, int]:
+    """Raw, excluded, duplicate, done and to run."""
+    runs = unique(planned)
+    done = records(root)
+    excluded = sum(1 for entry in planned if entry.run is None)
+    return {
+        "raw": len(planned),
+        "excluded": excluded,
+        "duplicate": len(planned) - excluded - len(runs),
+        "done": sum(1 for run in runs if run.uid in done),
+        "to run": sum(1 for run in runs if run.uid not in done),
+    }
+
+
+def write(planned: Sequence[Planned], name: str, study: Study, root: str) -> Path:
+    """Write the plan's table, all that `analysis` needs to know of a study."""
+    rows = [
+        {
+            "study": name,
+            "question": study.question,
+            "table": entry.cell.table,
+            "row": entry.cell.row,
+            "control": entry.cell.control,
+            "seed": entry.cell.seed,
+            "excluded": entry.cell.excluded,
+            "overrides": json.dumps(entry.cell.overrides),
+            "uid": entry.run.uid if entry.run else None,
+            "teacher": entry.run.teacher.uid if entry.run and entry.run.teacher else None,
+            "task": entry.run.choices["task"] if entry.run else None,
+            "metrics": json.dumps(entry.run.task.metrics if entry.run else []),
+            "select_by": json.dumps(entry.run.task.select_by if entry.run else []),
+            "protocol": entry.run.choices["protocol"] if entry.run else None,
+            "choices": json.dumps(dict(entry.run.choices) if entry.run else {}),
+        }
+        for entry in planned
+    ]
+    path = Path(root) / "studies" / name / "plan.parquet"
+    write_whole(path, pd.DataFrame(rows).to_parquet(index=False))
+    return path
