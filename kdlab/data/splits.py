@@ -44,12 +44,10 @@ def split(task: Task, source: Source, protocol: Protocol) -> dict[str, Rows]:
     report = {name: rows(source.read(there), task) for name, there in task.report.items()}
     if protocol.select_on == "report":
         return {"fit": train, "select": next(iter(report.values())), **report}
-    size = min(int(protocol.select * len(train)), protocol.select_max or len(train))
-    if size < 1:
-        raise BadInput(f"protocol.select={protocol.select} of {len(train)} rows leaves select empty")
-    fit, select = function(task.holdout)(train, list(report.values()), size)
-    if not len(fit):
-        raise BadInput("protocol.select leaves no row to train on")
+    held_out = function(task.holdout)
+    fit, select = held_out(train, list(report.values()), protocol.select, protocol.select_max)
+    if not len(fit) or not len(select):
+        raise BadInput(f"protocol.select={protocol.select}: {len(select)} of {len(train)} rows held out")
     return {"fit": fit, "select": select, **report}
 
 
@@ -110,25 +108,25 @@ def order(ids: np.ndarray) -> np.ndarray:
     return np.array(sorted(range(len(ids)), key=lambda position: digests[position]), dtype=np.int64)
 
 
-def hold_out(train: Rows, reports: list[Rows], size: int) -> tuple[Rows, Rows]:
-    """Hold out `size` whole rows; drop from fit what equals a row of select or report."""
+def hold_out(train: Rows, reports: list[Rows], share: float, most: int) -> tuple[Rows, Rows]:
+    """Hold out a share of the rows, at most `most`; fit loses what equals a held-out row."""
     shuffled = order(train.ids)
+    size = min(int(share * len(train)), most)
     select = train.take(np.sort(shuffled[:size]))
     fit = train.take(np.sort(shuffled[size:]))
     return without(fit, [select, *reports]), select
 
 
-def sentences(train: Rows, reports: list[Rows], size: int) -> tuple[Rows, Rows]:
-    """Hold out whole sentences of a treebank whose train split also has their phrases (SST-2).
+def sentences(train: Rows, reports: list[Rows], share: float, most: int) -> tuple[Rows, Rows]:
+    """Hold out a share of the sentences of a treebank whose train split has their phrases (SST-2).
 
     A sentence is a row that is no phrase of a longer row. Select gets sentences only, as dev has
-    them; every row that is a phrase (a run of words) of one of select or report leaves fit. A
-    share of the rows is held out as the same share of the sentences.
+    them; every row that is a phrase (a run of words) of one of select or report leaves fit.
     """
     words = [tuple(text[0].split()) for text in train.texts]
     whole = roots(words)
     shuffled = [position for position in order(train.ids) if position in whole]
-    size = min(max(1, round(size * len(whole) / len(train))), len(whole) - 1)
+    size = min(int(share * len(whole)), most)
     select = train.take(sorted(shuffled[:size]))
     held = phrases(tuple(text[0].split()) for part in (select, *reports) for text in part.texts)
     kept = [position for position, phrase in enumerate(words) if " ".join(phrase) not in held]

@@ -39,13 +39,12 @@ def source(*, path: str, revision: str | None, subset: str | None, folder: str |
 
 def _file(room: Path, split: str) -> Path:
     # Local copies often say dev where the hub says validation.
-    names = [split, split.replace("validation", "dev")]
-    found = [path for name in names for path in sorted(room.glob(f"{name}*.parquet"))]
-    exact = [path for path in found if path.stem in names or path.stem.startswith(f"{split}-0")]
-    if len(exact) != 1:
-        there = ", ".join(sorted(path.stem for path in room.glob("*.parquet"))) or "none"
-        raise BadInput(f"task: no single Parquet file for split {split} in {room}; there: {there}")
-    return exact[0]
+    for name in (split, split.replace("validation", "dev")):
+        for path in (room / f"{name}.parquet", room / f"{name}-00000-of-00001.parquet"):
+            if path.is_file():
+                return path
+    there = ", ".join(sorted(path.stem for path in room.glob("*.parquet"))) or "none"
+    raise BadInput(f"task: no Parquet file for split {split} in {room}; there: {there}")
 
 
 def _read(room: Path, split: str) -> pd.DataFrame:
