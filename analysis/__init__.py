@@ -1,0 +1,1 @@
+"""Records to tables: frame, statistics, table, and the formats that papers need."""

@@ -1,0 +1,66 @@
+"""`python -m analysis tables STUDY`: the study's tables, printed and written."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from kdlab.schema import BadInput
+
+EPILOG = """\
+examples:
+  python -m analysis tables quickstart
+  python -m analysis tables glue_small --root /scratch/runs
+  python -m analysis tables glue_small_tune --split select
+
+Files go to ROOT/studies/STUDY/tables. ROOT is runs/, or KDLAB_ROOT.
+"""
+
+
+def main() -> None:
+    """The command line: exit code 2 for bad input."""
+    arguments = _parser().parse_args()
+    try:
+        _tables(arguments)
+    except BadInput as error:
+        print(f"analysis: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _parser() -> argparse.ArgumentParser:
+    import os
+
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("tables", help="print the tables; write .md, .tex and .csv")
+    command.add_argument("study")
+    command.add_argument("--root", default=os.environ.get("KDLAB_ROOT", "runs"))
+    command.add_argument("--split", choices=("report", "select"), default="report")
+    return parser
+
+
+def _tables(arguments: argparse.Namespace) -> None:
+    from analysis import formats, frame, tables
+    from kdlab.record import records, write_whole
+
+    loaded = frame.load(arguments.study, arguments.root)
+    found = records(arguments.root)
+    room = Path(arguments.root) / "studies" / arguments.study / "tables"
+    for table in tables.tables(loaded, found, arguments.root, arguments.split):
+        stem = table.name if arguments.split == "report" else f"{table.name}_{arguments.split}"
+        for suffix, text in (
+            ("md", formats.markdown(table)),
+            ("tex", formats.latex(table)),
+            ("csv", formats.csv(table)),
+        ):
+            write_whole(room / f"{stem}.{suffix}", text.encode())
+        print(formats.markdown(table))
+    print(f"written to {room} (.md, .tex, .csv)")
+
+
+if __name__ == "__main__":
+    main()

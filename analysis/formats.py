@@ -1,0 +1,78 @@
+"""A table as Markdown, LaTeX and CSV."""
+
+import math
+
+import pandas as pd
+
+from analysis.tables import Cell, Table
+
+
+def markdown(table: Table) -> str:
+    """The table, what its numbers are, and what its rows are."""
+    lines = [f"**{table.name}** ({table.split}): {table.question}", ""]
+    lines += [_wide(table).to_markdown(index=False), ""]
+    lines += [f"- {note}" for note in (explanation(table), *table.notes)]
+    lines += [f"- {row}: `{overrides}`" for row, overrides in table.legend.items()]
+    return "\n".join(lines) + "\n"
+
+
+def latex(table: Table) -> str:
+    """A booktabs table; needs \\usepackage{booktabs}."""
+    wide = _wide(table).map(_escape)
+    wide.columns = [_escape(column) for column in wide.columns]
+    styled = wide.style.hide(axis="index")
+    caption = _escape(f"{table.question} {explanation(table)}")
+    text = styled.to_latex(hrules=True, column_format="l" + "r" * (wide.shape[1] - 1), caption=caption)
+    return str(text)
+
+
+def csv(table: Table) -> str:
+    """One line a cell, in points, unrounded."""
+    rows = [
+        {"table": table.name, "split": table.split, "row": row, "column": column, **cell.__dict__}
+        for (row, column), cell in table.cells.items()
+    ]
+    return str(pd.DataFrame(rows).to_csv(index=False))
+
+
+def explanation(table: Table) -> str:
+    """What a cell says, in one sentence."""
+    return (
+        "Cells: mean ± standard deviation over seeds, in points; (n/expected) where runs are "
+        "missing; then the paired difference to the control with a 95 % bootstrap interval over "
+        "seeds and examples."
+    )
+
+
+def _wide(table: Table) -> pd.DataFrame:
+    rows = []
+    for row in table.rows:
+        entry = {"": row}
+        for column in table.columns:
+            cell = table.cells.get((row, column))
+            entry[column] = _score(cell)
+            entry[f"Δ {column}"] = _difference(cell)
+        rows.append(entry)
+    return pd.DataFrame(rows)
+
+
+def _score(cell: Cell | None) -> str:
+    if cell is None:
+        return "n/a"
+    count = "" if cell.n == cell.expected else f" ({cell.n}/{cell.expected})"
+    if not cell.n:
+        return f"missing{count}" if not cell.diverged else f"diverged{count}"
+    deviation = "" if math.isnan(cell.spread) else f" ± {cell.spread:.1f}"
+    return f"{cell.mean:.1f}{deviation}{count}"
+
+
+def _difference(cell: Cell | None) -> str:
+    if cell is None or math.isnan(cell.difference):
+        return ""
+    return f"{cell.difference:+.1f} [{cell.low:.1f}, {cell.high:.1f}]"
+
+
+def _escape(text: str) -> str:
+    for plain, tex in (("_", r"\_"), ("%", r"\%"), ("&", r"\&"), ("Δ", r"$\Delta$"), ("±", r"$\pm$")):
+        text = text.replace(plain, tex)
+    return text

@@ -1,0 +1,67 @@
+"""A study's plan and its records as one tidy frame: one row per run and score."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from kdlab.record import Record, records
+from kdlab.schema import BadInput
+
+TEACHER = "teacher"
+
+
+def load(study: str, root: str) -> pd.DataFrame:
+    """One row per planned run and score: study, table, row, control, seed, task, uid, state, and
+    `split`, `metric`, `score` (a fraction; NaN where the run is not done).
+
+    Teachers come as rows named "teacher". `state` is done, diverged, missing or excluded.
+
+    Raises:
+        BadInput: if the study was never launched under this root.
+    """
+    plan = read_plan(study, root)
+    found = records(root)
+    rows = [
+        {**planned, **scored}
+        for planned in [*plan.to_dict("records"), *_teachers(plan)]
+        for scored in _scores(planned["uid"], json.loads(planned["metrics"]), found)
+    ]
+    frame = pd.DataFrame(rows)
+    frame.loc[frame["excluded"] != "", "state"] = "excluded"
+    return frame
+
+
+def read_plan(study: str, root: str) -> pd.DataFrame:
+    """The table that `sweeps` wrote of a study."""
+    path = Path(root) / "studies" / study / "plan.parquet"
+    if not path.is_file():
+        known = ", ".join(sorted(p.parent.name for p in path.parent.parent.glob("*/plan.parquet")))
+        raise BadInput(
+            f"no plan of study {study!r} under {root} (there: {known or 'none'}); "
+            f"first: python -m sweeps launch {study} --wait"
+        )
+    return pd.read_parquet(path)
+
+
+def _teachers(plan: pd.DataFrame) -> list[dict[str, object]]:
+    """One planned row for every teacher of a table and task."""
+    used = plan[plan["teacher"].notna()].drop_duplicates(["table", "task", "teacher"])
+    rows = used.assign(uid=used["teacher"], row=TEACHER, control="", overrides="[]", seed=-1)
+    return [{str(key): value for key, value in row.items()} for row in rows.to_dict("records")]
+
+
+def _scores(
+    uid: str | None, metrics: list[str], found: dict[str, Record]
+) -> list[dict[str, object]]:
+    record = found.get(uid) if uid else None
+    scores = record.result.get("scores", {}) if record else {}
+    state = record.result["status"] if record else "missing"
+    if not scores:
+        empty = {"split": "report", "score": float("nan"), "state": state}
+        return [{**empty, "metric": metric} for metric in metrics]
+    return [
+        {"split": split, "metric": metric, "score": value, "state": state}
+        for split, values in scores.items()
+        for metric, value in values.items()
+    ]

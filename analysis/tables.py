@@ -1,0 +1,161 @@
+"""Tables of a study: every cell knows how many runs it has and how many it should have."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from sklearn import config_context
+
+from analysis.frame import TEACHER
+from analysis.stats import Pair, interval, spread
+from kdlab import metrics
+from kdlab.record import Record, read_examples, read_outputs
+
+PERCENT = 100.0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Mean, spread over seeds and paired difference to the control, in points (0 to 100).
+
+    `low` and `high` bound the difference; NaN where there is none.
+    """
+
+    n: int
+    expected: int
+    mean: float
+    spread: float
+    difference: float = float("nan")
+    low: float = float("nan")
+    high: float = float("nan")
+    diverged: int = 0
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells by (row, column), rows and columns in the study's order, and what each row is."""
+
+    name: str
+    question: str
+    split: str
+    rows: list[str]
+    columns: list[str]
+    cells: dict[tuple[str, str], Cell]
+    legend: dict[str, str]
+    notes: list[str]
+
+
+def tables(frame: pd.DataFrame, found: dict[str, Record], root: str, split: str) -> list[Table]:
+    """Every table of a study's frame.
+
+    Args:
+        frame: as `analysis.frame.load` gives it.
+        found: the records.
+        root: where the records' outputs are.
+        split: `report`, or `select` for choosing settings.
+    """
+    frame = frame[frame["state"] != "excluded"]
+    frame = frame[frame["split"].str.startswith(split) | frame["score"].isna()]
+    return [
+        _table(str(name), part, found, root, split)
+        for name, part in frame.groupby("table", sort=False)
+    ]
+
+
+def _table(
+    name: str, frame: pd.DataFrame, found: dict[str, Record], root: str, split: str
+) -> Table:
+    frame = frame.assign(column=[_column(*key) for key in _keys(frame)])
+    rows = sorted(frame["row"].unique(), key=lambda row: row != TEACHER)
+    columns = [str(column) for column in frame["column"].unique()]
+    cells = {}
+    for (row, column), part in frame.groupby(["row", "column"], sort=False):
+        control = frame[(frame["row"] == part["control"].iloc[0]) & (frame["column"] == column)]
+        cells[str(row), str(column)] = _cell(part, control, found, root)
+    return Table(
+        name=name,
+        question=str(frame["question"].iloc[0]),
+        split=split,
+        rows=rows,
+        columns=columns,
+        cells=cells,
+        legend=_legend(frame),
+        notes=_notes(frame),
+    )
+
+
+def _keys(frame: pd.DataFrame) -> list[tuple[str, str, str]]:
+    return list(zip(frame["task"], frame["split"], frame["metric"], strict=True))
+
+
+def _column(task: str, split: str, metric: str) -> str:
+    # report_mismatched is a column of its own; report and select go without saying.
+    suffix = split.partition("_")[2]
+    return f"{task}{'-' + suffix if suffix else ''} {metric}"
+
+
+def _cell(
+    part: pd.DataFrame, control: pd.DataFrame, found: dict[str, Record], root: str
+) -> Cell:
+    done = part[part["score"].notna()]
+    scores = [PERCENT * score for score in done["score"]]
+    cell = Cell(
+        n=len(done),
+        expected=len(part),
+        mean=float(np.mean(scores)) if scores else float("nan"),
+        spread=spread(scores),
+        diverged=int((part["state"] == "diverged").sum()),
+    )
+    both = done.merge(control[control["score"].notna()], on="seed", suffixes=("", "_control"))
+    if both.empty or (both["uid"] == both["uid_control"]).all():
+        return cell
+    low, high = _interval(both, found, root)
+    difference = float((both["score"] - both["score_control"]).mean())
+    return Cell(
+        **{**cell.__dict__, "difference": PERCENT * difference, "low": low, "high": high}
+    )
+
+
+def _interval(both: pd.DataFrame, found: dict[str, Record], root: str) -> tuple[float, float]:
+    split, metric = str(both["split"].iloc[0]), metrics.NAMES[str(both["metric"].iloc[0])]
+    pairs = []
+    for uid, other in zip(both["uid"], both["uid_control"], strict=True):
+        ids, labels = read_examples(root, found[uid], split)
+        outputs = [read_outputs(root, found[key], split) for key in (uid, other)]
+        assert np.array_equal(ids, read_examples(root, found[other], split)[0])
+        pairs.append(Pair(labels, outputs[0].astype(np.float32), outputs[1].astype(np.float32)))
+    with config_context(assume_finite=True, skip_parameter_validation=True):
+        low, high = interval(pairs, metric)
+    return PERCENT * low, PERCENT * high
+
+
+def _legend(frame: pd.DataFrame) -> dict[str, str]:
+    """What each row is: its overrides that not all rows share, but for task and seed."""
+    by_row: dict[str, list[str]] = {}
+    for row, text in zip(frame["row"], frame["overrides"], strict=True):
+        if row != TEACHER:
+            by_row.setdefault(row, json.loads(text))
+    shared = set.intersection(*(set(overrides) for overrides in by_row.values()))
+    own = {
+        row: [o for o in overrides if o not in shared and not o.startswith(("task=", "seed="))]
+        for row, overrides in by_row.items()
+    }
+    return {row: " ".join(overrides) for row, overrides in own.items() if overrides}
+
+
+def _notes(frame: pd.DataFrame) -> list[str]:
+    students = frame[frame["row"] != TEACHER]
+    notes = [f"{students['seed'].nunique()} seeds ({_listed(students['seed'])})"]
+    states = students.drop_duplicates("uid")["state"].value_counts()
+    for state in ("missing", "diverged"):
+        if states.get(state, 0):
+            notes.append(f"{states[state]} runs {state}")
+    if "pkd_legacy" in set(students["protocol"]):
+        notes.append("protocol pkd_legacy: weights were chosen on the split that is reported")
+    return notes
+
+
+def _listed(values: Sequence[object] | pd.Series) -> str:
+    return ", ".join(str(value) for value in sorted(set(values)))
