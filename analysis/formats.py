@@ -22,7 +22,9 @@ def latex(table: Table) -> str:
     wide.columns = [_escape(column) for column in wide.columns]
     styled = wide.style.hide(axis="index")
     caption = _escape(f"{table.question} {explanation(table)}")
-    text = styled.to_latex(hrules=True, column_format="l" + "r" * (wide.shape[1] - 1), caption=caption)
+    text = styled.to_latex(
+        hrules=True, column_format="l" + "r" * (wide.shape[1] - 1), caption=caption
+    )
     return str(text)
 
 
@@ -73,6 +75,12 @@ def _difference(cell: Cell | None) -> str:
 
 
 def _escape(text: str) -> str:
-    for plain, tex in (("_", r"\_"), ("%", r"\%"), ("&", r"\&"), ("Δ", r"$\Delta$"), ("±", r"$\pm$")):
+    for plain, tex in (
+        ("_", r"\_"),
+        ("%", r"\%"),
+        ("&", r"\&"),
+        ("Δ", r"$\Delta$"),
+        ("±", r"$\pm$"),
+    ):
         text = text.replace(plain, tex)
     return text

@@ -22,10 +22,11 @@ def load(study: str, root: str) -> pd.DataFrame:
     """
     plan = read_plan(study, root)
     found = records(root)
+    planned = pd.concat([plan, _teachers(plan)]).to_dict("records")
     rows = [
-        {**planned, **scored}
-        for planned in [*plan.to_dict("records"), *_teachers(plan)]
-        for scored in _scores(planned["uid"], json.loads(planned["metrics"]), found)
+        {**entry, **scored}
+        for entry in planned
+        for scored in _scores(entry["uid"], json.loads(entry["metrics"]), found)
     ]
     frame = pd.DataFrame(rows)
     frame.loc[frame["excluded"] != "", "state"] = "excluded"
@@ -44,11 +45,10 @@ def read_plan(study: str, root: str) -> pd.DataFrame:
     return pd.read_parquet(path)
 
 
-def _teachers(plan: pd.DataFrame) -> list[dict[str, object]]:
+def _teachers(plan: pd.DataFrame) -> pd.DataFrame:
     """One planned row for every teacher of a table and task."""
     used = plan[plan["teacher"].notna()].drop_duplicates(["table", "task", "teacher"])
-    rows = used.assign(uid=used["teacher"], row=TEACHER, control="", overrides="[]", seed=-1)
-    return [{str(key): value for key, value in row.items()} for row in rows.to_dict("records")]
+    return used.assign(uid=used["teacher"], row=TEACHER, control="", overrides="[]", seed=-1)
 
 
 def _scores(

@@ -96,9 +96,7 @@ def _column(task: str, split: str, metric: str) -> str:
     return f"{task}{'-' + suffix if suffix else ''} {metric}"
 
 
-def _cell(
-    part: pd.DataFrame, control: pd.DataFrame, found: dict[str, Record], root: str
-) -> Cell:
+def _cell(part: pd.DataFrame, control: pd.DataFrame, found: dict[str, Record], root: str) -> Cell:
     done = part[part["score"].notna()]
     scores = [PERCENT * score for score in done["score"]]
     cell = Cell(
@@ -113,9 +111,7 @@ def _cell(
         return cell
     low, high = _interval(both, found, root)
     difference = float((both["score"] - both["score_control"]).mean())
-    return Cell(
-        **{**cell.__dict__, "difference": PERCENT * difference, "low": low, "high": high}
-    )
+    return Cell(**{**cell.__dict__, "difference": PERCENT * difference, "low": low, "high": high})
 
 
 def _interval(both: pd.DataFrame, found: dict[str, Record], root: str) -> tuple[float, float]:

@@ -10,23 +10,21 @@ Importing kdlab loads no torch; the first call that needs it does.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kdlab.compose import compose as compose
-    from kdlab.distill import distill as distill
+    from kdlab.cohort import distill as distill
+    from kdlab.config import compose as compose
     from kdlab.models import load as load
     from kdlab.record import records as records
 
 __version__ = "0.1.0"
 __all__ = ["compose", "distill", "load", "records"]
 
-_HOMES = {"compose": "compose", "distill": "distill", "load": "models", "records": "record"}
+_HOMES = {"compose": "config", "distill": "cohort", "load": "models", "records": "record"}
 
 
 def __getattr__(name: str) -> Any:
+    # No module of the package is called like one of these functions: importing it would hide them.
     if name not in _HOMES:
         raise AttributeError(f"module 'kdlab' has no attribute {name!r}")
-    import sys
     from importlib import import_module
 
-    function = getattr(import_module(f"kdlab.{_HOMES[name]}"), name)
-    setattr(sys.modules[__name__], name, function)
-    return function
+    return getattr(import_module(f"kdlab.{_HOMES[name]}"), name)

@@ -2,29 +2,40 @@
 
 import os
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from kdlab.compose import CONF, compose, one_line, place, register
+from kdlab.config import CONF, compose, one_line, place, register
 from kdlab.schema import BadInput
 
 
 @hydra.main(config_path=str(CONF), config_name="run", version_base="1.3")
 def _main(config: Any) -> None:
-    overrides = list(HydraConfig.get().overrides.task)
+    try:
+        _run(list(HydraConfig.get().overrides.task))
+    except BadInput as error:  # here, because Hydra prints lines of its own about what gets past
+        _refuse(error)
+
+
+def _run(overrides: list[str]) -> None:
     run, where = compose(*overrides), place(*overrides)
     print(f"run {run.uid}: {_summary(run)}", flush=True)
-    from kdlab.distill import distill
+    from kdlab.cohort import distill
 
     record = distill(run, where)
     for split, scores in record.result.get("scores", {}).items():
         shown = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
         print(f"{split:18} {shown}")
     print(f"{record.result['status']}: the record is under {where.root}/records")
+
+
+def _refuse(error: Exception) -> NoReturn:
+    print(f"kdlab: {one_line(error)}", file=sys.stderr)
+    sys.exit(2)
 
 
 def _summary(run: Any) -> str:
@@ -43,9 +54,8 @@ def main() -> None:
     register(sys.argv[1:])
     try:
         _main()
-    except (BadInput, HydraException, OmegaConfBaseException) as error:
-        print(f"kdlab: {one_line(error)}", file=sys.stderr)
-        sys.exit(2)
+    except (HydraException, OmegaConfBaseException) as error:
+        _refuse(error)
     except KeyboardInterrupt:
         print("kdlab: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
         sys.exit(130)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Architecture:
-    """`family` is transformers' model type; widths are in units, `intermediate` the feed-forward's."""
+    """`family` is transformers' model type, `intermediate` the width of the feed-forward."""
 
     family: str
     layers: int

@@ -6,7 +6,7 @@ A knob is a keyword-only parameter without a default: YAML is the only home of a
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cache, partial
 from importlib import import_module
 from typing import Any, get_type_hints
 
@@ -27,7 +27,7 @@ class Call:
         return partial(function(self.target), **self.knobs)
 
 
-@lru_cache(maxsize=None)
+@cache
 def function(target: str) -> Callable[..., Any]:
     """The function at a dotted name such as `kdlab.losses.response.kl`."""
     module, _, name = target.rpartition(".")
@@ -37,10 +37,10 @@ def function(target: str) -> Callable[..., Any]:
         raise BadInput(f"no function at {target!r} ({error})") from None
     if not callable(found):
         raise BadInput(f"{target!r} is not a function")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
-@lru_cache(maxsize=None)
+@cache
 def knobs(target: str) -> dict[str, Any]:
     """The keyword-only parameters of a function, with their annotations."""
     hints = get_type_hints(function(target), include_extras=True)

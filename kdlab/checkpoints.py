@@ -40,7 +40,9 @@ def locate(checkpoint: str) -> Path:
     try:
         return Path(snapshot_download(name, revision=commit, allow_patterns=FILES))
     except Exception as error:
-        raise BadInput(f"checkpoint {checkpoint}: not in the cache and not fetched: {error}") from None
+        raise BadInput(
+            f"checkpoint {checkpoint}: not in the cache and not fetched: {error}"
+        ) from None
 
 
 def identity(checkpoint: str) -> str:
@@ -50,7 +52,9 @@ def identity(checkpoint: str) -> str:
     folder = locate(checkpoint)
     files = sorted(path for pattern in FILES for path in folder.glob(pattern))
     if not any(path.suffix == ".safetensors" for path in files):
-        raise BadInput(f"checkpoint {checkpoint}: no .safetensors file (pickled weights are refused)")
+        raise BadInput(
+            f"checkpoint {checkpoint}: no .safetensors file (pickled weights are refused)"
+        )
     digest = hashlib.sha256()
     for path in files:
         digest.update(f"{path.name}:{file_digest(path)}\n".encode())

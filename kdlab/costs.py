@@ -4,7 +4,7 @@ import os
 import platform
 import resource
 import subprocess
-from functools import lru_cache
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
     }
 
 
-@lru_cache(maxsize=None)
+@cache
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -71,7 +71,7 @@ def _processor() -> str:
     return names[0] if names else platform.machine()
 
 
-@lru_cache(maxsize=None)
+@cache
 def _commit() -> str | None:
     """The commit of kdlab's checkout, with a plus sign if files differ from it."""
     room = Path(__file__).resolve().parent

@@ -2,6 +2,8 @@
 
 import copy
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,20 +47,21 @@ class Learner:
     @property
     def device(self) -> torch.device:
         """Where the student lives."""
-        return next(self.model.parameters()).device  # type: ignore[no-any-return]
+        return next(self.model.parameters()).device
 
 
-def start(run: Run, model: nn.Module, objective: Objective, wanted: frozenset[int], steps: int) -> Learner:
+def start(
+    run: Run, model: nn.Module, objective: Objective, wanted: frozenset[int], steps: int
+) -> Learner:
     """A learner at step 0."""
     groups = _groups(model, objective, run.train.weight_decay)
     optimizer = torch.optim.AdamW(groups, lr=run.train.lr, fused=True)
-    scheduler = get_scheduler(
-        run.train.schedule, optimizer, int(run.train.warmup * steps), steps
-    )
+    scheduler = get_scheduler(run.train.schedule, optimizer, int(run.train.warmup * steps), steps)
     device = next(model.parameters()).device
-    with _own_random(None, device):
-        torch.manual_seed(streams.key(run.seed, "dropout"))
-        random = _random_state(device)
+    outer = _random_state(device)
+    torch.manual_seed(streams.key(run.seed, "dropout"))
+    random = _random_state(device)
+    _set_random_state(outer, device)
     model.train()
     return Learner(run, model, objective, wanted, optimizer, scheduler, steps, random)
 
@@ -72,15 +75,17 @@ def _groups(model: nn.Module, objective: Objective, decay: float) -> list[dict[s
     ]
 
 
-def update(learner: Learner, batch: dict[str, Tensor], labels: Tensor, teacher: Trace | None) -> None:
+def update(
+    learner: Learner, batch: dict[str, Tensor], labels: Tensor, teacher: Trace | None
+) -> None:
     """One optimiser step, with the student's own random state swapped in around it."""
     precision = learner.run.train.precision
-    with _own_random(learner.random, learner.device) as state:
-        with torch.autocast(learner.device.type, torch.bfloat16, enabled=precision == "bf16"):
-            student = trace(learner.model, batch, learner.wanted)
-        losses = learner.objective(student, teacher, labels)
-        state.extend(_random_state(learner.device))
-    learner.random = list(state)
+    with (
+        _own_random(learner),
+        torch.autocast(learner.device.type, torch.bfloat16, enabled=precision == "bf16"),
+    ):
+        student = trace(learner.model, batch, learner.wanted)
+    losses = learner.objective(student, teacher, labels)
     total = learner.objective.total(losses)
     learner.step += 1
     _watch(learner, losses)
@@ -119,7 +124,8 @@ def _note_shares(learner: Learner, losses: dict[str, Tensor]) -> None:
     for point in SHARE_POINTS:
         if learner.step == max(1, round(point * learner.steps)):
             norms = {
-                name: learner.objective.weights[name] * torch.stack(_gradients(learner, loss)).norm()
+                name: learner.objective.weights[name]
+                * torch.stack(_gradients(learner, loss)).norm()
                 for name, loss in losses.items()
             }
             whole = float(sum(norms.values())) or 1.0
@@ -143,7 +149,7 @@ def note_losses(learner: Learner, steps: int) -> None:
 
 def weights(learner: Learner) -> dict[str, Tensor]:
     """A copy of the student's weights."""
-    return copy.deepcopy(learner.model.state_dict())  # type: ignore[no-any-return]
+    return copy.deepcopy(learner.model.state_dict())
 
 
 # ---- random state ------------------------------------------------------------------------------
@@ -160,20 +166,14 @@ def _set_random_state(states: list[Tensor], device: torch.device) -> None:
         torch.cuda.set_rng_state(states[1], device)
 
 
-class _own_random:
-    """Put a random state in place and the process's own back; collects the state left behind."""
-
-    def __init__(self, states: list[Tensor] | None, device: torch.device) -> None:
-        self.states, self.device = states, device
-
-    def __enter__(self) -> list[Tensor]:
-        self.outer = _random_state(self.device)
-        if self.states:
-            _set_random_state(self.states, self.device)
-        return []
-
-    def __exit__(self, *_: Any) -> None:
-        _set_random_state(self.outer, self.device)
+@contextmanager
+def _own_random(learner: Learner) -> Iterator[None]:
+    """Put the student's random state in place, keep what it becomes, put the process's back."""
+    outer = _random_state(learner.device)
+    _set_random_state(learner.random, learner.device)
+    yield
+    learner.random = _random_state(learner.device)
+    _set_random_state(outer, learner.device)
 
 
 # ---- checkpoints -------------------------------------------------------------------------------

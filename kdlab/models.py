@@ -53,7 +53,7 @@ def build_student(run: Run, tokenizer: Any, root: str) -> nn.Module:
         model = AutoModelForSequenceClassification.from_config(config, attn_implementation=NAME)
     _copy(run, model, root)
     _fresh_head(model, run.seed)
-    return model  # type: ignore[no-any-return]
+    return model
 
 
 def _copy(run: Run, model: Any, root: str) -> None:
@@ -109,9 +109,9 @@ def load_teacher(run: Run, root: str, device: torch.device) -> nn.Module | None:
     )
     if model.config.num_labels != run.task.classes:
         raise BadInput(
-            f"teacher: {model.config.num_labels} outputs for the {run.task.classes} of {run.task.name}"
+            f"teacher: {model.config.num_labels} outputs, {run.task.name} has {run.task.classes}"
         )
-    return model.eval().requires_grad_(False).to(device)  # type: ignore[no-any-return]
+    return model.eval().requires_grad_(False).to(device)
 
 
 def save(model: Any, tokenizer: Any, root: str, uid: str) -> None:
@@ -141,4 +141,4 @@ def load(run: "Run | str", root: str = "runs") -> nn.Module:
     if not path.is_dir():
         raise BadInput(f"no saved model of run {uid} under {root}; distill it with save=True")
     model = AutoModelForSequenceClassification.from_pretrained(path, use_safetensors=True)
-    return model.eval()  # type: ignore[no-any-return]
+    return model.eval()

@@ -36,9 +36,7 @@ class Objective(nn.Module):
                 linear = _projection(run.student.hidden, teacher.hidden, run.seed, name)
                 self.projections[name] = linear
 
-    def forward(
-        self, student: Trace, teacher: Trace | None, labels: Tensor
-    ) -> dict[str, Tensor]:
+    def forward(self, student: Trace, teacher: Trace | None, labels: Tensor) -> dict[str, Tensor]:
         """Every loss by name, unweighted: float32 scalars."""
         losses = {HARD: hard(student.logits, labels, self.classes)}
         for term in self.terms:

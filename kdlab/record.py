@@ -18,7 +18,7 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +132,7 @@ def write_whole(path: Path, content: bytes) -> None:
     partial.replace(path)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _worker(process: int) -> str:
     return f"{socket.gethostname()}-{process}-{time.time_ns():x}"
 

@@ -6,7 +6,7 @@ Everything that can be known to fail is refused here, before any work.
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from kdlab import build, checkpoints
@@ -16,13 +16,12 @@ from kdlab.schema import (
     BadInput,
     InitKeys,
     MatchingKeys,
+    Named,
     Node,
     Page,
-    Named,
     Size,
     Task,
     TermKeys,
-    parse,
 )
 from kdlab.streams import stream
 
@@ -53,14 +52,20 @@ def resolve(
     _check_task(task)
     student = _student(page)
     selected = _selected(page, task, option)
-    teacher = _Teacher(page, overrides, parent)
-    init, needs_teacher = _init(page, student, teacher)
-    terms = tuple(_term(page, key, node, student, teacher) for key, node in selected.items())
+    used = bool(selected) or page.init.get("weights") == "finetuned"
+    teacher = _parent(page, overrides, parent) if used else None
+    finished = _finished(page) if used else None
+    source_dimensions = teacher_architecture(teacher, finished)
+    init = _init(page, student, source_dimensions)
+    terms = tuple(
+        _term(page, key, node, student, source_dimensions) for key, node in selected.items()
+    )
     if page.data.transfer == "unlabelled" and not terms:
-        raise BadInput("data.transfer=unlabelled: without knowledge, rows without a label teach nothing")
+        raise BadInput(
+            "data.transfer=unlabelled: without knowledge, rows without a label teach nothing"
+        )
     if page.data.extra_split == "test" and not task.test and page.data.transfer == "unlabelled":
         raise BadInput(f"data.extra_split=test: task {task.name} names no test split")
-    used = needs_teacher or bool(terms)
     run = Run(
         seed=page.seed,
         hard_weight=page.hard.weight,
@@ -73,8 +78,8 @@ def resolve(
         student=student,
         init=init,
         terms=terms,
-        teacher=teacher.run() if used else None,
-        teacher_checkpoint=teacher.finished() if used else None,
+        teacher=teacher,
+        teacher_checkpoint=finished,
         choices={**choices, "knowledge": "+".join(selected) or "none"},
         overrides=overrides,
     )
@@ -82,26 +87,25 @@ def resolve(
     return replace(run, uid=digest(effective(run)))
 
 
-class _Teacher:
-    """What a page says of its teacher, composed only if somebody asks."""
+def _parent(page: Page, overrides: tuple[str, ...], parent: Compose) -> Run | None:
+    """The teacher's run; None for a finished checkpoint."""
+    if page.teacher.finetuned:
+        return None
+    if page.teacher.size is None:
+        raise BadInput("teacher=none: knowledge and finetuned inits need a teacher")
+    return parent(*parent_overrides(page.teacher, page.family, overrides))
 
-    def __init__(self, page: Page, overrides: tuple[str, ...], parent: Compose) -> None:
-        self.page, self.overrides, self.parent = page.teacher, overrides, parent
-        self.family = page.family
 
-    def finished(self) -> str | None:
-        return self.page.checkpoint if self.page.finetuned else None
+def _finished(page: Page) -> str | None:
+    """The finished checkpoint that serves as teacher, if one does."""
+    return page.teacher.checkpoint if page.teacher.finetuned else None
 
-    def run(self) -> Run | None:
-        if self.page.finetuned:
-            return None
-        if self.page.size is None:
-            raise BadInput("teacher=none: knowledge and finetuned inits need a teacher")
-        return self.parent(*parent_overrides(self.page, self.family, self.overrides))
 
-    def architecture(self) -> Architecture:
-        run = self.run()
-        return run.student if run else checkpoints.architecture(str(self.page.checkpoint))
+def teacher_architecture(teacher: Run | None, finished: str | None) -> Architecture | None:
+    """The dimensions of a teacher, None where there is none."""
+    if teacher:
+        return teacher.student
+    return checkpoints.architecture(finished) if finished else None
 
 
 def parent_overrides(teacher: Any, family: str, overrides: tuple[str, ...]) -> list[str]:
@@ -180,7 +184,9 @@ def _selected(page: Page, task: Task, option: Option) -> dict[str, Node]:
     return dict(sorted(nodes.items()))
 
 
-def _term(page: Page, key: str, node: Any, student: Architecture, teacher: _Teacher) -> Term:
+def _term(
+    page: Page, key: str, node: Any, student: Architecture, teacher: Architecture | None
+) -> Term:
     where = f"knowledge.{key}"
     if not isinstance(node, Mapping) or "name" not in node:
         raise BadInput(
@@ -192,12 +198,12 @@ def _term(page: Page, key: str, node: Any, student: Architecture, teacher: _Teac
     if keys.min_classes > classes:
         what = "a regression task" if classes == 1 else f"a task of {classes} classes"
         raise BadInput(f"{where}: {keys.name} cannot apply to {what}")
-    source = teacher.architecture()
+    assert teacher is not None  # a page with terms has one
     if loss.knobs.get("relation_heads", 0) is None:  # null: the teacher's own heads
-        loss = replace(loss, knobs={**loss.knobs, "relation_heads": source.heads})
+        loss = replace(loss, knobs={**loss.knobs, "relation_heads": teacher.heads})
     pairs, pair_weight = None, 1.0
     if is_layered(keys.view):
-        pairs, pair_weight = _pairs(page, keys.matching or page.matching, key, student, source)
+        pairs, pair_weight = _pairs(page, keys.matching or page.matching, key, student, teacher)
     elif keys.matching:
         raise BadInput(f"{where}.matching: {keys.name} compares no layers")
     return Term(
@@ -212,7 +218,7 @@ def _term(page: Page, key: str, node: Any, student: Architecture, teacher: _Teac
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def is_layered(view: str) -> bool:
     """Whether a view takes a layer."""
     return "layer" in inspect.signature(build.function(view)).parameters
@@ -227,32 +233,30 @@ def _pairs(
     except ValueError as error:
         raise BadInput(f"matching={keys.name}: {error}") from None
     if not pairs:
-        raise BadInput(f"matching={keys.name}: knowledge.{key} compares layers and needs a matching")
+        raise BadInput(
+            f"matching={keys.name}: knowledge.{key} compares layers and needs a matching"
+        )
     return tuple(sorted(pairs)), 1.0 if keys.mass == "pairs" else 1.0 / len(pairs)
 
 
-def _init(page: Page, student: Architecture, teacher: _Teacher) -> tuple[Init, bool]:
-    """The init, and whether it needs the fine-tuned teacher."""
+def _init(page: Page, student: Architecture, teacher: Architecture | None) -> Init:
     call, keys = build.call(page.init, InitKeys, "init")
-    checkpoint, source = keys.checkpoint, None
+    checkpoint = keys.checkpoint
     if keys.weights == "pretrained":
-        checkpoint = None if teacher.finished() else page.teacher.checkpoint
+        checkpoint = None if page.teacher.finetuned else page.teacher.checkpoint
         if not checkpoint:
             raise BadInput(
                 f"init={keys.name}: teacher={page.teacher.name} has no pretrained weights; "
                 "use init.weights=finetuned"
             )
-    if keys.weights == "finetuned":
-        checkpoint, source = None, teacher.architecture()
-    elif checkpoint:
-        source = checkpoints.architecture(checkpoint)
-    elif keys.weights == "checkpoint":
-        raise BadInput(f"init={keys.name}: init.checkpoint is missing")
+    if keys.weights == "checkpoint" and not checkpoint:
+        raise BadInput(f"init={keys.name}: init.checkpoint must be given")
+    source = checkpoints.architecture(checkpoint) if checkpoint else teacher
     try:
         call.bind()({}, student, source)
     except ValueError as error:
         raise BadInput(f"init={keys.name}: {error}") from None
-    return Init(keys.name, call, keys.weights, checkpoint), keys.weights == "finetuned"
+    return Init(keys.name, call, keys.weights, checkpoint)
 
 
 def _check_objective(run: Run) -> None:
@@ -263,8 +267,8 @@ def _check_objective(run: Run) -> None:
         return
     from kdlab.rehearsal import rehearse
 
-    source = run.teacher.student if run.teacher else None
-    source = source or checkpoints.architecture(str(run.teacher_checkpoint))
+    source = teacher_architecture(run.teacher, run.teacher_checkpoint)
+    assert source is not None
     for term in run.terms:
         try:
             rehearse(term, run.student, source, run.task.classes)

@@ -5,10 +5,10 @@ keep that function's knobs beside the keys listed here; `kdlab.build` checks tho
 function's signature.
 """
 
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic.dataclasses import dataclass
 
 Index = Annotated[int, Field(strict=True, ge=0)]
 Count = Annotated[int, Field(strict=True, ge=1)]
@@ -17,22 +17,29 @@ NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, ge=0, lt=1, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1)]
 Node = dict[str, Any]
+T = TypeVar("T")
 
-page = dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+
+def strict(kind: type[T]) -> type[T]:
+    """Let pydantic refuse keys that a dataclass does not have."""
+    kind.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
+    return kind
 
 
 class BadInput(ValueError):
     """What the user asked for cannot be done; the message names the key and what is allowed."""
 
 
-@page
+@strict
+@dataclass(frozen=True, kw_only=True)
 class Hard:
     """The task's own loss."""
 
     weight: NonNegative
 
 
-@page
+@strict
+@dataclass(frozen=True, kw_only=True)
 class Train:
     """Optimisation: AdamW, a warm-up, a schedule of transformers' `get_scheduler`."""
 
@@ -47,7 +54,8 @@ class Train:
     precision: Literal["fp32", "bf16"]
 
 
-@page
+@strict
+@dataclass(frozen=True, kw_only=True)
 class Data:
     """Which training rows the student sees, and which of them without a label."""
 
@@ -57,7 +65,8 @@ class Data:
     extra_split: Literal["fit", "test"]
 
 
-@page
+@strict
+@dataclass(frozen=True, kw_only=True)
 class Protocol:
     """The splits, and which weights of a run are the ones reported."""
 
@@ -68,7 +77,8 @@ class Protocol:
     evaluations: Count
 
 
-@page
+@strict
+@dataclass(frozen=True, kw_only=True)
 class Size:
     """What `size` asks for, before `shape` has its say."""
 
@@ -78,7 +88,8 @@ class Size:
     intermediate: Count
 
 
-@page
+@strict
+@dataclass(frozen=True, kw_only=True)
 class Teacher:
     """A teacher: a run of its own, or with `finetuned` a finished checkpoint."""
 
@@ -95,7 +106,8 @@ class Teacher:
     overrides: list[str]
 
 
-@page
+@strict
+@dataclass(frozen=True, kw_only=True)
 class Place:
     """Where and how a run is computed: no part of its identity.
 
@@ -110,7 +122,8 @@ class Place:
     tracker: Node
 
 
-@page
+@strict
+@dataclass(frozen=True, kw_only=True)
 class Page:
     """One composed configuration."""
 
@@ -130,7 +143,8 @@ class Page:
     protocol: Protocol
 
 
-@page
+@strict
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """A task: columns, classes (1 is regression), metrics, splits; `source` reads its rows."""
 
@@ -147,7 +161,8 @@ class Task:
     max_length: Annotated[int, Field(strict=True, ge=8, le=512)]
 
 
-@page
+@strict
+@dataclass(frozen=True, kw_only=True)
 class TermKeys:
     """The keys of a knowledge option that are not knobs of its loss."""
 
@@ -159,7 +174,8 @@ class TermKeys:
     matching: Node | None = None
 
 
-@page
+@strict
+@dataclass(frozen=True, kw_only=True)
 class MatchingKeys:
     """The keys of a matching that are not knobs of its rule."""
 
@@ -167,7 +183,8 @@ class MatchingKeys:
     mass: Literal["one", "pairs"]
 
 
-@page
+@strict
+@dataclass(frozen=True, kw_only=True)
 class InitKeys:
     """The keys of an init that are not knobs of its function."""
 
@@ -176,14 +193,15 @@ class InitKeys:
     checkpoint: Text | None = None
 
 
-@page
+@strict
+@dataclass(frozen=True, kw_only=True)
 class Named:
     """The keys of a shape or a tracker that are not knobs of its function."""
 
     name: Text
 
 
-def parse(kind: Any, values: Any, where: str = "") -> Any:
+def parse(kind: type[T], values: Any, where: str = "") -> T:
     """`values` as `kind`, or `BadInput` naming the first key that is wrong."""
     try:
         return TypeAdapter(kind).validate_python(values)

@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn.functional import log_softmax
 
 from kdlab import metrics
-from kdlab.metrics import is_degenerate as is_degenerate
 from kdlab.data.tokens import Encoded, batch, scoring_batches
+from kdlab.metrics import is_degenerate as is_degenerate
 from kdlab.schema import Task
 from kdlab.trace import outputs
 

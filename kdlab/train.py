@@ -91,7 +91,11 @@ def _evaluated(learner: Learner, points: list[int], evaluate: Evaluate) -> dict[
     if learner.run.protocol.checkpoint == "best_select":
         best = learner.best
         if best is None or found > best["found"]:
-            learner.best = {"found": found, "step": learner.step, "weights": learning.weights(learner)}
+            learner.best = {
+                "found": found,
+                "step": learner.step,
+                "weights": learning.weights(learner),
+            }
     losses = {name: values[-1] for name, values in learner.history.items()}
     return {"step": learner.step, **losses}
 

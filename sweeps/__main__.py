@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(arguments: argparse.Namespace) -> int:
-    from kdlab.compose import place
+    from kdlab.config import place
     from sweeps import cohorts, local, plan, study
 
     extra = tuple(arguments.overrides)
@@ -65,7 +65,7 @@ def _command(arguments: argparse.Namespace) -> int:
     if arguments.command == "plan":
         return 0
     plan.write(planned, Path(arguments.study).stem, loaded, where.root)
-    from kdlab.distill import is_done
+    from kdlab.cohort import is_done
 
     missing = [run for run in plan.unique(planned) if not is_done(run, where)]
     failed = local.run(cohorts.group(missing, arguments.cohort), where)

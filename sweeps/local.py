@@ -26,7 +26,7 @@ def run(cohorts: Sequence[Sequence[Run]], place: Place) -> dict[str, str]:
 
 
 def _attempt(cohort: Sequence[Run], place: Place) -> dict[str, str]:
-    from kdlab.distill import distill
+    from kdlab.cohort import distill
 
     try:
         distill(list(cohort), place)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from kdlab.compose import compose
+from kdlab.config import compose
 from kdlab.record import records, write_whole
 from kdlab.run import Run
 from kdlab.schema import BadInput

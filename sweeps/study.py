@@ -1,7 +1,7 @@
 """A study file: a question, and blocks of Hydra overrides that answer it."""
 
 from collections.abc import Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,13 +9,14 @@ from typing import Annotated, Any
 from omegaconf import OmegaConf
 from pydantic import Field
 
-from kdlab.schema import BadInput, Index, Text, page, parse
+from kdlab.schema import BadInput, Index, Text, parse, strict
 
 STUDIES = Path(__file__).resolve().parent / "studies"
 Overrides = list[str]
 
 
-@page
+@strict
+@dataclass(frozen=True, kw_only=True)
 class Block:
     """Runs that feed one table: every case crossed with every combination of the grid.
 
@@ -36,7 +37,8 @@ class Block:
     seeds: list[Index] | None = None
 
 
-@page
+@strict
+@dataclass(frozen=True, kw_only=True)
 class Skip:
     """A named rule: runs that have every override of `when` are left out, for `reason`."""
 
@@ -45,7 +47,8 @@ class Skip:
     reason: Text
 
 
-@page
+@strict
+@dataclass(frozen=True, kw_only=True)
 class Study:
     """What a study file says."""
 
@@ -56,7 +59,8 @@ class Study:
     skip: list[Skip] = field(default_factory=list)
 
 
-@page
+@strict
+@dataclass(frozen=True, kw_only=True)
 class Cell:
     """One run of a study before it is composed: its overrides and its place in a table."""
 
@@ -78,7 +82,7 @@ def load(name: str) -> Study:
     if not path.is_file():
         known = ", ".join(sorted(other.stem for other in STUDIES.glob("*.yaml")))
         raise BadInput(f"no study {name!r}; there: {known}; or give a .yaml file")
-    study: Study = parse(Study, OmegaConf.to_container(OmegaConf.load(path)), path.stem)
+    study = parse(Study, OmegaConf.to_container(OmegaConf.load(path)), path.stem)
     for block in study.blocks:
         if block.control not in block.cases:
             raise BadInput(f"{path.stem}: control {block.control!r} of {block.table} is no case")

@@ -47,7 +47,9 @@ def split(task: Task, source: Source, protocol: Protocol) -> dict[str, Rows]:
     held_out = function(task.holdout)
     fit, select = held_out(train, list(report.values()), protocol.select, protocol.select_max)
     if not len(fit) or not len(select):
-        raise BadInput(f"protocol.select={protocol.select}: {len(select)} of {len(train)} rows held out")
+        raise BadInput(
+            f"protocol.select={protocol.select}: {len(select)} of {len(train)} rows held out"
+        )
     return {"fit": fit, "select": select, **report}
 
 
@@ -92,11 +94,15 @@ def rows(table: pd.DataFrame, task: Task) -> Rows:
     """A table's rows, checked against the task."""
     for column in (*task.text, task.label):
         if column not in table:
-            raise BadInput(f"task {task.name}: no column {column!r}; there: {', '.join(table)}")
+            raise BadInput(
+                f"task {task.name}: no column {column!r}; there: {', '.join(map(str, table.columns))}"
+            )
     labels = table[task.label].to_numpy(dtype=np.float64)
     known = labels[~np.isnan(labels) & (labels != -1)]
     if task.classes > 1 and not np.isin(known, np.arange(task.classes)).all():
-        raise BadInput(f"task {task.name}: labels {np.unique(known)} are not 0 to {task.classes - 1}")
+        raise BadInput(
+            f"task {task.name}: labels {np.unique(known)} are not 0 to {task.classes - 1}"
+        )
     ids = table["idx"].to_numpy(dtype=np.int64) if "idx" in table else np.arange(len(table))
     texts = list(zip(*(table[column].astype(str) for column in task.text), strict=True))
     return Rows(ids, texts, labels)

@@ -10,13 +10,13 @@ from scipy.stats import norm
 
 from kdlab import streams
 from kdlab.data.source import Source
-from kdlab.schema import BadInput
+from kdlab.schema import BadInput, Count, Positive
 
 VERSION = 1  # raised when the same knobs would come to give other rows
 
 
 def source(
-    *, train_rows: int, report_rows: int, words: int, length: int, sharpness: float
+    *, train_rows: Count, report_rows: Count, words: Count, length: Count, sharpness: Positive
 ) -> Source:
     """Sentences of valued words, every other place counting the other way round, a noisy label.
 
@@ -31,7 +31,7 @@ def source(
         length: words in a sentence, an even number.
         sharpness: how sure the label is; 3 gives a Bayes accuracy near 0.83.
     """
-    if length % 2 or length < 2 or words < 2:
+    if length % 2 or words < 2:
         raise BadInput(f"task.length={length}: an even number; task.words={words}: at least 2")
     knobs = {"words": words, "length": length, "sharpness": sharpness}
     rows = {"train": train_rows, "validation": report_rows}

@@ -34,7 +34,9 @@ def source(*, path: str, revision: str | None, subset: str | None, folder: str |
             f"task.path={path}: no such folder; a data set of the hub needs task.revision, "
             "all 40 digits of a commit"
         )
-    return Source(partial(_download, path, revision, subset), partial(_pinned, path, revision, subset))
+    return Source(
+        partial(_download, path, revision, subset), partial(_pinned, path, revision, subset)
+    )
 
 
 def _file(room: Path, split: str) -> Path:

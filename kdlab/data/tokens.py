@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -135,7 +135,7 @@ def _epoch(lengths: np.ndarray, train: Train, key: int) -> Iterator[np.ndarray]:
     return iter(batches)
 
 
-@lru_cache(maxsize=None)
+@cache
 def scoring_batches(lengths: tuple[int, ...], size: int) -> list[np.ndarray]:
     """All rows in order of length, in batches fixed by the lengths alone."""
     ordered = np.argsort(np.array(lengths), kind="stable")

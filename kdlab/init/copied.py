@@ -46,7 +46,9 @@ def copy(
 ) -> Weights:
     """Everything but the layers as it is, and the `chosen` source layers (1-based) in order."""
     if student.layers > source.layers:
-        raise ValueError(f"{student.layers} student layers are more than the source's {source.layers}")
+        raise ValueError(
+            f"{student.layers} student layers are more than the source's {source.layers}"
+        )
     for name in ("family", "hidden", "heads", "intermediate"):
         ours, theirs = getattr(student, name), getattr(source, name)
         if ours != theirs:

@@ -27,9 +27,9 @@ def kl(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
 def distributions(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """KL(teacher ‖ student) of row softmaxes over valid keys; scores [b, h, t, t], mask [b, t]."""
     padded = ~mask.bool()[:, None, None, :]
-    # The lowest finite number: an all-padded row then has finite gradients, and is not counted.
-    lowest = -1e30
-    log_q = log_softmax(student.float().masked_fill(padded, lowest), dim=-1)
-    log_p = log_softmax(teacher.float().masked_fill(padded, lowest), dim=-1)
+    # Not -inf: an all-padded row, which does not count, must have finite gradients too.
+    low = -1e30
+    log_q = log_softmax(student.float().masked_fill(padded, low), dim=-1)
+    log_p = log_softmax(teacher.float().masked_fill(padded, low), dim=-1)
     gap = (log_p - log_q).masked_fill(padded, 0.0)
     return over_valid((log_p.exp() * gap).sum(-1).mean(1), mask)

@@ -1,13 +1,17 @@
 """Losses on how a layer's own tokens relate to each other."""
 
 import math
+from typing import Annotated
 
+from annotated_types import Gt
 from torch import Tensor
 
 from kdlab.losses.attention import distributions
 
 
-def kl(student: Tensor, teacher: Tensor, mask: Tensor, *, relation_heads: int | None) -> Tensor:
+def kl(
+    student: Tensor, teacher: Tensor, mask: Tensor, *, relation_heads: Annotated[int, Gt(0)] | None
+) -> Tensor:
     """KL(teacher ‖ student) of softmax(X Xᵀ / √d_r), in nats, mean over heads and valid tokens.
 
     X are queries, keys or values, split anew into `relation_heads` heads of width d_r (None: the
@@ -18,7 +22,7 @@ def kl(student: Tensor, teacher: Tensor, mask: Tensor, *, relation_heads: int | 
         student, teacher: [b, h, t, d / h].
         mask: tokens [b, t].
     """
-    heads = relation_heads or teacher.shape[1]
+    heads = teacher.shape[1] if relation_heads is None else relation_heads
     return distributions(_relation(student, heads), _relation(teacher, heads), mask)
 
 

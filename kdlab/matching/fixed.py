@@ -36,7 +36,7 @@ def reverse(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
 
 
 def random(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
-    """S distinct teacher layers in random order, drawn once per seed. A control: arXiv 2502.04499."""
+    """S distinct teacher layers in random order, fixed by the seed. A control: arXiv 2502.04499."""
     student_layers, teacher_layers = _fit(student_layers, teacher_layers)
     return _number(random.sample(range(1, teacher_layers + 1), student_layers))
 
@@ -53,7 +53,9 @@ def last_but_two(student_layers: int, teacher_layers: int, random: Random) -> Pa
     arXiv 2206.14366.
     """
     if min(student_layers, teacher_layers) < 3:
-        raise ValueError(f"needs three layers on both sides, not {student_layers} and {teacher_layers}")
+        raise ValueError(
+            f"needs three layers on both sides, not {student_layers} and {teacher_layers}"
+        )
     return [(student_layers - 2, teacher_layers - 2)]
 
 
@@ -95,7 +97,9 @@ def _number(teacher: list[int]) -> Pairs:
 
 def _fit(student_layers: int, teacher_layers: int) -> tuple[int, int]:
     if student_layers > teacher_layers:
-        raise ValueError(f"{student_layers} student layers are more than the teacher's {teacher_layers}")
+        raise ValueError(
+            f"{student_layers} student layers are more than the teacher's {teacher_layers}"
+        )
     return student_layers, teacher_layers
 
 

@@ -1,6 +1,6 @@
 """Hydra overrides become a run. The only module that imports Hydra.
 
-    run = compose("task=sst2", "teacher=minilm_l6", "knowledge=[logits_kl,cls_pkd]", "seed=3")
+run = compose("task=sst2", "teacher=minilm_l6", "knowledge=[logits_kl,cls_pkd]", "seed=3")
 """
 
 import importlib.util
@@ -102,16 +102,24 @@ def _package(name: str, folder: str) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """A Hydra or OmegaConf error as one line: what is wrong and, for an option, what there is."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    lines = [line for line in lines if line and not line.startswith(("full_key:", "object_type"))]
-    cause = error.__cause__
-    if cause and (inner := one_line(cause)) and inner not in " ".join(lines):
-        lines.append(inner)
-    text = " ".join(lines)
-    if "Available options" in text:
-        start, _, options = text.partition("Available options")
-        names = [word for word in re.findall(r"[\w-]+", options.split("Config search")[0])]
-        names = [word for word in names if not word.startswith("_") and word != "in"]
-        text = f"{start.strip()} Available: {', '.join(names)}"
-    return text
+    """A Hydra or OmegaConf error in one line that names the key and, for an option, what there is."""
+    text = f"{error} {error.__cause__ or ''}"
+    if found := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text):
+        return f"{found[1]}={found[2]}: no such option; allowed: {', '.join(options(found[1]))}"
+    if found := re.search(r"Could not override '(knowledge\.([^.']+)[^']*)'", text):
+        return (
+            f"{found[1]}: {found[2]} is not selected; add it to knowledge=[...]"
+            if found[2] in options("knowledge")
+            else f"{found[1]}: no such option; allowed: {', '.join(options('knowledge'))}"
+        )
+    if found := re.search(r"Could not override '([^']+)'", text):
+        return f"{found[1]}: unknown key; --cfg job shows the known ones"
+    if found := re.search(r"Missing mandatory value.*full_key: (\S+)", text, re.DOTALL):
+        return f"{found[1]}: must be given"
+    return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+
+
+def options(group: str) -> list[str]:
+    """The names that a group's choice may have."""
+    names = sorted(path.stem for path in (CONF / group).glob("[!_]*.yaml"))
+    return [*names, "lLAYERS_hWIDTH[_aHEADS]"] if group == "size" else names

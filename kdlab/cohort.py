@@ -12,11 +12,11 @@ from torch import nn
 
 from kdlab import costs, learner, models, objective, record, score
 from kdlab.build import call
-from kdlab.checkpoints import architecture
 from kdlab.data import splits, tokens
 from kdlab.data.tokens import Encoded
 from kdlab.learner import DIVERGED, Learner
 from kdlab.record import Record
+from kdlab.resolve import teacher_architecture
 from kdlab.run import Run, batch_key, teacher_key
 from kdlab.schema import BadInput, Named, Place
 from kdlab.train import train
@@ -133,10 +133,8 @@ def _task_data(run: Run) -> TaskData:
 
 def _learner(run: Run, task: TaskData, device: torch.device, place: Place) -> Learner:
     model = models.build_student(run, task.tokenizer, place.root).to(device)
-    teacher = None
-    if run.terms:
-        teacher = run.teacher.student if run.teacher else architecture(str(run.teacher_checkpoint))
-    goal = objective.Objective(run, teacher).to(device)
+    dimensions = teacher_architecture(run.teacher, run.teacher_checkpoint)
+    goal = objective.Objective(run, dimensions).to(device)
     student = learner.start(run, model, goal, objective.wanted(run)[0], len(task.batches))
     learner.restore(student, place.root)
     return student
@@ -227,7 +225,8 @@ def _leave(
 
 def _weights_digest(model: nn.Module) -> str:
     parts = [
-        f"{name} {list(tensor.shape)}".encode() + tensor.detach().cpu().contiguous().numpy().tobytes()
+        f"{name} {list(tensor.shape)}".encode()
+        + tensor.detach().cpu().contiguous().numpy().tobytes()
         for name, tensor in sorted(model.state_dict().items())
     ]
     return record.short_digest(b"".join(parts))
@@ -258,6 +257,6 @@ def _device(place: Place) -> torch.device:
 
 
 def _default_place() -> Place:
-    from kdlab.compose import place
+    from kdlab.config import place
 
     return place()

@@ -1,0 +1,105 @@
+"""attention.kl: by hand, by a textbook loop, and against TextBrewer.
+
+Known factors. TextBrewer's attention_ce lacks the teacher's entropy, and with a mask it leaves
+probability on padded keys, so it is asked row by row with the padding cut away. Code that takes
+the mean over keys as well (`reduction="mean"`) is 1/t of the loss.
+"""
+
+import math
+
+import pytest
+import torch
+from textbrewer.losses import att_ce_loss
+from torch import tensor
+
+from kdlab.losses import attention
+
+MASK = tensor(
+    [
+        [True, True, True, True, True],
+        [True, True, True, False, False],
+        [False, True, False, True, False],
+        [False, False, False, False, False],
+    ]
+)
+
+
+def random_scores(heads=3):
+    generator = torch.Generator().manual_seed(0)
+    rows, tokens = MASK.shape
+    shape = (2, rows, heads, tokens, tokens)
+    return torch.randn(shape, generator=generator, dtype=torch.float64) * 2
+
+
+def cut(scores, row):
+    """The scores between the valid tokens of one row, [1, h, n, n]."""
+    return scores[row : row + 1, :, MASK[row]][..., MASK[row]]
+
+
+def softmax(scores):
+    return [math.exp(x) / sum(math.exp(y) for y in scores) for x in scores]
+
+
+def test_by_hand():
+    # Head 1, query 1: p = (3/4, 1/4) and q = (1/2, 1/2) over the two valid keys, so that
+    # KL = 3/4 ln 1.5 + 1/4 ln 0.5 = 0.130812. Its query 2 and all of head 2 are equal: 0.
+    # Mean over 2 heads and 2 valid queries: 0.130812 / 4 = 0.032703.
+    student, teacher = torch.zeros(1, 2, 3, 3), torch.zeros(1, 2, 3, 3)
+    teacher[0, 0, 0, 0] = math.log(3)
+    student[..., 2] = 9.0  # a padded key
+    student[:, :, 2] = -9.0  # a padded query
+    loss = attention.kl(student, teacher, tensor([[True, True, False]]))
+    assert loss.item() == pytest.approx(0.032703, abs=1e-6)
+
+
+def test_it_is_of_the_teacher_from_the_student():
+    # As above the other way round: KL(q ‖ p) = 1/2 ln(4/3) = 0.143841, over 2 queries.
+    student, teacher = torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2)
+    student[0, 0, 0, 0] = math.log(3)
+    loss = attention.kl(student, teacher, tensor([[True, True]]))
+    assert loss.item() == pytest.approx(0.143841 / 2, abs=1e-6)
+
+
+def test_against_the_textbook():
+    student, teacher = random_scores()
+    rows, heads, tokens, _ = student.shape
+    units = []
+    for row in range(rows):
+        valid = [i for i in range(tokens) if MASK[row, i]]
+        for query in valid:
+            total = 0.0
+            for head in range(heads):
+                q = softmax([student[row, head, query, key].item() for key in valid])
+                p = softmax([teacher[row, head, query, key].item() for key in valid])
+                total += sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))
+            units.append(total / heads)
+    loss = attention.kl(student, teacher, MASK)
+    assert loss.item() == pytest.approx(sum(units) / len(units), rel=1e-5)
+
+
+def test_it_is_textbrewers_attention_ce_less_the_teachers_entropy():
+    student, teacher = random_scores()
+    total = 0.0
+    for row, count in enumerate(MASK.sum(1).tolist()):
+        if count:
+            ours, theirs, ones = cut(student, row), cut(teacher, row), torch.ones(1, count)
+            # Without a mask TextBrewer drops negative scores; with ones it is the plain formula.
+            entropy = att_ce_loss(theirs, theirs, ones)
+            total += count * (att_ce_loss(ours, theirs, ones) - entropy).item()
+    loss = attention.kl(student, teacher, MASK)
+    assert loss.item() == pytest.approx(total / MASK.sum().item(), rel=1e-5)
+
+
+def test_a_shift_of_a_querys_scores_changes_nothing():
+    # Large negative shifts too: a fill for padded keys that is not low enough would show.
+    student, teacher = random_scores()
+    expected = attention.kl(student, teacher, MASK).item()
+    shift = torch.arange(5.0).reshape(1, 1, 5, 1)
+    loss = attention.kl(student - 2000 * shift, teacher + 3000 * shift, MASK)
+    assert loss.item() == pytest.approx(expected, rel=1e-3)
+
+
+def test_unequal_heads_are_refused():
+    student, teacher = torch.zeros(1, 2, 3, 3), torch.zeros(1, 4, 3, 3)
+    with pytest.raises(ValueError, match="unequal heads: the student has 2, the teacher 4"):
+        attention.kl(student, teacher, torch.ones(1, 3, dtype=torch.bool))

@@ -1,0 +1,103 @@
+"""hidden.mse and hidden.pkd: by hand, by a textbook loop, and against TextBrewer.
+
+Known factors. TextBrewer's hid_mse and pkd are the losses as they stand; PKD's own patience loss
+takes the mean over the width d, which is 1/d of hidden.pkd.
+"""
+
+import math
+
+import pytest
+import torch
+from textbrewer.losses import hid_mse_loss, pkd_loss
+from torch import tensor
+
+from kdlab.losses import hidden
+
+MASK = tensor(
+    [
+        [True, True, True, True],
+        [True, True, False, False],
+        [False, True, False, True],
+        [False, False, False, False],
+    ]
+)
+
+
+def random_states(width=6):
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn((2, *MASK.shape, width), generator=generator, dtype=torch.float64)
+
+
+def valid_units(student, teacher, mask):
+    return zip(student[mask].tolist(), teacher[mask].tolist(), strict=True)
+
+
+def test_mse_by_hand():
+    # Token 1: (1 + 4) / 2 = 2.5; token 2: (9 + 1) / 2 = 5; token 3 is padding. Mean: 3.75.
+    student = tensor([[[1.0, 2.0], [3.0, 1.0], [100.0, 100.0]]])
+    loss = hidden.mse(student, torch.zeros(1, 3, 2), tensor([[True, True, False]]))
+    assert loss.item() == pytest.approx(3.75)
+
+
+@pytest.mark.parametrize(
+    ("normalize", "expected"),
+    # (3, 4) / 5 = (0.6, 0.8) and (0, 2) / 2 = (0, 1): 0.36 + 0.04 = 0.4; plain: 9 + 4 = 13.
+    [(True, 0.4), (False, 13.0)],
+)
+def test_pkd_by_hand(normalize, expected):
+    student, teacher = tensor([[3.0, 4.0]]), tensor([[0.0, 2.0]])
+    loss = hidden.pkd(student, teacher, tensor([True]), normalize=normalize)
+    assert loss.item() == pytest.approx(expected)
+
+
+def test_mse_against_the_textbook():
+    student, teacher = random_states()
+    units = []
+    for s, t in valid_units(student, teacher, MASK):
+        units.append(sum((a - b) ** 2 for a, b in zip(s, t, strict=True)) / len(s))
+    loss = hidden.mse(student, teacher, MASK)
+    assert loss.item() == pytest.approx(sum(units) / len(units), rel=1e-5)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_pkd_against_the_textbook(normalize):
+    student, teacher = random_states()[:, :, 0]
+    mask = tensor([True, False, True, True])
+    units = []
+    for s, t in valid_units(student, teacher, mask):
+        if normalize:
+            s = [a / math.sqrt(sum(x * x for x in s)) for a in s]
+            t = [b / math.sqrt(sum(x * x for x in t)) for b in t]
+        units.append(sum((a - b) ** 2 for a, b in zip(s, t, strict=True)))
+    loss = hidden.pkd(student, teacher, mask, normalize=normalize)
+    assert loss.item() == pytest.approx(sum(units) / len(units), rel=1e-5)
+
+
+def test_mse_is_textbrewers_hid_mse():
+    student, teacher = random_states()
+    expected = hid_mse_loss(student, teacher, MASK)
+    assert hidden.mse(student, teacher, MASK).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_normalised_pkd_is_textbrewers_pkd():
+    student, teacher = random_states()
+    mask = tensor([True, False, True, True])
+    # TextBrewer takes the first token by itself, and no mask.
+    expected = pkd_loss(student[mask], teacher[mask])
+    loss = hidden.pkd(student[:, 0], teacher[:, 0], mask, normalize=True)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_plain_pkd_is_the_width_times_mse():
+    student, teacher = random_states(width=6)
+    loss = hidden.pkd(student, teacher, MASK, normalize=False)
+    assert loss.item() == pytest.approx(6 * hidden.mse(student, teacher, MASK).item(), rel=1e-5)
+
+
+def test_unequal_widths_are_refused():
+    student, teacher, mask = torch.zeros(1, 2), torch.zeros(1, 3), tensor([True])
+    message = "unequal width: the student has 2, the teacher 3; projection: auto"
+    with pytest.raises(ValueError, match=message):
+        hidden.mse(student, teacher, mask)
+    with pytest.raises(ValueError, match=message):
+        hidden.pkd(student, teacher, mask, normalize=True)

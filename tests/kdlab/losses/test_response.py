@@ -1,0 +1,113 @@
+"""response.kl and response.mse: by hand, by a textbook loop, and against TextBrewer.
+
+Known factors. TextBrewer's kd_ce is T² short of the loss and lacks the teacher's entropy (its
+gradient is the same but for T²). PKD's code is 1/c of the loss. TextBrewer's kd_mse divides the
+logits by T, which is 1/T² of the loss.
+"""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from textbrewer.losses import kd_ce_loss, kd_mse_loss
+from torch import tensor
+from torch.testing import assert_close
+
+from kdlab.losses import response
+
+MASK = tensor([True, True, False, True, False, True])
+
+
+def random_logits(classes=5):
+    generator = torch.Generator().manual_seed(0)
+    shape = (2, len(MASK), classes)
+    return torch.randn(shape, generator=generator, dtype=torch.float64) * 3
+
+
+def test_kl_by_hand():
+    # Over T = 2 the teacher's logits are (ln 3, 0), so p = (3/4, 1/4) and q = (1/2, 1/2):
+    # KL = 3/4 ln 1.5 + 1/4 ln 0.5 = 0.130812; times T² = 4: 0.523248.
+    student = tensor([[0.0, 0.0]])
+    teacher = tensor([[2 * math.log(3), 0.0]])
+    loss = response.kl(student, teacher, tensor([True]), temperature=2.0)
+    assert loss.item() == pytest.approx(0.523248, abs=1e-6)
+
+
+def test_kl_is_of_the_teacher_from_the_student():
+    # The other way round: KL(q ‖ p) = 1/2 ln(2/3) + 1/2 ln 2 = 1/2 ln(4/3) = 0.143841.
+    student = tensor([[math.log(3), 0.0]])
+    teacher = tensor([[0.0, 0.0]])
+    loss = response.kl(student, teacher, tensor([True]), temperature=1.0)
+    assert loss.item() == pytest.approx(0.143841, abs=1e-6)
+
+
+def test_mse_by_hand():
+    # Row 1: (0 + 4 + 9) / 3; row 2: (9 + 0 + 0) / 3 = 3; row 3 is padding. Mean: 11 / 3.
+    student = tensor([[1.0, 2.0, 3.0], [3.0, 0.0, 0.0], [50.0, 50.0, 50.0]])
+    teacher = tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    loss = response.mse(student, teacher, tensor([True, True, False]))
+    assert loss.item() == pytest.approx(11 / 3)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
+def test_kl_against_the_textbook(temperature):
+    student, teacher = random_logits()
+    rows = []
+    for s, t in zip(student[MASK].numpy(), teacher[MASK].numpy(), strict=True):
+        p = np.exp(t / temperature) / sum(np.exp(t / temperature))
+        q = np.exp(s / temperature) / sum(np.exp(s / temperature))
+        rows.append(sum(p[c] * math.log(p[c] / q[c]) for c in range(len(p))))
+    expected = temperature**2 * sum(rows) / len(rows)
+    loss = response.kl(student, teacher, MASK, temperature=temperature)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_mse_against_the_textbook():
+    student, teacher = random_logits()
+    rows = []
+    for s, t in zip(student[MASK].tolist(), teacher[MASK].tolist(), strict=True):
+        rows.append(sum((a - b) ** 2 for a, b in zip(s, t, strict=True)) / len(s))
+    loss = response.mse(student, teacher, MASK)
+    assert loss.item() == pytest.approx(sum(rows) / len(rows), rel=1e-5)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
+def test_kl_is_t_squared_textbrewer_less_the_teachers_entropy(temperature):
+    student, teacher = random_logits()
+    entropy = kd_ce_loss(teacher[MASK], teacher[MASK], temperature)
+    expected = temperature**2 * (kd_ce_loss(student[MASK], teacher[MASK], temperature) - entropy)
+    loss = response.kl(student, teacher, MASK, temperature=temperature)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_kl_has_t_squared_times_the_gradient_of_textbrewer():
+    student, teacher = random_logits()
+    student.requires_grad_()
+    loss = response.kl(student, teacher, MASK, temperature=4.0)
+    peer = 4.0**2 * kd_ce_loss(student[MASK], teacher[MASK], 4.0)
+    ours, theirs = (torch.autograd.grad(value, student)[0] for value in (loss, peer))
+    assert_close(ours, theirs, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_mse_is_t_squared_textbrewer(temperature):
+    student, teacher = random_logits()
+    expected = temperature**2 * kd_mse_loss(student[MASK], teacher[MASK], temperature)
+    assert response.mse(student, teacher, MASK).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_a_mask_may_have_any_shape():
+    student, teacher = random_logits()
+    student, teacher = (x.reshape(2, 3, 5) for x in (student, teacher))
+    loss = response.kl(student, teacher, MASK.reshape(2, 3), temperature=2.0)
+    flat = response.kl(student.reshape(6, 5), teacher.reshape(6, 5), MASK, temperature=2.0)
+    assert_close(loss, flat)
+
+
+def test_unequal_classes_are_refused():
+    student, teacher = torch.zeros(1, 2), torch.zeros(1, 3)
+    with pytest.raises(ValueError, match="2 student classes, 3 teacher classes"):
+        response.kl(student, teacher, tensor([True]), temperature=1.0)
+    with pytest.raises(ValueError, match="2 student outputs, 3 teacher outputs"):
+        response.mse(student, teacher, tensor([True]))

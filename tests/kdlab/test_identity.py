@@ -1,0 +1,121 @@
+"""The uid names what a run does: no more, no less."""
+
+import json
+import shutil
+
+import pytest
+
+from kdlab.config import compose
+from kdlab.run import digest, effective
+
+LAYERED = ("size=l2_h64_a4", "knowledge=hidden_mse")
+
+GOLDEN = {
+    (): "",
+}
+
+
+def uid(*overrides: str) -> str:
+    return compose(*overrides).uid
+
+
+SAME = [
+    ((), ("seed=0",)),
+    (("knowledge=logits_kl",), ("knowledge=logits_kl", "matching=last")),
+    (("knowledge=logits_kl",), ("knowledge=[logits_kl]",)),
+    (("knowledge=logits",), ("knowledge=logits_kl",)),
+    (("knowledge=none",), ("knowledge=none", "teacher.seed=5")),
+    (("knowledge=none",), ("knowledge=none", "teacher=none")),
+    (("knowledge=none",), ("knowledge=none", "matching=first", "data.extra_rows=5")),
+    (("size=tiny",), ("size=l2_h128_a2",)),
+    (
+        ("knowledge=logits_kl", "knowledge.logits_kl.temperature=2"),
+        ("knowledge=logits_kl", "knowledge.logits_kl.temperature=2.0"),
+    ),
+    ((*LAYERED, "matching=skip"), (*LAYERED, "matching=custom", "matching.pairs=[[2,4],[1,2]]")),
+    (
+        ("size=l4_h64_a4", "knowledge=hidden_mse", "matching=first"),
+        ("size=l4_h64_a4", "knowledge=hidden_mse", "matching=last"),
+    ),
+    (("knowledge=[logits_kl,hidden_mse]",), ("knowledge=[hidden_mse,logits_kl]",)),
+    (
+        ("size=l2_h64_a4", "knowledge=value_relation"),
+        ("size=l2_h64_a4", "knowledge=value_relation", "knowledge.value_relation.relation_heads=4"),
+    ),
+    (
+        ("knowledge=none",),
+        ("knowledge=none", "root=elsewhere", "save=true", "threads=1", "device=cpu"),
+    ),
+]
+
+DIFFERENT = [
+    ("seed=1",),
+    ("train.lr=1e-3",),
+    ("train.epochs=2",),
+    ("train.batch_size=8",),
+    ("train.precision=bf16",),
+    ("train.batching=random",),
+    ("train.warmup=0.2",),
+    ("train.clip=2",),
+    ("train.weight_decay=0",),
+    ("train.schedule=cosine",),
+    ("hard.weight=0.5",),
+    ("size=tiny",),
+    ("size=l2_h64_a2",),
+    ("teacher.seed=1",),
+    ("teacher.lr=1e-4",),
+    ("teacher.epochs=2",),
+    ("teacher.size=l5_h64_a4",),
+    ("teacher.rows=100",),
+    ("data.rows=100",),
+    ("data=unlabelled", "data.rows=100"),
+    ("data=unlabelled", "data.rows=100", "data.extra_rows=7"),
+    ("knowledge=none",),
+    ("knowledge=logits_mse",),
+    ("knowledge=hidden_mse",),
+    ("knowledge=[logits_kl,hidden_mse]",),
+    ("knowledge.logits.weight=2",),
+    ("init=teacher_first", "init.weights=finetuned", "size=l2_h64_a4"),
+    ("task.words=8",),
+    ("task.train_rows=300",),
+    ("task.max_length=16",),
+    ("protocol=pkd_legacy",),
+    ("protocol.checkpoint=best_select",),
+    ("protocol.evaluations=4",),
+    ("protocol.select=0.2",),
+    ("protocol.select_max=50",),
+    ("knowledge=hidden_mse", "matching=last"),
+    ("knowledge=hidden_mse", "matching.mass=pairs"),
+    ("+knowledge@knowledge.late=hidden_mse",),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_equal_effective_runs_share_a_uid(one, other):
+    assert uid(*one) == uid(*other)
+
+
+def test_different_runs_do_not():
+    uids = {(): uid()} | {overrides: uid(*overrides) for overrides in DIFFERENT}
+    assert len(set(uids.values())) == len(uids)
+
+
+def test_numbers_are_canonical_and_nan_is_refused():
+    assert digest({"a": 2, "b": [1]}) == digest({"b": [1.0], "a": 2.0})
+    assert digest({"a": True}) != digest({"a": 1})
+    with pytest.raises(ValueError, match="JSON"):
+        digest({"a": float("nan")})
+
+
+def test_the_page_that_is_hashed_names_no_function_and_no_path(glue):
+    run = compose("task=rte", f"task.path={glue}", "size=l2_h64_a4", "knowledge=hidden_mse")
+    text = json.dumps(effective(run))
+    assert "kdlab." not in text
+    assert glue not in text
+
+
+def test_local_data_is_named_by_content_not_by_place(glue, tmp_path):
+    (tmp_path / "RTE").mkdir()
+    for split in ("train", "dev"):
+        shutil.copy(f"{glue}/RTE/{split}.parquet", tmp_path / "RTE")
+    assert uid("task=rte", f"task.path={glue}") == uid("task=rte", f"task.path={tmp_path}")

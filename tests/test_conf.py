@@ -1,0 +1,116 @@
+"""Every YAML is what its name says, binds to its function, and composes."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from kdlab import build
+from kdlab.config import CONF, compose, options
+from kdlab.schema import InitKeys, MatchingKeys, Named, Task, TermKeys
+
+KEYS = {
+    "knowledge": TermKeys,
+    "matching": MatchingKeys,
+    "init": InitKeys,
+    "shape": Named,
+    "tracker": Named,
+    "task": Task,
+}
+CALLABLE = [
+    (group, path.stem)
+    for group in KEYS
+    for path in sorted((CONF / group).glob("[!_]*.yaml"))
+    if path.stem != "logits" and (group, path.stem) != ("knowledge", "none")
+]
+GLUE = ["cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte", "wnli"]
+
+
+def content(group: str, name: str) -> dict:
+    node = OmegaConf.load(CONF / group / f"{name}.yaml")
+    for base in node.pop("defaults", []):
+        node = OmegaConf.merge(OmegaConf.load(CONF / group / f"{base}.yaml"), node)
+    return OmegaConf.to_container(node)
+
+
+@pytest.mark.parametrize(("group", "name"), CALLABLE)
+def test_name_is_the_stem(group, name):
+    assert content(group, name)["name"] == name
+
+
+@pytest.mark.parametrize(("group", "name"), CALLABLE)
+def test_keys_are_the_functions_knobs_and_the_groups_keys(group, name):
+    node = content(group, name)
+    knobs = build.knobs(node["_target_"])
+    own = set(KEYS[group].__dataclass_fields__)
+    assert set(knobs) <= set(node), "a knob without a value"
+    assert set(node) - {"_target_"} <= own | set(knobs), "a key that nobody reads"
+
+
+def test_no_function_on_a_shelf_has_a_default():
+    for shelf in ("losses", "matching", "init", "data"):
+        for path in (Path(build.__file__).parent / shelf).glob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.FunctionDef):
+                    defaults = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+                    assert not defaults, f"{path.name}: {node.name}"
+
+
+@pytest.mark.parametrize(
+    ("shelf", "group"), [("matching/fixed", "matching"), ("init/copied", "init")]
+)
+def test_every_public_function_is_reachable(shelf, group):
+    path = Path(build.__file__).parent / f"{shelf}.py"
+    public = {
+        node.name
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+    }
+    named = {content(group, name)["_target_"].rpartition(".")[2] for name in options(group)}
+    assert public - {"copy"} == named
+
+
+@pytest.mark.parametrize("name", [n for n in options("knowledge")])
+def test_every_knowledge_composes(name):
+    task = ["task.classes=1", "task.metrics=[pearson]", "task.select_by=[pearson]"]
+    for extra in ([], task) if name in ("logits", "none", "logits_mse") else ([],):
+        assert len(compose(f"knowledge={name}", *extra).terms) == (name != "none")
+
+
+@pytest.mark.parametrize("name", options("matching"))
+def test_every_matching_composes(name):
+    extra = ["matching.pairs=[[1,2]]"] if name == "custom" else []
+    knowledge = "logits_kl" if name == "none" else "hidden_mse"
+    run = compose(f"knowledge={knowledge}", f"matching={name}", "size=l3_h64_a4", *extra)
+    assert (run.terms[0].pairs is None) == (name == "none")
+
+
+@pytest.mark.parametrize("name", GLUE)
+def test_every_glue_task_composes(name, glue):
+    report = ["task.report={report_matched: validation_matched}"] if name == "mnli" else []
+    run = compose(
+        f"task={name}",
+        f"++task.path={glue}",
+        "teacher=none",
+        "knowledge=none",
+        "~task.report" if report else "seed=0",
+        *(["+" + report[0]] if report else []),
+    )
+    assert run.task.name == name
+
+
+@pytest.mark.parametrize("group", ["size", "data", "train", "protocol"])
+def test_every_value_option_composes(group):
+    for name in options(group):
+        if "[" not in name:
+            assert compose(f"{group}={name}", "teacher=scratch", "knowledge=logits_kl").uid
+
+
+@pytest.mark.parametrize("name", options("teacher"))
+def test_every_teacher_composes(name, small):
+    """Without files of the hub: its own YAML parses, and what needs no file is a run."""
+    node = content("teacher", name)
+    assert node["name"] == name
+    if name == "scratch":
+        assert compose(*small, f"teacher={name}").teacher is not None
