@@ -102,7 +102,7 @@ def _package(name: str, folder: str) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """A Hydra or OmegaConf error in one line that names the key and, for an option, what there is."""
+    """A Hydra or OmegaConf error in one line: the key and, for an option, what there is."""
     text = f"{error} {error.__cause__ or ''}"
     if found := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text):
         return f"{found[1]}={found[2]}: no such option; allowed: {', '.join(options(found[1]))}"
@@ -121,5 +121,5 @@ def one_line(error: BaseException) -> str:
 
 def options(group: str) -> list[str]:
     """The names that a group's choice may have."""
-    names = sorted(path.stem for path in (CONF / group).glob("[!_]*.yaml"))
+    names = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
     return [*names, "lLAYERS_hWIDTH[_aHEADS]"] if group == "size" else names

@@ -206,7 +206,9 @@ def parse(kind: type[T], values: Any, where: str = "") -> T:
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        # A misspelt key is also a missing one: name the misspelling.
+        found = error.errors(include_url=False)
+        first = min(found, key=lambda e: e["type"] != "unexpected_keyword_argument")
         location = (where, *first["loc"])
         key = ".".join(str(part) for part in location if part not in ("", "function-after[]"))
         raise BadInput(_sentence(key, first, kind)) from None

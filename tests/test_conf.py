@@ -21,7 +21,7 @@ KEYS = {
 CALLABLE = [
     (group, path.stem)
     for group in KEYS
-    for path in sorted((CONF / group).glob("[!_]*.yaml"))
+    for path in sorted((CONF / group).glob("*.yaml"))
     if path.stem != "logits" and (group, path.stem) != ("knowledge", "none")
 ]
 GLUE = ["cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte", "wnli"]
@@ -29,8 +29,8 @@ GLUE = ["cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte", "wnli"]
 
 def content(group: str, name: str) -> dict:
     node = OmegaConf.load(CONF / group / f"{name}.yaml")
-    for base in node.pop("defaults", []):
-        node = OmegaConf.merge(OmegaConf.load(CONF / group / f"{base}.yaml"), node)
+    if node.pop("defaults", None):
+        node = OmegaConf.merge(OmegaConf.load(CONF / "glue.yaml"), node)
     return OmegaConf.to_container(node)
 
 

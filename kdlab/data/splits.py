@@ -94,9 +94,8 @@ def rows(table: pd.DataFrame, task: Task) -> Rows:
     """A table's rows, checked against the task."""
     for column in (*task.text, task.label):
         if column not in table:
-            raise BadInput(
-                f"task {task.name}: no column {column!r}; there: {', '.join(map(str, table.columns))}"
-            )
+            there = ", ".join(map(str, table.columns))
+            raise BadInput(f"task {task.name}: no column {column!r}; there: {there}")
     labels = table[task.label].to_numpy(dtype=np.float64)
     known = labels[~np.isnan(labels) & (labels != -1)]
     if task.classes > 1 and not np.isin(known, np.arange(task.classes)).all():

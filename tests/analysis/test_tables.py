@@ -1,0 +1,168 @@
+"""From records to tables, on records made by hand."""
+
+import math
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm
+
+from analysis import formats, frame, stats, tables
+from kdlab import metrics, record
+from kdlab.record import Record
+from kdlab.schema import BadInput
+from sweeps import plan, study
+
+STUDY = """
+question: Does it help, at 50 % & more?
+seeds: [1, 2, 3]
+blocks:
+  - table: main
+    control: none
+    cases:
+      none: [knowledge=none]
+      logits: [knowledge=logits_kl]
+      gone: [knowledge=hidden_mse]
+      wild: [knowledge=logits_mse]
+"""
+ROWS = 400
+
+
+def outputs(labels: np.ndarray, right: int) -> np.ndarray:
+    """Logits of which the first `right` rows are right."""
+    predicted = np.where(np.arange(ROWS) < right, labels, 1 - labels).astype(int)
+    return np.eye(2)[predicted]
+
+
+def leave(root, uid: str, found: np.ndarray | None, labels: np.ndarray) -> None:
+    if found is None:
+        record.append(root, Record(uid, {}, [], {"status": "diverged", "steps": 3}, {}, {}))
+        return
+    address = record.write_outputs(root, {"select": found, "report": found})
+    digest = record.write_examples(root, np.arange(ROWS), labels)
+    score = {"accuracy": metrics.accuracy(labels, found)}
+    result = {
+        "status": "done",
+        "scores": {"select": score, "report": score},
+        "examples": {"select": digest, "report": digest},
+    }
+    record.append(root, Record(uid, {}, [], result, {}, {"outputs": address}))
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """none 60, 62, 64 %; logits 70, 71, 72 %; one of three of gone; of wild one that diverged."""
+    tmp_path = tmp_path_factory.mktemp("made")
+    path = tmp_path / "made.yaml"
+    path.write_text(STUDY)
+    loaded = study.load(str(path))
+    planned = plan.plan(loaded)
+    plan.write(planned, "made", loaded, str(tmp_path))
+    labels = np.random.default_rng(0).integers(2, size=ROWS).astype(float)
+    right = {
+        ("none", 1): 240,
+        ("none", 2): 248,
+        ("none", 3): 256,
+        ("logits", 1): 280,
+        ("logits", 2): 284,
+        ("logits", 3): 288,
+        ("gone", 2): 200,
+    }
+    for entry in planned:
+        key = (entry.cell.row, entry.cell.seed)
+        if key in right:
+            leave(tmp_path, entry.run.uid, outputs(labels, right[key]), labels)
+    wild = next(e for e in planned if e.cell.row == "wild" and e.cell.seed == 1)
+    leave(tmp_path, wild.run.uid, None, labels)
+    leave(tmp_path, wild.run.teacher.uid, outputs(labels, 320), labels)
+    return str(tmp_path)
+
+
+@cache
+def build(root: str, split: str = "report") -> tables.Table:
+    (table,) = tables.tables(frame.load("made", root), record.records(root), root, split)
+    return table
+
+
+def test_cells_know_what_they_are(root):
+    table = build(root)
+    assert table.rows == ["teacher", "none", "logits", "gone", "wild"]
+    assert table.columns == ["synthetic accuracy"]
+    cell = {row: table.cells[row, "synthetic accuracy"] for row in table.rows}
+    assert cell["none"].mean == pytest.approx(62.0)
+    assert cell["none"].spread == pytest.approx(2.0)
+    assert math.isnan(cell["none"].difference)
+    assert cell["logits"].difference == pytest.approx(9.0)
+    assert cell["logits"].low < 9.0 < cell["logits"].high
+    assert (cell["gone"].n, cell["gone"].expected) == (1, 3)
+    assert cell["gone"].difference == pytest.approx(50.0 - 62.0)
+    assert (cell["wild"].n, cell["wild"].diverged) == (0, 1)
+    assert (cell["teacher"].mean, cell["teacher"].expected) == (pytest.approx(80.0), 1)
+
+
+def test_missing_cells_are_shown_as_missing(root):
+    text = formats.markdown(build(root))
+    assert "50.0 (1/3)" in text
+    assert "diverged (0/3)" in text
+    assert "62.0 ± 2.0" in text
+    assert "+9.0 [" in text
+    assert "4 runs missing" in text
+    assert "- logits: `knowledge=logits_kl`" in text
+
+
+def test_latex_is_escaped_and_has_booktabs_rules(root):
+    text = formats.latex(build(root))
+    for part in (r"\toprule", r"50 \% \& more", r"$\pm$", r"$\Delta$"):
+        assert part in text
+    assert "±" not in text
+
+
+def test_csv_is_unrounded_and_reads_back(root, tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(formats.csv(build(root, "select")))
+    table = pd.read_csv(path).set_index("row")
+    assert table.loc["logits", "mean"] == pytest.approx(71.0)
+    assert table.loc["none", "split"] == "select"
+
+
+def test_same_records_same_bytes(root):
+    again = build.__wrapped__(root)
+    assert formats.markdown(again) == formats.markdown(build(root))
+    assert formats.latex(again) == formats.latex(build(root))
+
+
+def test_a_study_that_never_ran_says_what_to_do(tmp_path):
+    with pytest.raises(BadInput, match="python -m sweeps launch nope --wait"):
+        frame.load("nope", str(tmp_path))
+
+
+def test_interval_of_one_seed_is_the_normal_one_for_a_mean():
+    """With one seed the bootstrap is over examples alone: compare with the central limit."""
+    random = np.random.default_rng(1)
+    labels = random.integers(2, size=2000).astype(float)
+    ours, theirs = (
+        np.eye(2)[np.where(random.random(2000) < p, labels, 1 - labels).astype(int)]
+        for p in (0.8, 0.7)
+    )
+    low, high = stats.interval([stats.Pair(labels, ours, theirs)], metrics.accuracy)
+    gain = (ours.argmax(1) == labels).astype(float) - (theirs.argmax(1) == labels)
+    half = norm.ppf(0.975) * gain.std() / math.sqrt(2000)
+    assert low == pytest.approx(gain.mean() - half, abs=0.004)
+    assert high == pytest.approx(gain.mean() + half, abs=0.004)
+
+
+def test_seeds_widen_the_interval():
+    labels = np.zeros(2000)
+    pairs = []
+    for right in (1000, 1400, 1800):
+        ours = np.eye(2)[(np.arange(2000) >= right).astype(int)]
+        pairs.append(stats.Pair(labels, ours, np.eye(2)[(np.arange(2000) >= 1000).astype(int)]))
+    low, high = stats.interval(pairs, metrics.accuracy)
+    assert low < 0.05
+    assert high > 0.35
+
+
+def test_spread():
+    assert stats.spread([1.0, 3.0]) == pytest.approx(math.sqrt(2))
+    assert math.isnan(stats.spread([1.0]))

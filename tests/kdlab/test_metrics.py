@@ -1,0 +1,42 @@
+"""GLUE's metrics on examples that can be computed by hand, and on constant predictions."""
+
+import numpy as np
+import pytest
+
+from kdlab import metrics, score
+
+LABELS = np.array([0.0, 0.0, 1.0, 1.0])
+# Predicts 0 1 1 1: three of four right; precision 2/3, recall 1.
+LOGITS = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0]])
+
+
+def test_by_hand():
+    assert metrics.accuracy(LABELS, LOGITS) == 0.75
+    assert metrics.f1(LABELS, LOGITS) == pytest.approx(2 * (2 / 3) / (2 / 3 + 1))
+    # (TP TN - FP FN) / sqrt((TP+FP)(TP+FN)(TN+FP)(TN+FN)) = 2 / sqrt(3 * 2 * 2 * 1)
+    assert metrics.matthews(LABELS, LOGITS) == pytest.approx(2 / np.sqrt(12))
+    outputs = np.array([[1.0], [2.0], [3.0], [5.0]])
+    labels = np.array([1.0, 2.0, 3.0, 4.0])
+    assert metrics.pearson(labels, outputs) == pytest.approx(6.5 / np.sqrt(5 * 8.75))
+    assert metrics.spearman(labels, outputs) == pytest.approx(1.0)
+
+
+def test_a_constant_prediction_scores_zero_and_is_marked():
+    constant = np.tile([[0.0, 1.0]], (4, 1))
+    assert metrics.matthews(LABELS, constant) == 0.0
+    assert metrics.f1(LABELS, constant[:, ::-1]) == 0.0
+    assert metrics.is_degenerate(constant)
+    assert not metrics.is_degenerate(LOGITS)
+    flat = np.ones((4, 1))
+    assert metrics.pearson(LABELS, flat) == metrics.spearman(LABELS, flat) == 0.0
+    assert metrics.is_degenerate(flat)
+
+
+def test_agreement_by_hand():
+    student = np.array([[0.0, 0.0], [np.log(3.0), 0.0]])
+    teacher = np.array([[np.log(3.0), 0.0], [np.log(3.0), 0.0]])
+    found = score.agreement(student, teacher)
+    assert found["top1"] == 1.0
+    # Row one: 3/4 ln((3/4)/(1/2)) + 1/4 ln((1/4)/(1/2)); row two: 0.
+    assert found["kl"] == pytest.approx((0.75 * np.log(1.5) + 0.25 * np.log(0.5)) / 2)
+    assert score.agreement(np.array([[1.0]]), np.array([[3.0]])) == {"mse": 4.0}

@@ -1,0 +1,132 @@
+"""Study files expand to what they say."""
+
+import pytest
+
+from kdlab.config import compose
+from kdlab.record import records
+from kdlab.run import batch_key
+from kdlab.schema import BadInput
+from sweeps import cohorts, local, plan, study
+
+TEXT = """
+question: Which?
+base: [task=synthetic]
+seeds: [1, 2]
+blocks:
+  - table: first
+    control: none
+    grid: {train.lr: [1e-3, 1e-4]}
+    cases:
+      none: [knowledge=none]
+      logits: [knowledge=logits_kl]
+  - table: second
+    control: none
+    base: [train.lr=1e-3]
+    seeds: [2]
+    cases:
+      none: [knowledge=none]
+      hidden: [knowledge=hidden_mse, matching=last]
+skip:
+  - {name: too_small, when: [knowledge=logits_kl, train.lr=0.0001], reason: it does not learn}
+"""
+
+
+@pytest.fixture
+def example(tmp_path):
+    path = tmp_path / "example.yaml"
+    path.write_text(TEXT)
+    return path
+
+
+def test_blocks_are_crossed_labelled_and_ordered_by_seed(example):
+    cells = list(study.expand(study.load(str(example)), ("threads=1",)))
+    assert len(cells) == 10
+    assert cells[1].overrides == (
+        "task=synthetic",
+        "train.lr=0.001",
+        "knowledge=logits_kl",
+        "seed=1",
+        "threads=1",
+    )
+    assert (cells[1].table, cells[1].row) == ("first", "logits, train.lr=0.001")
+    assert cells[1].control == "none, train.lr=0.001"
+    assert [cell.seed for cell in cells] == [1, 1, 1, 1, 2, 2, 2, 2, 2, 2][:4] + [2] * 2 + [2] * 4
+    assert [cell.excluded for cell in cells].count("too_small") == 2
+
+
+def test_a_run_that_two_tables_share_exists_once(example, tmp_path):
+    planned = plan.plan(study.load(str(example)))
+    counted = plan.counts(planned, str(tmp_path))
+    assert counted == {"raw": 10, "excluded": 2, "duplicate": 1, "done": 0, "to run": 7}
+    assert not (tmp_path / "studies").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (("control: none", "control: nobody"), "control 'nobody' of first is no case"),
+        (("question: Which?\n", ""), "question: missing"),
+        (("table: first", "tabel: first"), "tabel: unknown key"),
+        (("seeds: [1, 2]", "seeds: [-1]"), "seeds.0=-1"),
+        (
+            ("knowledge=hidden_mse", "knowledge=hiden_mse"),
+            "second, row 'hidden': knowledge=hiden_mse",
+        ),
+    ],
+)
+def test_a_wrong_study_is_refused_by_name(example, change, what):
+    example.write_text(TEXT.replace(*change, 1))
+    with pytest.raises(BadInput) as error:
+        plan.plan(study.load(str(example)))
+    assert what in str(error.value)
+
+
+@pytest.mark.parametrize("path", sorted(study.STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_study_of_the_project_expands(path):
+    assert list(study.expand(study.load(path.stem)))
+
+
+def test_quickstart_composes():
+    assert len(plan.unique(plan.plan(study.load("quickstart")))) == 18
+
+
+def test_cohorts_share_batches_and_one_teacher(small):
+    runs = [
+        compose(*small, *arm, f"seed={seed}")
+        for seed in (1, 2)
+        for arm in (
+            ["knowledge=none"],
+            ["knowledge=logits_kl"],
+            ["knowledge=hidden_mse"],
+            ["knowledge=logits_kl", "teacher.seed=9"],
+        )
+    ]
+    found = cohorts.group(runs, 8)
+    assert sorted(run.uid for cohort in found for run in cohort) == sorted(run.uid for run in runs)
+    for cohort in found:
+        assert len({batch_key(run) for run in cohort}) == 1
+        assert len({run.teacher.uid for run in cohort if run.teacher}) <= 1
+    assert sorted(map(len, found)) == [1, 1, 3, 3]
+    assert max(map(len, cohorts.group(runs, 2))) == 2
+    alone = [run for run in runs if not run.teacher]
+    assert sorted(map(len, cohorts.group(alone, 8))) == [1, 1]
+
+
+def test_one_bad_run_does_not_take_its_neighbours(small, tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    from kdlab import learner
+    from kdlab.config import place
+
+    runs = [compose(*small, "threads=1", "knowledge=none", f"train.lr={lr}") for lr in (1e-3, 2e-3)]
+    original = learner.start
+
+    def start(run, *rest):
+        if run.uid == runs[0].uid:
+            raise RuntimeError("broken")
+        return original(run, *rest)
+
+    monkeypatch.setattr(learner, "start", start)
+    failed = local.run([runs], replace(place(), root=str(tmp_path), threads=1))
+    assert failed == {runs[0].uid: "RuntimeError: broken"}
+    assert set(records(tmp_path)) == {runs[1].uid}

@@ -1,0 +1,140 @@
+"""`python -m kdlab` as its users type it."""
+
+import subprocess
+import sys
+
+import pytest
+
+from kdlab.config import compose
+from kdlab.schema import BadInput
+
+# What is wrong, and what the one line must name.
+BAD = [
+    (["foo=1"], "foo: unknown key"),
+    (["train.foo=1"], "train.foo: unknown key"),
+    (["+train.foo=1"], "train.foo: unknown key"),
+    (["size=foo"], "size=foo: no such option; allowed: base, large"),
+    (["task=nope"], "task=nope: no such option; allowed: cola"),
+    (["knowledge=[logits_kl,nope]"], "knowledge=nope: no such option; allowed: attention_kl"),
+    (["seed=-1"], "seed=-1"),
+    (["seed=abc"], "seed='abc'"),
+    (["seed=1.5"], "seed=1.5"),
+    (["train.lr=nan"], "train.lr=nan"),
+    (["train.lr=0"], "train.lr=0"),
+    (["train.lr=abc"], "train.lr='abc'"),
+    (["train.epochs=0"], "train.epochs=0"),
+    (["train.batch_size=0"], "train.batch_size=0"),
+    (["train.precision=fp16"], "train.precision='fp16'"),
+    (["data.rows=0"], "data.rows=0"),
+    (["threads=0"], "threads=0"),
+    (["knowledge=hidden_mse", "matching=none"], "knowledge.hidden_mse compares layers"),
+    (["knowledge=hidden_mse", "size=l6_h64_a4"], "6 student layers are more than the teacher's 4"),
+    (["size=l2_h64_a5"], "5 heads do not divide the width 64"),
+    (["knowledge=logits_kl", "knowledge.cls_pkd.weight=5"], "cls_pkd is not selected"),
+    (["knowledge=logits_kl", "+knowledge.cls_pkd.weight=5"], "~knowledge.cls_pkd"),
+    (["knowledge=[none,cls_pkd]"], "none cannot be combined with cls_pkd"),
+    (["knowledge=[logits,logits_kl]"], "logits_kl is selected twice"),
+    (["knowledge.logits.weight=0"], "knowledge.logits_kl.weight=0"),
+    (["knowledge=logits_kl", "knowledge.logits_kl.temperature=abc"], "temperature='abc'"),
+    (["knowledge=logits_kl", "knowledge.logits_kl.temperature=0"], "temperature=0"),
+    (["knowledge=logits_kl", "+knowledge.logits_kl.foo=0"], "knowledge.logits_kl.foo: unknown key"),
+    (["knowledge=value_relation", "knowledge.value_relation.relation_heads=7"], "relation_heads=7"),
+    (["knowledge=attention_kl", "size=l2_h64_a2"], "unequal heads"),
+    (
+        ["knowledge=hidden_mse", "knowledge.hidden_mse.projection=none", "size=tiny"],
+        "unequal width",
+    ),
+    (["matching=custom", "matching.pairs=[[1,9]]", "knowledge=hidden_mse"], "pair [1, 9]"),
+    (["matching=custom"], "matching.pairs: must be given"),
+    (["teacher=none"], "teacher=none"),
+    (["init=teacher_first"], "no pretrained weights; use init.weights=finetuned"),
+    (["init=teacher_first", "init.weights=finetuned", "size=tiny"], "unequal hidden"),
+    (["init=pretrained"], "init.checkpoint: must be given"),
+    (["init=pretrained", "init.checkpoint=bert-base-uncased"], "pinned as name@commit"),
+    (["data=unlabelled", "knowledge=none"], "rows without a label teach nothing"),
+    (["data=unlabelled", "data.extra_split=test"], "names no test split"),
+    (["hard.weight=0", "knowledge=none"], "nothing to train on"),
+    (["task.metrics=[bleu]"], "no metric 'bleu'; known: accuracy"),
+    (["task.classes=1"], "does not fit task.classes=1"),
+    (["task=table"], "task.path: must be given"),
+    (["tracker.foo=1"], "tracker.foo: unknown key"),
+]
+REGRESSION = ["task.classes=1", "task.metrics=[pearson]", "task.select_by=[pearson]"]
+
+
+@pytest.mark.parametrize(("overrides", "names"), BAD, ids=lambda value: str(value)[:40])
+def test_bad_input_is_one_clear_line(overrides, names):
+    with pytest.raises(BadInput) as error:
+        compose(*overrides)
+    assert names in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("knowledge", ["logits_kl"])
+def test_response_losses_are_refused_on_regression(knowledge):
+    with pytest.raises(BadInput, match="cannot apply to a regression task"):
+        compose(*REGRESSION, f"knowledge={knowledge}")
+    assert [term.name for term in compose(*REGRESSION, "knowledge=logits").terms] == ["logits_mse"]
+
+
+def run(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, **options)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("kdlab", "train.lr=nan"),
+        ("kdlab", "size=foo"),
+        ("kdlab", "foo=1"),
+        ("kdlab", "seed=[", "x"),
+        ("sweeps", "plan", "nope"),
+        ("sweeps", "plan", "quickstart", "train.lr=nan"),
+        ("analysis", "tables", "nope"),
+    ],
+)
+def test_bad_input_exits_with_2_and_one_line(arguments, tmp_path):
+    found = run(*arguments, cwd=tmp_path)
+    assert found.returncode == 2
+    assert found.stdout == ""
+    assert len(found.stderr.splitlines()) == 1, found.stderr
+    assert found.stderr.startswith(f"{arguments[0]}: ")
+    assert not list(tmp_path.iterdir())
+
+
+def test_bad_input_that_only_the_data_shows_exits_with_2(small, tmp_path):
+    found = run("kdlab", *small, "knowledge=none", "data.rows=9999", f"root={tmp_path}")
+    assert found.returncode == 2
+    assert found.stderr.splitlines() == ["kdlab: data.rows=9999: fit has 270 rows"]
+
+
+def test_help_lists_groups_options_and_examples():
+    shown = run("kdlab", "--help").stdout
+    for word in (
+        "knowledge: attention_kl",
+        "matching: custom",
+        "size: base",
+        "python -m kdlab task=",
+    ):
+        assert word in shown
+    assert "_glue" not in shown
+    for package in ("sweeps", "analysis"):
+        assert f"python -m {package}" in run(package, "--help").stdout
+
+
+def test_cfg_job_shows_the_run():
+    shown = run("kdlab", "--cfg", "job", "seed=7").stdout
+    assert "seed: 7" in shown
+    assert "knowledge:" in shown
+
+
+def test_a_run_leaves_its_record_under_root(small, tmp_path):
+    found = run("kdlab", *small, "threads=1", "knowledge=none", cwd=tmp_path)
+    assert found.returncode == 0, found.stderr
+    assert "report" in found.stdout
+    assert len(list((tmp_path / "runs" / "records").iterdir())) == 1
+    import kdlab
+
+    (record,) = kdlab.records(tmp_path / "runs").values()
+    assert record.overrides[-1] == "knowledge=none"
