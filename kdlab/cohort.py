@@ -14,7 +14,7 @@ from kdlab import costs, learner, models, objective, record, score
 from kdlab.build import call
 from kdlab.data import splits, tokens
 from kdlab.data.tokens import Encoded
-from kdlab.learner import DIVERGED, Learner
+from kdlab.learner import DIVERGED, DONE, Learner
 from kdlab.record import Record
 from kdlab.resolve import teacher_architecture
 from kdlab.run import Run, batch_key, teacher_key
@@ -51,9 +51,8 @@ def distill(
     _check_cohort(cohort)
     for parent in {run.teacher.uid: run.teacher for run in cohort if run.teacher}.values():
         ensure(parent, place)
-    missing = [run for run in cohort if not is_done(run, place)]
-    if missing:
-        _distill(missing, place)
+    if waiting := missing(cohort, place):
+        _distill(waiting, place)
     found = record.records(place.root)
     records = [found[run.uid] for run in cohort]
     return records[0] if isinstance(runs, Run) else records
@@ -80,10 +79,22 @@ def _distill(cohort: Sequence[Run], place: Place) -> None:
         _leave(student, task, result, cost, found, place)
 
 
-def is_done(run: Run, place: Place) -> bool:
-    """Whether a run's record, and its model if that is asked for, are there."""
-    saved = not place.save or models.folder(place.root, run.uid).is_dir()
-    return saved and run.uid in record.records(place.root)
+def missing(runs: Sequence[Run], place: Place) -> list[Run]:
+    """The runs whose record, or whose model if that is asked for, is not there."""
+    found = record.records(place.root)
+    return [
+        run
+        for run in runs
+        if run.uid not in found
+        or (
+            place.save and not models.folder(place.root, run.uid).is_dir() and _finished(found, run)
+        )
+    ]
+
+
+def _finished(found: Mapping[str, Record], run: Run) -> bool:
+    # A diverged run has no model to save.
+    return found[run.uid].result["status"] == DONE
 
 
 def ensure(teacher: Run, place: Place) -> None:
@@ -92,7 +103,7 @@ def ensure(teacher: Run, place: Place) -> None:
     lock = Path(place.root) / "locks" / f"{teacher.uid}.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(lock):
-        if not is_done(teacher, place):
+        if missing([teacher], place):
             distill([teacher], place)
 
 

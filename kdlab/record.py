@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 
 SCHEMA = 1
-LONGEST = 4096  # bytes of a line
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,6 @@ class Record:
 def append(root: str | Path, record: Record) -> None:
     """Write a record as one line and sync it to disk."""
     line = json.dumps(asdict(record), separators=(",", ":")).encode() + b"\n"
-    assert len(line) <= LONGEST, f"a record of {len(line)} bytes"
     _append(Path(root) / "records" / f"{worker()}.jsonl", line)
 
 

@@ -21,6 +21,7 @@ from kdlab.schema import (
     Page,
     Size,
     Task,
+    Teacher,
     TermKeys,
 )
 from kdlab.streams import stream
@@ -53,6 +54,8 @@ def resolve(
     student = _student(page)
     selected = _selected(page, task, option)
     used = bool(selected) or page.init.get("weights") == "finetuned"
+    if used and page.tokenizer != page.teacher.tokenizer:
+        raise BadInput(f"tokenizer={page.tokenizer}: a student reads with its teacher's tokenizer")
     teacher = _parent(page, overrides, parent) if used else None
     finished = _finished(page) if used else None
     source_dimensions = teacher_architecture(teacher, finished)
@@ -93,7 +96,7 @@ def _parent(page: Page, overrides: tuple[str, ...], parent: Compose) -> Run | No
         return None
     if page.teacher.size is None:
         raise BadInput("teacher=none: knowledge and finetuned inits need a teacher")
-    return parent(*parent_overrides(page.teacher, page.family, overrides))
+    return parent(*parent_overrides(page.teacher, overrides))
 
 
 def _finished(page: Page) -> str | None:
@@ -108,13 +111,13 @@ def teacher_architecture(teacher: Run | None, finished: str | None) -> Architect
     return checkpoints.architecture(finished) if finished else None
 
 
-def parent_overrides(teacher: Any, family: str, overrides: tuple[str, ...]) -> list[str]:
+def parent_overrides(teacher: Teacher, overrides: tuple[str, ...]) -> list[str]:
     """The teacher's run, as overrides: the student's task and splits, the teacher's own rest."""
     inherited = [text for text in overrides if _is_inherited(text)]
     own = {
         "teacher": "none",
         "knowledge": "none",
-        "family": family,
+        "family": teacher.family,
         "tokenizer": _quote(teacher.tokenizer),
         "size": teacher.size,
         "seed": teacher.seed,

@@ -65,13 +65,13 @@ def _command(arguments: argparse.Namespace) -> int:
     if arguments.command == "plan":
         return 0
     plan.write(planned, Path(arguments.study).stem, loaded, where.root)
-    from kdlab.cohort import is_done
+    from kdlab.cohort import missing
 
-    missing = [run for run in plan.unique(planned) if not is_done(run, where)]
-    failed = local.run(cohorts.group(missing, arguments.cohort), where)
+    waiting = missing(plan.unique(planned), where)
+    failed = local.run(cohorts.group(waiting, arguments.cohort), where)
     for uid, message in failed.items():
         print(f"failed {uid}: {message}", file=sys.stderr)
-    print(f"{len(missing) - len(failed)} run, {len(failed)} failed; records under {where.root}")
+    print(f"{len(waiting) - len(failed)} run, {len(failed)} failed; records under {where.root}")
     return 1 if failed else 0
 
 

@@ -15,7 +15,7 @@ from transformers import AutoModelForSequenceClassification
 
 import kdlab
 from kdlab import learner, models, record
-from kdlab.cohort import is_done
+from kdlab.cohort import missing
 from kdlab.config import compose, place
 from kdlab.schema import BadInput
 
@@ -80,7 +80,7 @@ def test_a_teacher_is_a_run_trained_once_and_found_again(small, tmp_path):
     kdlab.distill(runs[0], where)
     saved = models.folder(tmp_path, runs[0].teacher.uid) / "model.safetensors"
     before = saved.stat().st_mtime_ns
-    assert is_done(runs[0].teacher, replace(where, save=True))
+    assert missing([runs[0].teacher], replace(where, save=True)) == []
     kdlab.distill(runs[1], where)
     assert saved.stat().st_mtime_ns == before
     assert len(record.records(tmp_path)) == 3

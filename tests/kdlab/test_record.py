@@ -35,11 +35,6 @@ def test_equal_repeats_count_once_and_unequal_ones_are_an_error(tmp_path):
         record.records(tmp_path)
 
 
-def test_a_line_is_short(tmp_path):
-    with pytest.raises(AssertionError, match="bytes"):
-        record.append(tmp_path, make("a", note="x" * 5000))
-
-
 def test_outputs_come_back_by_split(tmp_path):
     first = {"select": np.arange(6.0).reshape(3, 2), "report": np.ones((2, 2))}
     second = {"report": np.full((4, 3), 7.0)}
