@@ -82,19 +82,15 @@ def _distill(cohort: Sequence[Run], place: Place) -> None:
 def missing(runs: Sequence[Run], place: Place) -> list[Run]:
     """The runs whose record, or whose model if that is asked for, is not there."""
     found = record.records(place.root)
-    return [
-        run
-        for run in runs
-        if run.uid not in found
-        or (
-            place.save and not models.folder(place.root, run.uid).is_dir() and _finished(found, run)
-        )
-    ]
 
+    def is_missing(run: Run) -> bool:
+        if run.uid not in found:
+            return True
+        # A diverged run has no model to save.
+        wants_model = place.save and found[run.uid].result["status"] == DONE
+        return wants_model and not models.folder(place.root, run.uid).is_dir()
 
-def _finished(found: Mapping[str, Record], run: Run) -> bool:
-    # A diverged run has no model to save.
-    return found[run.uid].result["status"] == DONE
+    return [run for run in runs if is_missing(run)]
 
 
 def ensure(teacher: Run, place: Place) -> None:
@@ -103,8 +99,8 @@ def ensure(teacher: Run, place: Place) -> None:
     lock = Path(place.root) / "locks" / f"{teacher.uid}.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(lock):
-        if missing([teacher], place):
-            distill([teacher], place)
+        if distill(teacher, place).result["status"] == DIVERGED:
+            raise RuntimeError(f"teacher {teacher.uid} diverged: it cannot teach")
 
 
 @dataclass(frozen=True)
