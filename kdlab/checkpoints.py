@@ -75,22 +75,23 @@ def _digest(path: str, size: int, time: int) -> str:
 
 def architecture(checkpoint: str) -> Architecture:
     """The dimensions that a checkpoint's config.json states."""
-    config = _config(checkpoint)
+    page = config(checkpoint)
     try:
         return Architecture(
-            family=config["model_type"],
-            layers=config["num_hidden_layers"],
-            hidden=config["hidden_size"],
-            heads=config["num_attention_heads"],
-            intermediate=config["intermediate_size"],
+            family=page["model_type"],
+            layers=page["num_hidden_layers"],
+            hidden=page["hidden_size"],
+            heads=page["num_attention_heads"],
+            intermediate=page["intermediate_size"],
         )
     except KeyError as error:
         raise BadInput(f"checkpoint {checkpoint}: config.json has no {error}") from None
 
 
-def _config(checkpoint: str) -> dict[str, Any]:
+def config(checkpoint: str) -> dict[str, Any]:
+    """What a checkpoint's config.json says."""
     path = locate(checkpoint) / "config.json"
     if not path.is_file():
         raise BadInput(f"checkpoint {checkpoint}: no config.json")
-    config = json.loads(path.read_text())
-    return config if isinstance(config, dict) else {}
+    page = json.loads(path.read_text())
+    return page if isinstance(page, dict) else {}

@@ -43,7 +43,7 @@ def build_student(run: Run, tokenizer: Any, root: str) -> nn.Module:
         hidden_size=run.student.hidden,
         num_attention_heads=run.student.heads,
         intermediate_size=run.student.intermediate,
-        vocab_size=len(tokenizer),
+        vocab_size=_vocabulary(run, tokenizer),
         pad_token_id=tokenizer.pad_token_id,
         num_labels=run.task.classes,
         **FAMILIES[run.student.family],
@@ -54,6 +54,13 @@ def build_student(run: Run, tokenizer: Any, root: str) -> nn.Module:
     _copy(run, model, root)
     _fresh_head(model, run.seed)
     return model
+
+
+def _vocabulary(run: Run, tokenizer: Any) -> int:
+    """Rows of the embedding: a checkpoint may have more than its tokenizer has tokens."""
+    if not run.tokenizer or not (checkpoints.locate(run.tokenizer) / "config.json").is_file():
+        return len(tokenizer)
+    return max(len(tokenizer), checkpoints.config(run.tokenizer)["vocab_size"])
 
 
 def _copy(run: Run, model: Any, root: str) -> None:
