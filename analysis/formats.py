@@ -21,7 +21,7 @@ def latex(table: Table) -> str:
     wide = _wide(table).map(_escape)
     wide.columns = [_escape(column) for column in wide.columns]
     styled = wide.style.hide(axis="index")
-    caption = _escape(f"{table.question} {explanation(table)}")
+    caption = _escape(" ".join([table.question, explanation(table), *map(_sentence, table.notes)]))
     text = styled.to_latex(
         hrules=True, column_format="l" + "r" * (wide.shape[1] - 1), caption=caption
     )
@@ -64,8 +64,9 @@ def _score(cell: Cell | None) -> str:
     count = "" if cell.n == cell.expected else f" ({cell.n}/{cell.expected})"
     if not cell.n:
         return f"missing{count}" if not cell.diverged else f"diverged{count}"
+    mark = "†" if cell.degenerate else ""
     deviation = "" if math.isnan(cell.spread) else f" ± {cell.spread:.1f}"
-    return f"{cell.mean:.1f}{deviation}{count}"
+    return f"{cell.mean:.1f}{deviation}{mark}{count}"
 
 
 def _difference(cell: Cell | None) -> str:
@@ -74,13 +75,16 @@ def _difference(cell: Cell | None) -> str:
     return f"{cell.difference:+.1f} [{cell.low:.1f}, {cell.high:.1f}]"
 
 
+def _sentence(note: str) -> str:
+    return f"{note[0].upper()}{note[1:]}."
+
+
+TEX = {
+    "\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$",
+    "{": r"\{", "}": r"\}", "^": r"\^{}", "~": r"\~{}", "Δ": r"$\Delta$", "±": r"$\pm$",
+    "†": r"$\dagger$",
+}  # fmt: skip
+
+
 def _escape(text: str) -> str:
-    for plain, tex in (
-        ("_", r"\_"),
-        ("%", r"\%"),
-        ("&", r"\&"),
-        ("Δ", r"$\Delta$"),
-        ("±", r"$\pm$"),
-    ):
-        text = text.replace(plain, tex)
-    return text
+    return "".join(TEX.get(character, character) for character in text)

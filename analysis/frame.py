@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -13,7 +14,8 @@ TEACHER = "teacher"
 
 def load(study: str, root: str) -> pd.DataFrame:
     """One row per planned run and score: study, table, row, control, seed, task, uid, state, and
-    `split`, `metric`, `score` (a fraction; NaN where the run is not done).
+    `split`, `metric`, `score` (a fraction; NaN where the run is not done), `degenerate` (one
+    prediction for every row).
 
     Teachers come as rows named "teacher". `state` is done, diverged, missing or excluded.
 
@@ -23,11 +25,7 @@ def load(study: str, root: str) -> pd.DataFrame:
     plan = read_plan(study, root)
     found = records(root)
     planned = pd.concat([plan, _teachers(plan)]).to_dict("records")
-    rows = [
-        {**entry, **scored}
-        for entry in planned
-        for scored in _scores(entry["uid"], json.loads(entry["metrics"]), found)
-    ]
+    rows = [{**entry, **scored} for entry in planned for scored in _scores(entry, found)]
     frame = pd.DataFrame(rows)
     frame.loc[frame["excluded"] != "", "state"] = "excluded"
     return frame
@@ -51,17 +49,21 @@ def _teachers(plan: pd.DataFrame) -> pd.DataFrame:
     return used.assign(uid=used["teacher"], row=TEACHER, control="", overrides="[]", seed=-1)
 
 
-def _scores(
-    uid: str | None, metrics: list[str], found: dict[str, Record]
-) -> list[dict[str, object]]:
-    record = found.get(uid) if uid else None
-    scores = record.result.get("scores", {}) if record else {}
+def _scores(entry: dict[Any, Any], found: dict[str, Record]) -> list[dict[str, object]]:
+    """One row a score; empty ones for a run without a record, so that it counts as missing."""
+    record = found.get(entry["uid"])
     state = record.result["status"] if record else "missing"
-    if not scores:
-        empty = {"split": "report", "score": float("nan"), "state": state}
-        return [{**empty, "metric": metric} for metric in metrics]
+    scores = record.result.get("scores", {}) if record else {}
+    constant = record.result.get("degenerate", []) if record else []
+    splits = ["select", *json.loads(entry["reports"])]
     return [
-        {"split": split, "metric": metric, "score": value, "state": state}
-        for split, values in scores.items()
-        for metric, value in values.items()
+        {
+            "split": split,
+            "metric": metric,
+            "score": scores.get(split, {}).get(metric, float("nan")),
+            "state": state,
+            "degenerate": split in constant,
+        }
+        for split in splits
+        for metric in json.loads(entry["metrics"])
     ]

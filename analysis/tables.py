@@ -31,6 +31,7 @@ class Cell:
     low: float = float("nan")
     high: float = float("nan")
     diverged: int = 0
+    degenerate: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def tables(frame: pd.DataFrame, found: dict[str, Record], root: str, split: str)
         split: `report`, or `select` for choosing settings.
     """
     frame = frame[frame["state"] != "excluded"]
-    frame = frame[frame["split"].str.startswith(split) | frame["score"].isna()]
+    frame = frame[frame["split"].str.startswith(split)]
     return [
         _table(str(name), part, found, root, split)
         for name, part in frame.groupby("table", sort=False)
@@ -105,9 +106,10 @@ def _cell(part: pd.DataFrame, control: pd.DataFrame, found: dict[str, Record], r
         mean=float(np.mean(scores)) if scores else float("nan"),
         spread=spread(scores),
         diverged=int((part["state"] == "diverged").sum()),
+        degenerate=int(done["degenerate"].sum()),
     )
     both = done.merge(control[control["score"].notna()], on="seed", suffixes=("", "_control"))
-    if both.empty or (both["uid"] == both["uid_control"]).all():
+    if both.empty or part["row"].iloc[0] == part["control"].iloc[0]:
         return cell
     low, high = _interval(both, found, root)
     difference = float((both["score"] - both["score_control"]).mean())
@@ -128,17 +130,31 @@ def _interval(both: pd.DataFrame, found: dict[str, Record], root: str) -> tuple[
 
 
 def _legend(frame: pd.DataFrame) -> dict[str, str]:
-    """What each row is: its overrides that not all rows share, but for task and seed."""
-    by_row: dict[str, list[str]] = {}
-    for row, text in zip(frame["row"], frame["overrides"], strict=True):
-        if row != TEACHER:
-            by_row.setdefault(row, json.loads(text))
-    shared = set.intersection(*(set(overrides) for overrides in by_row.values()))
-    own = {
-        row: [o for o in overrides if o not in shared and not o.startswith(("task=", "seed="))]
-        for row, overrides in by_row.items()
+    """What each row and each task is: the overrides that not all runs share, but for the seed."""
+    students = frame[frame["row"] != TEACHER].drop_duplicates(["row", "task"])
+    said = {
+        (str(row), str(task)): [o for o in json.loads(text) if not o.startswith("seed=")]
+        for row, task, text in zip(
+            students["row"], students["task"], students["overrides"], strict=True
+        )
     }
-    return {row: " ".join(overrides) for row, overrides in own.items() if overrides}
+    everywhere = set.intersection(*map(set, said.values()))
+    by_task = {
+        task: set.intersection(*(set(said[key]) for key in said if key[1] == task)) - everywhere
+        for _, task in said
+    }
+    legend = {task: " ".join(sorted(own)) for task, own in by_task.items() if own}
+    for row in students["row"].unique():
+        texts = {
+            task: " ".join(o for o in said[key] if o not in everywhere | by_task[task])
+            for key in said
+            if key[0] == row and (task := key[1])
+        }
+        if len(set(texts.values())) == 1:
+            legend[row] = next(iter(texts.values()))
+        else:
+            legend |= {f"{row} ({task})": text for task, text in texts.items()}
+    return {name: text for name, text in legend.items() if text}
 
 
 def _notes(frame: pd.DataFrame) -> list[str]:
@@ -148,8 +164,12 @@ def _notes(frame: pd.DataFrame) -> list[str]:
     for state in ("missing", "diverged"):
         if states.get(state, 0):
             notes.append(f"{states[state]} runs {state}")
-    if "pkd_legacy" in set(students["protocol"]):
-        notes.append("protocol pkd_legacy: weights were chosen on the split that is reported")
+    if "report" in set(students["select_on"]):
+        notes.append(
+            "weights were chosen on the split that is reported (protocol.select_on=report)"
+        )
+    if students["degenerate"].any():
+        notes.append("† among the runs are some that predict the same for every row")
     return notes
 
 

@@ -88,9 +88,23 @@ def architecture(checkpoint: str) -> Architecture:
         raise BadInput(f"checkpoint {checkpoint}: config.json has no {error}") from None
 
 
+def _config_file(checkpoint: str) -> Path:
+    if is_folder(checkpoint):
+        return locate(checkpoint) / "config.json"
+    from huggingface_hub import hf_hub_download
+
+    name, _, commit = checkpoint.rpartition("@")
+    try:  # planning needs no weights
+        return Path(hf_hub_download(name, "config.json", revision=commit))
+    except Exception as error:
+        raise BadInput(
+            f"checkpoint {checkpoint}: not in the cache and not fetched: {error}"
+        ) from None
+
+
 def config(checkpoint: str) -> dict[str, Any]:
     """What a checkpoint's config.json says."""
-    path = locate(checkpoint) / "config.json"
+    path = _config_file(checkpoint)
     if not path.is_file():
         raise BadInput(f"checkpoint {checkpoint}: no config.json")
     page = json.loads(path.read_text())

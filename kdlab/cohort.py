@@ -1,6 +1,7 @@
 """One cohort, one page: task, teacher, students, objective, train, score."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, overload
@@ -49,19 +50,23 @@ def distill(
     place = replace(place or _default_place(), **where)
     torch.set_num_threads(place.threads)
     _check_cohort(cohort)
-    for parent in {run.teacher.uid: run.teacher for run in cohort if run.teacher}.values():
-        ensure(parent, place)
-    if waiting := missing(cohort, place):
-        _distill(waiting, place)
+    device = _device(place)
+    with ExitStack() as stack:
+        # Two processes that were given the same run: the second waits and finds it done.
+        for uid in sorted(run.uid for run in missing(cohort, place)):
+            stack.enter_context(_lock(place, uid))
+        if waiting := missing(cohort, place):
+            _distill(waiting, place, device)
     found = record.records(place.root)
     records = [found[run.uid] for run in cohort]
     return records[0] if isinstance(runs, Run) else records
 
 
-def _distill(cohort: Sequence[Run], place: Place) -> None:
-    device = _device(place)
-    task = _task_data(cohort[0])
-    teacher = models.load_teacher(_with_teacher(cohort), place.root, device)
+def _distill(cohort: Sequence[Run], place: Place, device: torch.device) -> None:
+    task = _task_data(cohort[0])  # before any teacher is trained: data may be refused
+    for parent in {run.teacher.uid: run.teacher for run in cohort if run.teacher}.values():
+        ensure(parent, place)
+    teacher = models.load_teacher(_with_teacher(cohort), task.tokenizer, place.root, device)
     learners = [_learner(run, task, device, place) for run in cohort]
     teacher_seconds = train(
         learners,
@@ -95,12 +100,14 @@ def missing(runs: Sequence[Run], place: Place) -> list[Run]:
 
 def ensure(teacher: Run, place: Place) -> None:
     """Train a teacher that is missing; a second process that needs it waits and finds it."""
-    place = replace(place, save=True)
-    lock = Path(place.root) / "locks" / f"{teacher.uid}.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(lock):
-        if distill(teacher, place).result["status"] == DIVERGED:
-            raise RuntimeError(f"teacher {teacher.uid} diverged: it cannot teach")
+    if distill(teacher, replace(place, save=True)).result["status"] == DIVERGED:
+        raise RuntimeError(f"teacher {teacher.uid} diverged: it cannot teach")
+
+
+def _lock(place: Place, uid: str) -> FileLock:
+    path = Path(place.root) / "locks" / f"{uid}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path)
 
 
 @dataclass(frozen=True)
@@ -150,7 +157,7 @@ def _learner(run: Run, task: TaskData, device: torch.device, place: Place) -> Le
 def _select_score(student: Learner, task: TaskData) -> float:
     data = task.scored["select"]
     found = score.predict(student.model, data, student.device)
-    return score.selection(student.run.task, score.scores(student.run.task, data.labels, found))
+    return score.selection(student.run.task, data.labels, found)
 
 
 def _teacher_outputs(
@@ -220,9 +227,18 @@ def _leave(
         name: record.write_examples(place.root, task.ids[name], task.scored[name].labels)
         for name in found
     }
-    artifacts = {"outputs": record.write_outputs(place.root, found)} if found else {}
+    earlier = record.records(place.root).get(run.uid)  # its model is asked for, or was lost
+    if earlier and earlier.result != result:
+        raise RuntimeError(
+            f"run {run.uid} was repeated with another result (other threads, device or versions?): "
+            "the first record stays"
+        )
     if place.save and found:
         models.save(student.model, task.tokenizer, place.root, run.uid)
+    if earlier:
+        learner.checkpoint_path(place.root, run.uid).unlink(missing_ok=True)
+        return
+    artifacts = {"outputs": record.write_outputs(place.root, found)} if found else {}
     choices = dict(run.choices)
     record.append(
         place.root, Record(run.uid, choices, list(run.overrides), result, cost, artifacts)
@@ -258,6 +274,8 @@ def _tracker(place: Place) -> Any:
 
 
 def _device(place: Place) -> torch.device:
+    if place.device == "cuda" and not torch.cuda.is_available():
+        raise BadInput("device=cuda: there is no such device here")
     if place.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(place.device)

@@ -1,4 +1,4 @@
-"""Hydra overrides become a run. The only module that imports Hydra.
+"""Hydra overrides become a run. Only this and the command line import Hydra.
 
 run = compose("task=sst2", "teacher=minilm_l6", "knowledge=[logits_kl,cls_pkd]", "seed=3")
 """
@@ -6,7 +6,6 @@ run = compose("task=sst2", "teacher=minilm_l6", "knowledge=[logits_kl,cls_pkd]",
 import importlib.util
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +43,6 @@ def place(*overrides: str) -> Place:
     return _compose(tuple(overrides))[1]
 
 
-@lru_cache(maxsize=4096)
 def _compose(overrides: tuple[str, ...]) -> tuple[Run, Place]:
     plain, choices = _plain(overrides)
     keys = list(Place.__dataclass_fields__)
@@ -56,6 +54,9 @@ def _compose(overrides: tuple[str, ...]) -> tuple[Run, Place]:
 
 def _plain(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
     register(overrides)
+    for override in overrides:
+        if re.match(r"[^=]*\.(_target_|name)=", override):
+            raise BadInput(f"{override}: an option's function and name are its file's to say")
     if not GlobalHydra.instance().is_initialized():
         with initialize_config_dir(str(CONF), version_base="1.3"):
             return _plain(overrides)

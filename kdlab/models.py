@@ -48,6 +48,8 @@ def build_student(run: Run, tokenizer: Any, root: str) -> nn.Module:
         num_labels=run.task.classes,
         **FAMILIES[run.student.family],
     )
+    if config.type_vocab_size < 2 and "token_type_ids" in tokenizer.model_input_names:
+        raise BadInput(f"family={run.student.family} has no segments, its tokenizer has")
     with torch.random.fork_rng():
         torch.manual_seed(streams.key(run.seed, "student"))
         model = AutoModelForSequenceClassification.from_config(config, attn_implementation=NAME)
@@ -90,8 +92,22 @@ def _source(run: Run, root: str) -> tuple[dict[str, Tensor], Architecture]:
     else:
         name = str(run.init.checkpoint or run.teacher_checkpoint)
         path, source = checkpoints.locate(name), checkpoints.architecture(name)
-    model = AutoModel.from_pretrained(path, use_safetensors=True, dtype=torch.float32)
-    return model.state_dict(), source
+    model, loading = AutoModel.from_pretrained(
+        path, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+    )
+    _check_config(run, model.config)
+    # What the files lack, transformers fills from the process's random state: leave it out.
+    weights = model.state_dict()
+    return {name: weights[name] for name in weights if name not in loading["missing_keys"]}, source
+
+
+def _check_config(run: Run, source: Any) -> None:
+    """Refuse weights that were trained under another activation, norm or position table."""
+    own = AutoConfig.for_model(run.student.family, **FAMILIES[run.student.family])
+    for key in ("hidden_act", "layer_norm_eps", "max_position_embeddings", "type_vocab_size"):
+        if getattr(own, key) != getattr(source, key):
+            ours, theirs = getattr(own, key), getattr(source, key)
+            raise BadInput(f"init={run.init.name}: {key} is {theirs} in the source, {ours} here")
 
 
 def _fresh_head(model: Any, seed: int) -> None:
@@ -103,7 +119,7 @@ def _fresh_head(model: Any, seed: int) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def load_teacher(run: Run, root: str, device: torch.device) -> nn.Module | None:
+def load_teacher(run: Run, tokenizer: Any, root: str, device: torch.device) -> nn.Module | None:
     """The run's teacher, frozen and without dropout; None if it uses none."""
     if run.teacher:
         path = folder(root, run.teacher.uid)
@@ -118,6 +134,9 @@ def load_teacher(run: Run, root: str, device: torch.device) -> nn.Module | None:
         raise BadInput(
             f"teacher: {model.config.num_labels} outputs, {run.task.name} has {run.task.classes}"
         )
+    if len(tokenizer) > model.config.vocab_size:
+        known = model.config.vocab_size
+        raise BadInput(f"teacher: it knows {known} tokens, the tokenizer has {len(tokenizer)}")
     return model.eval().requires_grad_(False).to(device)
 
 
@@ -133,16 +152,19 @@ def save(model: Any, tokenizer: Any, root: str, uid: str) -> None:
     partial.rename(target)
 
 
-def load(run: "Run | str", root: str = "runs") -> nn.Module:
+def load(run: "Run | str", root: str | None = None) -> nn.Module:
     """A saved student or teacher, ready for inference.
 
     Args:
         run: a run or its uid.
-        root: where it was saved.
+        root: where it was saved; by default what conf/run.yaml says.
 
     Raises:
         BadInput: if no model of that run was saved there.
     """
+    from kdlab.config import place
+
+    root = root or place().root
     uid = run if isinstance(run, str) else run.uid
     path = folder(root, uid)
     if not path.is_dir():

@@ -7,6 +7,7 @@ Under `root`:
     examples/<digest>.npz      ids and labels of a split's rows, once for all runs
     models/<uid>/              teachers, and students saved on request (Hugging Face folders)
     checkpoints/<uid>.pt       unfinished runs, for resuming
+    locks/<uid>.lock           held while a process trains the run
     studies/<study>/           plan.parquet and tables
 """
 
@@ -49,31 +50,34 @@ class Record:
 def append(root: str | Path, record: Record) -> None:
     """Write a record as one line and sync it to disk."""
     line = json.dumps(asdict(record), separators=(",", ":")).encode() + b"\n"
-    _append(Path(root) / "records" / f"{worker()}.jsonl", line)
+    # The newline before ends a line that an earlier, failed write may have torn.
+    _append(Path(root) / "records" / f"{worker()}.jsonl", b"\n" + line)
 
 
 def records(root: str | Path) -> dict[str, Record]:
     """Every record under a root by uid.
 
-    A torn last line of a killed worker is passed over. A run that was recorded twice is read once.
+    A line torn by a kill or a full disk is passed over. A run that was recorded twice is read once.
 
     Raises:
         ValueError: if two records of a run have unequal results.
     """
     found: dict[str, Record] = {}
     for path in sorted((Path(root) / "records").glob("*.jsonl")):
-        for line in _whole_lines(path):
-            record = Record(**json.loads(line))
+        for page in _whole_lines(path):
+            record = Record(**page)
             first = found.setdefault(record.uid, record)
             if first.result != record.result:
                 raise ValueError(f"two unequal results of run {record.uid}, the second in {path}")
     return found
 
 
-def _whole_lines(path: Path) -> Iterator[bytes]:
-    for line in path.read_bytes().splitlines(keepends=True):
-        if line.endswith(b"\n"):
-            yield line
+def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
+    for line in path.read_bytes().splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:  # torn by a kill or a full disk: its run is not recorded
+            continue
 
 
 def write_outputs(root: str | Path, found: Mapping[str, np.ndarray]) -> dict[str, Any]:

@@ -18,6 +18,8 @@ def rehearse(term: Term, student: Architecture, teacher: Architecture, classes: 
     pair = term.pairs[0] if term.pairs else None
     ours, mask = view(_trace(student, classes), *(pair[:1] if pair else ()))
     theirs, _ = view(_trace(teacher, classes), *(pair[1:] if pair else ()))
+    if term.projection == "auto" and ours.shape[-1] != student.hidden:
+        raise ValueError("projection: auto is for hidden states")
     if term.projection == "auto" and ours.shape[-1] != theirs.shape[-1]:
         ours = theirs
     loss = term.loss.bind()(ours, theirs, mask)

@@ -26,6 +26,9 @@ from kdlab.schema import (
 )
 from kdlab.streams import stream
 
+RESERVED = {"hard", "select"}  # the task's loss and the score, beside the terms in a record
+TEACHERS_WEIGHTS = {"pretrained", "finetuned"}
+
 Compose = Callable[..., Run]
 Option = Callable[[str, str], Node]
 
@@ -59,7 +62,7 @@ def resolve(
     teacher = _parent(page, overrides, parent) if used else None
     finished = _finished(page) if used else None
     source_dimensions = teacher_architecture(teacher, finished)
-    init = _init(page, student, source_dimensions)
+    init = _init(page, student, source_dimensions, option)
     terms = tuple(
         _term(page, key, node, student, source_dimensions) for key, node in selected.items()
     )
@@ -96,7 +99,13 @@ def _parent(page: Page, overrides: tuple[str, ...], parent: Compose) -> Run | No
         return None
     if page.teacher.size is None:
         raise BadInput("teacher=none: knowledge and finetuned inits need a teacher")
-    return parent(*parent_overrides(page.teacher, overrides))
+    for text in page.teacher.overrides:
+        if _is_inherited(text):
+            raise BadInput(f"teacher.overrides: {text}: task and splits are the student's")
+    try:
+        return parent(*parent_overrides(page.teacher, overrides))
+    except BadInput as error:
+        raise BadInput(f"teacher={page.teacher.name}: {error}") from None
 
 
 def _finished(page: Page) -> str | None:
@@ -150,7 +159,8 @@ def _check_task(task: Task) -> None:
         for name in getattr(task, key):
             if name not in metrics.NAMES:
                 raise BadInput(f"task.{key}: no metric {name!r}; known: {', '.join(metrics.NAMES)}")
-            if metrics.is_regression(name) != (task.classes == 1):
+            misfit = metrics.is_regression(name) != (task.classes == 1)
+            if misfit or (name == "f1" and task.classes != 2):
                 raise BadInput(f"task.{key}: {name} does not fit task.classes={task.classes}")
     if missing := set(task.select_by) - set(task.metrics):
         raise BadInput(f"task.select_by: {sorted(missing)} are not in task.metrics")
@@ -170,6 +180,8 @@ def _student(page: Page) -> Architecture:
 def _selected(page: Page, task: Task, option: Option) -> dict[str, Node]:
     """The terms by key, `logits` replaced by what it stands for, in a fixed order."""
     nodes = dict(page.knowledge)
+    if reserved := nodes.keys() & RESERVED:
+        raise BadInput(f"knowledge: {', '.join(reserved)} names something else already")
     if "none" in nodes:
         if len(nodes) > 1:
             others = ", ".join(sorted(set(nodes) - {"none"}))
@@ -242,9 +254,15 @@ def _pairs(
     return tuple(sorted(pairs)), 1.0 if keys.mass == "pairs" else 1.0 / len(pairs)
 
 
-def _init(page: Page, student: Architecture, teacher: Architecture | None) -> Init:
+def _init(page: Page, student: Architecture, teacher: Architecture | None, option: Option) -> Init:
     call, keys = build.call(page.init, InitKeys, "init")
     checkpoint = keys.checkpoint
+    stated = option("init", keys.name)["weights"]
+    if keys.weights != stated and not {keys.weights, stated} <= TEACHERS_WEIGHTS:
+        allowed = sorted(TEACHERS_WEIGHTS) if stated in TEACHERS_WEIGHTS else [stated]
+        raise BadInput(f"init.weights={keys.weights}: init={keys.name} takes {', '.join(allowed)}")
+    if checkpoint and keys.weights != "checkpoint":
+        raise BadInput(f"init.checkpoint: init={keys.name} reads none; use init=pretrained")
     if keys.weights == "pretrained":
         checkpoint = None if page.teacher.finetuned else page.teacher.checkpoint
         if not checkpoint:

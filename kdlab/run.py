@@ -94,7 +94,7 @@ def effective(run: Run) -> dict[str, Any]:
         "task": _task(run),
         "data": _data(run),
         "train": asdict(run.train),
-        "protocol": asdict(run.protocol),
+        "protocol": _protocol(run),
         "tokenizer": _tokenizer(run),
         "student": asdict(run.student),
         "init": _init(run.init),
@@ -131,6 +131,12 @@ def _task(run: Run) -> dict[str, Any]:
     if run.protocol.select_on == "report":
         page.pop("holdout")
     return page | {"rows": run.source.bind()().identity(splits)}
+
+
+def _protocol(run: Run) -> dict[str, Any]:
+    page = asdict(run.protocol)
+    unused = ("select", "select_max") if run.protocol.select_on == "report" else ()
+    return {key: value for key, value in page.items() if key not in unused}
 
 
 def _data(run: Run) -> dict[str, Any]:

@@ -10,12 +10,13 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-Index = Annotated[int, Field(strict=True, ge=0)]
+Index = Annotated[int, Field(strict=True, ge=0, lt=2**53)]  # exact as a float, which is hashed
 Count = Annotated[int, Field(strict=True, ge=1)]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, ge=0, lt=1, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1)]
+ReportName = Annotated[str, Field(pattern=r"^report(_\w+)?$")]
 Node = dict[str, Any]
 T = TypeVar("T")
 
@@ -155,7 +156,7 @@ class Task:
     metrics: Annotated[list[str], Field(min_length=1)]
     select_by: Annotated[list[str], Field(min_length=1)]
     train: Text
-    report: Annotated[dict[str, str], Field(min_length=1)]
+    report: Annotated[dict[ReportName, str], Field(min_length=1)]
     test: Text | None
     holdout: Text
     max_length: Annotated[int, Field(strict=True, ge=8, le=512)]

@@ -1,6 +1,5 @@
 """Outputs and scores, always in float32."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -35,9 +34,15 @@ def scores(task: Task, labels: np.ndarray, found: np.ndarray) -> dict[str, float
     return {name: metrics.NAMES[name](labels, found) for name in task.metrics}
 
 
-def selection(task: Task, found: Mapping[str, float]) -> float:
-    """The number that selects: the mean of the task's `select_by`."""
-    return float(np.mean([found[name] for name in task.select_by]))
+def selection(task: Task, labels: np.ndarray, found: np.ndarray) -> float:
+    """The number that selects: the mean of the task's `select_by`; 0 for a constant prediction.
+
+    All-positive predictions have an F1 of 0.8 on MRPC: they must not win a selection.
+    """
+    if is_degenerate(found):
+        return 0.0
+    scored = scores(task, labels, found)
+    return float(np.mean([scored[name] for name in task.select_by]))
 
 
 def agreement(student: np.ndarray, teacher: np.ndarray) -> dict[str, float]:

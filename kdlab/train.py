@@ -13,6 +13,7 @@ from tqdm import tqdm
 from kdlab import learner as learning
 from kdlab.data.tokens import Encoded, batch, labels
 from kdlab.learner import DIVERGED, DONE, TRAINING, Learner
+from kdlab.objective import wanted
 from kdlab.schema import Place
 from kdlab.trace import trace
 
@@ -41,7 +42,7 @@ def train(
         place: where checkpoints go and how often.
         note: is told each evaluation.
     """
-    wanted = frozenset().union(*(_teacher_layers(learner) for learner in learners))
+    layers = frozenset().union(*(wanted(learner.run)[1] for learner in learners))
     points = evaluation_points(len(batches), learners[0].run.protocol.evaluations)
     first = min((learner.step for learner in learners), default=0)
     teacher_seconds, saved = 0.0, time.monotonic()
@@ -59,7 +60,7 @@ def train(
                 torch.no_grad(),
                 torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"),
             ):
-                shown = trace(teacher, inputs, wanted)
+                shown = trace(teacher, inputs, layers)
         teacher_seconds += time.monotonic() - began
         for learner in active:
             began = time.monotonic()
@@ -98,10 +99,6 @@ def _evaluated(learner: Learner, points: list[int], evaluate: Evaluate) -> dict[
             }
     losses = {name: values[-1] for name, values in learner.history.items()}
     return {"step": learner.step, **losses}
-
-
-def _teacher_layers(learner: Learner) -> frozenset[int]:
-    return frozenset(pair[1] for term in learner.run.terms for pair in term.pairs or ())
 
 
 def _title(learners: Sequence[Learner]) -> str:

@@ -56,12 +56,15 @@ def _command(arguments: argparse.Namespace) -> int:
     extra = tuple(arguments.overrides)
     if arguments.cohort < 1:
         raise BadInput(f"--cohort {arguments.cohort}: at least 1")
-    where = place(*extra)
     loaded = study.load(arguments.study)
     planned = plan.plan(loaded, extra)
+    where = place(*planned[0].cell.overrides)
     counted = plan.counts(planned, where.root)
     print(loaded.question)
     print(", ".join(f"{number} {what}" for what, number in counted.items()), flush=True)
+    for rule in loaded.skip:
+        left_out = sum(1 for entry in planned if entry.cell.excluded == rule.name)
+        print(f"{left_out} excluded by {rule.name}: {rule.reason}")
     if arguments.command == "plan":
         return 0
     plan.write(planned, Path(arguments.study).stem, loaded, where.root)

@@ -30,10 +30,11 @@ def _attempt(cohort: Sequence[Run], place: Place) -> dict[str, str]:
 
     try:
         distill(list(cohort), place)
+        return {}
     except Exception as error:
+        traceback.print_exc(file=sys.stderr)
         if len(cohort) == 1:
-            traceback.print_exc(file=sys.stderr)
             return {cohort[0].uid: f"{type(error).__name__}: {error}"}
-        parts = [_attempt([single], place) for single in cohort]
-        return {uid: message for part in parts for uid, message in part.items()}
-    return {}
+    # Outside the handler, which would keep the failed cohort's tensors alive.
+    parts = [_attempt([single], place) for single in cohort]
+    return {uid: message for part in parts for uid, message in part.items()}

@@ -28,7 +28,31 @@ def plan(study: Study, extra: tuple[str, ...] = ()) -> list[Planned]:
     Raises:
         BadInput: naming the table, row and key of the first run that is wrong.
     """
-    return [Planned(cell, None if cell.excluded else _run(cell)) for cell in expand(study, extra)]
+    planned = [
+        Planned(cell, None if cell.excluded else _run(cell)) for cell in expand(study, extra)
+    ]
+    used = {entry.cell.excluded for entry in planned}
+    for rule in study.skip:
+        if rule.name not in used:
+            raise BadInput(
+                f"skip rule {rule.name!r} leaves no run out: is {rule.when} spelt right?"
+            )
+    _check_places(planned)
+    return planned
+
+
+def _check_places(planned: Sequence[Planned]) -> None:
+    """Two different runs must not stand for the same seed of the same cell."""
+    seen: dict[tuple[object, ...], str] = {}
+    for entry in planned:
+        if entry.run:
+            cell = entry.cell
+            place = (cell.table, cell.row, entry.run.choices["task"], cell.seed)
+            if seen.setdefault(place, entry.run.uid) != entry.run.uid:
+                raise BadInput(
+                    f"{cell.table}, row {cell.row!r}, task {place[2]}, seed {cell.seed}: two runs; "
+                    "give them rows of their own"
+                )
 
 
 def _run(cell: Cell) -> Run:
@@ -73,9 +97,8 @@ def write(planned: Sequence[Planned], name: str, study: Study, root: str) -> Pat
             "teacher": entry.run.teacher.uid if entry.run and entry.run.teacher else None,
             "task": entry.run.choices["task"] if entry.run else None,
             "metrics": json.dumps(entry.run.task.metrics if entry.run else []),
-            "select_by": json.dumps(entry.run.task.select_by if entry.run else []),
-            "protocol": entry.run.choices["protocol"] if entry.run else None,
-            "choices": json.dumps(dict(entry.run.choices) if entry.run else {}),
+            "reports": json.dumps(list(entry.run.task.report) if entry.run else []),
+            "select_on": entry.run.protocol.select_on if entry.run else None,
         }
         for entry in planned
     ]

@@ -82,7 +82,14 @@ def load(name: str) -> Study:
     if not path.is_file():
         known = ", ".join(sorted(other.stem for other in STUDIES.glob("*.yaml")))
         raise BadInput(f"no study {name!r}; there: {known}; or give a .yaml file")
-    study = parse(Study, OmegaConf.to_container(OmegaConf.load(path)), path.stem)
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(path))
+    except Exception as error:
+        raise BadInput(f"{path}: {' '.join(str(error).split())}") from None
+    study = parse(Study, content, path.stem)
+    for seeds in (study.seeds, *(block.seeds or [] for block in study.blocks)):
+        if len(set(seeds)) < len(seeds):
+            raise BadInput(f"{path.stem}: seeds {seeds}: one is there twice")
     for block in study.blocks:
         if block.control not in block.cases:
             raise BadInput(f"{path.stem}: control {block.control!r} of {block.table} is no case")
@@ -121,10 +128,20 @@ def _block(study: Study, block: Block, seed: int, extra: tuple[str, ...]) -> Ite
 
 
 def _excluded(study: Study, overrides: tuple[str, ...]) -> str:
+    said = {_parsed(text) for text in overrides}
     for rule in study.skip:
-        if set(rule.when) <= set(overrides):
+        if {_parsed(text) for text in rule.when} <= said:
             return rule.name
     return ""
+
+
+def _parsed(override: str) -> tuple[str, str]:
+    """Key and value, 1e-4 and 0.0001 being the same."""
+    key, _, value = override.partition("=")
+    try:
+        return key, str(float(value))
+    except ValueError:
+        return key, value
 
 
 def _text(value: Any) -> str:

@@ -58,6 +58,19 @@ BAD = [
     (["task.classes=1"], "does not fit task.classes=1"),
     (["task=table"], "task.path: must be given"),
     (["tracker.foo=1"], "tracker.foo: unknown key"),
+    (["+knowledge@knowledge.hard=hidden_mse"], "hard names something else already"),
+    (["knowledge=logits_mse", "knowledge.logits_mse.name=x"], "its file's to say"),
+    (["knowledge=logits_mse", "knowledge.logits_mse._target_=kdlab.x"], "its file's to say"),
+    (["+task.report.select=validation"], "task.report.select"),
+    (["teacher.overrides=['init=random','protocol=pkd_legacy']"], "the student's"),
+    (["teacher.size=l2_h64_a5"], "teacher=scratch: size: 5 heads"),
+    (["init.weights=pretrained"], "init.weights=pretrained: init=random takes none"),
+    (["init=teacher_first", "init.weights=none"], "takes finetuned, pretrained"),
+    (["init=teacher_first", "+init.checkpoint=x"], "init=teacher_first reads none"),
+    (["knowledge=value_relation", "+knowledge.value_relation.projection=auto"], "hidden states"),
+    (["task.classes=3", "task.metrics=[f1]", "task.select_by=[f1]"], "f1 does not fit"),
+    (["tokenizer=elsewhere"], "a student reads with its teacher's tokenizer"),
+    (["seed=9007199254740993"], "seed=9007199254740993"),
 ]
 REGRESSION = ["task.classes=1", "task.metrics=[pearson]", "task.select_by=[pearson]"]
 

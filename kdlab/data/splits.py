@@ -40,8 +40,8 @@ def split(task: Task, source: Source, protocol: Protocol) -> dict[str, Rows]:
     Raises:
         BadInput: a column or a label that is not as the task says.
     """
-    train = rows(source.read(task.train), task)
-    report = {name: rows(source.read(there), task) for name, there in task.report.items()}
+    train = labelled(source.read(task.train), task)
+    report = {name: labelled(source.read(there), task) for name, there in task.report.items()}
     if protocol.select_on == "report":
         return {"fit": train, "select": next(iter(report.values())), **report}
     held_out = function(task.holdout)
@@ -68,9 +68,9 @@ def training_rows(splits: Mapping[str, Rows], data: Data, extra: Rows | None) ->
     wanted = len(ordered) if data.rows is None else data.rows
     if wanted > len(ordered):
         raise BadInput(f"data.rows={wanted}: fit has {len(ordered)} rows")
-    labelled, rest = ordered.take(range(wanted)), ordered.take(range(wanted, len(ordered)))
+    kept, rest = ordered.take(range(wanted)), ordered.take(range(wanted, len(ordered)))
     if data.transfer == "same":
-        return labelled, rest.take([])
+        return kept, rest.take([])
     if extra is not None:
         held = [splits[name] for name in splits if name != "fit"]
         rest = without(extra.take(order(extra.ids)), held)
@@ -78,7 +78,7 @@ def training_rows(splits: Mapping[str, Rows], data: Data, extra: Rows | None) ->
     if more > len(rest) or not more:
         raise BadInput(f"data.extra_rows={more}: there are {len(rest)} further rows")
     hidden = rest.take(range(more))
-    return labelled, Rows(hidden.ids, hidden.texts, np.full(more, UNLABELLED))
+    return kept, Rows(hidden.ids, hidden.texts, np.full(more, UNLABELLED))
 
 
 def join(first: Rows, second: Rows) -> Rows:
@@ -90,13 +90,27 @@ def join(first: Rows, second: Rows) -> Rows:
     )
 
 
+def labelled(table: pd.DataFrame, task: Task) -> Rows:
+    """A table's rows, refused if one has no label."""
+    found = rows(table, task)
+    without_label = np.isnan(found.labels) | ((found.labels == -1) & (task.classes > 1))
+    if without_label.any():
+        raise BadInput(
+            f"task {task.name}: {without_label.sum()} rows have no label in {task.label}"
+        )
+    return found
+
+
 def rows(table: pd.DataFrame, task: Task) -> Rows:
     """A table's rows, checked against the task."""
     for column in (*task.text, task.label):
         if column not in table:
             there = ", ".join(map(str, table.columns))
             raise BadInput(f"task {task.name}: no column {column!r}; there: {there}")
-    labels = table[task.label].to_numpy(dtype=np.float64)
+    try:
+        labels = table[task.label].to_numpy(dtype=np.float64)
+    except ValueError as error:
+        raise BadInput(f"task {task.name}: labels must be numbers: {error}") from None
     known = labels[~np.isnan(labels) & (labels != -1)]
     if task.classes > 1 and not np.isin(known, np.arange(task.classes)).all():
         raise BadInput(

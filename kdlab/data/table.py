@@ -60,7 +60,10 @@ def _identity(room: Path, splits: Sequence[str]) -> dict[str, str]:
 def _download(path: str, revision: str, subset: str | None, split: str) -> pd.DataFrame:
     import datasets
 
-    table = datasets.load_dataset(path, subset, split=split, revision=revision)
+    try:
+        table = datasets.load_dataset(path, subset, split=split, revision=revision)
+    except Exception as error:
+        raise BadInput(f"task.path={path}: no such folder, and not fetched: {error}") from None
     return pd.DataFrame(table.to_pandas())
 
 

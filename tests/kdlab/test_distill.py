@@ -114,6 +114,20 @@ def test_a_run_that_is_done_is_not_repeated(cohort, tmp_path, monkeypatch):
     assert kdlab.distill(cohort[0], root=str(tmp_path), threads=1) == first
 
 
+def test_a_lost_model_comes_back_and_an_unequal_repeat_is_refused(cohort, tmp_path, monkeypatch):
+    first = kdlab.distill(cohort[0], root=str(tmp_path), threads=1)
+    again = kdlab.distill(cohort[0], root=str(tmp_path), threads=1, save=True)
+    assert again == first
+    assert models.folder(tmp_path, cohort[0].uid).is_dir()
+    for path in (tmp_path / "models").glob("*/*"):
+        path.unlink()
+    models.folder(tmp_path, cohort[0].uid).rmdir()
+    monkeypatch.setattr("kdlab.cohort._weights_digest", lambda _: "another")
+    with pytest.raises(RuntimeError, match="the first record stays"):
+        kdlab.distill(cohort[0], root=str(tmp_path), threads=1, save=True)
+    assert record.records(tmp_path)[cohort[0].uid] == first
+
+
 def test_best_select_keeps_the_best_evaluation(small, tmp_path):
     run = compose(
         *small, "threads=1", "knowledge=none", "protocol.checkpoint=best_select", "train.lr=1e-2"

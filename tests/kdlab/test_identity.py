@@ -29,7 +29,7 @@ GOLDEN = {
         "init.weights=finetuned",
         "size=l2_h64_a4",
         "protocol=pkd_legacy",
-    ): "7585df46362bb7c07af3e72af69f32fd",
+    ): "0d86c793094220a99cab81e753b12e23",
     (
         "data=unlabelled",
         "data.rows=1000",
@@ -56,6 +56,7 @@ SAME = [
     (("knowledge=none",), ("knowledge=none", "teacher.seed=5")),
     (("knowledge=none",), ("knowledge=none", "teacher=none")),
     (("knowledge=none",), ("knowledge=none", "matching=first", "data.extra_rows=5")),
+    (("protocol=pkd_legacy",), ("protocol=pkd_legacy", "protocol.select=0.2")),
     (("size=tiny",), ("size=l2_h128_a2",)),
     (
         ("knowledge=logits_kl", "knowledge.logits_kl.temperature=2"),

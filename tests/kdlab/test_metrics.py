@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kdlab import metrics, score
+from kdlab.config import compose
 
 LABELS = np.array([0.0, 0.0, 1.0, 1.0])
 # Predicts 0 1 1 1: three of four right; precision 2/3, recall 1.
@@ -30,6 +31,12 @@ def test_a_constant_prediction_scores_zero_and_is_marked():
     flat = np.ones((4, 1))
     assert metrics.pearson(LABELS, flat) == metrics.spearman(LABELS, flat) == 0.0
     assert metrics.is_degenerate(flat)
+
+
+def test_a_constant_prediction_never_wins_a_selection():
+    task = compose("teacher=none", "knowledge=none").task
+    assert score.selection(task, LABELS, LOGITS) == 0.75
+    assert score.selection(task, np.ones(4), np.tile([[0.0, 1.0]], (4, 1))) == 0.0
 
 
 def test_agreement_by_hand():

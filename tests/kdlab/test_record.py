@@ -26,6 +26,14 @@ def test_a_torn_last_line_is_passed_over(tmp_path):
     assert record.records(tmp_path)["a"] == make("a")
 
 
+def test_a_line_torn_by_a_full_disk_costs_no_other(tmp_path):
+    record.append(tmp_path, make("a"))
+    (path,) = (tmp_path / "records").glob("*.jsonl")
+    path.write_bytes(path.read_bytes() + b'{"uid": "torn')
+    record.append(tmp_path, make("b"))
+    assert set(record.records(tmp_path)) == {"a", "b"}
+
+
 def test_equal_repeats_count_once_and_unequal_ones_are_an_error(tmp_path):
     record.append(tmp_path, make("a"))
     record.append(tmp_path, make("a"))

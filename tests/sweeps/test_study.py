@@ -68,6 +68,10 @@ def test_a_run_that_two_tables_share_exists_once(example, tmp_path):
         (("question: Which?\n", ""), "question: missing"),
         (("table: first", "tabel: first"), "tabel: unknown key"),
         (("seeds: [1, 2]", "seeds: [-1]"), "seeds.0=-1"),
+        (("seeds: [1, 2]", "seeds: [1, 1]"), "one is there twice"),
+        (("train.lr=0.0001]", "train.lr=0.0003]"), "skip rule 'too_small' leaves no run out"),
+        (("train.lr=0.0001], reason: it", "train.lr=0.0001], reson: it"), "reson: unknown key"),
+        (("table: second", "table: ["), "example.yaml"),
         (
             ("knowledge=hidden_mse", "knowledge=hiden_mse"),
             "second, row 'hidden': knowledge=hiden_mse",
@@ -79,6 +83,16 @@ def test_a_wrong_study_is_refused_by_name(example, change, what):
     with pytest.raises(BadInput) as error:
         plan.plan(study.load(str(example)))
     assert what in str(error.value)
+
+
+def test_two_runs_for_one_cell_are_refused(tmp_path):
+    block = (
+        "  - {table: t, control: none, base: [train.epochs=%d], cases: {none: [knowledge=none]}}\n"
+    )
+    path = tmp_path / "twice.yaml"
+    path.write_text("question: Which?\nseeds: [1]\nblocks:\n" + block % 1 + block % 2)
+    with pytest.raises(BadInput, match="t, row 'none', task synthetic, seed 1: two runs"):
+        plan.plan(study.load(str(path)))
 
 
 @pytest.mark.parametrize("path", sorted(study.STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
