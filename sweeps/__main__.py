@@ -18,7 +18,12 @@ STUDY is a name in sweeps/studies or a .yaml file. Overrides are added to every 
 
 def main() -> None:
     """The command line: exit code 2 for bad input, 1 if a run failed."""
-    arguments = _parser().parse_args()
+    parser = _parser()
+    # argparse gives up on overrides that follow an option; they are the ones without a dash.
+    arguments, rest = parser.parse_known_args()
+    if unknown := [text for text in rest if text.startswith("-")]:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    arguments.overrides += rest
     try:
         sys.exit(_command(arguments))
     except BadInput as error:

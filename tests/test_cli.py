@@ -122,6 +122,13 @@ def test_bad_input_that_only_the_data_shows_exits_with_2(small, tmp_path):
     assert found.stderr.splitlines() == ["kdlab: data.rows=9999: fit has 270 rows"]
 
 
+def test_overrides_may_follow_options():
+    found = run("sweeps", "launch", "glue_small", "--wait", "task.path=/nowhere", "threads=1")
+    assert found.returncode == 2
+    assert "/nowhere" in found.stderr
+    assert run("sweeps", "plan", "quickstart", "--foo").returncode == 2
+
+
 def test_help_lists_groups_options_and_examples():
     shown = run("kdlab", "--help").stdout
     for word in (
