@@ -29,6 +29,8 @@ def source(*, path: str, revision: str | None, subset: str | None, folder: str |
             raise BadInput(f"task.path: {root} has no folder {folder or subset}")
         room = rooms[0] if rooms else root
         return Source(partial(_read, room), partial(_identity, room))
+    if not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", path):
+        raise BadInput(f"task.path={path}: no such folder")
     if not revision or not re.fullmatch("[0-9a-f]{40}", revision):
         raise BadInput(
             f"task.path={path}: no such folder; a data set of the hub needs task.revision, "
