@@ -133,7 +133,7 @@ def _legend(frame: pd.DataFrame) -> dict[str, str]:
     """What each row and each task is: the overrides that not all runs share, but for the seed."""
     students = frame[frame["row"] != TEACHER].drop_duplicates(["row", "task"])
     said = {
-        (str(row), str(task)): [o for o in json.loads(text) if not o.startswith("seed=")]
+        (str(row), str(task)): [o for o in json.loads(text) if not o.startswith(("seed=", "task="))]
         for row, task, text in zip(
             students["row"], students["task"], students["overrides"], strict=True
         )
@@ -159,7 +159,7 @@ def _legend(frame: pd.DataFrame) -> dict[str, str]:
 
 def _notes(frame: pd.DataFrame) -> list[str]:
     students = frame[frame["row"] != TEACHER]
-    notes = [f"{students['seed'].nunique()} seeds ({_listed(students['seed'])})"]
+    notes = [f"seeds {_listed(students['seed'])}"]
     states = students.drop_duplicates("uid")["state"].value_counts()
     for state in ("missing", "diverged"):
         if states.get(state, 0):
