@@ -117,7 +117,10 @@ def one_line(error: BaseException) -> str:
         return f"{found[1]}: unknown key; --cfg job shows the known ones"
     if found := re.search(r"Missing mandatory value.*full_key: (\S+)", text, re.DOTALL):
         return f"{found[1]}: must be given"
-    return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    lines = [line.strip() for line in str(error).splitlines()]
+    return " ".join(
+        line for line in lines if line and not line.startswith(("full_key", "object_type"))
+    )
 
 
 def options(group: str) -> list[str]:
