@@ -1,6 +1,7 @@
 """Every YAML is what its name says, binds to its function, and composes."""
 
 import ast
+import json
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,13 @@ CALLABLE = [
     for path in sorted((CONF / group).glob("*.yaml"))
     if path.stem != "logits" and (group, path.stem) != ("knowledge", "none")
 ]
+CHECKPOINT = {
+    "model_type": "bert",
+    "num_hidden_layers": 2,
+    "hidden_size": 32,
+    "num_attention_heads": 2,
+    "intermediate_size": 128,
+}
 GLUE = ["cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte", "wnli"]
 
 
@@ -84,6 +92,18 @@ def test_every_matching_composes(name):
     knowledge = "logits_kl" if name == "none" else "hidden_mse"
     run = compose(f"knowledge={knowledge}", f"matching={name}", "size=l3_h64_a4", *extra)
     assert (run.terms[0].pairs is None) == (name == "none")
+
+
+@pytest.mark.parametrize("name", options("init"))
+def test_every_init_composes(name, small, tmp_path):
+    own = {
+        "random": [],
+        "pretrained": ["init.checkpoint=CHECKPOINT"],
+    }.get(name, ["init.weights=finetuned", "size=l2_h32_a2"])
+    (tmp_path / "config.json").write_text(json.dumps(CHECKPOINT))
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    run = compose(*small, f"init={name}", *[o.replace("CHECKPOINT", str(tmp_path)) for o in own])
+    assert run.init.name == name
 
 
 @pytest.mark.parametrize("name", GLUE)

@@ -72,6 +72,21 @@ def test_no_row_of_select_or_report_is_in_fit(glue, task):
     assert not plain["fit"] & plain["report"]
 
 
+@pytest.mark.parametrize("protocol", ["three_splits", "pkd_legacy"])
+def test_a_teacher_trains_on_its_students_side_of_the_splits(glue, protocol):
+    run = compose(
+        "task=sst2", f"task.path={glue}", f"protocol={protocol}", "protocol.select=0.2",
+        "protocol.checkpoint=best_select", "knowledge=logits_kl", "teacher.seed=4",
+    )  # fmt: skip
+    teacher = run.teacher
+    assert (teacher.task, teacher.source) == (run.task, run.source)
+    for key in ("select_on", "select", "select_max"):
+        assert getattr(teacher.protocol, key) == getattr(run.protocol, key)
+    ours = splits.split(run.task, run.source.bind()(), run.protocol)
+    theirs = splits.split(teacher.task, teacher.source.bind()(), teacher.protocol)
+    assert all(ours[name].ids.tolist() == theirs[name].ids.tolist() for name in ours)
+
+
 def test_splits_do_not_depend_on_the_seed_or_the_rows(glue):
     one = parts("task=rte", f"task.path={glue}", "seed=1")
     two = parts("task=rte", f"task.path={glue}", "seed=2", "data.rows=100")
