@@ -11,7 +11,7 @@ import torch
 from filelock import FileLock
 from torch import nn
 
-from kdlab import costs, learner, models, objective, record, score
+from kdlab import costs, learner, metrics, models, objective, record, score
 from kdlab.build import call
 from kdlab.data import splits, tokens
 from kdlab.data.tokens import Encoded
@@ -78,10 +78,11 @@ def _distill(cohort: Sequence[Run], place: Place, device: torch.device) -> None:
         note=_tracker(place),
     )
     shown = _teacher_outputs(teacher, task, learners, device)
+    recorded = record.records(place.root)  # of runs whose model is asked for, or was lost
     for student in learners:
         result, found = _result(student, task, shown)
         cost = _cost(student, teacher_seconds, len(learners), device)
-        _leave(student, task, result, cost, found, place)
+        _leave(student, task, result, cost, found, place, recorded.get(student.run.uid))
 
 
 def missing(runs: Sequence[Run], place: Place) -> list[Run]:
@@ -193,7 +194,7 @@ def _result(
         "curves": student.history,
         "shares": student.shares,
         "agreement": agreement,
-        "degenerate": sorted(n for n, array in found.items() if score.is_degenerate(array)),
+        "degenerate": sorted(n for n, array in found.items() if metrics.is_degenerate(array)),
         "weights": _weights_digest(student.model),
         "outputs": {name: record.short_digest(array.tobytes()) for name, array in found.items()},
     }, found
@@ -220,6 +221,7 @@ def _leave(
     cost: dict[str, Any],
     found: Mapping[str, np.ndarray],
     place: Place,
+    earlier: Record | None,
 ) -> None:
     """Outputs, model, record, in this order: a record means that the rest is there."""
     run = student.run
@@ -227,7 +229,6 @@ def _leave(
         name: record.write_examples(place.root, task.ids[name], task.scored[name].labels)
         for name in found
     }
-    earlier = record.records(place.root).get(run.uid)  # its model is asked for, or was lost
     if earlier and earlier.result != result:
         raise RuntimeError(
             f"run {run.uid} was repeated with another result (other threads, device or versions?): "
@@ -235,14 +236,12 @@ def _leave(
         )
     if place.save and found:
         models.save(student.model, task.tokenizer, place.root, run.uid)
-    if earlier:
-        learner.checkpoint_path(place.root, run.uid).unlink(missing_ok=True)
-        return
-    artifacts = {"outputs": record.write_outputs(place.root, found)} if found else {}
-    choices = dict(run.choices)
-    record.append(
-        place.root, Record(run.uid, choices, list(run.overrides), result, cost, artifacts)
-    )
+    if not earlier:
+        artifacts = {"outputs": record.write_outputs(place.root, found)} if found else {}
+        choices = dict(run.choices)
+        record.append(
+            place.root, Record(run.uid, choices, list(run.overrides), result, cost, artifacts)
+        )
     learner.checkpoint_path(place.root, run.uid).unlink(missing_ok=True)
 
 

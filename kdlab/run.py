@@ -72,7 +72,7 @@ def batch_key(run: Run) -> str:
         "task": _task(run),
         "data": _data(run),
         "train": {key: train[key] for key in ("epochs", "batch_size", "batching", "precision")},
-        "protocol": asdict(run.protocol),
+        "protocol": _protocol(run),
         "tokenizer": _tokenizer(run),
     }
     return digest(shared)

@@ -9,7 +9,6 @@ from torch.nn.functional import log_softmax
 
 from kdlab import metrics
 from kdlab.data.tokens import Encoded, batch, scoring_batches
-from kdlab.metrics import is_degenerate as is_degenerate
 from kdlab.schema import Task
 from kdlab.trace import outputs
 
@@ -39,7 +38,7 @@ def selection(task: Task, labels: np.ndarray, found: np.ndarray) -> float:
 
     All-positive predictions have an F1 of 0.8 on MRPC: they must not win a selection.
     """
-    if is_degenerate(found):
+    if metrics.is_degenerate(found):
         return 0.0
     scored = scores(task, labels, found)
     return float(np.mean([scored[name] for name in task.select_by]))
