@@ -24,13 +24,17 @@ from kdlab.train import train
 
 
 @overload
-def distill(runs: Run, place: Place | None = None, **where: Any) -> Record: ...
+def distill(
+    runs: Run, place: Place | None = None, *, again: bool = False, **where: Any
+) -> Record: ...
 @overload
-def distill(runs: Sequence[Run], place: Place | None = None, **where: Any) -> list[Record]: ...
+def distill(
+    runs: Sequence[Run], place: Place | None = None, *, again: bool = False, **where: Any
+) -> list[Record]: ...
 
 
 def distill(
-    runs: Run | Sequence[Run], place: Place | None = None, **where: Any
+    runs: Run | Sequence[Run], place: Place | None = None, *, again: bool = False, **where: Any
 ) -> Record | list[Record]:
     """Train a run, or a cohort of runs side by side, and record what came of it.
 
@@ -40,6 +44,7 @@ def distill(
     Args:
         runs: one run, or runs that share task, batches, seed and teacher.
         place: where and how; by default what conf/run.yaml says.
+        again: also repeat runs that are done, to bring back lost outputs or models.
         where: keys of `place` to change, such as `root="runs"` or `save=True`.
 
     Raises:
@@ -53,12 +58,12 @@ def distill(
     device = _device(place)
     with ExitStack() as stack:
         # Two processes that were given the same run: the second waits and finds it done.
-        for uid in sorted(run.uid for run in missing(cohort, place)):
+        for uid in sorted(run.uid for run in (cohort if again else missing(cohort, place))):
             stack.enter_context(_lock(place, uid))
-        if waiting := missing(cohort, place):
+        if waiting := cohort if again else missing(cohort, place):
             _distill(waiting, place, device)
-    found = record.records(place.root)
-    records = [found[run.uid] for run in cohort]
+    found = record.index(place.root)
+    records = [record.read(place.root, found[run.uid]) for run in cohort]
     return records[0] if isinstance(runs, Run) else records
 
 
@@ -78,22 +83,24 @@ def _distill(cohort: Sequence[Run], place: Place, device: torch.device) -> None:
         note=_tracker(place),
     )
     shown = _teacher_outputs(teacher, task, learners, device)
-    recorded = record.records(place.root)  # of runs whose model is asked for, or was lost
+    recorded = record.index(place.root)  # of runs whose model is asked for, or was lost
     for student in learners:
         result, found = _result(student, task, shown)
         cost = _cost(student, teacher_seconds, len(learners), device)
-        _leave(student, task, result, cost, found, place, recorded.get(student.run.uid))
+        entry = recorded.get(student.run.uid)
+        earlier = record.read(place.root, entry) if entry else None
+        _leave(student, task, result, cost, found, place, earlier)
 
 
 def missing(runs: Sequence[Run], place: Place) -> list[Run]:
     """The runs whose record, or whose model if that is asked for, is not there."""
-    found = record.records(place.root)
+    found = record.index(place.root)
 
     def is_missing(run: Run) -> bool:
         if run.uid not in found:
             return True
         # A diverged run has no model to save.
-        wants_model = place.save and found[run.uid].result["status"] == DONE
+        wants_model = place.save and found[run.uid].status == DONE
         return wants_model and not models.folder(place.root, run.uid).is_dir()
 
     return [run for run in runs if is_missing(run)]
@@ -236,7 +243,7 @@ def _leave(
         )
     if place.save and found:
         models.save(student.model, task.tokenizer, place.root, run.uid)
-    if not earlier:
+    if not earlier or not record.has_outputs(place.root, earlier):
         artifacts = {"outputs": record.write_outputs(place.root, found)} if found else {}
         choices = dict(run.choices)
         record.append(

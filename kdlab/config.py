@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from kdlab import build, sizes
 from kdlab.resolve import resolve
 from kdlab.run import Run
-from kdlab.schema import BadInput, Named, Page, Place, parse
+from kdlab.schema import BadInput, LauncherKeys, Named, Page, Place, parse
 
 DEFAULT_SIZE = "size=l2_h64_a4"  # of conf/run.yaml; exact sizes have no file
 _ROOM = Path(__file__).resolve().parent
@@ -48,6 +48,7 @@ def _compose(overrides: tuple[str, ...]) -> tuple[Run, Place]:
     keys = list(Place.__dataclass_fields__)
     where = parse(Place, {key: plain.pop(key) for key in keys if key in plain})
     build.call(where.tracker, Named, "tracker")
+    build.call(where.launcher, LauncherKeys, "launcher")
     page = parse(Page, {"knowledge": {}} | plain)
     return resolve(page, choices, overrides, parent=compose, option=option), where
 

@@ -2,13 +2,15 @@
 
 Under `root`:
 
-    records/<worker>.jsonl     one event a line, appended and synced; one writer a file
+    records/<worker>.jsonl     one record a line, appended and synced; one writer a file
+    records/<worker>.index     where each record lies, so that asking what is done reads none
     outputs/<worker>.f16       per-example outputs, addressed by a record's artifacts
     examples/<digest>.npz      ids and labels of a split's rows, once for all runs
     models/<uid>/              teachers, and students saved on request (Hugging Face folders)
     checkpoints/<uid>.pt       unfinished runs, for resuming
     locks/<uid>.lock           held while a process trains the run
-    studies/<study>/           plan.parquet and tables
+
+`sweeps.events` says what a sweep keeps beside these.
 """
 
 import hashlib
@@ -21,7 +23,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -47,37 +49,118 @@ class Record:
     schema: int = SCHEMA
 
 
+class Entry(NamedTuple):
+    """A record in short: status, training seconds, and the bytes of `file` where it lies."""
+
+    status: str
+    seconds: float
+    file: str
+    start: int
+    end: int
+
+
 def append(root: str | Path, record: Record) -> None:
     """Write a record as one line and sync it to disk."""
-    line = json.dumps(asdict(record), separators=(",", ":")).encode() + b"\n"
-    # The newline before ends a line that an earlier, failed write may have torn.
-    _append(Path(root) / "records" / f"{worker()}.jsonl", b"\n" + line)
+    path = Path(root) / "records" / f"{worker()}.jsonl"
+    start, end = append_line(path, asdict(record))
+    entry = _entry(asdict(record), path.name, start, end)
+    # Not synced: what the index lacks is read from the records.
+    with open(path.with_suffix(".index"), "a") as file:
+        file.write(f"{record.uid} {entry.status} {entry.seconds} {start} {end}\n")
+
+
+def index(root: str | Path) -> dict[str, Entry]:
+    """What is recorded under a root, by uid, without reading the records themselves."""
+    found: dict[str, Entry] = {}
+    for path in sorted((Path(root) / "records").glob("*.jsonl")):
+        for uid, entry in _indexed(path):
+            found.setdefault(uid, entry)
+    return found
+
+
+def _indexed(path: Path) -> Iterator[tuple[str, Entry]]:
+    """The entries of one file: those of its index, and the records between and after them."""
+    end, beside = 0, path.with_suffix(".index")
+    for line in beside.read_text().splitlines() if beside.exists() else ():
+        parts = line.split()
+        if len(parts) != 5:  # torn
+            continue
+        uid, status, seconds, first, last = parts
+        if int(first) > end + 1:  # the newline before a record is not its own
+            yield from _unindexed(path, end, int(first))
+        end = int(last)
+        yield uid, Entry(status, float(seconds), path.name, int(first), end)
+    if path.stat().st_size > end + 1:
+        yield from _unindexed(path, end, path.stat().st_size)
+
+
+def _unindexed(path: Path, start: int, end: int) -> Iterator[tuple[str, Entry]]:
+    for page, first, last in _whole_lines(path, start, end):
+        yield page["uid"], _entry(page, path.name, first, last)
+
+
+def _entry(page: Mapping[str, Any], file: str, start: int, end: int) -> Entry:
+    seconds = float(page["cost"].get("seconds", 0.0))
+    return Entry(page["result"]["status"], seconds, file, start, end)
+
+
+def read(root: str | Path, entry: Entry) -> Record:
+    """The record that an entry of the index points to."""
+    with open(Path(root) / "records" / entry.file, "rb") as file:
+        file.seek(entry.start)
+        return Record(**json.loads(file.read(entry.end - entry.start)))
 
 
 def records(root: str | Path) -> dict[str, Record]:
     """Every record under a root by uid.
 
-    A line torn by a kill or a full disk is passed over. A run that was recorded twice is read once.
+    A line torn by a kill or a full disk is passed over. A run that was recorded twice is read
+    once: from where its outputs still are.
 
     Raises:
         ValueError: if two records of a run have unequal results.
     """
     found: dict[str, Record] = {}
     for path in sorted((Path(root) / "records").glob("*.jsonl")):
-        for page in _whole_lines(path):
+        for page, _, _ in _whole_lines(path, 0, path.stat().st_size):
             record = Record(**page)
             first = found.setdefault(record.uid, record)
             if first.result != record.result:
                 raise ValueError(f"two unequal results of run {record.uid}, the second in {path}")
+            if first is not record and not has_outputs(root, first):
+                found[record.uid] = record
     return found
 
 
-def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
-    for line in path.read_bytes().splitlines():
-        try:
-            yield json.loads(line)
-        except ValueError:  # torn by a kill or a full disk: its run is not recorded
-            continue
+def has_outputs(root: str | Path, record: Record) -> bool:
+    """Whether the per-example outputs that a record names are there."""
+    named = record.artifacts.get("outputs")
+    return not named or (Path(root) / "outputs" / named["file"]).is_file()
+
+
+def append_line(path: Path, page: Mapping[str, Any]) -> tuple[int, int]:
+    """Append one line of JSON and sync it; return the bytes where it begins and ends."""
+    line = json.dumps(page, separators=(",", ":")).encode() + b"\n"
+    # The newline before ends a line that an earlier, failed write may have torn.
+    end = _append(path, b"\n" + line)
+    return end - len(line), end
+
+
+def lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Every whole line of a file that `append_line` wrote."""
+    return (page for page, _, _ in _whole_lines(path, 0, path.stat().st_size))
+
+
+def _whole_lines(path: Path, start: int, end: int) -> Iterator[tuple[dict[str, Any], int, int]]:
+    with open(path, "rb") as file:
+        file.seek(start)
+        for line in file.read(end - start).splitlines(keepends=True):
+            first, start = start, start + len(line)
+            try:
+                page = json.loads(line)
+            except ValueError:  # torn by a kill or a full disk: its run is not recorded
+                continue
+            yield page, first, start
 
 
 def write_outputs(root: str | Path, found: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -144,9 +227,11 @@ def worker() -> str:
     return _worker(os.getpid())
 
 
-def _append(path: Path, content: bytes) -> None:
+def _append(path: Path, content: bytes) -> int:
+    """Append and sync; return the file's size."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "ab") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+        return file.tell()

@@ -121,6 +121,7 @@ class Place:
     threads: Count
     checkpoint_seconds: NonNegative
     tracker: Node
+    launcher: Node
 
 
 @strict
@@ -192,6 +193,23 @@ class InitKeys:
     name: Text
     weights: Literal["none", "checkpoint", "pretrained", "finetuned"]
     checkpoint: Text | None = None
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class LauncherKeys:
+    """The keys that every launcher has beside the knobs of its function.
+
+    Attributes:
+        cohort: students side by side in one process, at most.
+        minutes: of work in one task (of a job array), by estimate.
+        gflops: what a process computes in a second, for estimates before anything is measured.
+    """
+
+    name: Text
+    cohort: Count
+    minutes: Positive
+    gflops: Positive
 
 
 @strict

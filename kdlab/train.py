@@ -1,6 +1,7 @@
 """The loop: students side by side over one teacher pass."""
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,6 +19,12 @@ from kdlab.schema import Place
 from kdlab.trace import trace
 
 Evaluate = Callable[[Learner], float]
+# Set by who wants the process to end soon: the next step is the last, and all is saved.
+stop = threading.Event()
+
+
+class Stopped(Exception):
+    """Training was asked to stop; every run in it goes on from its checkpoint."""
 
 
 def train(
@@ -41,6 +48,9 @@ def train(
         evaluate: scores a learner on select.
         place: where checkpoints go and how often.
         note: is told each evaluation.
+
+    Raises:
+        Stopped: once `stop` is set, with every run's checkpoint saved.
     """
     layers = frozenset().union(*(wanted(learner.run)[1] for learner in learners))
     points = evaluation_points(len(batches), learners[0].run.protocol.evaluations)
@@ -68,10 +78,12 @@ def train(
             if step + 1 in points and learner.status == TRAINING:
                 note(learner, _evaluated(learner, points, evaluate))
             learner.seconds += time.monotonic() - began
-        if time.monotonic() - saved >= place.checkpoint_seconds:
+        if stop.is_set() or time.monotonic() - saved >= place.checkpoint_seconds:
             for learner in active:
                 learning.save(learner, place.root)
             saved = time.monotonic()
+        if stop.is_set():
+            raise Stopped(f"stopped after step {step + 1} of {len(batches)}")
         bar.update()
     bar.close()
     for learner in learners:

@@ -1,8 +1,8 @@
-"""`python -m sweeps plan|launch STUDY [override ...]`."""
+"""`python -m sweeps COMMAND STUDY [override ...]`."""
 
 import argparse
+import os
 import sys
-from pathlib import Path
 
 from kdlab.schema import BadInput
 
@@ -10,25 +10,36 @@ EPILOG = """\
 examples:
   python -m sweeps plan quickstart                    what there is to do; writes nothing
   python -m sweeps launch quickstart --wait           run it here; done runs are skipped
-  python -m sweeps launch glue_small --wait task.path=/data/glue threads=4 root=/scratch/runs
+  python -m sweeps launch glue_small launcher=slurm launcher.partition=gpu root=/scratch/runs
+  python -m sweeps launch big --max-gpu-hours 100     what comes first in the plan, up to 100 hours
+  python -m sweeps status glue_small --watch          states, rate, failures
+  python -m sweeps retry glue_small --class gpu_oom   forgive failures and launch again
+  python -m sweeps logs 0123456789abcdef0123456789abcdef
 
-STUDY is a name in sweeps/studies or a .yaml file. Overrides are added to every run.
+STUDY is a name in sweeps/studies, a .yaml file, or a study that was launched before. Overrides are
+added to every run. `launch` returns when everything is submitted; calling it again submits only
+what is not done and not in a queue.
 """
 
 
 def main() -> None:
-    """The command line: exit code 2 for bad input, 1 if a run failed."""
+    """The command line: exit code 2 for bad input, 1 if a run failed or SLURM does not answer."""
     parser = _parser()
     # argparse gives up on overrides that follow an option; they are the ones without a dash.
     arguments, rest = parser.parse_known_args()
-    if unknown := [text for text in rest if text.startswith("-")]:
+    unknown = rest if "overrides" not in arguments else [r for r in rest if r.startswith("-")]
+    if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    arguments.overrides += rest
+    if rest:
+        arguments.overrides += rest
     try:
-        sys.exit(_command(arguments))
+        sys.exit(arguments.run(arguments))
     except BadInput as error:
         print(f"sweeps: {error}", file=sys.stderr)
         sys.exit(2)
+    except RuntimeError as error:
+        print(f"sweeps: {error}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print("sweeps: stopped; the same command goes on where it was", file=sys.stderr)
         sys.exit(130)
@@ -41,46 +52,98 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name, text in (("plan", "count the runs"), ("launch", "run what is not done")):
-        command = commands.add_parser(name, help=text)
-        command.add_argument("study", help="a name in sweeps/studies, or a .yaml file")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, text: str, run: object, of: str = "study") -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument(of)
+        command.set_defaults(run=run)
+        if name not in ("plan", "launch"):
+            command.add_argument("--root", default=os.environ.get("KDLAB_ROOT", "runs"))
+        return command
+
+    for name, text, run in (
+        ("plan", "count the runs and what they take; write nothing", _plan),
+        ("launch", "submit what is not done", _launch),
+    ):
+        command = add(name, text, run)
         command.add_argument("overrides", nargs="*", help="Hydra overrides for every run")
-        command.add_argument("--cohort", type=int, default=8, help="students side by side")
+        command.add_argument("--max-gpu-hours", type=float, metavar="H", help="of work, at most")
         if name == "launch":
-            command.add_argument(
-                "--wait", action="store_true", required=True, help="run in this process"
-            )
+            command.add_argument("--wait", action="store_true", help="until all is done")
+    command = add("status", "where the runs stand", _status)
+    command.add_argument("--watch", action="store_true", help="again and again")
+    command = add("retry", "forgive failures and launch again", _retry)
+    command.add_argument("--class", dest="classes", action="append", default=[], metavar="CLASS")
+    command.add_argument("--uid", dest="uids", action="append", default=[], metavar="UID")
+    command.add_argument("--all", dest="all_", action="store_true")
+    add("rerun", "repeat a recorded run for its outputs and its model", _rerun, of="uid")
+    add("cancel", "end a study's tasks; what they train is saved", _cancel)
+    add("logs", "what a run's tasks printed", _logs, of="uid")
     return parser
 
 
-def _command(arguments: argparse.Namespace) -> int:
-    from kdlab.config import place
-    from sweeps import cohorts, local, plan, study
+def _root() -> str:
+    return os.environ.get("KDLAB_ROOT", "runs")
 
-    extra = tuple(arguments.overrides)
-    if arguments.cohort < 1:
-        raise BadInput(f"--cohort {arguments.cohort}: at least 1")
-    loaded = study.load(arguments.study)
-    planned = plan.plan(loaded, extra)
-    where = place(*planned[0].cell.overrides)
-    counted = plan.counts(planned, where.root)
-    print(loaded.question)
-    print(", ".join(f"{number} {what}" for what, number in counted.items()), flush=True)
-    for rule in loaded.skip:
-        left_out = sum(1 for entry in planned if entry.cell.excluded == rule.name)
-        print(f"{left_out} excluded by {rule.name}: {rule.reason}")
-    if arguments.command == "plan":
-        return 0
-    plan.write(planned, Path(arguments.study).stem, loaded, where.root)
-    from kdlab.cohort import missing
 
-    waiting = missing(plan.unique(planned), where)
-    failed = local.run(cohorts.group(waiting, arguments.cohort), where)
-    for uid, message in failed.items():
-        print(f"failed {uid}: {message}", file=sys.stderr)
-    print(f"{len(waiting) - len(failed)} run, {len(failed)} failed; records under {where.root}")
-    return 1 if failed else 0
+def _plan(arguments: argparse.Namespace) -> int:
+    from sweeps import commands
+
+    asked = commands.request(arguments.study, tuple(arguments.overrides), _root())
+    return commands.plan_only(asked, arguments.max_gpu_hours)
+
+
+def _launch(arguments: argparse.Namespace) -> int:
+    from sweeps import commands
+
+    asked = commands.request(arguments.study, tuple(arguments.overrides), _root())
+    return commands.run_launch(asked, arguments.max_gpu_hours, wait=arguments.wait)
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from sweeps import status
+
+    if arguments.watch:
+        status.watch(arguments.study, arguments.root, every=5.0)
+    Console().print(status.show(status.load(arguments.study, arguments.root)))
+    return 0
+
+
+def _retry(arguments: argparse.Namespace) -> int:
+    from sweeps import commands
+
+    if not (arguments.classes or arguments.uids or arguments.all_):
+        raise BadInput("retry: which? --class CLASS, --uid UID or --all")
+    return commands.retry(
+        arguments.study,
+        arguments.root,
+        classes=arguments.classes,
+        uids=arguments.uids,
+        all_=arguments.all_,
+    )
+
+
+def _rerun(arguments: argparse.Namespace) -> int:
+    from sweeps import commands
+
+    return commands.rerun(arguments.uid, arguments.root)
+
+
+def _cancel(arguments: argparse.Namespace) -> int:
+    from sweeps import launch, status
+
+    status.read_plan(arguments.study, arguments.root)
+    print(f"{launch.cancel(arguments.root, arguments.study)} tasks cancelled")
+    return 0
+
+
+def _logs(arguments: argparse.Namespace) -> int:
+    from sweeps import commands
+
+    return commands.logs(arguments.uid, arguments.root)
 
 
 if __name__ == "__main__":

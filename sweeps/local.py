@@ -1,40 +1,137 @@
-"""Cohorts run in this process, one after the other."""
+"""Tasks as processes on this machine. A pool runs them and outlives the command that started it."""
 
+import json
+import os
+import signal
+import subprocess
 import sys
-import traceback
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
-from tqdm import tqdm
+from filelock import FileLock, Timeout
 
-from kdlab.run import Run
-from kdlab.schema import Place
+from kdlab.record import write_whole
+from sweeps.array import Array, environment
+from sweeps.events import Event, Task
+
+START = 30.0  # seconds for a pool to say that it is there
 
 
-def run(cohorts: Sequence[Sequence[Run]], place: Place) -> dict[str, str]:
-    """Distill every cohort; return the error of each run that failed, by uid.
+def submit(array: Array, *, parallel: int) -> str:
+    """Start a pool for an array; return its process id.
 
-    A cohort in which something raises is run again one by one, so that a bad run does not take
-    its neighbours with it.
+    Args:
+        array: the tasks, and the pools that must end before them.
+        parallel: processes at a time.
     """
-    failed: dict[str, str] = {}
-    total = sum(len(cohort) for cohort in cohorts)
-    with tqdm(total=total, unit="run", desc="study", dynamic_ncols=True) as bar:
-        for cohort in cohorts:
-            failed |= _attempt(cohort, place)
-            bar.update(len(cohort))
-    return failed
+    page = {
+        "shards": [str(path) for path in array.shards],
+        "intent": array.intent,
+        "root": str(array.root),
+        "after": array.after,
+        "parallel": parallel,
+    }
+    path = array.folder / "pool.json"
+    write_whole(path, json.dumps(page).encode())
+    inherited = os.environ.get("PYTHONPATH")
+    env = os.environ | environment(array.code)
+    if inherited:
+        env["PYTHONPATH"] += os.pathsep + inherited
+    with open(array.folder / "pool.log", "ab") as log:
+        pool = subprocess.Popen(
+            [sys.executable, "-m", "sweeps.local", str(path)],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    end = time.monotonic() + START
+    while not _is_alive(array.root, array.intent) and time.monotonic() < end:
+        if pool.poll() is not None:
+            break
+        time.sleep(0.02)
+    return str(pool.pid)
 
 
-def _attempt(cohort: Sequence[Run], place: Place) -> dict[str, str]:
-    from kdlab.cohort import distill
+def live(root: str | Path, intents: Sequence[Event], fresh: bool = True) -> dict[Task, str]:
+    """The tasks that are waiting or at work, with their state."""
+    return {
+        (event["intent"], index): "RUNNING"
+        for event in intents
+        if _is_alive(Path(root), event["intent"])
+        for index in range(len(event["shards"]))
+    }
 
+
+def adopt(root: str | Path, event: Event) -> str | None:
+    """The process id of a pool whose start was not noted; None if there is none."""
+    return "0" if _is_alive(Path(root), event["intent"]) else None
+
+
+def cancel(root: str | Path, event: Event) -> None:
+    """Ask an intent's pool to end: its cohorts are saved."""
+    if _is_alive(Path(root), event["intent"]) and int(event["job"]):
+        os.kill(int(event["job"]), signal.SIGTERM)
+
+
+def largest_array() -> int | None:
+    """How many tasks a submission may have: as many as there are."""
+    return None
+
+
+def limits() -> str:
+    """What bounds a launch here."""
+    return f"{os.cpu_count()} cores"
+
+
+def _lock(root: Path, intent: str) -> FileLock:
+    path = root / "locks" / f"{intent}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path)
+
+
+def _is_alive(root: Path, intent: str) -> bool:
+    # The pool holds the lock for as long as it lives, however it ends.
     try:
-        distill(list(cohort), place)
-        return {}
-    except Exception as error:
-        traceback.print_exc(file=sys.stderr)
-        if len(cohort) == 1:
-            return {cohort[0].uid: f"{type(error).__name__}: {error}"}
-    # Outside the handler, which would keep the failed cohort's tensors alive.
-    parts = [_attempt([single], place) for single in cohort]
-    return {uid: message for part in parts for uid, message in part.items()}
+        with _lock(root, intent).acquire(blocking=False):
+            return False
+    except Timeout:
+        return True
+
+
+def _pool(path: Path) -> None:
+    page = json.loads(path.read_text())
+    root, intent = Path(page["root"]), page["intent"]
+    children: list[subprocess.Popen[bytes]] = []
+    asked: list[int] = []
+
+    def end(number: int, _: object) -> None:
+        asked.append(number)
+        for child in children:
+            child.terminate()
+
+    signal.signal(signal.SIGTERM, end)
+
+    def run(index: int) -> None:
+        if asked:
+            return
+        command = [sys.executable, "-m", "sweeps.worker", page["shards"][index], intent, str(index)]
+        with open(path.parent / f"{index}.log", "ab") as log:
+            child = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        children.append(child)
+        if asked:
+            child.terminate()
+        child.wait()
+
+    with _lock(root, intent):
+        while any(_is_alive(root, other) for other in page["after"]) and not asked:
+            time.sleep(0.2)
+        with ThreadPoolExecutor(page["parallel"]) as executor:
+            list(executor.map(run, range(len(page["shards"]))))
+
+
+if __name__ == "__main__":
+    _pool(Path(sys.argv[1]))

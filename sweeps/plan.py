@@ -1,16 +1,19 @@
-"""A study's runs, composed and named, and what is left to do."""
+"""A study's runs, composed and named, what is left to do, and what that takes. Writes nothing."""
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from kdlab import record
 from kdlab.config import compose
-from kdlab.record import records, write_whole
 from kdlab.run import Run
-from kdlab.schema import BadInput
+from kdlab.schema import BadInput, LauncherKeys
+from sweeps import cohorts, estimate, events, failures, graph, progress, shards
+from sweeps.progress import DONE, WAITING
 from sweeps.study import Cell, Study, expand
 
 
@@ -22,8 +25,31 @@ class Planned:
     run: Run | None
 
 
+@dataclass(frozen=True)
+class Work:
+    """What is to be done.
+
+    Attributes:
+        states: every run of the study by uid.
+        due: runs to submit, in order of priority.
+        parents: of those, the teachers that are trained for others.
+        beyond: runs that the budget leaves out.
+        levels: due runs as cohorts and shards, by depth in the graph.
+        seconds: what each due run takes.
+        measured: how many cells the estimate knows from records, of how many.
+    """
+
+    states: Mapping[str, str]
+    due: list[Run]
+    parents: set[str]
+    beyond: list[Run]
+    levels: list[list[list[Sequence[Run]]]]
+    seconds: Mapping[str, float]
+    measured: tuple[int, int]
+
+
 def plan(study: Study, extra: tuple[str, ...] = ()) -> list[Planned]:
-    """Compose every run of a study; nothing is written.
+    """Compose every run of a study.
 
     Raises:
         BadInput: naming the table, row and key of the first run that is wrong.
@@ -67,21 +93,108 @@ def unique(planned: Sequence[Planned]) -> list[Run]:
     return list({entry.run.uid: entry.run for entry in planned if entry.run}.values())
 
 
-def counts(planned: Sequence[Planned], root: str) -> dict[str, int]:
-    """Raw, excluded, duplicate, done and to run."""
-    runs = unique(planned)
-    done = records(root)
+def survey(
+    runs: Sequence[Run],
+    root: str,
+    launcher: LauncherKeys,
+    parallel: int,
+    *,
+    hours: float | None = None,
+    again: Iterable[str] = (),
+    ask: bool = False,
+) -> Work:
+    """What is to be done of a study's runs.
+
+    Args:
+        runs: in order of priority.
+        root: where records and events are.
+        launcher: how large cohorts and shards may be.
+        parallel: how many shards work at a time.
+        hours: of work, at most: what comes first in order is done first.
+        again: uids to repeat although they are recorded.
+        ask: ask the schedulers what they still have; else all that was submitted counts as lost.
+    """
+    done, state = record.index(root), events.fold(root)
+    family = graph.with_ancestors(runs)
+    teachers = {uid: run.teacher.uid if run.teacher else None for uid, run in family.items()}
+    live = progress.live(root, state) if ask else {}
+    states = progress.states(teachers, done, state, live)
+    again = set(again)
+    seconds = estimate.seconds(list(family.values()), done, launcher.gflops)
+    due, beyond = _due(runs, states, root, again, seconds, hours)
+    parents = {p.uid for run in due for p in graph.parents(run)}
+    alone = {uid for uid, trouble in state.trouble.items() if failures.must_be_alone(trouble)}
+    total = sum(seconds[run.uid] for run in due)
+    limit = min(60 * launcher.minutes, max(total / parallel, SHORTEST))
+    return Work(
+        states={run.uid: states[run.uid] for run in runs},
+        due=due,
+        parents=parents,
+        beyond=beyond,
+        levels=[
+            shards.pack(cohorts.group(level, launcher.cohort, alone), seconds, limit)
+            for level in graph.levels(due)
+        ],
+        seconds=seconds,
+        measured=estimate.measured_cells(runs, done),
+    )
+
+
+SHORTEST = 60.0  # seconds of work that are worth a process of its own
+
+
+def _due(
+    runs: Sequence[Run],
+    states: Mapping[str, str],
+    root: str,
+    again: set[str],
+    seconds: Mapping[str, float],
+    hours: float | None,
+) -> tuple[list[Run], list[Run]]:
+    """Runs to do with the parents that they miss, and those that the budget leaves out."""
+    due: dict[str, Run] = {}
+    beyond, spent = [], 0.0
+    for run in runs:
+        if states[run.uid] != WAITING and run.uid not in again:
+            continue
+        needed = [p for p in graph.parents(run) if _is_missing(p, states, root)] + [run]
+        new = {each.uid: each for each in needed if each.uid not in due}
+        cost = sum(seconds[uid] for uid in new)
+        if hours is not None and spent + cost > 3600 * hours:
+            beyond.append(run)
+            continue
+        spent += cost
+        due |= new
+    return list(due.values()), beyond
+
+
+def _is_missing(parent: Run, states: Mapping[str, str], root: str) -> bool:
+    state = states[parent.uid]
+    if state == DONE:
+        return not (Path(root) / "models" / parent.uid).is_dir()
+    return state == WAITING
+
+
+def counts(planned: Sequence[Planned], work: Work) -> dict[str, int]:
+    """Raw, excluded, duplicate, and how many runs are in each state."""
     excluded = sum(1 for entry in planned if entry.run is None)
+    found = Counter(work.states.values())
+    known = {state: found[state] for state in progress.STATES}
+    shown = {s: n for s, n in known.items() if n or s in (DONE, WAITING)}
+    if work.beyond:
+        shown[WAITING] -= len(work.beyond)
+        shown["beyond the budget"] = len(work.beyond)
     return {
         "raw": len(planned),
         "excluded": excluded,
-        "duplicate": len(planned) - excluded - len(runs),
-        "done": sum(1 for run in runs if run.uid in done),
-        "to run": sum(1 for run in runs if run.uid not in done),
+        "duplicate": len(planned) - excluded - len(work.states),
+        **shown,
     }
 
 
-def write(planned: Sequence[Planned], name: str, study: Study, root: str) -> Path:
+def write(
+    planned: Sequence[Planned], seconds: Mapping[str, float], name: str, study: Study, root: str
+) -> Path:
     """Write the plan's table, all that `analysis` needs to know of a study."""
     rows = [
         {
@@ -98,10 +211,11 @@ def write(planned: Sequence[Planned], name: str, study: Study, root: str) -> Pat
             "task": entry.run.choices["task"] if entry.run else None,
             "metrics": json.dumps(entry.run.task.metrics if entry.run else []),
             "reports": json.dumps(list(entry.run.task.report) if entry.run else []),
+            "seconds": seconds[entry.run.uid] if entry.run else None,
             "select_on": entry.run.protocol.select_on if entry.run else None,
         }
         for entry in planned
     ]
-    path = Path(root) / "studies" / name / "plan.parquet"
-    write_whole(path, pd.DataFrame(rows).to_parquet(index=False))
+    path = progress.study_folder(root, name) / "plan.parquet"
+    record.write_whole(path, pd.DataFrame(rows).to_parquet(index=False))
     return path

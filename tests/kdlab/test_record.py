@@ -75,3 +75,24 @@ def test_files_are_whole_or_not_there(tmp_path, monkeypatch):
 
 def test_a_record_is_plain_json():
     assert json.loads(json.dumps(make("a").__dict__))["uid"] == "a"
+
+
+def test_the_index_says_what_the_records_say(tmp_path):
+    for uid in ("a", "b", "c"):
+        record.append(tmp_path, make(uid))
+    (index,) = (tmp_path / "records").glob("*.index")
+    (whole,) = (tmp_path / "records").glob("*.jsonl")
+    lines = index.read_text().splitlines(keepends=True)
+    # As it was left; without the middle line; without the last; torn; lost.
+    for text in ("".join(lines), lines[0] + lines[2], lines[0] + lines[1], lines[0] + "b do", ""):
+        index.write_text(text)
+        found = record.index(tmp_path)
+        assert list(found) == ["a", "b", "c"]
+        for uid, entry in found.items():
+            assert (entry.status, entry.seconds) == ("done", 0.0)
+            assert record.read(tmp_path, entry) == record.records(tmp_path)[uid]
+    with open(whole, "ab") as file:
+        file.write(b'\n{"uid":"d","torn')
+    assert list(record.index(tmp_path)) == ["a", "b", "c"]
+    record.append(tmp_path, make("e"))
+    assert list(record.index(tmp_path)) == ["a", "b", "c", "e"]

@@ -1,0 +1,168 @@
+"""What the commands do. `sweeps.__main__` says how they are called."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kdlab import record
+from kdlab.config import place as place_of
+from kdlab.schema import BadInput, Place
+from sweeps import events, failures, launch, plan, progress, saved, status, study
+from sweeps.plan import Planned, Work
+from sweeps.report import report
+from sweeps.study import Study
+
+EVERY = {"sweeps.local": 1.0}  # seconds between questions to a launcher; others are not ours
+ASK = 30.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """A study by name, and overrides for each of its runs."""
+
+    name: str
+    study: Study
+    extra: tuple[str, ...]
+
+
+def request(name: str, extra: tuple[str, ...], root: str) -> Request:
+    """A study by its file, its name in `sweeps/studies`, or as it was launched under a root."""
+    folder = progress.study_folder(root, name)
+    if (folder / saved.NAME).is_file() and not (study.STUDIES / f"{name}.yaml").is_file():
+        loaded, earlier = saved.read(folder)
+        return Request(name, loaded, earlier + extra)
+    return Request(Path(name).stem, study.load(name), extra)
+
+
+def plan_only(asked: Request, hours: float | None) -> int:
+    """Say what there is to do; write nothing."""
+    planned = plan.plan(asked.study, asked.extra)
+    place = _place(planned)
+    chosen = launch.launcher(place)
+    work = plan.survey(plan.unique(planned), place.root, chosen.keys, chosen.parallel, hours=hours)
+    print(report(asked.study, planned, work, chosen))
+    return 0
+
+
+def run_launch(
+    asked: Request, hours: float | None, *, wait: bool, again: Sequence[str] = ()
+) -> int:
+    """Submit what is to be done, and with `wait` see it through; 1 if a run failed."""
+    before: object = None
+    while True:
+        planned = plan.plan(asked.study, asked.extra)
+        place = launch.absolute(_place(planned))
+        intents, work = _submit(asked, planned, place, hours, set(again))
+        if not wait:
+            return 0
+        if not intents and not _waits_for_others(work):
+            return _account(work, place)
+        module = launch.launcher(place).module
+        try:
+            launch.wait(place.root, intents, list(work.states), EVERY.get(module, ASK))
+        except KeyboardInterrupt:
+            if module == "sweeps.local":
+                launch.cancel(place.root, asked.name)
+            raise
+        again = ()
+        now = (len(record.index(place.root)), _failed(place.root))
+        if now == before:
+            print("sweeps: nothing ended since the last submission; giving up", file=sys.stderr)
+            return 1
+        before = now
+
+
+def _failed(root: str) -> int:
+    trouble = events.fold(root).trouble.values()
+    return sum(1 for held in trouble if failures.failure(held))
+
+
+def _waits_for_others(work: Work) -> bool:
+    return any(s in (progress.RUNNING, progress.QUEUED) for s in work.states.values())
+
+
+def _submit(
+    asked: Request, planned: Sequence[Planned], place: Place, hours: float | None, again: set[str]
+) -> tuple[list[str], Work]:
+    chosen = launch.launcher(place)
+    runs = plan.unique(planned)
+    with launch.lock(place.root):
+        if stop := failures.stopped(place.root, asked.name):
+            raise BadInput(
+                f"{asked.name} has stopped itself: {stop['why']}: {stop['error']}; "
+                f"mend it, then: python -m sweeps retry {asked.name} --all"
+            )
+        launch.settle(place.root)
+        work = plan.survey(
+            runs, place.root, chosen.keys, chosen.parallel, hours=hours, again=again, ask=True
+        )
+        print(report(asked.study, planned, work, chosen), flush=True)
+        plan.write(planned, work.seconds, asked.name, asked.study, place.root)
+        saved.save(asked.study, asked.extra, progress.study_folder(place.root, asked.name))
+        intents = launch.launch(work, asked.name, place, again) if work.due else []
+    tasks = sum(len(packed) for packed in work.levels)
+    print(f"{len(intents)} submissions, {tasks} tasks; records under {place.root}", flush=True)
+    return intents, work
+
+
+def _account(work: Work, place: Place) -> int:
+    """The end of a launch that was waited for."""
+    failed = [uid for uid, state in work.states.items() if state == progress.FAILED]
+    trouble = events.fold(place.root).trouble
+    for uid in failed:
+        found = failures.failure(trouble.get(uid, []))
+        print(f"failed {uid}: {found['error'] if found else 'its teacher failed'}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _place(planned: Sequence[Planned]) -> Place:
+    return place_of(*planned[0].cell.overrides)
+
+
+def retry(name: str, root: str, *, classes: Sequence[str], uids: Sequence[str], all_: bool) -> int:
+    """Forgive failures, by class, by uid or all, and launch the study again as it was."""
+    frame = status.read_plan(name, root)
+    family = status.family(frame)
+    trouble = events.fold(root).trouble
+    failed = {uid: f for uid in family if (f := failures.failure(trouble.get(uid, [])))}
+    known = sorted({event["class"] for event in failed.values()})
+    if unknown := set(classes) - set(known):
+        raise BadInput(f"--class {sorted(unknown)[0]}: no such failure; there: {known or 'none'}")
+    if unknown := set(uids) - failed.keys():
+        raise BadInput(f"--uid {sorted(unknown)[0]}: it has not failed")
+    chosen = {u for u, event in failed.items() if all_ or event["class"] in classes or u in uids}
+    # A run cannot be done without its teacher.
+    chosen |= {t for uid in chosen if (t := family.get(uid)) in failed}
+    launch.forgive(root, sorted(u for u in chosen if u))
+    failures.stop_file(root, name).unlink(missing_ok=True)
+    print(f"{len(chosen)} of {len(failed)} failures forgiven", flush=True)
+    return run_launch(request(name, (f"root={root}",), root), None, wait=False)
+
+
+def rerun(uid: str, root: str) -> int:
+    """Repeat a run that is recorded, to bring back its outputs and its model."""
+    for name in status.studies(root):
+        if uid in status.family(status.read_plan(name, root)):
+            return run_launch(request(name, (f"root={root}",), root), None, wait=False, again=[uid])
+    raise BadInput(f"no study under {root} has a run {uid}")
+
+
+def logs(uid: str, root: str) -> int:
+    """Print what the tasks of a run printed, and what is held against it."""
+    state = events.fold(root)
+    tasks = [
+        (intent, index)
+        for intent, event in state.intents.items()
+        for index, uids in enumerate(event["uids"])
+        if uid in uids
+    ]
+    if not tasks:
+        raise BadInput(f"no task under {root} was given run {uid}")
+    for event in state.trouble.get(uid, []):
+        print(f"{event['class']} on {event['node']}: {event['error']}")
+    for path in {e["log"]: None for task in tasks for e in state.workers.get(task, [])}:
+        print(f"==> {path}")
+        if Path(path).is_file():
+            print(Path(path).read_text(errors="replace"))
+    return 0

@@ -1,0 +1,259 @@
+"""What is to be done becomes submissions: once each, whatever happened to the last launch.
+
+An intent is written before a submission and its job id after it. A launch that was killed in
+between left an intent without a job: the next one finds the job by its name and adopts it.
+"""
+
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from kdlab import build, checkpoints, record
+from kdlab.run import Run
+from kdlab.schema import BadInput, LauncherKeys, Place
+from sweeps import events, failures, graph, progress, shards, worker
+from sweeps.array import Array
+from sweeps.events import Event, State
+from sweeps.plan import Work
+from sweeps.snapshot import snapshot
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """A launcher's function with its knobs, the module it is in, and what all launchers have."""
+
+    call: build.Call
+    keys: LauncherKeys
+
+    @property
+    def module(self) -> str:
+        """Where its `live`, `adopt`, `cancel` and limits are."""
+        return self.call.target.rpartition(".")[0]
+
+    @property
+    def parallel(self) -> int:
+        """How many tasks work at a time."""
+        return int(self.call.knobs["parallel"])
+
+
+def launcher(place: Place) -> Launcher:
+    """The launcher that a place names."""
+    return Launcher(*build.call(place.launcher, LauncherKeys, "launcher"))
+
+
+def lock(root: str | Path) -> FileLock:
+    """Held by whoever submits, so that two launches never submit the same run.
+
+    Raises:
+        BadInput: if another launch holds it.
+    """
+    path = Path(root) / "locks" / "launch.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    held = FileLock(path)
+    try:
+        held.acquire(timeout=10)
+    except Timeout:
+        raise BadInput(f"another launch is at work under {root}") from None
+    return held
+
+
+def settle(root: str | Path) -> None:
+    """Bring the events up to date: stray submissions adopted, vanished tasks told.
+
+    Raises:
+        RuntimeError: if a scheduler does not answer.
+    """
+    state = events.fold(root)
+    for intent, event in state.intents.items():
+        if "job" not in event and intent not in state.refused:
+            job = import_module(event["launcher"]).adopt(root, event)
+            if job:
+                print(f"sweeps: adopted job {job} of an earlier launch", flush=True)
+                events.append(root, "submitted", intent=intent, job=job)
+            else:
+                events.append(root, "refused", intent=intent, why="no such job")
+    live = progress.live(root, state)
+    for task, incarnations in state.workers.items():
+        last = incarnations[-1]
+        gone = task not in live and last["file"] not in state.exits
+        if gone and last["file"] in state.running:
+            kind = failures.epitaph(Path(last["log"]))
+            worker.note_lost(str(root), last, state.running[last["file"]]["uids"], kind)
+
+
+def launch(work: Work, study: str, place: Place, again: set[str]) -> list[str]:
+    """Submit what is to be done, level by level; return the intents.
+
+    Args:
+        work: as `plan.survey` gives it, asked under the lock.
+        study: its name.
+        place: where and how; `root` absolute.
+        again: uids to repeat although they are recorded.
+    """
+    chosen = launcher(place)
+    fetch(work.due)
+    code, state = snapshot(place.root), events.fold(place.root)
+    exclude, held = failures.blamed(state), _held(place.root, state)
+    submitted: list[str] = []
+    for level, packed in enumerate(work.levels):
+        largest = import_module(chosen.module).largest_array() or len(packed)
+        chunks = [packed[start : start + largest] for start in range(0, len(packed), largest)]
+        for chunk in chunks:
+            files = [
+                shards.write(cohorts, study, place, work.parents | again, again)
+                for cohorts in chunk
+            ]
+            intent = _intend(files, chunk, study, level, place, chosen, work.seconds)
+            array = Array(
+                intent=intent,
+                name=f"{study}, level {level}",
+                shards=files,
+                after=_before(chunk, held),
+                exclude=exclude,
+                share=len(chunks),
+                root=Path(place.root),
+                code=code,
+                folder=Path(place.root) / "logs" / intent,
+            )
+            job = _submit(array, chosen)
+            held.append((intent, job, {run.uid for c in chunk for each in c for run in each}))
+            submitted.append(intent)
+    return submitted
+
+
+Held = list[tuple[str, str, set[str]]]
+
+
+def _held(root: str, state: State) -> Held:
+    """What earlier launches still have in a queue: intent, job id, uids."""
+    intents = {task[0] for task in progress.live(root, state)}
+    return [
+        (intent, event["job"], {uid for uids in event["uids"] for uid in uids})
+        for intent, event in state.intents.items()
+        if intent in intents and "job" in event
+    ]
+
+
+def _intend(
+    files: Sequence[Path],
+    chunk: Sequence[Sequence[Sequence[Run]]],
+    study: str,
+    level: int,
+    place: Place,
+    chosen: Launcher,
+    seconds: Mapping[str, float],
+) -> str:
+    intent = uuid.uuid4().hex[:12]
+    uids = [[run.uid for cohort in cohorts for run in cohort] for cohorts in chunk]
+    events.append(
+        place.root,
+        "intent",
+        intent=intent,
+        study=study,
+        level=level,
+        launcher=chosen.module,
+        minutes=chosen.call.knobs.get("time"),
+        shards=[str(path) for path in files],
+        uids=uids,
+        seconds=round(sum(seconds[uid] for task in uids for uid in task), 1),
+    )
+    return intent
+
+
+def _submit(array: Array, chosen: Launcher) -> str:
+    array.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        job = str(chosen.call.bind()(array))
+    except (BadInput, RuntimeError) as error:
+        events.append(array.root, "refused", intent=array.intent, why=str(error))
+        raise
+    events.append(array.root, "submitted", intent=array.intent, job=job)
+    return job
+
+
+def _before(chunk: Sequence[Sequence[Sequence[Run]]], held: Held) -> dict[str, str]:
+    """The submissions that may still train a parent of these runs."""
+    runs = (run for cohorts in chunk for cohort in cohorts for run in cohort)
+    wanted = {parent.uid for run in runs for parent in graph.parents(run)}
+    return {intent: job for intent, job, uids in held if wanted & uids}
+
+
+def fetch(runs: Sequence[Run]) -> None:
+    """Bring here what runs read, since workers have no network."""
+    names = {name for run in runs for name in _checkpoints(run)}
+    for name in sorted(names):
+        checkpoints.locate(name)
+    sources: dict[str, Any] = {}
+    for run in runs:
+        splits = [run.task.train, *run.task.report.values()]
+        if run.task.test and run.data.transfer == "unlabelled" and run.data.extra_split == "test":
+            splits.append(run.task.test)
+        sources.setdefault(repr((run.source, splits)), (run.source, splits))
+    for source, splits in sources.values():
+        for split in splits:
+            source.bind()().read(split)
+
+
+def _checkpoints(run: Run) -> set[str]:
+    return {n for n in (run.init.checkpoint, run.tokenizer, run.teacher_checkpoint) if n}
+
+
+def absolute(place: Place) -> Place:
+    """A place whose root means the same everywhere."""
+    return replace(place, root=str(Path(place.root).expanduser().resolve()))
+
+
+def forgive(root: str | Path, uids: Sequence[str]) -> None:
+    """Hold nothing against these runs any more."""
+    state = events.fold(root)
+    counts = {
+        uid: len(state.trouble[uid]) + state.forgiven.get(uid, 0)
+        for uid in uids
+        if state.trouble.get(uid)
+    }
+    if counts:
+        events.append(root, "retry", uids=counts)
+
+
+def cancel(root: str | Path, study: str) -> int:
+    """End every task of a study; return how many there were."""
+    state = events.fold(root)
+    live = progress.live(root, state)
+    intents = {task[0] for task in live if state.intents[task[0]]["study"] == study}
+    for intent in intents:
+        event: Event = state.intents[intent]
+        import_module(event["launcher"]).cancel(root, event)
+    return sum(1 for task in live if task[0] in intents)
+
+
+def wait(root: str | Path, intents: Sequence[str], uids: Sequence[str], every: float) -> None:
+    """Follow submissions until none of their tasks is left.
+
+    Args:
+        root: where records are.
+        intents: as `launch` gave them.
+        uids: runs to count on the bar.
+        every: seconds between two questions to the scheduler.
+    """
+    from tqdm import tqdm
+
+    asked = -every
+    with tqdm(total=len(uids), unit="run", desc="study", dynamic_ncols=True) as bar:
+        while True:
+            bar.n = progress.recorded(record.index(root), uids)
+            bar.refresh()
+            state = events.fold(root)
+            known = [event for events_ in progress.by_launcher(state).values() for event in events_]
+            if not any(event["intent"] in intents for event in known):
+                return
+            if time.monotonic() - asked >= every:
+                asked = time.monotonic()
+                if not any(task[0] in intents for task in progress.live(root, state)):
+                    return
+            time.sleep(1.0)

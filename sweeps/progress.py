@@ -1,0 +1,105 @@
+"""Where every run of a study stands."""
+
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from pathlib import Path
+
+from kdlab.record import Entry
+from sweeps import failures
+from sweeps.events import Event, State, Task
+
+DONE, DIVERGED = "done", "diverged"
+FAILED, RUNNING, QUEUED, WAITING = "failed", "running", "queued", "to run"
+ASKED = "asked to stop"  # the exit of a task that the scheduler may start again
+STATES = (DONE, DIVERGED, FAILED, RUNNING, QUEUED, WAITING)
+
+
+def states(
+    uids: Mapping[str, str | None],
+    done: Mapping[str, Entry],
+    state: State,
+    live: Mapping[Task, str],
+) -> dict[str, str]:
+    """The state of each run.
+
+    Args:
+        uids: each run, with its teacher's uid.
+        done: the index of the records.
+        state: all events.
+        live: the tasks that a scheduler knows of.
+    """
+    waiting = {uid for task in live for uid in _uids(state, task)}
+    running = {
+        uid
+        for task in live
+        for event in state.workers.get(task, [])
+        if event["file"] in state.running and event["file"] not in state.exits
+        for uid in state.running[event["file"]]["uids"]
+    }
+    failed = {uid for uid, events in state.trouble.items() if failures.failure(events)}
+    found = {}
+    for uid, teacher in uids.items():
+        if uid in done:
+            found[uid] = done[uid].status
+        elif _is_failed(uid, teacher, failed, done, state):
+            found[uid] = FAILED
+        else:
+            found[uid] = RUNNING if uid in running else QUEUED if uid in waiting else WAITING
+    return found
+
+
+def _is_failed(
+    uid: str, teacher: str | None, failed: set[str], done: Mapping[str, Entry], state: State
+) -> bool:
+    if teacher and teacher not in done and teacher in failed:
+        return True
+    if uid not in failed:
+        return False
+    found = failures.failure(state.trouble[uid])
+    # A parent that was brought home since clears its children.
+    recovered = teacher is not None and teacher in done and done[teacher].status == DONE
+    return not (found and found["class"] == "parent_failed" and recovered)
+
+
+def _uids(state: State, task: Task) -> list[str]:
+    intent, index = task
+    return list(state.intents[intent]["uids"][index])
+
+
+def live(root: str | Path, state: State, fresh: bool = True) -> dict[Task, str]:
+    """The tasks of all intents that their launchers still know of, by their word for it."""
+    found: dict[Task, str] = {}
+    for module, intents in by_launcher(state).items():
+        found |= import_module(module).live(root, intents, fresh)
+    return {task: word for task, word in found.items() if not _has_ended(state, task)}
+
+
+def by_launcher(state: State) -> dict[str, list[Event]]:
+    """Intents that may have tasks, by the module that submitted them."""
+    found: dict[str, list[Event]] = {}
+    for intent, event in state.intents.items():
+        tasks = [(intent, index) for index in range(len(event["uids"]))]
+        if intent not in state.refused and not all(_has_ended(state, task) for task in tasks):
+            found.setdefault(event["launcher"], []).append(event)
+    return found
+
+
+def _has_ended(state: State, task: Task) -> bool:
+    """Whether the task's last incarnation said that it had nothing more to do."""
+    incarnations = state.workers.get(task, [])
+    return bool(incarnations) and state.exits.get(incarnations[-1]["file"], ASKED) != ASKED
+
+
+def recorded(done: Mapping[str, Entry], uids: Iterable[str]) -> int:
+    """How many of these runs have a record."""
+    return sum(1 for uid in uids if uid in done)
+
+
+def hours(done: Mapping[str, Entry], uids: Iterable[str]) -> float:
+    """Hours that the recorded ones of these runs took."""
+    return sum(done[uid].seconds for uid in uids if uid in done) / 3600
+
+
+def study_folder(root: str | Path, study: str) -> Path:
+    """Where a study's own files lie."""
+    return Path(root) / "studies" / study

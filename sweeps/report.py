@@ -1,0 +1,62 @@
+"""A plan in words."""
+
+from collections.abc import Sequence
+from importlib import import_module
+
+from kdlab.schema import BadInput
+from sweeps import estimate
+from sweeps.launch import Launcher
+from sweeps.plan import Planned, Work, counts
+from sweeps.study import Study
+
+GIGABYTE = 1e9
+
+
+def report(study: Study, planned: Sequence[Planned], work: Work, chosen: Launcher) -> str:
+    """What there is to do, what it takes, and what bounds it."""
+    counted = counts(planned, work)
+    lines = [study.question, ", ".join(f"{n} {what}" for what, n in counted.items())]
+    for rule in study.skip:
+        left_out = sum(1 for entry in planned if entry.cell.excluded == rule.name)
+        lines.append(f"{left_out} excluded by {rule.name}: {rule.reason}")
+    if work.due:
+        lines += [_graph(work), _hours(work, chosen), _disk(work, chosen), _limits(chosen)]
+    return "\n".join(lines)
+
+
+def _graph(work: Work) -> str:
+    levels = [sum(len(c) for task in packed for c in task) for packed in work.levels]
+    tasks = sum(len(packed) for packed in work.levels)
+    cohorts = sum(len(task) for packed in work.levels for task in packed)
+    teachers = sum(1 for run in work.due if run.uid in work.parents)
+    depth = ", then ".join(str(n) for n in levels)
+    return f"graph: {depth} runs, {teachers} of them teachers; {cohorts} cohorts in {tasks} tasks"
+
+
+def _hours(work: Work, chosen: Launcher) -> str:
+    hours = sum(work.seconds[run.uid] for run in work.due) / 3600
+    known, cells = work.measured
+    tasks = max(len(packed) for packed in work.levels)
+    wall = hours / min(chosen.parallel, tasks)
+    return (
+        f"about {hours:.2g} hours of work on a GPU (or in a process without one), "
+        f"{wall:.2g} if {min(chosen.parallel, tasks)} go at a time; "
+        f"{known} of {cells} cells measured, the others by their operations"
+    )
+
+
+def _disk(work: Work, chosen: Launcher) -> str:
+    saved = [run for run in work.due if run.uid in work.parents]
+    tasks = sum(len(packed) for packed in work.levels)
+    found = estimate.disk(work.due, saved, chosen.keys.cohort, tasks)
+    return (
+        f"about {found['files']} files and {found['bytes'] / GIGABYTE:.2g} GB; "
+        f"{found['checkpoints'] / GIGABYTE:.2g} GB of checkpoints for a cohort in training"
+    )
+
+
+def _limits(chosen: Launcher) -> str:
+    try:
+        return f"limits: {import_module(chosen.module).limits()}"
+    except (BadInput, RuntimeError) as error:
+        return f"limits: unknown ({error})"

@@ -1,0 +1,25 @@
+"""A study as it was launched, kept under the root, so that it can be launched again by name."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from kdlab.record import write_whole
+from kdlab.schema import parse
+from sweeps.study import Study
+
+NAME = "study.yaml"
+
+
+def save(study: Study, extra: tuple[str, ...], folder: Path) -> None:
+    """Write a study and the overrides of the command line that came with it."""
+    page = {"study": asdict(study), "overrides": list(extra)}
+    write_whole(folder / NAME, OmegaConf.to_yaml(OmegaConf.create(page)).encode())
+
+
+def read(folder: Path) -> tuple[Study, tuple[str, ...]]:
+    """What `save` wrote."""
+    page = OmegaConf.to_container(OmegaConf.load(folder / NAME))
+    assert isinstance(page, dict)
+    return parse(Study, page["study"], folder.name), tuple(page["overrides"])

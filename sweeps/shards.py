@@ -1,0 +1,96 @@
+"""Shards: the cohorts of one task, frozen in a file that its worker reads in place of `conf/`."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from kdlab import frozen
+from kdlab.record import short_digest, write_whole
+from kdlab.run import Run
+from kdlab.schema import Place, parse
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What a task does: cohorts of uids, in order.
+
+    Attributes:
+        study: whose runs.
+        save: uids whose model is kept, because runs start or learn from it.
+        again: uids that are repeated although they are recorded.
+        runs: frozen runs and their teachers by uid.
+    """
+
+    study: str
+    place: Place
+    cohorts: list[list[str]]
+    save: list[str]
+    again: list[str]
+    runs: Mapping[str, Any]
+
+    def run(self, uid: str) -> Run:
+        """A run of the shard, or a teacher of one."""
+        return frozen.thaw(self.runs, uid)
+
+    def parent(self, uid: str) -> str | None:
+        """The uid of a run's teacher."""
+        return self.runs[uid]["teacher"]
+
+    def depth(self, uid: str) -> int:
+        """How many generations a run has before it."""
+        parent = self.parent(uid)
+        return 1 + self.depth(parent) if parent else 0
+
+
+def pack(
+    cohorts: Sequence[Sequence[Run]], seconds: Mapping[str, float], limit: float
+) -> list[list[Sequence[Run]]]:
+    """Cohorts in order, so many to a shard that its work lasts about `limit` seconds.
+
+    Args:
+        cohorts: in the order in which they should be done.
+        seconds: what each run takes, by uid.
+        limit: a cohort longer than this has a shard of its own.
+    """
+    shards: list[list[Sequence[Run]]] = []
+    filled = limit
+    for cohort in cohorts:
+        work = sum(seconds[run.uid] for run in cohort)
+        if filled + work > limit:
+            shards.append([])
+            filled = 0.0
+        shards[-1].append(cohort)
+        filled += work
+    return shards
+
+
+def write(
+    cohorts: Sequence[Sequence[Run]],
+    study: str,
+    place: Place,
+    save: set[str],
+    again: set[str],
+) -> Path:
+    """Freeze a shard under a name made of its content; return the file."""
+    runs = [run for cohort in cohorts for run in cohort]
+    page = {
+        "study": study,
+        "place": asdict(place),
+        "cohorts": [[run.uid for run in cohort] for cohort in cohorts],
+        "save": [run.uid for run in runs if run.uid in save],
+        "again": [run.uid for run in runs if run.uid in again],
+        "runs": frozen.freeze(runs),
+    }
+    content = json.dumps(page).encode()
+    path = Path(place.root) / "studies" / study / "shards" / f"{short_digest(content)}.json"
+    if not path.exists():
+        write_whole(path, content)
+    return path
+
+
+def read(path: str | Path) -> Shard:
+    """The shard of a file."""
+    page = json.loads(Path(path).read_text())
+    return Shard(**(page | {"place": parse(Place, page["place"])}))

@@ -1,0 +1,194 @@
+"""What a study looks like from the terminal: states, rate, coverage, failures."""
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from kdlab import record
+from kdlab.record import Entry
+from kdlab.schema import BadInput
+from sweeps import events, failures, progress
+from sweeps.events import Event, State
+from sweeps.progress import DIVERGED, DONE, RUNNING, STATES
+
+WINDOW = 1800.0  # seconds over which the rate is taken
+COLUMNS = ["table", "row", "task", "seed", "excluded", "uid", "teacher", "seconds"]
+
+
+@dataclass(frozen=True)
+class Status:
+    """A study at a moment.
+
+    Attributes:
+        counts: runs by state, teachers included.
+        rate: runs an hour, over the last half hour in which any ended.
+        hours: used, and estimated for all.
+        tasks: tasks by the scheduler's word for their state.
+        coverage: table to cells, cells with a result, cells complete, runs done, runs.
+        failed: the event that failed each failed run.
+        hosts: those that will be left out.
+        stop: why the sweep stopped itself.
+        notice: what could not be asked.
+    """
+
+    study: str
+    counts: Mapping[str, int]
+    rate: float
+    hours: tuple[float, float]
+    tasks: Mapping[str, int]
+    coverage: pd.DataFrame
+    failed: Mapping[str, Event]
+    hosts: list[str]
+    stop: Mapping[str, Any] | None
+    notice: str
+
+
+def load(study: str, root: str) -> Status:
+    """Where a study stands; a scheduler is asked at most once a minute."""
+    plan = read_plan(study, root)
+    done, state = record.index(root), events.fold(root)
+    try:
+        live, notice = progress.live(root, state, fresh=False), ""
+    except (RuntimeError, BadInput) as error:
+        live, notice = {}, f"the queue is unknown: {error}"
+    uids = family(plan)
+    states = progress.states(uids, done, state, live)
+    failed = {
+        uid: event
+        for uid in uids
+        if states[uid] == progress.FAILED
+        for event in [failures.failure(state.trouble.get(uid, []))]
+        if event
+    }
+    own = {task: word for task, word in live.items() if state.intents[task[0]]["study"] == study}
+    estimates = plan.drop_duplicates("uid").set_index("uid")["seconds"]
+    return Status(
+        study=study,
+        counts=Counter(states.values()),
+        rate=_rate(state, study),
+        hours=(progress.hours(done, uids), float(estimates.sum()) / 3600),
+        tasks=Counter(own.values()),
+        coverage=_coverage(plan, done),
+        failed=failed,
+        hosts=failures.blamed(state),
+        stop=failures.stopped(root, study),
+        notice=notice,
+    )
+
+
+def read_plan(study: str, root: str) -> pd.DataFrame:
+    """The planned runs of a study that was launched under a root."""
+    path = progress.study_folder(root, study) / "plan.parquet"
+    if not path.is_file():
+        known = ", ".join(studies(root)) or "none"
+        raise BadInput(f"no study {study!r} was launched under {root} (there: {known})")
+    plan = pd.read_parquet(path, columns=COLUMNS)
+    return plan[plan["uid"].notna()]
+
+
+def studies(root: str | Path) -> list[str]:
+    """The studies that were launched under a root."""
+    return sorted(path.parent.name for path in Path(root).glob("studies/*/plan.parquet"))
+
+
+def family(plan: pd.DataFrame) -> dict[str, str | None]:
+    """Every run of a plan with its teacher's uid, and every teacher."""
+    pairs = plan.drop_duplicates("uid")
+    teachers = {str(uid): None for uid in pairs["teacher"].dropna().unique()}
+    students = zip(pairs["uid"], pairs["teacher"], strict=True)
+    return {**teachers, **{str(uid): teacher or None for uid, teacher in students}}
+
+
+def _rate(state: State, study: str) -> float:
+    ended = [(e["time"], len(e["uids"])) for e in state.ends if e["study"] == study]
+    if not ended:
+        return 0.0
+    last = max(when for when, _ in ended)
+    recent = [(when, n) for when, n in ended if when > last - WINDOW]
+    span = max(last - min(when for when, _ in recent), 1.0)
+    return 3600 * sum(n for _, n in recent) / span if len(recent) > 1 else 0.0
+
+
+def _coverage(plan: pd.DataFrame, done: Mapping[str, Entry]) -> pd.DataFrame:
+    """One row a table."""
+    runs = plan.assign(done=plan["uid"].isin(done.keys()))
+    cells = runs.groupby(["table", "row", "task"], sort=False)["done"].agg(["sum", "size"])
+    by_table = cells.groupby("table", sort=False)
+    return pd.DataFrame(
+        {
+            "cells": by_table.size(),
+            "with a result": (cells["sum"] > 0).groupby(level="table", sort=False).sum(),
+            "complete": (cells["sum"] == cells["size"]).groupby(level="table", sort=False).sum(),
+            "done": by_table["sum"].sum(),
+            "runs": by_table["size"].sum(),
+        }
+    )
+
+
+def show(status: Status) -> Any:
+    """A status as something that `rich` prints."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    total = sum(status.counts.values())
+    parts: list[Any] = [Text(headline(status, total), style="bold")]
+    if status.stop:
+        parts.append(Text(f"stopped: {status.stop['why']}; {status.stop['error']}", style="red"))
+    if status.notice:
+        parts.append(Text(status.notice, style="yellow"))
+    if status.tasks:
+        parts.append(Text("tasks: " + ", ".join(f"{n} {word}" for word, n in status.tasks.items())))
+    table = Table("table", *status.coverage.columns)
+    for name, row in status.coverage.iterrows():
+        table.add_row(str(name), *(str(value) for value in row))
+    parts.append(table)
+    if status.failed:
+        parts.append(_failures(status))
+    if status.hosts:
+        parts.append(Text(f"left out at the next launch: {', '.join(status.hosts)}", style="red"))
+    return Group(*parts)
+
+
+def headline(status: Status, total: int) -> str:
+    """Counts, rate, time left and hours in two lines."""
+    counts = ", ".join(f"{status.counts[s]} {s}" for s in STATES if status.counts[s])
+    open_runs = total - status.counts[DONE] - status.counts[DIVERGED]
+    left = open_runs - status.counts[progress.FAILED]
+    pace = f"{status.rate:.0f} runs/h" if status.rate else "no rate yet"
+    if status.rate and left and status.counts[RUNNING]:
+        pace += f", {timedelta(seconds=round(3600 * left / status.rate))} left"
+    used, planned = status.hours
+    return (
+        f"{status.study}: {total} runs: {counts}\n"
+        f"{pace}; {used:.2f} hours used, {planned:.2f} estimated"
+    )
+
+
+def _failures(status: Status) -> Any:
+    from rich.table import Table
+
+    groups: dict[tuple[str, str], list[str]] = {}
+    for uid, event in status.failed.items():
+        groups.setdefault((event["class"], event["fingerprint"]), []).append(uid)
+    table = Table("class", "fingerprint", "runs", "example", "error")
+    for (kind, fingerprint), uids in sorted(groups.items(), key=lambda item: -len(item[1])):
+        event = status.failed[uids[0]]
+        table.add_row(kind, fingerprint, str(len(uids)), uids[0], event["error"])
+    return table
+
+
+def watch(study: str, root: str, every: float) -> None:
+    """Show a study's status again and again, until interrupted."""
+    from rich.live import Live
+
+    with Live(show(load(study, root)), auto_refresh=False) as screen:
+        while True:
+            time.sleep(every)
+            screen.update(show(load(study, root)), refresh=True)
