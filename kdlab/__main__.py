@@ -12,6 +12,8 @@ from omegaconf.errors import OmegaConfBaseException
 from kdlab.config import CONF, compose, one_line, place, register
 from kdlab.schema import BadInput
 
+DEFAULT_LAUNCHER = "local"
+
 
 @hydra.main(config_path=str(CONF), config_name="run", version_base="1.3")
 def _main(config: Any) -> None:
@@ -23,6 +25,9 @@ def _main(config: Any) -> None:
 
 def _run(overrides: list[str]) -> None:
     run, where = compose(*overrides), place(*overrides)
+    if where.launcher["name"] != DEFAULT_LAUNCHER:
+        name = where.launcher["name"]
+        raise BadInput(f"launcher={name}: a single run trains here; -m launches")
     print(f"run {run.uid}: {_summary(run)}", flush=True)
     from kdlab.cohort import distill
 
@@ -53,9 +58,17 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     register(sys.argv[1:])
     try:
+        for text in sys.argv[1:]:
+            if text.startswith(("hydra/launcher=", "hydra/sweeper=")):
+                raise BadInput(f"{text}: runs go where launcher=local or launcher=slurm says")
         _main()
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, BadInput) as error:
         _refuse(error)
+    except RuntimeError as error:
+        if not {"-m", "--multirun"} & set(sys.argv):
+            raise
+        print(f"kdlab: {error}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print("kdlab: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
         sys.exit(130)

@@ -75,13 +75,14 @@ def write(
 ) -> Path:
     """Freeze a shard under a name made of its content; return the file."""
     runs = [run for cohort in cohorts for run in cohort]
+    family = frozen.freeze(runs)
     page = {
         "study": study,
         "place": asdict(place),
         "cohorts": [[run.uid for run in cohort] for cohort in cohorts],
-        "save": [run.uid for run in runs if run.uid in save],
+        "save": [uid for uid in family if uid in save],
         "again": [run.uid for run in runs if run.uid in again],
-        "runs": frozen.freeze(runs),
+        "runs": family,
     }
     content = json.dumps(page).encode()
     path = Path(place.root) / "studies" / study / "shards" / f"{short_digest(content)}.json"

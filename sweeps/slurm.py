@@ -9,6 +9,7 @@ import getpass
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import time
@@ -101,8 +102,12 @@ def _executor(folder: Path) -> Any:
 
 
 def _exports(code: Path) -> list[str]:
-    lines = [f"export {key}={value}" for key, value in environment(code).items()]
-    return [line + ":$PYTHONPATH" if "PYTHONPATH" in line else line for line in lines]
+    lines = [f"export {key}={shlex.quote(value)}" for key, value in environment(code).items()]
+    return [
+        *(line + ":$PYTHONPATH" if "PYTHONPATH" in line else line for line in lines),
+        # Since 22.05 srun does not take this from sbatch by itself.
+        'export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"',
+    ]
 
 
 def _checked(setup: Sequence[str]) -> Sequence[str]:
@@ -195,7 +200,8 @@ def _slurm(*command: str) -> str:
     except subprocess.TimeoutExpired:
         raise RuntimeError(f"{command[0]}: no answer in {TIMEOUT} s") from None
     except subprocess.CalledProcessError as error:
-        raise RuntimeError(f"{command[0]}: {' '.join(error.stderr.split())}") from None
+        last = (error.stderr.strip().splitlines() or ["failed"])[-1]
+        raise RuntimeError(last if command[0] in last else f"{command[0]}: {last}") from None
 
 
 def adopt(root: str | Path, event: Event) -> str | None:

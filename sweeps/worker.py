@@ -22,6 +22,7 @@ from sweeps.progress import ASKED, DIVERGED
 from sweeps.shards import Shard
 from sweeps.slot import DONE, STOPPED, Slot
 
+HARMLESS = {"code_error", "io_error"}  # to the process in which it happened
 ENDS = {"node_failure", "disk_full"}  # after which a worker had better not go on
 
 
@@ -173,7 +174,8 @@ def _note(worker: Worker, kind: str, uids: list[str], **more: Any) -> None:
 
 def _trouble(worker: Worker, uids: list[str], answer: Mapping[str, Any]) -> None:
     print(answer.get("traceback", answer["error"]), file=sys.stderr, flush=True)
-    worker.slot.stop()  # whatever state it is in, nobody else gets it
+    if answer["class"] not in HARMLESS:
+        worker.slot.stop()  # whatever state it is in, nobody else gets it
     worker.elsewhere = answer["class"] in ENDS
     try:
         _note(worker, "trouble", uids, **answer)

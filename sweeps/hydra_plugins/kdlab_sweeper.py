@@ -1,0 +1,53 @@
+"""`python -m kdlab -m ...`: Hydra's multirun, handed to `sweeps`.
+
+A launcher of Hydra's must return finished results; a sweeper may submit and return. Hydra looks for
+plugins in the namespace `hydra_plugins`, and every Hydra app of the environment imports this module:
+all else is imported where it is used.
+"""
+
+from typing import Any
+
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+class KdlabSweeper(Sweeper):
+    """Turns the swept overrides into a study, and launches it.
+
+    Args:
+        name: the study's name; null: made of the overrides.
+        wait: until all is done.
+        max_gpu_hours: of work, at most; null: all.
+    """
+
+    def __init__(self, name: str | None, wait: bool, max_gpu_hours: float | None) -> None:
+        self.name = name
+        self.wait = wait
+        self.max_gpu_hours = max_gpu_hours
+        self.loader: Any = None
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Keep what expands globs."""
+        self.loader = hydra_context.config_loader
+
+    def sweep(self, arguments: list[str]) -> int:
+        """Launch the product of the swept overrides."""
+        from hydra.core.override_parser.overrides_parser import OverridesParser
+
+        from sweeps import commands, multirun
+
+        fixed: list[str] = []
+        swept: dict[str, list[str]] = {}
+        for override in OverridesParser.create(config_loader=self.loader).parse_overrides(
+            arguments
+        ):
+            if override.is_sweep_override():
+                key = override.get_key_element()
+                swept[key] = [f"{key}={value}" for value in multirun.values(override)]
+            else:
+                fixed.append(str(override.input_line))
+        asked = multirun.request(self.name, fixed, swept)
+        return commands.run_launch(asked, self.max_gpu_hours, wait=self.wait)

@@ -1,0 +1,31 @@
+"""Losses that take their run, or its process, with them."""
+
+import ctypes
+import os
+import signal
+
+import torch
+
+
+def raises(student, teacher, mask, *, temperature):
+    raise KeyError("broken")
+
+
+def segfaults(student, teacher, mask, *, temperature):
+    ctypes.string_at(0)
+
+
+def is_killed(student, teacher, mask, *, temperature):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def has_no_memory(student, teacher, mask, *, temperature):
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
+
+
+def has_no_disk(student, teacher, mask, *, temperature):
+    raise OSError(28, "No space left on device")
+
+
+def has_no_device(student, teacher, mask, *, temperature):
+    raise RuntimeError("CUDA error: an illegal memory access was encountered")
