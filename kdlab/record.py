@@ -8,7 +8,8 @@ Under `root`:
     models/<uid>/              teachers, and students saved on request (Hugging Face folders)
     checkpoints/<uid>.pt       unfinished runs, for resuming
     locks/<uid>.lock           held while a process trains the run
-    studies/<study>/           plan.parquet and tables
+    studies/<study>/           plan.parquet, tables, and what was pushed to W&B
+    wandb/                     W&B's own files
 """
 
 import hashlib
@@ -49,9 +50,7 @@ class Record:
 
 def append(root: str | Path, record: Record) -> None:
     """Write a record as one line and sync it to disk."""
-    line = json.dumps(asdict(record), separators=(",", ":")).encode() + b"\n"
-    # The newline before ends a line that an earlier, failed write may have torn.
-    _append(Path(root) / "records" / f"{worker()}.jsonl", b"\n" + line)
+    append_line(Path(root) / "records" / f"{worker()}.jsonl", asdict(record))
 
 
 def records(root: str | Path) -> dict[str, Record]:
@@ -64,7 +63,7 @@ def records(root: str | Path) -> dict[str, Record]:
     """
     found: dict[str, Record] = {}
     for path in sorted((Path(root) / "records").glob("*.jsonl")):
-        for page in _whole_lines(path):
+        for page in whole_lines(path):
             record = Record(**page)
             first = found.setdefault(record.uid, record)
             if first.result != record.result:
@@ -72,7 +71,15 @@ def records(root: str | Path) -> dict[str, Record]:
     return found
 
 
-def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
+def append_line(path: Path, page: Mapping[str, Any]) -> None:
+    """Write a page as one line of JSON and sync it to disk."""
+    line = json.dumps(page, separators=(",", ":")).encode() + b"\n"
+    # The newline before ends a line that an earlier, failed write may have torn.
+    _append(path, b"\n" + line)
+
+
+def whole_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The pages of a file that `append_line` wrote; a torn line is passed over."""
     for line in path.read_bytes().splitlines():
         try:
             yield json.loads(line)
