@@ -12,14 +12,14 @@ from filelock import FileLock
 from torch import nn
 
 from kdlab import costs, learner, metrics, models, objective, record, score
-from kdlab.build import call
 from kdlab.data import splits, tokens
 from kdlab.data.tokens import Encoded
 from kdlab.learner import DIVERGED, DONE, Learner
 from kdlab.record import Record
 from kdlab.resolve import teacher_architecture
 from kdlab.run import Run, batch_key, teacher_key
-from kdlab.schema import BadInput, Named, Place
+from kdlab.schema import BadInput, Place
+from kdlab.tracker import watching
 from kdlab.train import train
 
 
@@ -73,23 +73,25 @@ def _distill(cohort: Sequence[Run], place: Place, device: torch.device) -> None:
         ensure(parent, place)
     teacher = models.load_teacher(_with_teacher(cohort), task.tokenizer, place.root, device)
     learners = [_learner(run, task, device, place) for run in cohort]
-    teacher_seconds = train(
-        learners,
-        teacher,
-        task.training,
-        task.batches,
-        evaluate=lambda x: _select_score(x, task),
-        place=place,
-        note=_tracker(place),
-    )
-    shown = _teacher_outputs(teacher, task, learners, device)
-    recorded = record.index(place.root)  # of runs whose model is asked for, or was lost
-    for student in learners:
-        result, found = _result(student, task, shown)
-        cost = _cost(student, teacher_seconds, len(learners), device)
-        entry = recorded.get(student.run.uid)
-        earlier = record.read(place.root, entry) if entry else None
-        _leave(student, task, result, cost, found, place, earlier)
+    with watching([student.run for student in learners], place) as watches:
+        teacher_seconds = train(
+            learners,
+            teacher,
+            task.training,
+            task.batches,
+            evaluate=lambda x: _select_score(x, task),
+            place=place,
+            note=lambda x, event: watches[x.run.uid].evaluated(event),
+        )
+        shown = _teacher_outputs(teacher, task, learners, device)
+        recorded = record.index(place.root)  # of runs whose model is asked for, or was lost
+        for student in learners:
+            uid = student.run.uid
+            result, found = _result(student, task, shown)
+            cost = _cost(student, teacher_seconds, len(learners), device)
+            earlier = record.read(place.root, recorded[uid]) if uid in recorded else None
+            left = _leave(student, task, result, cost, found, place, earlier)
+            watches[uid].ended(left)
 
 
 def missing(runs: Sequence[Run], place: Place) -> list[Run]:
@@ -229,7 +231,7 @@ def _leave(
     found: Mapping[str, np.ndarray],
     place: Place,
     earlier: Record | None,
-) -> None:
+) -> Record:
     """Outputs, model, record, in this order: a record means that the rest is there."""
     run = student.run
     result["examples"] = {
@@ -243,13 +245,14 @@ def _leave(
         )
     if place.save and found:
         models.save(student.model, task.tokenizer, place.root, run.uid)
-    if not earlier or not record.has_outputs(place.root, earlier):
+    left = earlier
+    if not left or not record.has_outputs(place.root, left):
         artifacts = {"outputs": record.write_outputs(place.root, found)} if found else {}
         choices = dict(run.choices)
-        record.append(
-            place.root, Record(run.uid, choices, list(run.overrides), result, cost, artifacts)
-        )
+        left = Record(run.uid, choices, list(run.overrides), result, cost, artifacts)
+        record.append(place.root, left)
     learner.checkpoint_path(place.root, run.uid).unlink(missing_ok=True)
+    return left
 
 
 def _weights_digest(model: nn.Module) -> str:
@@ -272,11 +275,6 @@ def _check_cohort(cohort: Sequence[Run]) -> None:
 
 def _with_teacher(cohort: Sequence[Run]) -> Run:
     return next((run for run in cohort if teacher_key(run) and run.terms), cohort[0])
-
-
-def _tracker(place: Place) -> Any:
-    bound = call(place.tracker, Named, "tracker")[0].bind()
-    return lambda student, event: bound(student.run.uid, event)
 
 
 def _device(place: Place) -> torch.device:

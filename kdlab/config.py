@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from kdlab import build, sizes
 from kdlab.resolve import resolve
 from kdlab.run import Run
-from kdlab.schema import BadInput, LauncherKeys, Named, Page, Place, parse
+from kdlab.schema import BadInput, LauncherKeys, Page, Place, TrackerKeys, parse
 
 DEFAULT_SIZE = "size=l2_h64_a4"  # of conf/run.yaml; exact sizes have no file
 _ROOM = Path(__file__).resolve().parent
@@ -47,10 +47,19 @@ def _compose(overrides: tuple[str, ...]) -> tuple[Run, Place]:
     plain, choices = _plain(overrides)
     keys = list(Place.__dataclass_fields__)
     where = parse(Place, {key: plain.pop(key) for key in keys if key in plain})
-    build.call(where.tracker, Named, "tracker")
+    _check_tracker(where)
     build.call(where.launcher, LauncherKeys, "launcher")
     page = parse(Page, {"knowledge": {}} | plain)
     return resolve(page, choices, overrides, parent=compose, option=option), where
+
+
+def _check_tracker(where: Place) -> None:
+    tracker = build.call(where.tracker, TrackerKeys, "tracker")[1]
+    if tracker.package and importlib.util.find_spec(tracker.package) is None:
+        raise BadInput(
+            f"tracker={tracker.name}: package {tracker.package} is not installed: "
+            f"pip install {tracker.package}"
+        )
 
 
 def _plain(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:

@@ -9,6 +9,7 @@ Under `root`:
     models/<uid>/              teachers, and students saved on request (Hugging Face folders)
     checkpoints/<uid>.pt       unfinished runs, for resuming
     locks/<uid>.lock           held while a process trains the run
+    wandb/                     W&B's own files
 
 `sweeps.events` says what a sweep keeps beside these.
 """
@@ -95,7 +96,7 @@ def _indexed(path: Path) -> Iterator[tuple[str, Entry]]:
 
 
 def _unindexed(path: Path, start: int, end: int) -> Iterator[tuple[str, Entry]]:
-    for page, first, last in _whole_lines(path, start, end):
+    for page, first, last in _addressed_lines(path, start, end):
         yield page["uid"], _entry(page, path.name, first, last)
 
 
@@ -122,7 +123,7 @@ def records(root: str | Path) -> dict[str, Record]:
     """
     found: dict[str, Record] = {}
     for path in sorted((Path(root) / "records").glob("*.jsonl")):
-        for page, _, _ in _whole_lines(path, 0, path.stat().st_size):
+        for page, _, _ in _addressed_lines(path, 0, path.stat().st_size):
             record = Record(**page)
             first = found.setdefault(record.uid, record)
             if first.result != record.result:
@@ -146,12 +147,12 @@ def append_line(path: Path, page: Mapping[str, Any]) -> tuple[int, int]:
     return end - len(line), end
 
 
-def lines(path: Path) -> Iterator[dict[str, Any]]:
+def whole_lines(path: Path) -> Iterator[dict[str, Any]]:
     """Every whole line of a file that `append_line` wrote."""
-    return (page for page, _, _ in _whole_lines(path, 0, path.stat().st_size))
+    return (page for page, _, _ in _addressed_lines(path, 0, path.stat().st_size))
 
 
-def _whole_lines(path: Path, start: int, end: int) -> Iterator[tuple[dict[str, Any], int, int]]:
+def _addressed_lines(path: Path, start: int, end: int) -> Iterator[tuple[dict[str, Any], int, int]]:
     with open(path, "rb") as file:
         file.seek(start)
         for line in file.read(end - start).splitlines(keepends=True):

@@ -215,9 +215,18 @@ class LauncherKeys:
 @strict
 @dataclass(frozen=True, kw_only=True)
 class Named:
-    """The keys of a shape or a tracker that are not knobs of its function."""
+    """The keys of a shape that are not knobs of its function."""
 
     name: Text
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class TrackerKeys:
+    """The keys of a tracker that are not knobs of its function; it needs `package` installed."""
+
+    name: Text
+    package: Text | None = None
 
 
 def parse(kind: type[T], values: Any, where: str = "") -> T:

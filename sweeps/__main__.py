@@ -15,6 +15,7 @@ examples:
   python -m sweeps status glue_small --watch          states, rate, failures
   python -m sweeps retry glue_small --class gpu_oom   forgive failures and launch again
   python -m sweeps logs 0123456789abcdef0123456789abcdef
+  python -m sweeps wandb glue_small --project kd --mode offline
 
 STUDY is a name in sweeps/studies, a .yaml file, or a study that was launched before. Overrides are
 added to every run. `launch` returns when everything is submitted; calling it again submits only
@@ -80,6 +81,10 @@ def _parser() -> argparse.ArgumentParser:
     add("rerun", "repeat a recorded run for its outputs and its model", _rerun, of="uid")
     add("cancel", "end a study's tasks; what they train is saved", _cancel)
     add("logs", "what a run's tasks printed", _logs, of="uid")
+    command = add("wandb", "push a study's records to Weights & Biases, once each", _wandb)
+    command.add_argument("--project", default="kdlab")
+    command.add_argument("--entity", default=None, help="a user or a team; yours if left out")
+    command.add_argument("--mode", choices=("online", "offline"), default="online")
     return parser
 
 
@@ -144,6 +149,20 @@ def _logs(arguments: argparse.Namespace) -> int:
     from sweeps import commands
 
     return commands.logs(arguments.uid, arguments.root)
+
+
+def _wandb(arguments: argparse.Namespace) -> int:
+    from sweeps.wandb_sink import replay
+
+    pushed, skipped = replay(
+        arguments.study,
+        arguments.root,
+        project=arguments.project,
+        entity=arguments.entity,
+        mode=arguments.mode,
+    )
+    print(f"{pushed} pushed, {skipped} were there already")
+    return 0
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def run_launch(
     before: object = None
     while True:
         planned = plan.plan(asked.study, asked.extra)
-        place = launch.absolute(_place(planned))
+        place = launch.settled(_place(planned), asked.name)
         intents, work = _submit(asked, planned, place, hours, set(again))
         if not wait:
             return 0

@@ -4,6 +4,7 @@ Under `root`, beside what `kdlab.record` keeps:
 
     events/<worker>.jsonl            one event a line, appended and synced; one writer a file
     studies/<study>/study.yaml       the study as it was launched, command-line overrides included
+    studies/<study>/wandb.jsonl      what was pushed to Weights & Biases
     studies/<study>/plan.parquet     every cell and its run: all that `analysis` reads
     studies/<study>/shards/          the frozen runs of each task
     studies/<study>/STOP             there once a sweep has stopped itself, with the reason
@@ -27,7 +28,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from kdlab.record import append_line, lines, worker
+from kdlab.record import append_line, whole_lines, worker
 
 Event = dict[str, Any]
 Task = tuple[str, int]  # an intent and the index in it
@@ -73,7 +74,7 @@ def read(root: str | Path) -> Iterator[Event]:
 @cache
 def _file(path: Path, size: int) -> list[Event]:
     # Files only grow, and most have ended: one that is as long as before is not read again.
-    return [event | {"file": path.stem} for event in lines(path)]
+    return [event | {"file": path.stem} for event in whole_lines(path)]
 
 
 def fold(root: str | Path) -> State:

@@ -204,9 +204,12 @@ def _checkpoints(run: Run) -> set[str]:
     return {n for n in (run.init.checkpoint, run.tokenizer, run.teacher_checkpoint) if n}
 
 
-def absolute(place: Place) -> Place:
-    """A place whose root means the same everywhere."""
-    return replace(place, root=str(Path(place.root).expanduser().resolve()))
+def settled(place: Place, study: str) -> Place:
+    """A place whose root means the same everywhere, its live views grouped by study."""
+    tracker = dict(place.tracker)
+    if tracker.get("group", study) is None:
+        tracker["group"] = study
+    return replace(place, root=str(Path(place.root).expanduser().resolve()), tracker=tracker)
 
 
 def forgive(root: str | Path, uids: Sequence[str]) -> None:

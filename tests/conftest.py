@@ -1,7 +1,13 @@
 """Fixtures: a run small enough to train in a second, and real GLUE rows where they are."""
 
+import json
 import os
+import struct
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,3 +43,71 @@ def glue() -> str:
 def shared_root(tmp_path_factory: pytest.TempPathFactory) -> str:
     """One root for tests that only read what others may have trained, such as a teacher."""
     return str(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def wandb_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """W&B without network, account or home; the folder of its settings and cache."""
+    room = tmp_path / "home"
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # nobody listens there
+    for name in ("DIR", "CONFIG_DIR", "CACHE_DIR", "DATA_DIR"):
+        monkeypatch.setenv(f"WANDB_{name}", str(room))
+    monkeypatch.setenv("HOME", str(room))
+    monkeypatch.setenv("NETRC", str(room / "netrc"))
+    for name in ("exit", "excepthook"):  # wandb puts its own in their place
+        monkeypatch.setattr(sys, name, getattr(sys, name))
+    yield room
+    import wandb
+
+    with suppress(ConnectionError):  # its process may have been killed
+        wandb.teardown()
+
+
+@pytest.fixture
+def read_wandb() -> Callable[[Path], list[dict[str, Any]]]:
+    """Reads what offline runs left under a root, one page a file, ordered by name."""
+    return lambda root: sorted(map(_wandb_run, root.rglob("*.wandb")), key=lambda x: x["name"])
+
+
+def _wandb_run(path: Path) -> dict[str, Any]:
+    from google.protobuf.json_format import MessageToDict
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    page: dict[str, Any] = {"history": [], "summary": {}, "exit": None}
+    for packed in _chunks(path.read_bytes()):
+        record = Record()
+        record.ParseFromString(packed)
+        kind = record.WhichOneof("record_type")
+        if kind == "run":
+            run = MessageToDict(record.run, preserving_proto_field_name=True)
+            page |= {"name": run["display_name"], **run, "config": _items(record.run.config.update)}
+        elif kind == "history":
+            page["history"].append(_items(record.history.item))
+        elif kind == "summary":
+            page["summary"] |= _items(record.summary.update)
+        elif kind == "exit":
+            page["exit"] = record.exit.exit_code
+    return page
+
+
+def _items(items: Any) -> dict[str, Any]:
+    return {x.key or "/".join(x.nested_key): json.loads(x.value_json) for x in items}
+
+
+def _chunks(content: bytes) -> Iterator[bytes]:
+    """W&B's file is a LevelDB log: a header of 7 bytes, then records in blocks of 32 KiB."""
+    at, held = 7, b""
+    while at + 7 <= len(content):
+        if (left := 32768 - at % 32768) < 7:
+            at += left
+            continue
+        _, length, kind = struct.unpack("<IHB", content[at : at + 7])
+        held += content[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):  # a whole record, or the last part of one
+            yield held
+            held = b""

@@ -9,14 +9,14 @@ from omegaconf import OmegaConf
 
 from kdlab import build
 from kdlab.config import CONF, compose, options
-from kdlab.schema import InitKeys, MatchingKeys, Named, Task, TermKeys
+from kdlab.schema import InitKeys, MatchingKeys, Named, Task, TermKeys, TrackerKeys
 
 KEYS = {
     "knowledge": TermKeys,
     "matching": MatchingKeys,
     "init": InitKeys,
     "shape": Named,
-    "tracker": Named,
+    "tracker": TrackerKeys,
     "task": Task,
 }
 CALLABLE = [

@@ -1,8 +1,8 @@
 """`python -m kdlab -m ...`: Hydra's multirun, handed to `sweeps`.
 
-A launcher of Hydra's must return finished results; a sweeper may submit and return. Hydra looks for
-plugins in the namespace `hydra_plugins`, and every Hydra app of the environment imports this module:
-all else is imported where it is used.
+A launcher of Hydra's must return finished results; a sweeper may submit and return. Hydra looks
+for plugins in the namespace `hydra_plugins`, and every Hydra app of the environment imports this
+module: all else is imported where it is used.
 """
 
 from typing import Any
