@@ -13,8 +13,14 @@ from .configuration import Settings, program_path, write_configuration
 from .processes import environment, kill_all, pids, program, send, wait_until, with_descendants
 
 DAEMONS = ("munged", "slurmctld", "slurmd", "slurmstepd")
+CLIENT_PREFIXES = ("SLURM_", "SBATCH_", "SQUEUE_", "SACCT_", "SINFO_", "SCANCEL_")
 UP = ("idle", "mixed", "allocated", "completing")
 HELD = "PENDING,RUNNING,COMPLETING,SUSPENDED,CONFIGURING"
+
+
+def foreign_variables() -> set[str]:
+    """Variables that would steer SLURM's commands: left by a user, or by a job we run in."""
+    return {key for key in os.environ if key.startswith(CLIENT_PREFIXES)}
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ class Cluster:
 
     def stop(self) -> None:
         """Kill every process of the cluster, its jobs' included, and delete the directory."""
-        kill_all(self._processes)
+        kill_all(self.processes)
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _start_munge(self) -> None:
@@ -93,7 +99,7 @@ class Cluster:
         With `down` the controller is told, and requeues the jobs; else it notices by itself after
         half a minute.
         """
-        kill_all(lambda: self._processes(node))
+        kill_all(lambda: self.processes(node))
         if down:
             self.sh("scontrol", "update", f"nodename={node}", "state=down", "reason=killed")
 
@@ -116,7 +122,7 @@ class Cluster:
 
     # What runs.
 
-    def _processes(self, node: str | None = None) -> set[int]:
+    def processes(self, node: str | None = None) -> set[int]:
         """The processes of one node, or of the whole cluster; never this one."""
         found = set()
         for pid in pids():
@@ -128,14 +134,12 @@ class Cluster:
         return with_descendants(found) - {os.getpid()}
 
     def _daemons(self, name: str) -> set[int]:
-        return {pid for pid in self._processes() if program(pid) == name}
+        return {pid for pid in self.processes() if program(pid) == name}
 
     def sh(self, *command: object, check: bool = True, seconds: float = 20) -> str:
         """The output of a SLURM command; where it fails and `check` is set, RuntimeError."""
         words = [str(word) for word in command]
-        prefixes = ("SLURM", "SBATCH", "SQUEUE", "SACCT", "SRUN")
-        env = {key: value for key, value in os.environ.items() if not key.startswith(prefixes)}
-        env |= self.env
+        env = {key: os.environ[key] for key in set(os.environ) - foreign_variables()} | self.env
         done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=seconds)
         if check and done.returncode:
             raise RuntimeError(f"{' '.join(words)}: {done.stderr.strip()}")
@@ -173,7 +177,7 @@ class Cluster:
 
         In the very second in which its last run ended the node would refuse the job for good.
         """
-        self.sh("scontrol", "update", f"jobid={job_id}", f"starttime=now+{seconds}seconds")
+        self._start_in(job_id, seconds)
 
     def hurry(self, seconds: int = 3) -> list[str]:
         """Start each job that is held back until a time; returns the ids of those moved now.
@@ -189,8 +193,12 @@ class Cluster:
             if reason in ("BeginTime", "None") and start != "N/A" and start > soon
         ]
         for job_id in late:
-            self.start_requeued(job_id, seconds)
+            self._start_in(job_id, seconds, check=False)  # it may have been cancelled meanwhile
         return late
+
+    def _start_in(self, job_id: object, seconds: int, check: bool = True) -> None:
+        start = f"starttime=now+{seconds}seconds"
+        self.sh("scontrol", "update", f"jobid={job_id}", start, check=check)
 
     def expire(self, job_id: object, seconds: int = 5) -> None:
         """End a running job's time limit soon; the controller looks only every 30 s."""
@@ -201,11 +209,11 @@ class Cluster:
         if not self._daemons("slurmctld"):
             self.start_controller()
         for node in self.nodes:
-            if not self._processes(node):
+            if not self.processes(node):
                 self.start_node(node)
         self._cancel_all()
         for node, state in self.node_states().items():
-            if state.startswith("dr"):  # draining or drained
+            if state.startswith(("down", "drain")):
                 self.sh("scontrol", "update", f"nodename={node}", "state=resume")
         self.wait_idle()
 

@@ -1,7 +1,7 @@
 """The files of a private SLURM cluster: everything in one directory, on loopback and free ports."""
 
-import getpass
 import os
+import pwd
 import random
 import shutil
 import socket
@@ -75,7 +75,7 @@ def _slurm_conf(directory: Path, settings: Settings) -> str:
     text = SLURM_CONF.format(
         address=ADDRESS,
         directory=directory,
-        user=getpass.getuser(),
+        user=pwd.getpwuid(os.getuid()).pw_name,
         port=port,
         # submitit names files by job id: no two clusters may count from the same number.
         first_job=random.randrange(10**5, 6 * 10**7),

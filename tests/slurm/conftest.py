@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .cluster import Cluster
+from .cluster import Cluster, foreign_variables
 from .configuration import obstacles
 
 
@@ -27,9 +27,11 @@ def cluster(directory: str) -> Iterator[Cluster]:
         required = os.environ.get("KDLAB_SLURM") == "require"
         (pytest.fail if required else pytest.skip)(f"no SLURM here: {', '.join(reasons)}")
     cluster = Cluster(Path(tempfile.mkdtemp(prefix="slurm-", dir=directory)))
-    cluster.start()
     try:
+        cluster.start()
         with pytest.MonkeyPatch.context() as patch:
+            for key in foreign_variables():
+                patch.delenv(key)
             for key, value in cluster.env.items():
                 patch.setenv(key, value)
             yield cluster
