@@ -38,7 +38,7 @@ def main() -> None:
     except BadInput as error:
         print(f"sweeps: {error}", file=sys.stderr)
         sys.exit(2)
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:  # SLURM does not answer, the disk is full
         print(f"sweeps: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:

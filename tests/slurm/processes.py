@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 
-def wait_until(check: Callable[[], object], what: str, seconds: float = 30) -> None:
+def wait_until(
+    check: Callable[[], object], what: str, seconds: float = 30, every: float = 0.03
+) -> None:
     """Return once `check()` is true; after `seconds` raise TimeoutError, which names `what`."""
     end = time.monotonic() + seconds
     while not check():
         if time.monotonic() > end:
             raise TimeoutError(f"not after {seconds} s: {what}")
-        time.sleep(0.03)
+        time.sleep(every)
 
 
 def pids() -> list[int]:
@@ -33,6 +35,11 @@ def program(pid: int) -> str:
         return Path(os.readlink(f"/proc/{pid}/exe")).name.removesuffix("-wlm")
     except OSError:
         return ""
+
+
+def command_line(pid: int) -> str:
+    """The words of the process's command; empty when it is gone."""
+    return _read(pid, "cmdline").replace("\0", " ")
 
 
 def with_descendants(roots: Iterable[int]) -> set[int]:

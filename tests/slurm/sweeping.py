@@ -1,0 +1,125 @@
+"""A study of 200 tiny real runs, launched as its users would, and watched."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from kdlab import record
+from sweeps import events
+
+from .cluster import Cluster
+from .processes import command_line, wait_until
+
+STUDY = """
+question: Does every run come home?
+base: [task.train_rows=300, task.report_rows=60, task.words=8, teacher.size=l3_h32_a2,
+       size=l2_h32_a2, train.epochs=3, train.batch_size=16, train.lr=1e-3, threads=1]
+seeds: [{seeds}]
+blocks:
+  - table: home
+    control: none
+    cases:
+      none: [knowledge=none]
+      logits: [knowledge=logits_kl]
+      hidden states: [knowledge=hidden_mse, matching=skip]
+      PKD-Skip: ["knowledge=[logits_kl,cls_pkd]", matching=pkd_skip]
+      relations: [knowledge=value_relation, matching=last1]
+"""
+ARMS = 5
+# Tasks of a few cohorts each, and a checkpoint at every step: much to lose, and nothing lost.
+LAUNCHER = [
+    "launcher=slurm", "launcher.mem=1G", "launcher.cpus_per_task=1", "launcher.parallel=3",
+    "launcher.minutes=0.05", "checkpoint_seconds=0.5",
+]  # fmt: skip
+
+
+def write_study(path: Path, runs: int) -> Path:
+    """A study of so many runs on the synthetic task: 51 steps each, and one teacher."""
+    seeds = ", ".join(str(seed) for seed in range(1, runs // ARMS + 1))
+    path.write_text(STUDY.format(seeds=seeds))
+    return path
+
+
+def serially(study: Path, root: Path) -> subprocess.Popen[bytes]:
+    """Start to train every run of a study alone, one after the other, in one process."""
+    code = """
+import sys
+from kdlab import distill
+from sweeps import plan, study
+for run in plan.unique(plan.plan(study.load(sys.argv[1]))):
+    distill(run, root=sys.argv[2], threads=1)
+"""
+    command = [sys.executable, "-W", "ignore", "-c", code, str(study), str(root)]
+    log = (root.parent / "serial.log").open("ab")
+    return subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=log)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A study on a cluster, with its root."""
+
+    cluster: Cluster
+    study: Path
+    root: Path
+
+    def launch(self, *more: str, path: str = "", check: bool = True) -> str:
+        """Call `launch` as a user would; `path` is looked up first for commands."""
+        env = os.environ | self.cluster.env
+        env["PATH"] = f"{path}:{env['PATH']}" if path else env["PATH"]
+        command = ["launch", str(self.study), *LAUNCHER, f"root={self.root}", *more]
+        return self._sweeps(*command, env=env, check=check)
+
+    def status(self) -> str:
+        """What `status` prints."""
+        command = ["status", self.study.stem, "--root", str(self.root)]
+        return self._sweeps(*command, env=os.environ | self.cluster.env, check=True)
+
+    def _sweeps(self, *command: str, env: dict[str, str], check: bool) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "sweeps", *command], env=env, capture_output=True, text=True
+        )
+        assert not (check and done.returncode), done.stderr
+        return done.stdout + done.stderr
+
+    def tables(self) -> bytes:
+        """The study's table as `analysis` prints and writes it."""
+        return tables(self.study, self.root)
+
+    def recorded(self) -> int:
+        """How many runs have a record."""
+        return len(record.index(self.root))
+
+    def jobs(self, states: str = "RUNNING") -> list[str]:
+        """The tasks of the sweep in these states, by SLURM's id."""
+        shown = self.cluster.sh("squeue", "-h", "-r", "-t", states, "-o", "%i %j")
+        return [line.split()[0] for line in shown.splitlines() if " kdlab-" in line]
+
+    def processes(self, kind: str) -> list[int]:
+        """The processes of tasks whose command line has `kind`."""
+        return [pid for pid in self.cluster.processes() if kind in command_line(pid)]
+
+    def progress(self, runs: int, seconds: float = 120) -> None:
+        """Wait until so many more runs are recorded, or none is left in the queue."""
+        wanted = self.recorded() + runs
+
+        def reached() -> bool:
+            self.cluster.hurry()
+            return self.recorded() >= wanted or not self.jobs("PENDING,RUNNING,COMPLETING")
+
+        wait_until(reached, f"{runs} more runs", seconds, every=1)
+
+    def submitted(self) -> list[str]:
+        """The runs of all submissions that SLURM took, one by one."""
+        state = events.fold(self.root)
+        taken = [event for event in state.intents.values() if "job" in event]
+        return [uid for event in taken for task in event["uids"] for uid in task]
+
+
+def tables(study: Path, root: Path) -> bytes:
+    """The bytes of a study's table under a root, as `analysis` writes it."""
+    command = [sys.executable, "-m", "analysis", "tables", study.stem, "--root", str(root)]
+    subprocess.run(command, check=True, capture_output=True)
+    room = root / "studies" / study.stem / "tables"
+    return b"".join(path.read_bytes() for path in sorted(room.iterdir()))

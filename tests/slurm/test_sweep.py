@@ -1,0 +1,184 @@
+"""A sweep through a real SLURM: as many results as runs, each the one of a serial run."""
+
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kdlab import record
+
+from .cluster import Cluster
+from .configuration import Settings, obstacles
+from .processes import send, wait_until
+from .sweeping import Sweep, serially, tables, write_study
+
+RUNS = 200
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_study(tmp_path_factory.mktemp("study") / "home.yaml", RUNS)
+
+
+@pytest.fixture(scope="module")
+def serial(cluster: Cluster, study: Path) -> Iterator[Path]:
+    """The root of the serial runs, which train beside the tests until somebody compares."""
+    root = study.parent / "serial"
+    process = serially(study, root)
+    yield root
+    process.kill()
+    process.wait()
+
+
+def compare(sweep: Sweep, serial: Path) -> None:
+    """Every run is there, and it and the table are what serial runs gave."""
+    wait_until(lambda: len(record.index(serial)) == RUNS + 1, "serial runs", 600, every=1)
+    ours, theirs = record.records(sweep.root), record.records(serial)
+    assert len(ours) == RUNS + 1
+    assert {u: r.result for u, r in ours.items()} == {u: r.result for u, r in theirs.items()}
+    plan = Path("studies") / sweep.study.stem / "plan.parquet"
+    record.write_whole(serial / plan, (sweep.root / plan).read_bytes())
+    assert sweep.tables() == tables(sweep.study, serial)
+    assert list((sweep.root / "checkpoints").iterdir()) == []
+
+
+def test_a_study_goes_through_slurm_and_comes_home(slurm, study, serial, tmp_path):
+    sweep = Sweep(slurm, study, tmp_path / "runs")
+    said = sweep.launch()
+    assert "2 submissions" in said
+    assert sorted(sweep.submitted()) == sorted(set(sweep.submitted()))
+    assert len(sweep.submitted()) == RUNS + 1
+    assert "0 submissions" in sweep.launch()  # all are queued
+    sweep.launch("--wait")
+    assert f"{RUNS + 1} done" in sweep.status()
+    compare(sweep, serial)
+
+
+@pytest.fixture
+def faulty(directory: str, tmp_path: Path, study: Path) -> Iterator[Sweep]:
+    """A cluster with arrays of ten at most, and a root on a disk that can be full."""
+    if obstacles():
+        pytest.skip("no SLURM here")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(disk)])
+    assert mounted.returncode == 0, "a small disk needs root"
+    room = Path(tempfile.mkdtemp(prefix="slurm-", dir=directory))
+    cluster = Cluster(room, Settings(max_array_size=10))
+    try:
+        cluster.start()
+        yield Sweep(cluster, study, disk / "runs")
+    finally:
+        cluster.stop()
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_a_sweep_survives_every_fault_at_once(faulty, serial, tmp_path):
+    began = time.monotonic()
+    for fault in FAULTS:
+        fault(faulty, tmp_path)
+        print(f"{time.monotonic() - began:5.0f} s {fault.__name__}: {faulty.recorded()} recorded")
+        faulty.progress(5)
+    for _ in range(10):
+        faulty.progress(RUNS, seconds=300)
+        if "0 submissions" in faulty.launch():
+            break
+    print(f"{time.monotonic() - began:5.0f} s all home")
+    compare(faulty, serial)
+
+
+def launcher_is_killed(sweep: Sweep, room: Path) -> None:
+    """Between sbatch and its bookkeeping."""
+    shim = room / "bin" / "sbatch"
+    shim.parent.mkdir()
+    shim.write_text('#!/bin/sh\n/usr/bin/sbatch "$@"\nkill -9 $PPID\n')
+    shim.chmod(0o755)
+    sweep.launch(path=str(shim.parent), check=False)
+    assert len(sweep.jobs("PENDING,RUNNING")) == 1
+    assert sweep.submitted() == []
+    said = sweep.launch()
+    assert "adopted job" in said
+    # Arrays of ten tasks at most.
+    arrays = [job.partition("_")[0] for job in sweep.jobs("PENDING,RUNNING")]
+    assert 1 < max(arrays.count(job) for job in set(arrays)) <= 10
+    assert sorted(sweep.submitted()) == sorted(set(sweep.submitted()))
+    assert len(sweep.submitted()) == RUNS + 1
+    assert "0 submissions" in sweep.launch()
+
+
+def node_dies(sweep: Sweep, room: Path) -> None:
+    (job, *_) = sweep.jobs()
+    node = sweep.cluster.sh("squeue", "-h", "-r", "-j", job, "-o", "%N").split()[0]
+    sweep.cluster.kill_node(node)
+    wait_until(lambda: "PENDING" in sweep.cluster.state(job), "requeued")
+    sweep.cluster.start_node(node)
+
+
+def workers_are_killed(sweep: Sweep, room: Path) -> None:
+    for kind in ("multiprocessing.spawn", "submitit.core._submit"):
+        wait_until(lambda kind=kind: sweep.processes(kind), kind, 60)
+        send(sweep.processes(kind)[0], signal.SIGKILL)
+
+
+def task_is_requeued(sweep: Sweep, room: Path) -> None:
+    (job, *_) = sweep.jobs()
+    sweep.cluster.sh("scontrol", "requeue", job)
+
+
+def others_go_first(sweep: Sweep, room: Path) -> None:
+    everything = ("-p", "high", "-N4", "-n32", "--mem=1G", "-o", "/dev/null")
+    job = sweep.cluster.sh("sbatch", "--parsable", *everything, "--wrap", "sleep 2").strip()
+    wait_until(lambda: sweep.cluster.state(job) == "COMPLETED", "the preempting job", 90)
+
+
+def time_is_up(sweep: Sweep, room: Path) -> None:
+    wait_until(lambda: sweep.cluster.hurry() or sweep.jobs(), "a task at work", 60)
+    (job, *_) = sweep.jobs()
+    sweep.cluster.expire(job, 2)
+    wait_until(lambda: "RUNNING" not in sweep.cluster.state(job), "the time limit", 60)
+
+
+def arrays_are_cancelled(sweep: Sweep, room: Path) -> None:
+    for array in {job.partition("_")[0] for job in sweep.jobs("PENDING,RUNNING")}:
+        sweep.cluster.sh("scancel", array)
+    wait_until(lambda: not sweep.jobs("PENDING,RUNNING,COMPLETING"), "an empty queue", 60)
+    assert "0 submissions" not in sweep.launch()
+
+
+def controller_is_away(sweep: Sweep, room: Path) -> None:
+    sweep.cluster.stop_controller()
+    before = sweep.recorded()
+    said = sweep.launch(check=False)
+    assert "Unable to contact slurm controller" in said
+    wait_until(lambda: sweep.recorded() > before, "tasks go on without it", 60)
+    sweep.cluster.start_controller()
+
+
+def disk_is_full(sweep: Sweep, room: Path) -> None:
+    ballast = sweep.root.parent / "ballast"
+    with pytest.raises(OSError, match="No space left"), ballast.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(2**16))
+    wait_until(lambda: not sweep.jobs("RUNNING,COMPLETING"), "tasks that stop by themselves", 90)
+    before = sweep.recorded()
+    assert "No space left" in sweep.launch(check=False)
+    ballast.unlink()
+    assert sweep.recorded() == before
+    sweep.launch()
+
+
+FAULTS = [
+    launcher_is_killed,
+    node_dies,
+    workers_are_killed,
+    task_is_requeued,
+    others_go_first,
+    time_is_up,
+    controller_is_away,
+    arrays_are_cancelled,
+    disk_is_full,
+]
