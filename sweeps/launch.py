@@ -23,6 +23,8 @@ from sweeps.events import Event, State
 from sweeps.plan import Work
 from sweeps.snapshot import snapshot
 
+PATIENCE = 10.0  # seconds for another launch to end
+
 
 @dataclass(frozen=True)
 class Launcher:
@@ -57,7 +59,7 @@ def lock(root: str | Path) -> FileLock:
     path.parent.mkdir(parents=True, exist_ok=True)
     held = FileLock(path)
     try:
-        held.acquire(timeout=10)
+        held.acquire(timeout=PATIENCE)
     except Timeout:
         raise BadInput(f"another launch is at work under {root}") from None
     return held

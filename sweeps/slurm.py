@@ -104,7 +104,7 @@ def _executor(folder: Path) -> Any:
 def _exports(code: Path) -> list[str]:
     lines = [f"export {key}={shlex.quote(value)}" for key, value in environment(code).items()]
     return [
-        *(line + ":$PYTHONPATH" if "PYTHONPATH" in line else line for line in lines),
+        *(line + "${PYTHONPATH:+:$PYTHONPATH}" if "PYTHONPATH" in line else line for line in lines),
         # Since 22.05 srun does not take this from sbatch by itself.
         'export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"',
     ]

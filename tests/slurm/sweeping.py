@@ -52,8 +52,8 @@ for run in plan.unique(plan.plan(study.load(sys.argv[1]))):
     distill(run, root=sys.argv[2], threads=1)
 """
     command = [sys.executable, "-W", "ignore", "-c", code, str(study), str(root)]
-    log = (root.parent / "serial.log").open("ab")
-    return subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=log)
+    with (root.parent / "serial.log").open("ab") as log:
+        return subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=log)
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,13 @@ class Sweep:
     cluster: Cluster
     study: Path
     root: Path
+    extra: tuple[str, ...] = ()
 
     def launch(self, *more: str, path: str = "", check: bool = True) -> str:
         """Call `launch` as a user would; `path` is looked up first for commands."""
         env = os.environ | self.cluster.env
         env["PATH"] = f"{path}:{env['PATH']}" if path else env["PATH"]
-        command = ["launch", str(self.study), *LAUNCHER, f"root={self.root}", *more]
+        command = ["launch", str(self.study), *LAUNCHER, f"root={self.root}", *self.extra, *more]
         return self._sweeps(*command, env=env, check=check)
 
     def status(self) -> str:
@@ -95,6 +96,16 @@ class Sweep:
         """The tasks of the sweep in these states, by SLURM's id."""
         shown = self.cluster.sh("squeue", "-h", "-r", "-t", states, "-o", "%i %j")
         return [line.split()[0] for line in shown.splitlines() if " kdlab-" in line]
+
+    def job(self) -> str:
+        """A task that is at work, as soon as there is one."""
+
+        def found() -> list[str]:
+            self.cluster.hurry()
+            return self.jobs()
+
+        wait_until(found, "a task at work", 60, every=0.5)
+        return found()[0]
 
     def processes(self, kind: str) -> list[int]:
         """The processes of tasks whose command line has `kind`."""

@@ -1,5 +1,6 @@
 """A sweep through a real SLURM: as many results as runs, each the one of a serial run."""
 
+import contextlib
 import signal
 import subprocess
 import tempfile
@@ -71,7 +72,7 @@ def faulty(directory: str, tmp_path: Path, study: Path) -> Iterator[Sweep]:
     cluster = Cluster(room, Settings(max_array_size=10))
     try:
         cluster.start()
-        yield Sweep(cluster, study, disk / "runs")
+        yield Sweep(cluster, study, disk / "runs", ("launcher.cohort=2", "launcher.parallel=2"))
     finally:
         cluster.stop()
         subprocess.run(["umount", "-l", str(disk)], check=True)
@@ -111,7 +112,7 @@ def launcher_is_killed(sweep: Sweep, room: Path) -> None:
 
 
 def node_dies(sweep: Sweep, room: Path) -> None:
-    (job, *_) = sweep.jobs()
+    job = sweep.job()
     node = sweep.cluster.sh("squeue", "-h", "-r", "-j", job, "-o", "%N").split()[0]
     sweep.cluster.kill_node(node)
     wait_until(lambda: "PENDING" in sweep.cluster.state(job), "requeued")
@@ -125,8 +126,7 @@ def workers_are_killed(sweep: Sweep, room: Path) -> None:
 
 
 def task_is_requeued(sweep: Sweep, room: Path) -> None:
-    (job, *_) = sweep.jobs()
-    sweep.cluster.sh("scontrol", "requeue", job)
+    sweep.cluster.sh("scontrol", "requeue", sweep.job())
 
 
 def others_go_first(sweep: Sweep, room: Path) -> None:
@@ -136,8 +136,7 @@ def others_go_first(sweep: Sweep, room: Path) -> None:
 
 
 def time_is_up(sweep: Sweep, room: Path) -> None:
-    wait_until(lambda: sweep.cluster.hurry() or sweep.jobs(), "a task at work", 60)
-    (job, *_) = sweep.jobs()
+    job = sweep.job()
     sweep.cluster.expire(job, 2)
     wait_until(lambda: "RUNNING" not in sweep.cluster.state(job), "the time limit", 60)
 
@@ -160,7 +159,7 @@ def controller_is_away(sweep: Sweep, room: Path) -> None:
 
 def disk_is_full(sweep: Sweep, room: Path) -> None:
     ballast = sweep.root.parent / "ballast"
-    with pytest.raises(OSError, match="No space left"), ballast.open("wb", buffering=0) as file:
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(bytes(2**16))
     wait_until(lambda: not sweep.jobs("RUNNING,COMPLETING"), "tasks that stop by themselves", 90)

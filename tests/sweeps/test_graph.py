@@ -1,0 +1,62 @@
+"""Parents come first, cohorts share what they can, shards are filled in order."""
+
+import pytest
+
+from kdlab.config import compose
+from sweeps import cohorts, estimate, graph, shards
+
+
+@pytest.fixture(scope="module")
+def runs(small):
+    arms = ["none", "logits_kl", "hidden_mse"]
+    return [
+        compose(*small, f"knowledge={arm}", f"seed={seed}", f"teacher.seed={teacher}")
+        for seed in (1, 2)
+        for teacher in (5, 6)
+        for arm in arms
+    ]
+
+
+def test_teachers_come_before_their_students_and_controls_with_these(runs):
+    family = list(graph.with_ancestors(runs).values())
+    assert len(family) == 2 + 2 + 8  # teachers, none arms (which use no teacher), students
+    first, second = graph.levels(family)
+    assert {run.uid for run in first} == {run.teacher.uid for run in runs if run.teacher}
+    assert {run.uid for run in second} == {run.uid for run in runs}
+    assert graph.levels(runs[1:3]) == [runs[1:3]]  # teachers are elsewhere
+
+
+def test_shards_are_filled_in_order_and_a_long_cohort_has_its_own(runs):
+    unique = list({run.uid: run for run in runs}.values())
+    grouped = cohorts.group(unique, 8)
+    seconds = dict.fromkeys((run.uid for run in unique), 1.0)
+    packed = shards.pack(grouped, seconds, 5.0)
+    assert [run for shard in packed for cohort in shard for run in cohort] == [
+        run for cohort in grouped for run in cohort
+    ]
+    for shard in packed:
+        assert len(shard) == 1 or sum(len(cohort) for cohort in shard) <= 5
+    assert all(len(shard) == 1 for shard in shards.pack(grouped, seconds, 0.5))
+
+
+def test_runs_that_must_be_apart_are(runs):
+    unique = list({run.uid: run for run in runs}.values())
+    found = cohorts.group(unique, 8, {unique[2].uid})
+    assert [unique[2]] in found
+    assert sorted(run.uid for cohort in found for run in cohort) == sorted(r.uid for r in unique)
+
+
+def test_a_cell_that_was_measured_lends_its_time_to_its_other_seeds(runs):
+    from kdlab.record import Entry
+
+    unique = list({run.uid: run for run in runs}.values())
+    one = next(run for run in unique if run.terms and run.seed == 1)
+    found = estimate.seconds(unique, {one.uid: Entry("done", 7.0, "f", 0, 1)}, 20)
+    same = [run for run in unique if run.choices["knowledge"] == one.choices["knowledge"]]
+    assert len(same) == 4
+    assert {found[run.uid] for run in same} == {7.0}
+    # The others by their operations, at the speed that was measured.
+    other = next(run for run in unique if not run.terms)
+    ratio = estimate.training_flops(other) / estimate.training_flops(one)
+    assert found[other.uid] == pytest.approx(7.0 * ratio)
+    assert estimate.training_rows(one) == 270

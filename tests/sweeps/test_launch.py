@@ -1,0 +1,150 @@
+"""A study is launched here, again and again, and every run is done once."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from kdlab import record
+from kdlab.schema import BadInput
+from sweeps import commands, events, failures, launch, progress, status, study
+
+TEXT = """
+question: Which?
+base: [{base}]
+seeds: [1, 2]
+blocks:
+  - table: t
+    control: none
+    cases:
+      none: [knowledge=none]
+      logits: [knowledge=logits_kl]
+      wild: [knowledge=none, train.lr=1e30, train.clip=1e30]
+"""
+
+
+@pytest.fixture
+def root(tmp_path):
+    return str(tmp_path / "runs")
+
+
+@pytest.fixture
+def asked(small, tmp_path, root):
+    path = tmp_path / "mine.yaml"
+    path.write_text(TEXT.format(base=", ".join(small)))
+    return commands.Request("mine", study.load(str(path)), (f"root={root}", "threads=1"))
+
+
+def until(check, seconds=90):
+    end = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < end, "too late"
+        time.sleep(0.1)
+
+
+def submissions(root):
+    return len(events.fold(root).intents)
+
+
+def idle(root):
+    return not progress.live(root, events.fold(root))
+
+
+def test_a_launch_returns_at_once_and_a_second_submits_nothing(asked, root, capsys):
+    assert commands.run_launch(asked, None, wait=False) == 0
+    assert submissions(root) == 2
+    assert commands.run_launch(asked, None, wait=False) == 0
+    assert submissions(root) == 2
+    assert commands.run_launch(asked, None, wait=True) == 0
+    assert submissions(root) == 2
+    found = [entry.status for entry in record.index(root).values()]
+    assert sorted(found) == ["diverged"] * 2 + ["done"] * 5
+    assert "6 raw" in capsys.readouterr().out
+    shown = status.load("mine", root)
+    assert dict(shown.counts) == {"done": 5, "diverged": 2}
+    assert shown.coverage.loc["t"].tolist() == [3, 3, 3, 6, 6]
+    # Again with other code or elsewhere: the frozen study is found by its name.
+    again = commands.request("mine", (), root)
+    assert again.extra == asked.extra
+    assert commands.run_launch(again, None, wait=True) == 0
+    assert submissions(root) == 2
+
+
+def test_a_pool_that_is_killed_is_launched_again(asked, root):
+    commands.run_launch(asked, None, wait=False)
+    until(lambda: events.fold(root).workers)
+    state = events.fold(root)
+    for event in state.intents.values():
+        os.kill(int(event["job"]), signal.SIGKILL)
+    for incarnations in state.workers.values():
+        os.kill(incarnations[-1]["pid"], signal.SIGKILL)
+    until(lambda: idle(root))
+    assert commands.run_launch(asked, None, wait=True) == 0
+    assert len(record.index(root)) == 7
+
+
+def test_cancelled_tasks_save_and_go_on(asked, root):
+    commands.run_launch(asked, None, wait=False)
+    until(lambda: events.fold(root).running)
+    assert launch.cancel(root, "mine") == 2
+    until(lambda: idle(root))
+    assert not events.fold(root).running
+    assert commands.run_launch(asked, None, wait=True) == 0
+    assert len(record.index(root)) == 7
+
+
+def test_a_failure_waits_to_be_forgiven(small, tmp_path, root, capsys):
+    path = tmp_path / "big.yaml"
+    cases = "cases: {none: [knowledge=none], big: [knowledge=none, data.rows=9999]}"
+    base = f"base: [{', '.join(small)}]"
+    path.write_text(f"question: Which?\n{base}\nseeds: [1]\nblocks: [{{table: t, {cases}}}]\n")
+    asked = commands.Request("big", study.load(str(path)), (f"root={root}", "threads=1"))
+    assert commands.run_launch(asked, None, wait=True) == 1
+    assert "data.rows=9999: fit has 270 rows" in capsys.readouterr().err
+    before = submissions(root)
+    assert commands.run_launch(asked, None, wait=True) == 1
+    assert submissions(root) == before  # not tried again by itself
+    shown = status.load("big", root)
+    ((uid, event),) = shown.failed.items()
+    assert (event["class"], shown.counts["failed"]) == ("code_error", 1)
+    assert commands.logs(uid, root) == 0
+    assert "data.rows=9999: fit has 270 rows" in capsys.readouterr().out
+    with pytest.raises(BadInput, match="--class gpu_oom: no such failure; there: .'code_error'"):
+        commands.retry("big", root, classes=["gpu_oom"], uids=[], all_=False)
+    with pytest.raises(BadInput, match="--uid nope: it has not failed"):
+        commands.retry("big", root, classes=[], uids=["nope"], all_=False)
+    assert commands.retry("big", root, classes=["code_error"], uids=[], all_=False) == 0
+    assert submissions(root) == before + 1
+    until(lambda: idle(root))
+    assert status.load("big", root).counts["failed"] == 1
+
+
+def test_a_sweep_that_stopped_itself_is_not_launched_until_it_is_mended(asked, root):
+    why = b'{"why": "ten", "error": "KeyError"}'
+    record.write_whole(failures.stop_file(root, "mine"), why)
+    with pytest.raises(BadInput, match="mine has stopped itself: ten: KeyError"):
+        commands.run_launch(asked, None, wait=False)
+    assert submissions(root) == 0
+
+
+def test_a_budget_takes_the_first_seed_of_every_cell_before_the_second(asked, root):
+    planned = commands.plan.plan(asked.study, asked.extra)
+    runs = commands.plan.unique(planned)
+    chosen = launch.launcher(commands._place(planned))
+    whole = commands.plan.survey(runs, root, chosen.keys, 1)
+    hours = sum(whole.seconds[run.uid] for run in whole.due) / 3600
+    part = commands.plan.survey(runs, root, chosen.keys, 1, hours=0.6 * hours)
+    assert {run.seed for run in part.due if run.uid in whole.states} == {1}
+    assert len(part.due) + len(part.beyond) == len(whole.due)
+    assert {run.seed for run in part.beyond} == {2}
+    assert not Path(root).exists()
+
+
+def test_a_second_launch_at_the_same_time_is_refused(asked, root, monkeypatch):
+    held = launch.lock(root)
+    monkeypatch.setattr("sweeps.launch.PATIENCE", 0.1)
+    with pytest.raises(BadInput, match="another launch is at work"):
+        commands.run_launch(asked, None, wait=False)
+    held.release()
