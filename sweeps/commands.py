@@ -60,7 +60,7 @@ def run_launch(
             return _account(work, place)
         module = launch.launcher(place).module
         try:
-            launch.wait(place.root, intents, list(work.states), EVERY.get(module, ASK))
+            launch.wait(place.root, list(work.states), EVERY.get(module, ASK))
         except KeyboardInterrupt:
             if module == "sweeps.local":
                 launch.cancel(place.root, asked.name)

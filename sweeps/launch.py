@@ -237,28 +237,28 @@ def cancel(root: str | Path, study: str) -> int:
     return sum(1 for task in live if task[0] in intents)
 
 
-def wait(root: str | Path, intents: Sequence[str], uids: Sequence[str], every: float) -> None:
-    """Follow submissions until none of their tasks is left.
+def wait(root: str | Path, uids: Sequence[str], every: float) -> None:
+    """Follow runs until no task is left that was given one of them, whoever submitted it.
 
     Args:
         root: where records are.
-        intents: as `launch` gave them.
-        uids: runs to count on the bar.
+        uids: the runs, which are counted on the bar.
         every: seconds between two questions to the scheduler.
     """
     from tqdm import tqdm
 
-    asked = -every
+    asked, wanted = -every, set(uids)
     with tqdm(total=len(uids), unit="run", desc="study", dynamic_ncols=True) as bar:
         while True:
             bar.n = progress.recorded(record.index(root), uids)
             bar.refresh()
             state = events.fold(root)
-            known = [event for events_ in progress.by_launcher(state).values() for event in events_]
-            if not any(event["intent"] in intents for event in known):
+            known = [event for each in progress.by_launcher(state).values() for event in each]
+            ours = {e["intent"] for e in known if any(wanted & set(task) for task in e["uids"])}
+            if not ours:
                 return
             if time.monotonic() - asked >= every:
                 asked = time.monotonic()
-                if not any(task[0] in intents for task in progress.live(root, state)):
+                if not any(task[0] in ours for task in progress.live(root, state)):
                     return
             time.sleep(1.0)

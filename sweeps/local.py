@@ -39,21 +39,24 @@ def submit(array: Array, *, parallel: int) -> str:
     env = os.environ | environment(array.code)
     if inherited:
         env["PYTHONPATH"] += os.pathsep + inherited
-    with open(array.folder / "pool.log", "ab") as log:
-        pool = subprocess.Popen(
-            [sys.executable, "-m", "sweeps.local", str(path)],
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    # Through a shell, so that the pool is nobody's child here: it outlives the command.
+    detach = '"$@" >>"$LOG" 2>&1 </dev/null & echo $!'
+    pid = subprocess.run(
+        ["sh", "-c", detach, "sh", sys.executable, "-m", "sweeps.local", str(path)],
+        env=env | {"LOG": str(array.folder / "pool.log")},
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout.strip()
     end = time.monotonic() + START
     while not _is_alive(array.root, array.intent) and time.monotonic() < end:
-        if pool.poll() is not None:
-            break
         time.sleep(0.02)
-    return str(pool.pid)
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:  # it is done already, or could not start: its log says
+            break
+    return pid
 
 
 def live(root: str | Path, intents: Sequence[Event], fresh: bool = True) -> dict[Task, str]:

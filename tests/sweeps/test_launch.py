@@ -99,7 +99,7 @@ def test_a_failure_waits_to_be_forgiven(small, tmp_path, root, capsys):
     path = tmp_path / "big.yaml"
     cases = "cases: {none: [knowledge=none], big: [knowledge=none, data.rows=9999]}"
     base = f"base: [{', '.join(small)}]"
-    path.write_text(f"question: Which?\n{base}\nseeds: [1]\nblocks: [{{table: t, {cases}}}]\n")
+    path.write_text(f"question: Which?\n{base}\nseeds: [1]\nblocks: [{{table: t, control: none, {cases}}}]\n")
     asked = commands.Request("big", study.load(str(path)), (f"root={root}", "threads=1"))
     assert commands.run_launch(asked, None, wait=True) == 1
     assert "data.rows=9999: fit has 270 rows" in capsys.readouterr().err
