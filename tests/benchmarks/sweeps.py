@@ -1,0 +1,155 @@
+"""How long planning, submitting, asking and collecting take at 1,000, 10,000 and 100,000 runs.
+
+    python tests/benchmarks/sweeps.py [--runs 1000 10000 100000] [--folder /tmp/bench]
+
+Runs are those of sweeps/studies/plan_100k.yaml, seeds left out from the end. sbatch, srun, squeue
+and scontrol are stubs that answer at once: what is timed is kdlab. Records are written as workers
+would have left them, without training.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from kdlab import config, record
+from sweeps import commands, events, launch, plan, status, study
+
+WORKERS = 64
+CURVE = [0.123456789] * 5
+STUBS = {
+    "srun": "exit 0",
+    "squeue": "exit 0",
+    "sbatch": 'echo "Submitted batch job $$"',
+    "scontrol": 'echo "MaxArraySize = 1001"; echo "MaxJobCount = 10000"',
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, nargs="+", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--folder", default=None, help="where to write; a temporary one")
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one:
+        print(json.dumps(measure(given.one, Path(given.folder))))
+        return
+    print(f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print("| runs | plan | hydra would need | submit | status, cold | warm | collect | memory |")
+    print("|---|---|---|---|---|---|---|---|")
+    for runs in given.runs:
+        room = tempfile.mkdtemp(dir=given.folder)
+        # A process each: peak memory is a process's.
+        command = [sys.executable, __file__, "--one", str(runs), "--folder", room]
+        out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        shutil.rmtree(room)
+        print("| {runs:,} | {plan:.1f} s | {hydra:.0f} s | {submit:.1f} s | {cold:.2f} s | "
+              "{warm:.2f} s | {collect:.1f} s | {gigabytes:.2f} GB |"
+              .format(**json.loads(out.splitlines()[-1])), flush=True)  # fmt: skip
+
+
+def measure(runs: int, room: Path) -> dict[str, float]:
+    """Seconds of every step, and the peak memory, at so many runs."""
+    stub(room / "bin")
+    root = str(room / "runs")
+    extra = ("launcher=slurm", f"root={root}")
+    asked = commands.Request("plan_100k", first(study.load("plan_100k"), runs), extra)
+    found: dict[str, float] = {"runs": runs}
+    planned, found["plan"] = timed(lambda: plan.plan(asked.study, asked.extra))
+    unique = plan.unique(planned)
+    place = launch.settled(config.place(*planned[0].cell.overrides), "plan_100k")
+    chosen = launch.launcher(place)
+    work, surveyed = timed(lambda: plan.survey(unique, root, chosen.keys, chosen.parallel))
+    found["plan"] += surveyed
+    _, one = timed(lambda: [config.compose(*p.cell.overrides) for p in planned[:20]])
+    found["hydra"] = one / 20 * len(planned)
+    plan.write(planned, work.seconds, "plan_100k", asked.study, root)
+    _, found["submit"] = timed(lambda: launch.launch(work, "plan_100k", place, set()))
+    pretend(root, work.due)
+    _, found["cold"] = timed(lambda: status.load("plan_100k", root))
+    _, found["warm"] = timed(lambda: status.load("plan_100k", root))
+    _, found["collect"] = timed(lambda: record.records(root))
+    found["gigabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    return found
+
+
+def first(whole: study.Study, runs: int) -> study.Study:
+    """The study with as many of its seeds as make at most so many runs."""
+    cells = sum(1 for _ in study.expand(replace(whole, seeds=whole.seeds[:1])))
+    return replace(whole, seeds=whole.seeds[: max(1, runs // cells)])
+
+
+def timed(call: Callable[[], Any]) -> tuple[Any, float]:
+    began = time.perf_counter()
+    return call(), time.perf_counter() - began
+
+
+def stub(room: Path) -> None:
+    room.mkdir(parents=True)
+    for name, text in STUBS.items():
+        (room / name).write_text(f"#!/bin/sh\n{text}\n")
+        (room / name).chmod(0o755)
+    os.environ["PATH"] = f"{room}:{os.environ['PATH']}"
+
+
+def pretend(root: str, runs: Sequence[Any]) -> None:
+    """Records and events of finished runs, in as many files as a sweep with 64 workers leaves."""
+    score = {"accuracy": 0.75}
+    result = {
+        "status": "done",
+        "steps": 1000,
+        "scores": {"select": score, "report": score},
+        "curves": {name: CURVE for name in ("hard", "logits_kl", "select")},
+        "shares": {point: {"hard": 0.5, "logits_kl": 0.5} for point in ("0.1", "0.5", "0.9")},
+        "weights": "0" * 32,
+        "outputs": {"select": "0" * 32, "report": "0" * 32},
+    }
+    for number in range(WORKERS):
+        worker = f"bench-{number}"
+        lines, index, end = [], [], 0
+        for run in runs[number::WORKERS]:
+            page = record.Record(run.uid, dict(run.choices), list(run.overrides), result, COST, {})
+            line = json.dumps(asdict(page), separators=(",", ":"))
+            index.append(f"{run.uid} done 60.0 {end + 1} {end + len(line) + 2}\n")
+            lines.append(f"\n{line}\n")
+            end += len(line) + 2
+        folder = Path(root) / "records"
+        record.write_whole(folder / f"{worker}.jsonl", "".join(lines).encode())
+        record.write_whole(folder / f"{worker}.index", "".join(index).encode())
+        record.write_whole(Path(root) / "events" / f"{worker}.jsonl", cohorts(runs[number::WORKERS]))
+
+
+COST = {"seconds": 60.0, "host": "node1", "device": "none", "torch": "2.9.0", "threads": 2}
+
+
+def cohorts(runs: Sequence[Any]) -> bytes:
+    """A start and an end for every eight runs."""
+    said = {"study": "plan_100k", "intent": "x", "index": 0, "node": "n", "level": 1, "host": "n"}
+    found = []
+    for at in range(0, len(runs), 8):
+        uids = [run.uid for run in runs[at : at + 8]]
+        for kind in ("start", "end"):
+            page = {"event": kind, "time": 1e9 + at, **said, "uids": uids, "seconds": 60.0}
+            found.append("\n" + json.dumps(page) + "\n")
+    return "".join(found).encode()
+
+
+def _processor() -> str:
+    from kdlab import costs
+
+    return costs.processor()
+
+
+if __name__ == "__main__":
+    assert events  # the layout that `pretend` writes is described there
+    main()
