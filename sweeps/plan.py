@@ -11,7 +11,8 @@ from kdlab.config import compose
 from kdlab.record import records, write_whole
 from kdlab.run import Run
 from kdlab.schema import BadInput
-from sweeps.study import Cell, Study, expand
+from sweeps.expand import Cell, expand
+from sweeps.schema import Study
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,13 @@ def _check_places(planned: Sequence[Planned]) -> None:
     for entry in planned:
         if entry.run:
             cell = entry.cell
-            place = (cell.table, cell.row, entry.run.choices["task"], cell.seed)
+            # Winners stand beside what was not tuned; every trial stands by itself.
+            trial = cell.trial if cell.stage == "tune" else None
+            task = entry.run.choices["task"]
+            place = (cell.table, cell.row, task, cell.seed, cell.teacher_seed, trial)
             if seen.setdefault(place, entry.run.uid) != entry.run.uid:
                 raise BadInput(
-                    f"{cell.table}, row {cell.row!r}, task {place[2]}, seed {cell.seed}: two runs; "
+                    f"{cell.table}, row {cell.row!r}, task {task}, seed {cell.seed}: two runs; "
                     "give them rows of their own"
                 )
 
@@ -90,7 +94,12 @@ def write(planned: Sequence[Planned], name: str, study: Study, root: str) -> Pat
             "table": entry.cell.table,
             "row": entry.cell.row,
             "control": entry.cell.control,
+            "stage": entry.cell.stage,
+            "trial": entry.cell.trial,
+            "trials": entry.cell.trials,
+            "unequal": entry.cell.unequal,
             "seed": entry.cell.seed,
+            "teacher_seed": entry.cell.teacher_seed,
             "excluded": entry.cell.excluded,
             "overrides": json.dumps(entry.cell.overrides),
             "uid": entry.run.uid if entry.run else None,

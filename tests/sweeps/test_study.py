@@ -6,7 +6,7 @@ from kdlab.config import compose
 from kdlab.record import records
 from kdlab.run import batch_key
 from kdlab.schema import BadInput
-from sweeps import cohorts, local, plan, study
+from sweeps import cohorts, expand, local, plan, study
 
 TEXT = """
 question: Which?
@@ -39,7 +39,7 @@ def example(tmp_path):
 
 
 def test_blocks_are_crossed_labelled_and_ordered_by_seed(example):
-    cells = list(study.expand(study.load(str(example)), ("threads=1",)))
+    cells = list(expand.expand(study.load(str(example)), ("threads=1",)))
     assert len(cells) == 10
     assert cells[1].overrides == (
         "task=synthetic",
@@ -97,7 +97,7 @@ def test_two_runs_for_one_cell_are_refused(tmp_path):
 
 @pytest.mark.parametrize("path", sorted(study.STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_study_of_the_project_expands(path):
-    assert list(study.expand(study.load(path.stem)))
+    assert list(expand.expand(study.load(path.stem)))
 
 
 def test_quickstart_composes():
