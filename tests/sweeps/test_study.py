@@ -64,7 +64,10 @@ def test_a_run_that_two_tables_share_exists_once(example, tmp_path):
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        (("control: none", "control: nobody"), "control 'nobody' of first is no case"),
+        (
+            ("control: none", "control: nobody"),
+            "example: first: control: 'nobody' is no case; cases: none, logits",
+        ),
         (("question: Which?\n", ""), "question: missing"),
         (("table: first", "tabel: first"), "tabel: unknown key"),
         (("seeds: [1, 2]", "seeds: [-1]"), "seeds.0=-1"),
@@ -82,6 +85,139 @@ def test_a_wrong_study_is_refused_by_name(example, change, what):
     example.write_text(TEXT.replace(*change, 1))
     with pytest.raises(BadInput) as error:
         plan.plan(study.load(str(example)))
+    assert what in str(error.value)
+
+
+TUNED = """
+question: Which?
+base: [task=synthetic]
+blocks:
+  - table: tuned
+    grid: {size: [l1_h32_a2, l2_h32_a2]}
+    zip: {train.epochs: [1, 2], train.batch_size: [16, 32]}
+    cases:
+      logits: [knowledge=logits_kl]
+      hidden: [knowledge=hidden_mse, matching=last]
+    tune:
+      over: {train.lr: [1e-3, 1e-4]}
+      also: {logits: {knowledge.logits_kl.weight: [1, 10]}}
+      trials: 2
+      seeds: [0]
+    confirm: {seeds: [1, 2]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (("seeds: [0]", "seeds: [2, 0]"), "tuned: confirm.seeds: [2] are tuning seeds too"),
+        (("seeds: [0]", "seeds: [0, 0]"), "tuned: tune.seeds: [0, 0]: one is there twice"),
+        (("seeds: [1, 2]", "seeds: [1, 1]"), "tuned: confirm.seeds: [1, 1]: one is there twice"),
+        (("seeds: [0]", "seeds: []"), "blocks.0.tune.seeds=[]"),
+        (("    confirm: {seeds: [1, 2]}\n", ""), "tuned: confirm: missing: a tuned block needs"),
+        (("    confirm", "    seeds: [1]\n    confirm"), "tuned: seeds: a tuned block has"),
+        (
+            ("[16, 32]", "[16]"),
+            "zip: unequal numbers of values: train.epochs 2, train.batch_size 1",
+        ),
+        (("train.epochs: [1, 2]", "train.epochs: []"), "blocks.0.zip.train.epochs=[]"),
+        (("zip: {train.epochs", "zip: {size"), "tuned: zip: size: grid sets it"),
+        (("over: {train.lr", "over: {size"), "tuned: tune.over.size: grid sets it"),
+        (("over: {train.lr", "over: {train.epochs"), "tune.over.train.epochs: zip sets it"),
+        (("over: {train.lr: [1e-3, 1e-4]}", "over: {}"), "blocks.0.tune.over={}"),
+        (("1e-3, 1e-4", "1e-3, 0.001"), "tuned: tune.over.train.lr: [0.001, 0.001]: one is there"),
+        (
+            ("over: {train.lr", "over: {hard.weight"),
+            "tune.over.hard.weight: no key of arms without",
+        ),
+        (
+            ("over: {train.lr", "over: {data.extra_rows"),
+            "tune.over.data.extra_rows: no key of arms",
+        ),
+        (("also: {logits", "also: {logit"), "tune.also.logit: no such case; cases: logits, hidden"),
+        (("{knowledge.logits_kl.weight", "{train.lr"), "tune.also.logits.train.lr: tune.over sets"),
+        (("trials: 2", "trials: 0"), "blocks.0.tune.trials=0"),
+        (
+            ("trials: 2", "per: [case, task]"),
+            "tune.per: 'task' is none of case, size, train.epochs",
+        ),
+        (("trials: 2", "per: [size]"), "tuned: tune.per: needs `case`, since tune.also"),
+        (("trials: 2", "rule: sweeps.tune.best_mode"), "tune.rule: no function at"),
+        (("trials: 2", "trails: 2"), "trails: unknown key"),
+        (("trials: 2", "unequal: ''"), "blocks.0.tune.unequal=''"),
+        (
+            ("trials: 2", "per: [case]"),
+            "tune: unequal numbers of trials (none 2, logits 4, hidden 2)",
+        ),
+        (("=logits_kl]", "=logits_kl, train.lr=1]"), "cases.logits: train.lr=1: tune.over sets it"),
+        (("=logits_kl]", "=logits_kl, size=tiny]"), "cases.logits: size=tiny: grid sets it"),
+        (
+            ("=logits_kl]", "=logits_kl, ++knowledge.logits_kl.weight=2]"),
+            "cases.logits: ++knowledge.logits_kl.weight=2: tune.also.logits sets it",
+        ),
+        (("[task=synthetic]", "[seed=1]"), "tuned: base: seed=1: `seeds` set it"),
+        (("train.lr: [1e-3", "seed: [1"), "tuned: tune.over.seed: `seeds` set it"),
+        (("logits: [k", "none: [k"), "tune.also.logits: no such case"),
+        (("hidden: [k", "none: [k"), "cases: 'none, size=l1_h32_a2, train.epochs=1, train.batch"),
+        (("question", "teachers: all\nquestion"), "teachers='all'"),
+        (("question", "teacher_seeds: [1]\nquestion"), "teacher_seeds: only teachers: crossed"),
+        (("    cases", "    teacher_seeds: [1]\n    cases"), "tuned: teacher_seeds: only teachers"),
+        (
+            ("question", "teachers: crossed\nteacher_seeds: [3, 3]\nquestion"),
+            "example: teacher_seeds: [3, 3]: one is there twice",
+        ),
+        (
+            ("[task=synthetic]", "[teacher.seed=3]\nteachers: paired"),
+            "tuned: base: teacher.seed=3: teachers: paired sets it",
+        ),
+        (
+            ("[task=synthetic]", "['teacher.overrides=[]']\nteacher: [init=random]"),
+            "tuned: base: teacher.overrides=[]: `teacher` sets it",
+        ),
+        (("question", "name: x\nquestion"), "name: unknown key; a study is named by its file"),
+        (
+            ("blocks:\n", "blocks:\n  - {table: tuned_tune, seeds: [1], cases: {a: []}}\n"),
+            "example: tuned_tune: table: is the name of tuned's trials",
+        ),
+        (
+            ("blocks:\n", "blocks:\n  - {table: plain, cases: {a: []}}\n"),
+            "example: plain: seeds: missing, and the study has none",
+        ),
+        (
+            ("blocks:\n", "blocks:\n  - {table: p, confirm: {seeds: [1]}, cases: {a: []}}\n"),
+            "example: p: confirm: needs tune",
+        ),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_contradicts_itself_is_refused_by_name(tmp_path, change, what):
+    path = tmp_path / "example.yaml"
+    path.write_text(TUNED)
+    assert list(expand.expand(study.load(str(path))))
+    path.write_text(TUNED.replace(*change, 1))
+    with pytest.raises(BadInput) as error:
+        list(expand.expand(study.load(str(path))))
+    assert what in str(error.value)
+    assert str(error.value).startswith("example")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("extra", "what"),
+    [
+        ("size=tiny", "size=tiny: grid sets it"),
+        ("train.epochs=3", "train.epochs=3: zip sets it"),
+        ("train.lr=1", "train.lr=1: tune.over sets it"),
+        ("knowledge.logits_kl.weight=3", "tune.also.logits sets it"),
+        ("seed=3", "seed=3: `seeds` set it"),
+    ],
+)
+def test_overrides_for_every_run_may_not_undo_what_rows_say(tmp_path, extra, what):
+    path = tmp_path / "example.yaml"
+    path.write_text(TUNED)
+    with pytest.raises(BadInput) as error:
+        list(expand.expand(study.load(str(path)), ("threads=1", extra)))
+    assert str(error.value).startswith("example: tuned: ")
     assert what in str(error.value)
 
 
