@@ -50,7 +50,12 @@ def _tables(arguments: argparse.Namespace) -> None:
     loaded = frame.load(arguments.study, arguments.root)
     found = records(arguments.root)
     room = Path(arguments.root) / "studies" / arguments.study / "tables"
-    for table in tables.tables(loaded, found, arguments.root, arguments.split):
+    shown = tables.tables(loaded, found, arguments.root, arguments.split)
+    if not shown:
+        raise BadInput(
+            f"{arguments.study}: nothing to show on {arguments.split}; trials: --split select"
+        )
+    for table in shown:
         stem = table.name if arguments.split == "report" else f"{table.name}_{arguments.split}"
         for suffix, text in (
             ("md", formats.markdown(table)),

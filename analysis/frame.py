@@ -10,12 +10,13 @@ from kdlab.record import Record, records
 from kdlab.schema import BadInput
 
 TEACHER = "teacher"
+NO_SEED = -1  # of a teacher that all seeds share, and of a teacher's row
 
 
 def load(study: str, root: str) -> pd.DataFrame:
-    """One row per planned run and score: study, table, row, control, seed, task, uid, state, and
-    `split`, `metric`, `score` (a fraction; NaN where the run is not done), `degenerate` (one
-    prediction for every row).
+    """One row per planned run and score: study, table, row, control, stage, trial, seed, task, uid,
+    state, and `split`, `metric`, `score` (a fraction; NaN where the run is not done), `degenerate`
+    (one prediction for every row). `arm` is the row, `teacher_seed` -1 where all share a teacher.
 
     Teachers come as rows named "teacher". `state` is done, diverged, missing or excluded.
 
@@ -23,6 +24,9 @@ def load(study: str, root: str) -> pd.DataFrame:
         BadInput: if the study was never launched under this root.
     """
     plan = read_plan(study, root)
+    plan = plan.assign(
+        arm=plan["row"], teacher_seed=plan["teacher_seed"].astype("Int64").fillna(NO_SEED)
+    )
     found = records(root)
     planned = pd.concat([plan, _teachers(plan)]).to_dict("records")
     rows = [{**entry, **scored} for entry in planned for scored in _scores(entry, found)]
@@ -44,9 +48,9 @@ def read_plan(study: str, root: str) -> pd.DataFrame:
 
 
 def _teachers(plan: pd.DataFrame) -> pd.DataFrame:
-    """One planned row for every teacher of a table and task."""
-    used = plan[plan["teacher"].notna()].drop_duplicates(["table", "task", "teacher"])
-    return used.assign(uid=used["teacher"], row=TEACHER, control="", overrides="[]", seed=-1)
+    """One planned row for every teacher of a table, stage and task."""
+    used = plan[plan["teacher"].notna()].drop_duplicates(["table", "stage", "task", "teacher"])
+    return used.assign(uid=used["teacher"], row=TEACHER, control="", overrides="[]", seed=NO_SEED)
 
 
 def _scores(entry: dict[Any, Any], found: dict[str, Record]) -> list[dict[str, object]]:

@@ -1,7 +1,5 @@
 """Tables of a study: every cell knows how many runs it has and how many it should have."""
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,11 +7,13 @@ import pandas as pd
 from sklearn import config_context
 
 from analysis.frame import TEACHER
+from analysis.legend import legend, notes
 from analysis.stats import Pair, interval, spread
 from kdlab import metrics
 from kdlab.record import Record, read_examples, read_outputs
 
 PERCENT = 100.0
+SEEDS = ["seed", "teacher_seed"]
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,27 @@ def tables(frame: pd.DataFrame, found: dict[str, Record], root: str, split: str)
         frame: as `analysis.frame.load` gives it.
         found: the records.
         root: where the records' outputs are.
-        split: `report`, or `select` for choosing settings.
+        split: `report`, or `select` for choosing settings; it also shows the trials of `TABLE`
+            in a table `TABLE_tune`.
     """
-    frame = frame[frame["state"] != "excluded"]
-    frame = frame[frame["split"].str.startswith(split)]
+    frame = frame[(frame["state"] != "excluded") & frame["split"].str.startswith(split)]
+    frame = frame[frame["stage"] != "tune"] if split == "report" else _with_trials(frame)
     return [
         _table(str(name), part, found, root, split)
         for name, part in frame.groupby("table", sort=False)
     ]
+
+
+def _with_trials(frame: pd.DataFrame) -> pd.DataFrame:
+    """Trials in a table of their own, a row each, compared with nothing: they are for choosing."""
+    is_trial = frame["stage"] == "tune"
+    is_student = is_trial & (frame["row"] != TEACHER)
+    rows = (frame["row"] + ", " + frame["trial"]).where(is_student, frame["row"])
+    return frame.assign(
+        table=(frame["table"] + "_tune").where(is_trial, frame["table"]),
+        row=rows,
+        control=rows.where(is_trial, frame["control"]),
+    )
 
 
 def _table(
@@ -82,8 +95,8 @@ def _table(
         rows=rows,
         columns=columns,
         cells=cells,
-        legend=_legend(frame),
-        notes=_notes(frame),
+        legend=legend(frame),
+        notes=notes(frame),
     )
 
 
@@ -98,22 +111,28 @@ def _column(task: str, split: str, metric: str) -> str:
 
 
 def _cell(part: pd.DataFrame, control: pd.DataFrame, found: dict[str, Record], root: str) -> Cell:
-    done = part[part["score"].notna()]
+    runs = part.drop_duplicates("uid")  # a run may stand for several seeds of teachers
+    done = runs[runs["score"].notna()]
     scores = [PERCENT * score for score in done["score"]]
     cell = Cell(
         n=len(done),
-        expected=len(part),
+        expected=len(runs),
         mean=float(np.mean(scores)) if scores else float("nan"),
         spread=spread(scores),
-        diverged=int((part["state"] == "diverged").sum()),
+        diverged=int((runs["state"] == "diverged").sum()),
         degenerate=int(done["degenerate"].sum()),
     )
-    both = done.merge(control[control["score"].notna()], on="seed", suffixes=("", "_control"))
+    both = _scored(part).merge(_scored(control), on=SEEDS, suffixes=("", "_control"))
     if both.empty or part["row"].iloc[0] == part["control"].iloc[0]:
         return cell
     low, high = _interval(both, found, root)
     difference = float((both["score"] - both["score_control"]).mean())
     return Cell(**{**cell.__dict__, "difference": PERCENT * difference, "low": low, "high": high})
+
+
+def _scored(part: pd.DataFrame) -> pd.DataFrame:
+    """A row's or control's scores, once for each pair of seeds."""
+    return part[part["score"].notna()].drop_duplicates(SEEDS)
 
 
 def _interval(both: pd.DataFrame, found: dict[str, Record], root: str) -> tuple[float, float]:
@@ -127,51 +146,3 @@ def _interval(both: pd.DataFrame, found: dict[str, Record], root: str) -> tuple[
     with config_context(assume_finite=True, skip_parameter_validation=True):
         low, high = interval(pairs, metric)
     return PERCENT * low, PERCENT * high
-
-
-def _legend(frame: pd.DataFrame) -> dict[str, str]:
-    """What each row and each task is: the overrides that not all runs share, but for the seed."""
-    students = frame[frame["row"] != TEACHER].drop_duplicates(["row", "task"])
-    said = {
-        (str(row), str(task)): [o for o in json.loads(text) if not o.startswith(("seed=", "task="))]
-        for row, task, text in zip(
-            students["row"], students["task"], students["overrides"], strict=True
-        )
-    }
-    everywhere = set.intersection(*map(set, said.values()))
-    by_task = {
-        task: set.intersection(*(set(said[key]) for key in said if key[1] == task)) - everywhere
-        for _, task in said
-    }
-    legend = {task: " ".join(sorted(own)) for task, own in by_task.items() if own}
-    for row in students["row"].unique():
-        texts = {
-            task: " ".join(o for o in said[key] if o not in everywhere | by_task[task])
-            for key in said
-            if key[0] == row and (task := key[1])
-        }
-        if len(set(texts.values())) == 1:
-            legend[row] = next(iter(texts.values()))
-        else:
-            legend |= {f"{row} ({task})": text for task, text in texts.items()}
-    return {name: text for name, text in legend.items() if text}
-
-
-def _notes(frame: pd.DataFrame) -> list[str]:
-    students = frame[frame["row"] != TEACHER]
-    notes = [f"seeds {_listed(students['seed'])}"]
-    states = students.drop_duplicates("uid")["state"].value_counts()
-    for state in ("missing", "diverged"):
-        if states.get(state, 0):
-            notes.append(f"{states[state]} runs {state}")
-    if "report" in set(students["select_on"]):
-        notes.append(
-            "weights were chosen on the split that is reported (protocol.select_on=report)"
-        )
-    if students["degenerate"].any():
-        notes.append("† among the runs are some that predict the same for every row")
-    return notes
-
-
-def _listed(values: Sequence[object] | pd.Series) -> str:
-    return ", ".join(str(value) for value in sorted(set(values)))

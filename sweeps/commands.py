@@ -8,10 +8,11 @@ from pathlib import Path
 from kdlab import record
 from kdlab.config import place as place_of
 from kdlab.schema import BadInput, Place
-from sweeps import events, failures, launch, plan, progress, saved, status, study
+from sweeps import events, failures, launch, plan, progress, saved, status, study, tune
+from sweeps.expand import Winner, count_open, expand
 from sweeps.plan import Planned, Work
 from sweeps.report import report
-from sweeps.study import Study
+from sweeps.schema import Study
 
 EVERY = {"sweeps.local": 1.0}  # seconds between questions to a launcher; others are not ours
 ASK = 30.0
@@ -37,12 +38,41 @@ def request(name: str, extra: tuple[str, ...], root: str) -> Request:
 
 def plan_only(asked: Request, hours: float | None) -> int:
     """Say what there is to do; write nothing."""
-    planned = plan.plan(asked.study, asked.extra)
-    place = _place(planned)
+    place = _place(asked)
+    planned, winners = _planned(asked, place)
     chosen = launch.launcher(place)
-    work = plan.survey(plan.unique(planned), place.root, chosen.keys, chosen.parallel, hours=hours)
-    print(report(asked.study, planned, work, chosen))
+    runs = plan.unique(planned)
+    work = plan.survey(runs, place.root, chosen.keys, chosen.parallel, hours=hours)
+    waiting = count_open(asked.study, asked.extra, winners)
+    print(report(asked.study, planned, work, chosen, waiting))
     return 0
+
+
+def _place(asked: Request) -> Place:
+    first = next(expand(asked.study, asked.extra))
+    return launch.settled(place_of(*first.overrides), asked.name)
+
+
+def _planned(asked: Request, place: Place) -> tuple[list[Planned], dict[str, Winner]]:
+    """A study's runs, those of winners included that the records by now decide."""
+    winners = tune.read_winners(_winners_file(asked, place))
+    planned = plan.plan(asked.study, asked.extra, winners)
+    cells = [(entry.cell, entry.run.uid if entry.run else None) for entry in planned]
+    tune.verify(winners, cells)
+    runs, done = {run.uid: run for run in plan.unique(planned)}, record.index(place.root)
+
+    def score(uid: str) -> float | None:
+        found = record.read(place.root, done[uid]) if uid in done else None
+        return tune.score(found, runs[uid].task)
+
+    chosen = {**tune.choose(cells, score), **winners}
+    if chosen.keys() == winners.keys():
+        return planned, winners
+    return plan.plan(asked.study, asked.extra, chosen), chosen
+
+
+def _winners_file(asked: Request, place: Place) -> Path:
+    return progress.study_folder(place.root, asked.name) / "winners.json"
 
 
 def run_launch(
@@ -51,9 +81,8 @@ def run_launch(
     """Submit what is to be done, and with `wait` see it through; 1 if a run failed."""
     before: object = None
     while True:
-        planned = plan.plan(asked.study, asked.extra)
-        place = launch.settled(_place(planned), asked.name)
-        intents, work = _submit(asked, planned, place, hours, set(again))
+        place = _place(asked)
+        intents, work = _submit(asked, place, hours, set(again))
         if not wait:
             return 0
         if not intents and not _waits_for_others(work):
@@ -83,10 +112,12 @@ def _waits_for_others(work: Work) -> bool:
 
 
 def _submit(
-    asked: Request, planned: Sequence[Planned], place: Place, hours: float | None, again: set[str]
+    asked: Request, place: Place, hours: float | None, again: set[str]
 ) -> tuple[list[str], Work]:
     chosen = launch.launcher(place)
+    planned, winners = _planned(asked, place)
     runs = plan.unique(planned)
+    waiting = count_open(asked.study, asked.extra, winners)
     with launch.lock(place.root):
         if stop := failures.stopped(place.root, asked.name):
             raise BadInput(
@@ -97,7 +128,8 @@ def _submit(
         work = plan.survey(
             runs, place.root, chosen.keys, chosen.parallel, hours=hours, again=again, ask=True
         )
-        print(report(asked.study, planned, work, chosen), flush=True)
+        print(report(asked.study, planned, work, chosen, waiting), flush=True)
+        tune.write_winners(_winners_file(asked, place), winners)
         plan.write(planned, work.seconds, asked.name, asked.study, place.root)
         saved.save(asked.study, asked.extra, progress.study_folder(place.root, asked.name))
         intents = launch.launch(work, asked.name, place, again) if work.due else []
@@ -118,10 +150,6 @@ def _account(work: Work, place: Place) -> int:
         found = failures.failure(trouble.get(uid, []))
         print(f"failed {uid}: {found['error'] if found else 'its teacher failed'}", file=sys.stderr)
     return 1 if failed else 0
-
-
-def _place(planned: Sequence[Planned]) -> Place:
-    return place_of(*planned[0].cell.overrides)
 
 
 def retry(name: str, root: str, *, classes: Sequence[str], uids: Sequence[str], all_: bool) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 from kdlab.record import short_digest
 from kdlab.schema import BadInput, Place
 from sweeps.commands import Request
-from sweeps.study import Block, Study
+from sweeps.schema import Block, Study
 
 COLUMN = "task"
 
@@ -44,11 +44,14 @@ def request(name: str | None, fixed: Sequence[str], swept: Mapping[str, Sequence
     block = Block(
         table=name,
         cases=cases,
-        control=next(iter(cases)),
+        control=next((c for c in cases if "knowledge=none" in cases[c]), next(iter(cases))),
+        controls=False,
         grid={COLUMN: tasks} if tasks else {},
     )
     question = f"multirun of {', '.join(swept) or 'one run'}"
-    return Request(name, Study(question=question, blocks=[block], seeds=seeds), tuple(fixed))
+    return Request(
+        name, Study(name=name, question=question, blocks=[block], seeds=seeds), tuple(fixed)
+    )
 
 
 def _is_operational(override: str) -> bool:

@@ -13,8 +13,9 @@ from kdlab.config import compose
 from kdlab.run import Run
 from kdlab.schema import BadInput, LauncherKeys
 from sweeps import cohorts, estimate, events, failures, graph, progress, shards
+from sweeps.expand import Cell, Winner, count_open, expand
 from sweeps.progress import DONE, WAITING
-from sweeps.study import Cell, Study, expand
+from sweeps.schema import Study
 
 
 @dataclass(frozen=True)
@@ -48,18 +49,27 @@ class Work:
     measured: tuple[int, int]
 
 
-def plan(study: Study, extra: tuple[str, ...] = ()) -> list[Planned]:
+def plan(
+    study: Study, extra: tuple[str, ...] = (), winners: Mapping[str, Winner] | None = None
+) -> list[Planned]:
     """Compose every run of a study.
+
+    Args:
+        study: as it was loaded.
+        extra: overrides of every run.
+        winners: of what is tuned, as far as they are frozen.
 
     Raises:
         BadInput: naming the table, row and key of the first run that is wrong.
     """
     planned = [
-        Planned(cell, None if cell.excluded else _run(cell)) for cell in expand(study, extra)
+        Planned(cell, None if cell.excluded else _run(cell))
+        for cell in expand(study, extra, winners)
     ]
     used = {entry.cell.excluded for entry in planned}
+    waiting = count_open(study, extra, winners)
     for rule in study.skip:
-        if rule.name not in used:
+        if rule.name not in used and not waiting:
             raise BadInput(
                 f"skip rule {rule.name!r} leaves no run out: is {rule.when} spelt right?"
             )
@@ -73,10 +83,13 @@ def _check_places(planned: Sequence[Planned]) -> None:
     for entry in planned:
         if entry.run:
             cell = entry.cell
-            place = (cell.table, cell.row, entry.run.choices["task"], cell.seed)
+            # Winners stand beside what was not tuned; every trial stands by itself.
+            trial = cell.trial if cell.stage == "tune" else None
+            task = entry.run.choices["task"]
+            place = (cell.table, cell.row, task, cell.seed, cell.teacher_seed, trial)
             if seen.setdefault(place, entry.run.uid) != entry.run.uid:
                 raise BadInput(
-                    f"{cell.table}, row {cell.row!r}, task {place[2]}, seed {cell.seed}: two runs; "
+                    f"{cell.table}, row {cell.row!r}, task {task}, seed {cell.seed}: two runs; "
                     "give them rows of their own"
                 )
 
@@ -203,7 +216,12 @@ def write(
             "table": entry.cell.table,
             "row": entry.cell.row,
             "control": entry.cell.control,
+            "stage": entry.cell.stage,
+            "trial": entry.cell.trial,
+            "trials": entry.cell.trials,
+            "unequal": entry.cell.unequal,
             "seed": entry.cell.seed,
+            "teacher_seed": entry.cell.teacher_seed,
             "excluded": entry.cell.excluded,
             "overrides": json.dumps(entry.cell.overrides),
             "uid": entry.run.uid if entry.run else None,
@@ -211,7 +229,7 @@ def write(
             "task": entry.run.choices["task"] if entry.run else None,
             "metrics": json.dumps(entry.run.task.metrics if entry.run else []),
             "reports": json.dumps(list(entry.run.task.report) if entry.run else []),
-            "seconds": seconds[entry.run.uid] if entry.run else None,
+            "seconds": seconds.get(entry.run.uid) if entry.run else None,
             "select_on": entry.run.protocol.select_on if entry.run else None,
         }
         for entry in planned

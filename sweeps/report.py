@@ -7,21 +7,43 @@ from kdlab.schema import BadInput
 from sweeps import estimate
 from sweeps.launch import Launcher
 from sweeps.plan import Planned, Work, counts
-from sweeps.study import Study
+from sweeps.schema import Study
 
 GIGABYTE = 1e9
 
 
-def report(study: Study, planned: Sequence[Planned], work: Work, chosen: Launcher) -> str:
-    """What there is to do, what it takes, and what bounds it."""
+def report(
+    study: Study, planned: Sequence[Planned], work: Work, chosen: Launcher, waiting: int
+) -> str:
+    """What there is to do, what it takes, and what bounds it.
+
+    `waiting` runs have no settings yet, because these are being tuned.
+    """
     counted = counts(planned, work)
     lines = [study.question, ", ".join(f"{n} {what}" for what, n in counted.items())]
     for rule in study.skip:
         left_out = sum(1 for entry in planned if entry.cell.excluded == rule.name)
         lines.append(f"{left_out} excluded by {rule.name}: {rule.reason}")
+    lines += _tuning(planned)
+    if waiting:
+        lines.append(f"{waiting} runs wait for their settings to be tuned")
     if work.due:
         lines += [_graph(work), _hours(work, chosen), _disk(work, chosen), _limits(chosen)]
     return "\n".join(lines)
+
+
+def _tuning(planned: Sequence[Planned]) -> list[str]:
+    """How many trials each arm has."""
+    trials: dict[str, dict[str, int]] = {}
+    reasons = {entry.cell.table: entry.cell.unequal for entry in planned if entry.cell.unequal}
+    for entry in planned:
+        if entry.cell.stage == "tune":
+            trials.setdefault(entry.cell.table, {})[entry.cell.row] = entry.cell.trials
+    return [
+        f"trials of {table}: {', '.join(f'{row} {n}' for row, n in rows.items())}"
+        + (f"; unequal because {reasons[table]}" if table in reasons else "")
+        for table, rows in trials.items()
+    ]
 
 
 def _graph(work: Work) -> str:

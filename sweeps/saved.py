@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from kdlab.record import write_whole
 from kdlab.schema import parse
-from sweeps.study import Study
+from sweeps.schema import Study
 
 NAME = "study.yaml"
 

@@ -6,11 +6,11 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
+from made import ROWS, leave, outputs
 from scipy.stats import norm
 
 from analysis import formats, frame, stats, tables
 from kdlab import metrics, record
-from kdlab.record import Record
 from kdlab.schema import BadInput
 from sweeps import plan, study
 
@@ -26,28 +26,6 @@ blocks:
       gone: [knowledge=hidden_mse]
       wild: [knowledge=logits_mse]
 """
-ROWS = 400
-
-
-def outputs(labels: np.ndarray, right: int) -> np.ndarray:
-    """Logits of which the first `right` rows are right."""
-    predicted = np.where(np.arange(ROWS) < right, labels, 1 - labels).astype(int)
-    return np.eye(2)[predicted]
-
-
-def leave(root, uid: str, found: np.ndarray | None, labels: np.ndarray) -> None:
-    if found is None:
-        record.append(root, Record(uid, {}, [], {"status": "diverged", "steps": 3}, {}, {}))
-        return
-    address = record.write_outputs(root, {"select": found, "report": found})
-    digest = record.write_examples(root, np.arange(ROWS), labels)
-    score = {"accuracy": metrics.accuracy(labels, found)}
-    result = {
-        "status": "done",
-        "scores": {"select": score, "report": score},
-        "examples": {"select": digest, "report": digest},
-    }
-    record.append(root, Record(uid, {}, [], result, {}, {"outputs": address}))
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +36,7 @@ def root(tmp_path_factory):
     path.write_text(STUDY)
     loaded = study.load(str(path))
     planned = plan.plan(loaded)
-    plan.write(planned, "made", loaded, str(tmp_path))
+    plan.write(planned, {}, "made", loaded, str(tmp_path))
     labels = np.random.default_rng(0).integers(2, size=ROWS).astype(float)
     right = {
         ("none", 1): 240,

@@ -126,7 +126,9 @@ def pretend(root: str, runs: Sequence[Any]) -> None:
         folder = Path(root) / "records"
         record.write_whole(folder / f"{worker}.jsonl", "".join(lines).encode())
         record.write_whole(folder / f"{worker}.index", "".join(index).encode())
-        record.write_whole(Path(root) / "events" / f"{worker}.jsonl", cohorts(runs[number::WORKERS]))
+        record.write_whole(
+            Path(root) / "events" / f"{worker}.jsonl", cohorts(runs[number::WORKERS])
+        )
 
 
 COST = {"seconds": 60.0, "host": "node1", "device": "none", "torch": "2.9.0", "threads": 2}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from kdlab import record
+from kdlab.config import place
 from kdlab.schema import BadInput
 from sweeps import commands, events, failures, launch, progress, status, study
 
@@ -99,7 +100,9 @@ def test_a_failure_waits_to_be_forgiven(small, tmp_path, root, capsys):
     path = tmp_path / "big.yaml"
     cases = "cases: {none: [knowledge=none], big: [knowledge=none, data.rows=9999]}"
     base = f"base: [{', '.join(small)}]"
-    path.write_text(f"question: Which?\n{base}\nseeds: [1]\nblocks: [{{table: t, control: none, {cases}}}]\n")
+    path.write_text(
+        f"question: Which?\n{base}\nseeds: [1]\nblocks: [{{table: t, control: none, {cases}}}]\n"
+    )
     asked = commands.Request("big", study.load(str(path)), (f"root={root}", "threads=1"))
     assert commands.run_launch(asked, None, wait=True) == 1
     assert "data.rows=9999: fit has 270 rows" in capsys.readouterr().err
@@ -132,7 +135,7 @@ def test_a_sweep_that_stopped_itself_is_not_launched_until_it_is_mended(asked, r
 def test_a_budget_takes_the_first_seed_of_every_cell_before_the_second(asked, root):
     planned = commands.plan.plan(asked.study, asked.extra)
     runs = commands.plan.unique(planned)
-    chosen = launch.launcher(commands._place(planned))
+    chosen = launch.launcher(place(*asked.extra))
     whole = commands.plan.survey(runs, root, chosen.keys, 1)
     hours = sum(whole.seconds[run.uid] for run in whole.due) / 3600
     part = commands.plan.survey(runs, root, chosen.keys, 1, hours=0.6 * hours)

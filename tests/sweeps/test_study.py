@@ -2,11 +2,10 @@
 
 import pytest
 
-from kdlab.config import compose
-from kdlab.record import records
+from kdlab.config import compose, place
 from kdlab.run import batch_key
 from kdlab.schema import BadInput
-from sweeps import cohorts, local, plan, study
+from sweeps import cohorts, expand, launch, plan, study
 
 TEXT = """
 question: Which?
@@ -39,7 +38,7 @@ def example(tmp_path):
 
 
 def test_blocks_are_crossed_labelled_and_ordered_by_seed(example):
-    cells = list(study.expand(study.load(str(example)), ("threads=1",)))
+    cells = list(expand.expand(study.load(str(example)), ("threads=1",)))
     assert len(cells) == 10
     assert cells[1].overrides == (
         "task=synthetic",
@@ -56,15 +55,21 @@ def test_blocks_are_crossed_labelled_and_ordered_by_seed(example):
 
 def test_a_run_that_two_tables_share_exists_once(example, tmp_path):
     planned = plan.plan(study.load(str(example)))
-    counted = plan.counts(planned, str(tmp_path))
+    chosen = launch.launcher(place())
+    work = plan.survey(plan.unique(planned), str(tmp_path / "runs"), chosen.keys, 1)
+    counted = plan.counts(planned, work)
     assert counted == {"raw": 10, "excluded": 2, "duplicate": 1, "done": 0, "to run": 7}
-    assert not (tmp_path / "studies").exists()
+    assert len(work.due) == 8  # and a teacher
+    assert list(tmp_path.iterdir()) == [example]
 
 
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        (("control: none", "control: nobody"), "control 'nobody' of first is no case"),
+        (
+            ("control: none", "control: nobody"),
+            "example: first: control: 'nobody' is no case; cases: none, logits",
+        ),
         (("question: Which?\n", ""), "question: missing"),
         (("table: first", "tabel: first"), "tabel: unknown key"),
         (("seeds: [1, 2]", "seeds: [-1]"), "seeds.0=-1"),
@@ -85,6 +90,139 @@ def test_a_wrong_study_is_refused_by_name(example, change, what):
     assert what in str(error.value)
 
 
+TUNED = """
+question: Which?
+base: [task=synthetic]
+blocks:
+  - table: tuned
+    grid: {size: [l1_h32_a2, l2_h32_a2]}
+    zip: {train.epochs: [1, 2], train.batch_size: [16, 32]}
+    cases:
+      logits: [knowledge=logits_kl]
+      hidden: [knowledge=hidden_mse, matching=last]
+    tune:
+      over: {train.lr: [1e-3, 1e-4]}
+      also: {logits: {knowledge.logits_kl.weight: [1, 10]}}
+      trials: 2
+      seeds: [0]
+    confirm: {seeds: [1, 2]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (("seeds: [0]", "seeds: [2, 0]"), "tuned: confirm.seeds: [2] are tuning seeds too"),
+        (("seeds: [0]", "seeds: [0, 0]"), "tuned: tune.seeds: [0, 0]: one is there twice"),
+        (("seeds: [1, 2]", "seeds: [1, 1]"), "tuned: confirm.seeds: [1, 1]: one is there twice"),
+        (("seeds: [0]", "seeds: []"), "blocks.0.tune.seeds=[]"),
+        (("    confirm: {seeds: [1, 2]}\n", ""), "tuned: confirm: missing: a tuned block needs"),
+        (("    confirm", "    seeds: [1]\n    confirm"), "tuned: seeds: a tuned block has"),
+        (
+            ("[16, 32]", "[16]"),
+            "zip: unequal numbers of values: train.epochs 2, train.batch_size 1",
+        ),
+        (("train.epochs: [1, 2]", "train.epochs: []"), "blocks.0.zip.train.epochs=[]"),
+        (("zip: {train.epochs", "zip: {size"), "tuned: zip: size: grid sets it"),
+        (("over: {train.lr", "over: {size"), "tuned: tune.over.size: grid sets it"),
+        (("over: {train.lr", "over: {train.epochs"), "tune.over.train.epochs: zip sets it"),
+        (("over: {train.lr: [1e-3, 1e-4]}", "over: {}"), "blocks.0.tune.over={}"),
+        (("1e-3, 1e-4", "1e-3, 0.001"), "tuned: tune.over.train.lr: [0.001, 0.001]: one is there"),
+        (
+            ("over: {train.lr", "over: {hard.weight"),
+            "tune.over.hard.weight: no key of arms without",
+        ),
+        (
+            ("over: {train.lr", "over: {data.extra_rows"),
+            "tune.over.data.extra_rows: no key of arms",
+        ),
+        (("also: {logits", "also: {logit"), "tune.also.logit: no such case; cases: logits, hidden"),
+        (("{knowledge.logits_kl.weight", "{train.lr"), "tune.also.logits.train.lr: tune.over sets"),
+        (("trials: 2", "trials: 0"), "blocks.0.tune.trials=0"),
+        (
+            ("trials: 2", "per: [case, task]"),
+            "tune.per: 'task' is none of case, size, train.epochs",
+        ),
+        (("trials: 2", "per: [size]"), "tuned: tune.per: needs `case`, since tune.also"),
+        (("trials: 2", "rule: sweeps.tune.best_mode"), "tune.rule: no function at"),
+        (("trials: 2", "trails: 2"), "trails: unknown key"),
+        (("trials: 2", "unequal: ''"), "blocks.0.tune.unequal=''"),
+        (
+            ("trials: 2", "per: [case]"),
+            "tune: unequal numbers of trials (none 2, logits 4, hidden 2)",
+        ),
+        (("=logits_kl]", "=logits_kl, train.lr=1]"), "cases.logits: train.lr=1: tune.over sets it"),
+        (("=logits_kl]", "=logits_kl, size=tiny]"), "cases.logits: size=tiny: grid sets it"),
+        (
+            ("=logits_kl]", "=logits_kl, ++knowledge.logits_kl.weight=2]"),
+            "cases.logits: ++knowledge.logits_kl.weight=2: tune.also.logits sets it",
+        ),
+        (("[task=synthetic]", "[seed=1]"), "tuned: base: seed=1: `seeds` set it"),
+        (("train.lr: [1e-3", "seed: [1"), "tuned: tune.over.seed: `seeds` set it"),
+        (("logits: [k", "none: [k"), "tune.also.logits: no such case"),
+        (("hidden: [k", "none: [k"), "cases: 'none, size=l1_h32_a2, train.epochs=1, train.batch"),
+        (("question", "teachers: all\nquestion"), "teachers='all'"),
+        (("question", "teacher_seeds: [1]\nquestion"), "teacher_seeds: only teachers: crossed"),
+        (("    cases", "    teacher_seeds: [1]\n    cases"), "tuned: teacher_seeds: only teachers"),
+        (
+            ("question", "teachers: crossed\nteacher_seeds: [3, 3]\nquestion"),
+            "example: teacher_seeds: [3, 3]: one is there twice",
+        ),
+        (
+            ("[task=synthetic]", "[teacher.seed=3]\nteachers: paired"),
+            "tuned: base: teacher.seed=3: teachers: paired sets it",
+        ),
+        (
+            ("[task=synthetic]", "['teacher.overrides=[]']\nteacher: [init=random]"),
+            "tuned: base: teacher.overrides=[]: `teacher` sets it",
+        ),
+        (("question", "name: x\nquestion"), "name: unknown key; a study is named by its file"),
+        (
+            ("blocks:\n", "blocks:\n  - {table: tuned_tune, seeds: [1], cases: {a: []}}\n"),
+            "example: tuned_tune: table: is the name of tuned's trials",
+        ),
+        (
+            ("blocks:\n", "blocks:\n  - {table: plain, cases: {a: []}}\n"),
+            "example: plain: seeds: missing, and the study has none",
+        ),
+        (
+            ("blocks:\n", "blocks:\n  - {table: p, confirm: {seeds: [1]}, cases: {a: []}}\n"),
+            "example: p: confirm: needs tune",
+        ),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_contradicts_itself_is_refused_by_name(tmp_path, change, what):
+    path = tmp_path / "example.yaml"
+    path.write_text(TUNED)
+    assert list(expand.expand(study.load(str(path))))
+    path.write_text(TUNED.replace(*change, 1))
+    with pytest.raises(BadInput) as error:
+        list(expand.expand(study.load(str(path))))
+    assert what in str(error.value)
+    assert str(error.value).startswith("example")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("extra", "what"),
+    [
+        ("size=tiny", "size=tiny: grid sets it"),
+        ("train.epochs=3", "train.epochs=3: zip sets it"),
+        ("train.lr=1", "train.lr=1: tune.over sets it"),
+        ("knowledge.logits_kl.weight=3", "tune.also.logits sets it"),
+        ("seed=3", "seed=3: `seeds` set it"),
+    ],
+)
+def test_overrides_for_every_run_may_not_undo_what_rows_say(tmp_path, extra, what):
+    path = tmp_path / "example.yaml"
+    path.write_text(TUNED)
+    with pytest.raises(BadInput) as error:
+        list(expand.expand(study.load(str(path)), ("threads=1", extra)))
+    assert str(error.value).startswith("example: tuned: ")
+    assert what in str(error.value)
+
+
 def test_two_runs_for_one_cell_are_refused(tmp_path):
     block = (
         "  - {table: t, control: none, base: [train.epochs=%d], cases: {none: [knowledge=none]}}\n"
@@ -97,7 +235,7 @@ def test_two_runs_for_one_cell_are_refused(tmp_path):
 
 @pytest.mark.parametrize("path", sorted(study.STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_study_of_the_project_expands(path):
-    assert list(study.expand(study.load(path.stem)))
+    assert list(expand.expand(study.load(path.stem)))
 
 
 def test_quickstart_composes():
@@ -124,23 +262,3 @@ def test_cohorts_share_batches_and_one_teacher(small):
     assert max(map(len, cohorts.group(runs, 2))) == 2
     alone = [run for run in runs if not run.teacher]
     assert sorted(map(len, cohorts.group(alone, 8))) == [1, 1]
-
-
-def test_one_bad_run_does_not_take_its_neighbours(small, tmp_path, monkeypatch):
-    from dataclasses import replace
-
-    from kdlab import learner
-    from kdlab.config import place
-
-    runs = [compose(*small, "threads=1", "knowledge=none", f"train.lr={lr}") for lr in (1e-3, 2e-3)]
-    original = learner.start
-
-    def start(run, *rest):
-        if run.uid == runs[0].uid:
-            raise RuntimeError("broken")
-        return original(run, *rest)
-
-    monkeypatch.setattr(learner, "start", start)
-    failed = local.run([runs], replace(place(), root=str(tmp_path), threads=1))
-    assert failed == {runs[0].uid: "RuntimeError: broken"}
-    assert set(records(tmp_path)) == {runs[1].uid}

@@ -1,0 +1,80 @@
+"""Hydra overrides as texts: their keys and values, and what in them concerns knowledge."""
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any
+
+Said = tuple[str, str]
+
+KNOWLEDGE = {"knowledge", "matching", "hard"}
+# What an arm without knowledge cannot have: rows without a label would teach it nothing.
+UNLABELLED = {"data.transfer", "data.extra_rows", "data.extra_split"}
+
+
+@cache
+def key(text: str) -> str:
+    """The key of an override, with its package and without `+` or `~`."""
+    return text.lstrip("+~").partition("=")[0].strip()
+
+
+@cache
+def said(text: str) -> Said:
+    """Key and value, 1e-4 and 0.0001 being the same."""
+    name, _, value = text.partition("=")
+    try:
+        return name, str(float(value))
+    except ValueError:
+        return name, value
+
+
+@cache
+def concerns_knowledge(text: str) -> bool:
+    """Whether an override is about knowledge, its matching or weight, or unlabelled rows."""
+    name = key(text)
+    if name in UNLABELLED or (name == "data" and _bare(text) in ("labelled", "unlabelled")):
+        return True
+    return any(part.partition(".")[0] in KNOWLEDGE for part in name.split("@"))
+
+
+def without_knowledge(texts: Iterable[str]) -> tuple[str, ...]:
+    """The overrides that an arm without knowledge shares with one that has some."""
+    return tuple(text for text in texts if not concerns_knowledge(text))
+
+
+def has_no_knowledge(texts: Sequence[str]) -> bool:
+    """Whether overrides say `knowledge=none`; of several the last counts."""
+    chosen = [text for text in texts if key(text) == "knowledge"]
+    return bool(chosen) and _bare(chosen[-1]) == "none"
+
+
+def rest(texts: Iterable[str]) -> frozenset[Said]:
+    """What is left without knowledge, whatever the order; of a repeated key the last counts."""
+    return frozenset(dict(said(text) for text in without_knowledge(texts)).items())
+
+
+def each(name: str, values: Iterable[Any]) -> list[str]:
+    """One override for each value of a key."""
+    return [f"{name}={value_text(value)}" for value in values]
+
+
+def value_text(value: Any) -> str:
+    """A value of a YAML as Hydra reads it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "null" if value is None else str(value)
+
+
+def parent(texts: Sequence[str]) -> str:
+    """A teacher's own overrides as one override of its student's."""
+    return f"teacher.overrides=[{','.join(map(_quoted, texts))}]"
+
+
+def _quoted(text: str) -> str:
+    """In Hydra's single quotes, where only backslashes before a quote are doubled."""
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", text)
+    return "'" + re.sub(r"(\\+)$", r"\1\1", escaped) + "'"
+
+
+def _bare(text: str) -> str:
+    return text.partition("=")[2].strip(" []'\"")

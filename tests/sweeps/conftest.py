@@ -1,0 +1,17 @@
+"""Studies from texts."""
+
+import pytest
+
+from sweeps import study
+
+
+@pytest.fixture
+def read(tmp_path):
+    """The study of a text."""
+
+    def reader(text: str):
+        path = tmp_path / "example.yaml"
+        path.write_text(text)
+        return study.load(str(path))
+
+    return reader
