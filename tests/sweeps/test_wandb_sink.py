@@ -103,7 +103,7 @@ def test_what_was_pushed_to_a_target_is_not_pushed_again(root, read_wandb):
 
 def test_a_run_whose_result_changed_is_pushed_again(root):
     assert replay(root) == (ALL, 0)
-    (path,) = (root / "records").iterdir()
+    (path,) = (root / "records").glob("*.jsonl")
     pages = [json.loads(line) for line in path.read_text().splitlines() if line]
     pages[0]["result"]["steps"] += 1
     path.write_text("\n".join(map(json.dumps, pages)))
