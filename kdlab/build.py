@@ -12,6 +12,7 @@ from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from kdlab.remembered import by_content
 from kdlab.schema import BadInput, parse
 
 
@@ -48,6 +49,13 @@ def knobs(target: str) -> dict[str, Any]:
     return {p.name: hints.get(p.name, Any) for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
+@cache
+def _adapters(target: str) -> dict[str, TypeAdapter[Any]]:
+    strict = ConfigDict(strict=True)
+    return {key: TypeAdapter(kind, config=strict) for key, kind in knobs(target).items()}
+
+
+@by_content
 def call(node: Mapping[str, Any], keys: type, where: str) -> tuple[Call, Any]:
     """Split a callable node into its `Call` and its `keys`, both checked.
 
@@ -62,7 +70,7 @@ def call(node: Mapping[str, Any], keys: type, where: str) -> tuple[Call, Any]:
     if "_target_" not in node:
         raise BadInput(f"{where}: no option of this name is selected (known keys: {list(node)})")
     target = str(node["_target_"])
-    expected = knobs(target)
+    expected = _adapters(target)
     own = {key: value for key, value in node.items() if key in expected}
     rest = {key: value for key, value in node.items() if key not in own and key != "_target_"}
     allowed = set(getattr(keys, "__dataclass_fields__", {}))
@@ -70,16 +78,16 @@ def call(node: Mapping[str, Any], keys: type, where: str) -> tuple[Call, Any]:
         if key not in allowed:
             known = ", ".join(sorted((allowed - {"name"}) | set(expected)))
             raise BadInput(f"{where}.{key}: unknown key; known keys: {known or 'none'}")
-    for key, annotation in expected.items():
+    for key, adapter in expected.items():
         if key not in own:
             raise BadInput(f"{where}.{key}: missing")
-        _check_type(own[key], annotation, f"{where}.{key}")
+        _check_type(own[key], adapter, f"{where}.{key}")
     return Call(target, own), parse(keys, rest, where)
 
 
-def _check_type(value: Any, annotation: Any, key: str) -> None:
+def _check_type(value: Any, adapter: TypeAdapter[Any], key: str) -> None:
     try:
-        TypeAdapter(annotation, config=ConfigDict(strict=True)).validate_python(value)
+        adapter.validate_python(value)
     except ValidationError as error:
         message = error.errors(include_url=False)[0]["msg"]
         raise BadInput(f"{key}={value!r}: {message[0].lower()}{message[1:]}") from None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kdlab.architecture import Architecture
+from kdlab.remembered import of_files
 from kdlab.schema import BadInput
 
 PINNED = re.compile(r"[^@]+@[0-9a-f]{40}")
@@ -45,6 +46,7 @@ def locate(checkpoint: str) -> Path:
         ) from None
 
 
+@of_files
 def identity(checkpoint: str) -> str:
     """What names the content: `name@commit`, or a SHA-256 over a folder's files."""
     if not is_folder(checkpoint):
@@ -73,6 +75,7 @@ def _digest(path: str, size: int, time: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@of_files
 def architecture(checkpoint: str) -> Architecture:
     """The dimensions that a checkpoint's config.json states."""
     page = config(checkpoint)

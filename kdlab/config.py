@@ -5,7 +5,10 @@ run = compose("task=sst2", "teacher=minilm_l6", "knowledge=[logits_kl,cls_pkd]",
 
 import importlib.util
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +16,20 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from kdlab import build, sizes
-from kdlab.resolve import resolve
+from kdlab.resolve import Compose, Option, resolve
 from kdlab.run import Run
 from kdlab.schema import BadInput, LauncherKeys, Page, Place, TrackerKeys, parse
 
 DEFAULT_SIZE = "size=l2_h64_a4"  # of conf/run.yaml; exact sizes have no file
+SHIELDED = re.compile(r"[^=]*\.(_target_|name)=")  # keys that are an option's own
 _ROOM = Path(__file__).resolve().parent
 # Beside the package in a checkout, inside it in a wheel.
 CONF = next(path for path in (_ROOM.parent / "conf", _ROOM / "conf") if path.is_dir())
@@ -44,34 +51,62 @@ def place(*overrides: str) -> Place:
 
 
 def _compose(overrides: tuple[str, ...]) -> tuple[Run, Place]:
-    plain, choices = _plain(overrides)
+    plain, choices = composed(overrides, resolve=True)
+    return interpret(plain, choices, overrides, compose, option)
+
+
+def interpret(
+    plain: Mapping[str, Any],
+    choices: Mapping[str, str],
+    overrides: tuple[str, ...],
+    parent: Compose,
+    option: Option,
+) -> tuple[Run, Place]:
+    """What a composed page says, checked; arguments as in `resolve`.
+
+    Raises:
+        BadInput: naming the key.
+    """
+    rest = dict(plain)
     keys = list(Place.__dataclass_fields__)
-    where = parse(Place, {key: plain.pop(key) for key in keys if key in plain})
+    where = parse(Place, {key: rest.pop(key) for key in keys if key in rest})
     _check_tracker(where)
     build.call(where.launcher, LauncherKeys, "launcher")
-    page = parse(Page, {"knowledge": {}} | plain)
-    return resolve(page, choices, overrides, parent=compose, option=option), where
+    page = parse(Page, {"knowledge": {}} | rest)
+    return resolve(page, choices, overrides, parent, option), where
 
 
 def _check_tracker(where: Place) -> None:
     tracker = build.call(where.tracker, TrackerKeys, "tracker")[1]
-    if tracker.package and importlib.util.find_spec(tracker.package) is None:
+    if tracker.package and not _is_installed(tracker.package):
         raise BadInput(
             f"tracker={tracker.name}: package {tracker.package} is not installed: "
             f"pip install {tracker.package}"
         )
 
 
-def _plain(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
+@cache
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def composed(overrides: Sequence[str], *, resolve: bool) -> tuple[dict[str, Any], dict[str, str]]:
+    """Hydra's composition as plain data, and the option chosen in each group.
+
+    Args:
+        overrides: as on the command line.
+        resolve: put values in the place of interpolations, and refuse what is missing.
+
+    Raises:
+        BadInput: naming the key.
+    """
     register(overrides)
     for override in overrides:
-        if re.match(r"[^=]*\.(_target_|name)=", override):
+        if SHIELDED.match(override):
             raise BadInput(f"{override}: an option's function and name are its file's to say")
-    if not GlobalHydra.instance().is_initialized():
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            return _plain(overrides)
     try:
-        config = hydra_compose("run", list(overrides), return_hydra_config=True)
+        with _conf():
+            config = hydra_compose("run", list(overrides), return_hydra_config=True)
         choices = {
             key: value
             for key, value in config.hydra.runtime.choices.items()
@@ -79,11 +114,57 @@ def _plain(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
         }
         OmegaConf.set_struct(config, False)
         del config["hydra"]
-        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    except (HydraException, OmegaConfBaseException) as error:
+        plain = OmegaConf.to_container(config, resolve=resolve, throw_on_missing=resolve)
+    except (HydraException, OmegaConfBaseException, ValueError) as error:  # group=3: ValueError
         raise BadInput(one_line(error)) from None
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}, choices
+
+
+@contextmanager
+def _conf() -> Iterator[None]:
+    if GlobalHydra.instance().is_initialized():
+        yield
+    else:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            yield
+
+
+def files(overrides: Sequence[str]) -> Counter[tuple[str, str]]:
+    """The files that Hydra would compose, each with the place in the page that it goes to.
+
+    Raises:
+        BadInput: naming the option.
+    """
+    register(overrides)
+    try:
+        with _conf():
+            loader = GlobalHydra.instance().config_loader()
+            found = loader.compute_defaults_list("run", list(overrides), RunMode.RUN)
+    except (HydraException, ValueError) as error:
+        raise BadInput(one_line(error)) from None
+    return Counter((str(file.config_path), str(file.package)) for file in found.defaults)
+
+
+def parsed(text: str) -> Override | None:
+    """An override as Hydra reads it; None for what `composed` refuses whatever is beside it."""
+    try:
+        override = OverridesParser.create().parse_override(text)
+    except HydraException:
+        return None
+    return None if SHIELDED.match(text) or override.is_sweep_override() else override
+
+
+def resolved(text: str) -> Any:
+    """The value of an interpolation that refers to nothing on its page, such as `${oc.env:HOME}`.
+
+    Raises:
+        BadInput: there is none.
+    """
+    try:
+        return OmegaConf.create([text])[0]
+    except OmegaConfBaseException as error:
+        raise BadInput(one_line(error)) from None
 
 
 def option(group: str, name: str) -> dict[str, Any]:

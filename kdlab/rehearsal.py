@@ -6,12 +6,14 @@ import torch
 
 from kdlab.architecture import Architecture
 from kdlab.build import function
+from kdlab.remembered import by_content
 from kdlab.run import Term
 from kdlab.trace import Heads, Trace
 
 ROWS, TOKENS = 2, 4
 
 
+@by_content
 def rehearse(term: Term, student: Architecture, teacher: Architecture, classes: int) -> None:
     """Raise ValueError where the loss cannot compare these two architectures."""
     view = function(term.view)

@@ -6,7 +6,7 @@ Everything that can be known to fail is refused here, before any work.
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from kdlab import build, checkpoints
@@ -139,6 +139,7 @@ def parent_overrides(teacher: Teacher, overrides: tuple[str, ...]) -> list[str]:
     return [*inherited, *teacher.overrides, *(f"{key}={value}" for key, value in own.items())]
 
 
+@lru_cache(4096)
 def _is_inherited(override: str) -> bool:
     key = override.lstrip("+~").partition("=")[0]
     own = ("protocol.checkpoint", "protocol.evaluations")

@@ -9,6 +9,7 @@ from typing import Any
 from kdlab import checkpoints
 from kdlab.architecture import Architecture
 from kdlab.build import Call, function
+from kdlab.remembered import by_content, of_files
 from kdlab.schema import Data, Protocol, Task, Train
 
 IDENTITY = 1  # raised when the same page would come to mean something else
@@ -66,7 +67,7 @@ class Run:
 
 def batch_key(run: Run) -> str:
     """What runs must share to be trained side by side over the same batches, hashed."""
-    train = asdict(run.train)
+    train = _flat(run.train)
     shared = {
         "seed": run.seed,
         "task": _task(run),
@@ -93,10 +94,10 @@ def effective(run: Run) -> dict[str, Any]:
         "hard": {"weight": run.hard_weight},
         "task": _task(run),
         "data": _data(run),
-        "train": asdict(run.train),
+        "train": _flat(run.train),
         "protocol": _protocol(run),
         "tokenizer": _tokenizer(run),
-        "student": asdict(run.student),
+        "student": _flat(run.student),
         "init": _init(run.init),
         "terms": {term.key: _term(term) for term in run.terms},
         "teacher": teacher_key(run),
@@ -105,8 +106,14 @@ def effective(run: Run) -> dict[str, Any]:
 
 def digest(page: Mapping[str, Any]) -> str:
     """A 128-bit hash of plain data, the same for 2 and 2.0."""
-    text = json.dumps(_canonical(page), sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    # The JSON of the whole, put together from parts that thousands of runs share.
+    text = ",".join(_json({key: page[key]})[1:-1] for key in sorted(page))
+    return hashlib.blake2b(f"{{{text}}}".encode(), digest_size=16).hexdigest()
+
+
+@by_content
+def _json(value: Any) -> str:
+    return json.dumps(_canonical(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def _canonical(value: Any) -> Any:
@@ -119,22 +126,35 @@ def _canonical(value: Any) -> Any:
     return value
 
 
+def _flat(page: Any) -> dict[str, Any]:
+    return dict(vars(page))  # asdict copies deeply, which plain values do not need
+
+
 def _task(run: Run) -> dict[str, Any]:
-    page = asdict(run.task)
-    page.pop("name")
     splits = [run.task.train, *run.task.report.values()]
     if run.data.extra_split == "test" and run.data.transfer == "unlabelled" and run.task.test:
         splits.append(run.task.test)
+        unused = {"name"}
     else:
-        page.pop("test")
-    page["holdout"] = run.task.holdout.rpartition(".")[2]
+        unused = {"name", "test"}
     if run.protocol.select_on == "report":
-        page.pop("holdout")
-    return page | {"rows": run.source.bind()().identity(splits)}
+        unused.add("holdout")
+    page = {key: value for key, value in _task_page(run.task).items() if key not in unused}
+    return page | {"rows": _rows(run.source, splits)}
+
+
+@by_content
+def _task_page(task: Task) -> dict[str, Any]:
+    return asdict(task) | {"holdout": task.holdout.rpartition(".")[2]}
+
+
+@of_files
+def _rows(source: Call, splits: list[str]) -> Any:
+    return source.bind()().identity(splits)
 
 
 def _protocol(run: Run) -> dict[str, Any]:
-    page = asdict(run.protocol)
+    page = _flat(run.protocol)
     unused = ("select", "select_max") if run.protocol.select_on == "report" else ()
     return {key: value for key, value in page.items() if key not in unused}
 
@@ -142,7 +162,7 @@ def _protocol(run: Run) -> dict[str, Any]:
 def _data(run: Run) -> dict[str, Any]:
     if run.data.transfer == "same":
         return {"rows": run.data.rows, "transfer": "same"}
-    return asdict(run.data)
+    return _flat(run.data)
 
 
 def _tokenizer(run: Run) -> str:

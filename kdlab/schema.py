@@ -6,6 +6,7 @@ function's signature.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -232,7 +233,7 @@ class TrackerKeys:
 def parse(kind: type[T], values: Any, where: str = "") -> T:
     """`values` as `kind`, or `BadInput` naming the first key that is wrong."""
     try:
-        return TypeAdapter(kind).validate_python(values)
+        return _adapter(kind).validate_python(values)  # type: ignore[arg-type]
     except ValidationError as error:
         # A misspelt key is also a missing one: name the misspelling.
         found = error.errors(include_url=False)
@@ -240,6 +241,11 @@ def parse(kind: type[T], values: Any, where: str = "") -> T:
         location = (where, *first["loc"])
         key = ".".join(str(part) for part in location if part not in ("", "function-after[]"))
         raise BadInput(_sentence(key, first, kind)) from None
+
+
+@cache  # building one takes a hundred times as long as using it
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def _sentence(key: str, error: Any, kind: Any) -> str:

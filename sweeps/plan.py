@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from kdlab import record
-from kdlab.config import compose
+from kdlab.assemble import compose_each
 from kdlab.run import Run
 from kdlab.schema import BadInput, LauncherKeys
 from sweeps import cohorts, estimate, events, failures, graph, progress, shards
@@ -62,10 +62,8 @@ def plan(
     Raises:
         BadInput: naming the table, row and key of the first run that is wrong.
     """
-    planned = [
-        Planned(cell, None if cell.excluded else _run(cell))
-        for cell in expand(study, extra, winners)
-    ]
+    cells = list(expand(study, extra, winners))
+    planned = _composed(cells)
     used = {entry.cell.excluded for entry in planned}
     waiting = count_open(study, extra, winners)
     for rule in study.skip:
@@ -94,11 +92,15 @@ def _check_places(planned: Sequence[Planned]) -> None:
                 )
 
 
-def _run(cell: Cell) -> Run:
-    try:
-        return compose(*cell.overrides)
-    except BadInput as error:
-        raise BadInput(f"{cell.table}, row {cell.row!r}: {error}") from None
+def _composed(cells: Sequence[Cell]) -> list[Planned]:
+    runs = compose_each([cell.overrides for cell in cells if not cell.excluded])
+    planned = []
+    for cell in cells:
+        try:
+            planned.append(Planned(cell, None if cell.excluded else next(runs)))
+        except BadInput as error:
+            raise BadInput(f"{cell.table}, row {cell.row!r}: {error}") from None
+    return planned
 
 
 def unique(planned: Sequence[Planned]) -> list[Run]:

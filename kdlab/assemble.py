@@ -1,0 +1,261 @@
+"""Many runs composed fast: each option goes through Hydra once, values are laid over the options.
+
+What is not in one of the few forms understood here is left to Hydra, which also has the last word
+on every error. A sample of the runs is compared with what Hydra composes.
+"""
+
+import random
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from kdlab import config
+from kdlab.remembered import of_files, still
+from kdlab.run import Run
+from kdlab.schema import BadInput
+
+CHECKS = 10  # runs compared with Hydra's: of all, and again of the first one of each structure
+KEY = re.compile(r"\w+(\.\w+)*")
+REFERENCE = re.compile(r"\$\{(\.*)(\w+(?:\.\w+)*)\}")  # ${a.b} from the root, ${.b} from here
+APART = re.compile(r"\$\{(?:oc\.env|package):[^${}]*\}")  # refers to nothing on its page
+
+Overrides = tuple[str, ...]
+Path = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What one override says.
+
+    Attributes:
+        kind: an option of a group; another change of the defaults list; a value of a key; or
+            anything else that is done to the composed page.
+        node: the top-level node that it is about.
+        path, value: of a value.
+    """
+
+    kind: Literal["option", "default", "value", "other"]
+    node: str
+    path: Path = ()
+    value: Any = None
+
+
+@dataclass(frozen=True)
+class _Composed:
+    """A page whose interpolations stand as they were written, `waiting` at these paths."""
+
+    plain: Mapping[str, Any]
+    choices: Mapping[str, str]
+    waiting: tuple[Path, ...]
+
+
+class _HydraOnly(Exception):
+    """Nothing here knows what Hydra would do."""
+
+
+def compose_each(pages: Sequence[Overrides]) -> Iterator[Run]:
+    """The run of each page of overrides, in order: equal to what `compose` gives, much sooner.
+
+    Files and environment are taken to keep still until the last run is given.
+
+    Raises:
+        BadInput: as `compose` does, where the run of the first wrong page would be given.
+        RuntimeError: a run is not what Hydra composes: a mistake here, or conf/ outgrew it.
+    """
+    kept: dict[str, Any] = {}
+    with still(kept):
+        checked = _sample(pages)
+    for position, overrides in enumerate(pages):
+        with still(kept):
+            run = _assembled(overrides) if len(pages) > 2 * CHECKS else None
+            if run is None or position in checked:
+                told = _told(*overrides)
+                if run not in (None, told):
+                    raise RuntimeError(f"not what Hydra composes: {' '.join(overrides)}")
+                run = told
+        yield run
+
+
+def _sample(pages: Sequence[Overrides]) -> set[int]:
+    """Positions spread over all pages and over their structures."""
+    first: dict[Overrides | None, int] = {}
+    for position, overrides in enumerate(pages):
+        try:
+            structure = _split(overrides)[0]
+        except _HydraOnly:
+            continue
+        first.setdefault(structure, position)
+    draw = random.Random(0)
+    return {
+        position
+        for positions in (range(len(pages)), list(first.values()))
+        for position in draw.sample(positions, min(CHECKS, len(positions)))
+    }
+
+
+def _assembled(overrides: Overrides) -> Run | None:
+    """The run, or None where Hydra must compose it or say what is wrong."""
+    try:
+        texts, values = _split(overrides)
+        page = _structure(texts)
+        plain = _resolved(_with_values(page.plain, values), page.waiting)
+        return config.interpret(plain, page.choices, overrides, _teacher, _option)[0]
+    except (_HydraOnly, BadInput):
+        return None
+
+
+@of_files
+def _teacher(*overrides: str) -> Run:
+    return _assembled(overrides) or _told(*overrides)
+
+
+def _told(*overrides: str) -> Run:
+    """As `compose`, but each teacher once."""
+    plain, choices = config.composed(overrides, resolve=True)
+    return config.interpret(plain, choices, overrides, _told_teacher, _option)[0]
+
+
+_told_teacher = of_files(_told)
+_option = of_files(config.option)
+_files = of_files(config.files)
+_apart = of_files(config.resolved)
+
+
+def _split(overrides: Overrides) -> tuple[Overrides, list[_Said]]:
+    """A page's structure, which Hydra composes, and the values to lay over it."""
+    texts: list[str] = []
+    values: dict[int, _Said] = {}
+    for position, text in enumerate(overrides):
+        said = _said(text)
+        if said.kind == "value":
+            values[position] = said
+            continue
+        if said.kind == "other":  # Hydra goes through these and the values in order
+            texts += [overrides[earlier] for earlier in values]
+            values.clear()
+        texts.append(text)
+    return tuple(texts), list(values.values())
+
+
+@of_files
+def _said(text: str) -> _Said:
+    override = config.parsed(text)
+    if override is None:
+        raise _HydraOnly
+    key, value = override.key_or_group, override.value()
+    node = re.split(r"\W", override.package or key)[0]
+    plain = not (override.package or text.startswith(("+", "~")))
+    if (config.CONF / key).is_dir() and not isinstance(value, dict):
+        return _Said("option" if plain and key == node else "default", node)
+    if plain and KEY.fullmatch(key) and "{" not in repr(value) and not _waits(value):
+        return _Said("value", node, tuple(key.split(".")), value)
+    return _Said("other", node)
+
+
+def _waits(leaf: Any) -> bool:
+    """Whether a leaf may be missing or an interpolation, or a list with such items."""
+    text = leaf if isinstance(leaf, str) else repr(leaf) if isinstance(leaf, list) else ""
+    return "${" in text or "???" in text
+
+
+@of_files
+def _structure(texts: Overrides) -> _Composed:
+    """The page of options and of what Hydra alone understands.
+
+    Hydra composes the latter, together with the options of the nodes that they are about. Nodes
+    that one option alone fills are taken from that option's page, everything else on its default.
+    """
+    said = [(text, _said(text)) for text in texts]
+    for text, what in said:
+        if what.kind in ("option", "default") and not _reach(text) <= {what.node}:
+            return _composed(texts)
+    busy = {what.node for _, what in said if what.kind != "option"}
+    apart = {what.node: text for text, what in said if what.node not in busy}
+    page = _composed(tuple(text for text, what in said if what.node in busy))
+    plain, choices = dict(page.plain), dict(page.choices)
+    waiting = [path for path in page.waiting if path[0] not in apart]
+    for node, text in apart.items():
+        part = _composed((text,))
+        if node not in part.plain:  # an empty file
+            return _composed(texts)
+        plain[node] = part.plain[node]
+        if node in part.choices:
+            choices[node] = part.choices[node]
+        else:  # several options
+            choices.pop(node, None)
+        waiting += [path for path in part.waiting if path[0] == node]
+    return _Composed(plain, choices, tuple(waiting))
+
+
+@of_files
+def _reach(text: str) -> set[str]:
+    """The top-level nodes to which an override's files go, or the default's that they replace."""
+    try:
+        default, own = _files(()), _files((text,))
+    except BadInput:
+        return {""}
+    return {place.partition(".")[0] for _, place in ((default - own) | (own - default))}
+
+
+@of_files
+def _composed(texts: Overrides) -> _Composed:
+    plain, choices = config.composed(texts, resolve=False)
+    return _Composed(plain, choices, tuple(_waiting(plain)))
+
+
+def _waiting(node: Any, path: Path = ()) -> Iterator[Path]:
+    if isinstance(node, dict):
+        for key, child in node.items():
+            yield from _waiting(child, (*path, key))
+    elif _waits(node):
+        yield path
+
+
+def _with_values(plain: Mapping[str, Any], values: Sequence[_Said]) -> dict[str, Any]:
+    """A copy of a page with values in the places of leaves that are there."""
+    page = dict(plain)
+    for said in values:
+        _put(page, said.path, said.value)
+    return page
+
+
+def _put(page: dict[str, Any], path: Path, value: Any) -> None:
+    """Change one leaf; nodes on the way are copied, for other pages have them too."""
+    node = page
+    for key in path[:-1]:
+        child = node.get(key)
+        if not isinstance(child, dict):
+            raise _HydraOnly
+        node[key] = node = dict(child)
+    if isinstance(node.get(path[-1], {}), dict):  # no such leaf: Hydra merges, or refuses
+        raise _HydraOnly
+    node[path[-1]] = value
+
+
+def _resolved(page: dict[str, Any], waiting: Sequence[Path]) -> dict[str, Any]:
+    """The page with values in the place of interpolations."""
+    found = {path: _value(page, path, 0) for path in waiting}
+    for path, value in found.items():
+        _put(page, path, value)
+    return page
+
+
+def _value(page: Mapping[str, Any], path: Path, steps: int) -> Any:
+    """The value at a path, references followed."""
+    value: Any = page
+    for key in path:
+        if not isinstance(value, dict) or key not in value:
+            raise _HydraOnly
+        value = value[key]
+    if isinstance(value, dict) or value == "???" or steps > len(page):
+        raise _HydraOnly
+    if not _waits(value):
+        return value
+    if isinstance(value, str) and APART.fullmatch(value):
+        return _apart(value)
+    found = REFERENCE.fullmatch(value) if isinstance(value, str) else None
+    if not found or len(found[1]) > len(path):
+        raise _HydraOnly
+    beside = path[: len(path) - len(found[1])] if found[1] else ()
+    return _value(page, (*beside, *found[2].split(".")), steps + 1)
