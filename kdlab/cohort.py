@@ -251,7 +251,7 @@ def _leave(
         choices = dict(run.choices)
         left = Record(run.uid, choices, list(run.overrides), result, cost, artifacts)
         record.append(place.root, left)
-    learner.checkpoint_path(place.root, run.uid).unlink(missing_ok=True)
+    learner.forget(place.root, run.uid)
     return left
 
 

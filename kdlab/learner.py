@@ -209,3 +209,10 @@ def restore(learner: Learner, root: str) -> None:
         getattr(learner, name).load_state_dict(content[name])
     for name in KEPT:
         setattr(learner, name, content[name])
+
+
+def forget(root: str, uid: str) -> None:
+    """Remove a finished run's checkpoint, and what a killed process left of one."""
+    path = checkpoint_path(root, uid)
+    for found in path.parent.glob(f"{path.name}*"):
+        found.unlink(missing_ok=True)

@@ -5,12 +5,14 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from kdlab import record
+from sweeps import events
 
 from .cluster import Cluster
 from .configuration import Settings, obstacles
@@ -90,6 +92,9 @@ def test_a_sweep_survives_every_fault_at_once(faulty, serial, tmp_path):
             break
     print(f"{time.monotonic() - began:5.0f} s all home")
     compare(faulty, serial)
+    told = Counter(event.get("class") or event.get("why") for event in events.read(faulty.root))
+    print(dict(told))
+    assert {"node_failure", "crashed", "lost", "preempted", "disk_full"} <= set(told)
 
 
 def launcher_is_killed(sweep: Sweep, room: Path) -> None:
@@ -115,7 +120,8 @@ def node_dies(sweep: Sweep, room: Path) -> None:
     job = sweep.job()
     node = sweep.cluster.sh("squeue", "-h", "-r", "-j", job, "-o", "%N").split()[0]
     sweep.cluster.kill_node(node)
-    wait_until(lambda: "PENDING" in sweep.cluster.state(job), "requeued")
+    wait_until(lambda: sweep.cluster.state(job) != "RUNNING", "its task gone")
+    sweep.progress(10)
     sweep.cluster.start_node(node)
 
 
