@@ -50,7 +50,7 @@ def peak_memory(device: torch.device) -> int:
 
 def provenance(device: torch.device) -> dict[str, Any]:
     """Code, libraries and machine."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     return {
         "commit": commit(),
         "python": platform.python_version(),
@@ -63,7 +63,8 @@ def provenance(device: torch.device) -> dict[str, Any]:
 
 
 @cache
-def _processor() -> str:
+def processor() -> str:
+    """The CPU's name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -39,15 +39,18 @@ class KdlabSweeper(Sweeper):
 
         from sweeps import commands, multirun
 
-        fixed: list[str] = []
+        fixed: dict[str, str] = {}
         swept: dict[str, list[str]] = {}
         for override in OverridesParser.create(config_loader=self.loader).parse_overrides(
             arguments
         ):
+            key = override.get_key_element()
+            # As in Hydra's own sweeper, what is said last of a key counts.
+            fixed.pop(key, None)
+            swept.pop(key, None)
             if override.is_sweep_override():
-                key = override.get_key_element()
                 swept[key] = [f"{key}={value}" for value in multirun.values(override)]
             else:
-                fixed.append(str(override.input_line))
-        asked = multirun.request(self.name, fixed, swept)
+                fixed[key] = str(override.input_line)
+        asked = multirun.request(self.name, list(fixed.values()), swept)
         return commands.run_launch(asked, self.max_gpu_hours, wait=self.wait)

@@ -47,9 +47,11 @@ def serially(study: Path, root: Path) -> subprocess.Popen[bytes]:
     code = """
 import sys
 from kdlab import distill
+from kdlab.config import place
 from sweeps import plan, study
+where = place(f"root={sys.argv[2]}", "threads=1")
 for run in plan.unique(plan.plan(study.load(sys.argv[1]))):
-    distill(run, root=sys.argv[2], threads=1)
+    distill(run, where)
 """
     command = [sys.executable, "-W", "ignore", "-c", code, str(study), str(root)]
     with (root.parent / "serial.log").open("ab") as log:
@@ -109,7 +111,18 @@ class Sweep:
 
     def processes(self, kind: str) -> list[int]:
         """The processes of tasks whose command line has `kind`."""
-        return [pid for pid in self.cluster.processes() if kind in command_line(pid)]
+        lines = {pid: command_line(pid) for pid in self.cluster.processes()}
+        return [pid for pid, line in lines.items() if kind in line and "srun" not in line]
+
+    def await_told(self, kind: str) -> None:
+        """Wait until an event says so, as its class or its reason."""
+
+        def told() -> bool:
+            self.cluster.hurry()
+            said = events.read(self.root)
+            return any(kind in (event.get("class"), event.get("why")) for event in said)
+
+        wait_until(told, f"an event of {kind}", 120, every=0.5)
 
     def progress(self, runs: int, seconds: float = 120) -> None:
         """Wait until so many more runs are recorded, or none is left in the queue."""

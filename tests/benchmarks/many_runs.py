@@ -1,6 +1,6 @@
 """How long planning, submitting, asking and collecting take at 1,000, 10,000 and 100,000 runs.
 
-    python tests/benchmarks/sweeps.py [--runs 1000 10000 100000] [--folder /tmp/bench]
+    python tests/benchmarks/many_runs.py [--runs 1000 10000 100000] [--folder /tmp/bench]
 
 Runs are those of sweeps/studies/plan_100k.yaml, seeds left out from the end. sbatch, srun, squeue
 and scontrol are stubs that answer at once: what is timed is kdlab. Records are written as workers
@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from kdlab import config, record
-from sweeps import commands, events, launch, plan, status, study
+from sweeps import expand, launch, plan, status, study
+from sweeps.schema import Study
 
 WORKERS = 64
 CURVE = [0.123456789] * 5
@@ -51,7 +52,7 @@ def main() -> None:
         room = tempfile.mkdtemp(dir=given.folder)
         # A process each: peak memory is a process's.
         command = [sys.executable, __file__, "--one", str(runs), "--folder", room]
-        out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         shutil.rmtree(room)
         print("| {runs:,} | {plan:.1f} s | {hydra:.0f} s | {submit:.1f} s | {cold:.2f} s | "
               "{warm:.2f} s | {collect:.1f} s | {gigabytes:.2f} GB |"
@@ -63,17 +64,17 @@ def measure(runs: int, room: Path) -> dict[str, float]:
     stub(room / "bin")
     root = str(room / "runs")
     extra = ("launcher=slurm", f"root={root}")
-    asked = commands.Request("plan_100k", first(study.load("plan_100k"), runs), extra)
-    found: dict[str, float] = {"runs": runs}
-    planned, found["plan"] = timed(lambda: plan.plan(asked.study, asked.extra))
+    part = first(study.load("plan_100k"), runs)
+    planned, planning = timed(lambda: plan.plan(part, extra))
     unique = plan.unique(planned)
+    found: dict[str, float] = {"runs": len(unique), "plan": planning}
     place = launch.settled(config.place(*planned[0].cell.overrides), "plan_100k")
     chosen = launch.launcher(place)
     work, surveyed = timed(lambda: plan.survey(unique, root, chosen.keys, chosen.parallel))
     found["plan"] += surveyed
-    _, one = timed(lambda: [config.compose(*p.cell.overrides) for p in planned[:20]])
-    found["hydra"] = one / 20 * len(planned)
-    plan.write(planned, work.seconds, "plan_100k", asked.study, root)
+    _, one = timed(lambda: [config.compose(*run.overrides) for run in unique[:20]])
+    found["hydra"] = one / 20 * len(unique)
+    plan.write(planned, work.seconds, "plan_100k", part, root)
     _, found["submit"] = timed(lambda: launch.launch(work, "plan_100k", place, set()))
     pretend(root, work.due)
     _, found["cold"] = timed(lambda: status.load("plan_100k", root))
@@ -83,10 +84,18 @@ def measure(runs: int, room: Path) -> dict[str, float]:
     return found
 
 
-def first(whole: study.Study, runs: int) -> study.Study:
-    """The study with as many of its seeds as make at most so many runs."""
-    cells = sum(1 for _ in study.expand(replace(whole, seeds=whole.seeds[:1])))
-    return replace(whole, seeds=whole.seeds[: max(1, runs // cells)])
+def first(whole: Study, runs: int) -> Study:
+    """The study with as few of its seeds and of its block's epochs as make so many runs."""
+    (block,) = whole.blocks
+    for epochs in range(1, 6):
+        for seeds in range(1, len(whole.seeds or []) + 1):
+            grid = block.grid | {"train.epochs": block.grid["train.epochs"][:epochs]}
+            part = replace(
+                whole, seeds=(whole.seeds or [])[:seeds], blocks=[replace(block, grid=grid)]
+            )
+            if sum(1 for cell in expand.expand(part) if not cell.excluded) >= runs:
+                return part
+    return whole
 
 
 def timed(call: Callable[[], Any]) -> tuple[Any, float]:
@@ -153,5 +162,4 @@ def _processor() -> str:
 
 
 if __name__ == "__main__":
-    assert events  # the layout that `pretend` writes is described there
     main()

@@ -1,0 +1,95 @@
+"""`python -m kdlab -m`: Hydra's idioms; every value is checked before any submission."""
+
+import subprocess
+import sys
+
+import pytest
+
+from kdlab import record
+from kdlab.config import compose
+from kdlab.schema import BadInput
+from sweeps import commands, multirun, plan
+
+
+def run(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "kdlab", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, **options)
+
+
+def test_a_multirun_is_launched_once_and_found_again(small, tmp_path):
+    swept = ["knowledge=none,logits_kl", "train.warmup=choice(0,0.2)", "seed=range(1,3)"]
+    # The last word on a key counts, as with Hydra's own sweeper: train.lr is not swept.
+    arguments = ["-m", "train.lr=1,2", *swept, *small, "threads=1", f"root={tmp_path}/runs"]
+    found = run(*arguments, "hydra.sweeper.wait=true", "hydra.sweeper.name=first", cwd=tmp_path)
+    assert found.returncode == 0, found.stderr
+    assert "8 raw, 0 excluded, 0 duplicate, 0 done, 8 to run" in found.stdout
+    records = record.records(tmp_path / "runs")
+    expected = [
+        compose(*small, f"knowledge={knowledge}", f"train.warmup={share}", f"seed={seed}")
+        for knowledge in ("none", "logits_kl")
+        for share in (0, 0.2)
+        for seed in (1, 2)
+    ]
+    assert set(records) == {r.uid for r in expected} | {r.teacher.uid for r in expected[4:]}
+    again = run(*arguments, "hydra.sweeper.name=first", cwd=tmp_path)
+    assert "8 done, 0 to run" in again.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"runs"}
+    # Found by its name, without the command line.
+    assert len(commands.request("first", (), f"{tmp_path}/runs").study.blocks[0].cases) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["matching=skip,no_such"], "matching=no_such: no such option; allowed: custom"),
+        (["seeed=1,2"], "seeed: unknown key"),
+        (["train.lr=1e-3,nan"], "train.lr=nan"),
+        (["seed=1,x"], "seed=x: a whole number"),
+        (["seed=1,-1"], "seed=-1"),
+        (["threads=1,2"], "threads: where and how runs are computed cannot be swept"),
+        (["launcher=local,slurm"], "launcher: where and how"),
+        (["train.lr=interval(0,1)"], "choice, range and glob can be swept"),
+        (["seed=1,2", "hydra/launcher=basic"], "launcher=local or launcher=slurm"),
+        (["seed=1,2", "hydra/sweeper=basic"], "launcher=local or launcher=slurm"),
+        (["seed=1,2", "launcher=slum"], "launcher=slum: no such option; allowed: local"),
+    ],
+)
+def test_what_is_wrong_is_one_line_before_anything_is_submitted(arguments, says, tmp_path):
+    found = run("-m", *arguments, f"root={tmp_path}/runs", cwd=tmp_path)
+    assert found.returncode == 2
+    assert len(found.stderr.splitlines()) == 1, found.stderr
+    assert says in found.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_globs_pluses_and_tildes_mean_what_they_mean_to_hydra(tmp_path):
+    arguments = ["init=glob(teacher_*)", "init.weights=finetuned", "size=l2_h64_a4"]
+    more = ["+matching@knowledge.hidden_mse.matching=last,skip", "knowledge=hidden_mse"]
+    found = run("-m", *arguments, *more, f"root={tmp_path}/runs", "launcher.minutes=-1")
+    assert "launcher.minutes=-1" in found.stderr  # the last thing checked: all else was understood
+    asked = multirun.request(
+        None,
+        ["~knowledge.cls_pkd", "knowledge=[logits_kl]"],
+        {"task": ["task=synthetic"], "seed": ["seed=1", "seed=2"], "train.lr": ["train.lr=1e-3"]},
+    )
+    (block,) = asked.study.blocks
+    assert (block.grid, asked.study.seeds) == ({"task": ["synthetic"]}, [1, 2])
+    assert list(block.cases) == ["train.lr=1e-3"]
+    with pytest.raises(BadInput):
+        plan.plan(asked.study, asked.extra)  # ~ of what is not there, as Hydra has it
+
+
+def test_a_study_is_the_same_wherever_it_is_computed():
+    swept = {"seed": ["seed=1", "seed=2"]}
+    names = {
+        multirun.request(None, ["size=tiny", *more], swept).name
+        for more in ([], ["launcher=slurm"], ["root=/elsewhere", "launcher.parallel=3"])
+    }
+    assert len(names) == 1
+    assert names != {multirun.request(None, ["size=mini"], swept).name}
+
+
+def test_a_single_run_has_no_launcher(tmp_path):
+    found = run("launcher=slurm", cwd=tmp_path)
+    assert found.returncode == 2
+    assert "launcher=slurm: a single run trains here; -m launches" in found.stderr
