@@ -15,7 +15,7 @@ from kdlab.remembered import of_files, still
 from kdlab.run import Run
 from kdlab.schema import BadInput
 
-CHECKS = 10  # runs compared with Hydra's: of all, and again of the first one of each structure
+CHECKS = 5  # runs compared with Hydra's: of all, and again of the first one of each structure
 KEY = re.compile(r"\w+(\.\w+)*")
 REFERENCE = re.compile(r"\$\{(\.*)(\w+(?:\.\w+)*)\}")  # ${a.b} from the root, ${.b} from here
 APART = re.compile(r"\$\{(?:oc\.env|package):[^${}]*\}")  # refers to nothing on its page

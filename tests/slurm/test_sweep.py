@@ -83,7 +83,7 @@ def test_a_sweep_survives_every_fault_at_once(faulty, serial, tmp_path):
     for fault in FAULTS:
         fault(faulty, tmp_path)
         print(f"{time.monotonic() - began:5.0f} s {fault.__name__}: {faulty.recorded()} recorded")
-        faulty.progress(5)
+        faulty.progress(2)
     for _ in range(10):
         faulty.progress(RUNS, seconds=300)
         if "0 submissions" in faulty.launch():
@@ -180,6 +180,7 @@ FAULTS = [
     node_dies,
     workers_are_killed,
     task_is_requeued,
+    node_comes_back,
     others_go_first,
     time_is_up,
     controller_is_away,
