@@ -26,6 +26,7 @@ OPTIONS = [
     *[(f"size={name}", "knowledge=none") for name in ("tiny", "mini", "l5_h320_a5", "l6_h384")],
     ("knowledge=[logits_kl,hidden_mse,cls_pkd]", "matching=last"),
     ("knowledge=[hidden_mse]",),
+    ("knowledge=[logits_kl,logits_kl]",),
     ("knowledge=[]",),
     ("knowledge=none", "teacher=none"),
     ("data=unlabelled", "data.rows=1000", "data.extra_rows=500", "hard.weight=0"),
@@ -70,9 +71,7 @@ HYDRAS = [  # with what only Hydra understands, before and after values of the s
 WRONG = [
     ("knowledge=hiden_mse",),
     ("knowledge=[none,logits_kl]",),
-    ("knowledge=[logits_kl,logits_kl]",),
     ("knowledge=[logits_kl,wrong]", "seed=3"),
-    ("knowledge=[logits_kl,null]",),
     ("knowledge.cls_pkd.weight=2",),
     ("knowledge.cls_pkd.weight=2", "train.lr=wrong"),
     ("train.lr=wrong",),
