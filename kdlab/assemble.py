@@ -7,6 +7,7 @@ on every error. A sample of the runs is compared with what Hydra composes.
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from kdlab.schema import BadInput
 
 CHECKS = 5  # runs compared with Hydra's: of all, and again of the first one of each structure
 KEY = re.compile(r"\w+(\.\w+)*")
+NUMBER = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)=(-?(?:0|[1-9]\d*))(\.\d+)?(e-?\d+)?", re.A)
 REFERENCE = re.compile(r"\$\{(\.*)(\w+(?:\.\w+)*)\}")  # ${a.b} from the root, ${.b} from here
 APART = re.compile(r"\$\{(?:oc\.env|package):[^${}]*\}")  # refers to nothing on its page
 
@@ -32,7 +34,8 @@ class _Said:
         kind: an option of a group; another change of the defaults list; a value of a key; or
             anything else that is done to the composed page.
         node: the top-level node that it is about.
-        path, value: of a value.
+        path: of a value.
+        value: of a value, or the name or names of an option.
     """
 
     kind: Literal["option", "default", "value", "other"]
@@ -70,22 +73,19 @@ def compose_each(pages: Sequence[Overrides]) -> Iterator[Run]:
         with still(kept):
             run = _assembled(overrides) if len(pages) > 2 * CHECKS else None
             if run is None or position in checked:
-                told = _told(*overrides)
-                if run not in (None, told):
+                right = _by_hydra(*overrides)
+                if run not in (None, right):
                     raise RuntimeError(f"not what Hydra composes: {' '.join(overrides)}")
-                run = told
+                run = right
         yield run
 
 
 def _sample(pages: Sequence[Overrides]) -> set[int]:
     """Positions spread over all pages and over their structures."""
-    first: dict[Overrides | None, int] = {}
+    first: dict[Overrides, int] = {}
     for position, overrides in enumerate(pages):
-        try:
-            structure = _split(overrides)[0]
-        except _HydraOnly:
-            continue
-        first.setdefault(structure, position)
+        with suppress(_HydraOnly):
+            first.setdefault(_split(overrides)[0], position)
     draw = random.Random(0)
     return {
         position
@@ -98,25 +98,25 @@ def _assembled(overrides: Overrides) -> Run | None:
     """The run, or None where Hydra must compose it or say what is wrong."""
     try:
         texts, values = _split(overrides)
-        page = _structure(texts)
-        plain = _resolved(_with_values(page.plain, values), page.waiting)
-        return config.interpret(plain, page.choices, overrides, _teacher, _option)[0]
+        structure = _structure(texts)
+        plain = _page(structure, values)
+        return config.interpret(plain, structure.choices, overrides, _teacher, _option)[0]
     except (_HydraOnly, BadInput):
         return None
 
 
 @of_files
 def _teacher(*overrides: str) -> Run:
-    return _assembled(overrides) or _told(*overrides)
+    return _assembled(overrides) or _by_hydra(*overrides)
 
 
-def _told(*overrides: str) -> Run:
+def _by_hydra(*overrides: str) -> Run:
     """As `compose`, but each teacher once."""
     plain, choices = config.composed(overrides, resolve=True)
-    return config.interpret(plain, choices, overrides, _told_teacher, _option)[0]
+    return config.interpret(plain, choices, overrides, _teacher_by_hydra, _option)[0]
 
 
-_told_teacher = of_files(_told)
+_teacher_by_hydra = of_files(_by_hydra)
 _option = of_files(config.option)
 _files = of_files(config.files)
 _apart = of_files(config.resolved)
@@ -138,8 +138,25 @@ def _split(overrides: Overrides) -> tuple[Overrides, list[_Said]]:
     return tuple(texts), list(values.values())
 
 
-@of_files
 def _said(text: str) -> _Said:
+    # Hydra's parser takes as long as all the rest of a run, and most values are numbers.
+    found = NUMBER.fullmatch(text)
+    path = _path(found[1]) if found else ()
+    if not found or not path:
+        return _parsed(text)
+    number = text[len(found[1]) + 1 :]
+    return _Said("value", path[0], path, float(number) if found[3] or found[4] else int(number))
+
+
+@of_files
+def _path(key: str) -> Path:
+    """The path of a key that a number may be given to; none for a group."""
+    other = (config.CONF / key).is_dir() or config.SHIELDED.match(f"{key}=")
+    return () if other else tuple(key.split("."))
+
+
+@of_files
+def _parsed(text: str) -> _Said:
     override = config.parsed(text)
     if override is None:
         raise _HydraOnly
@@ -147,7 +164,7 @@ def _said(text: str) -> _Said:
     node = re.split(r"\W", override.package or key)[0]
     plain = not (override.package or text.startswith(("+", "~")))
     if (config.CONF / key).is_dir() and not isinstance(value, dict):
-        return _Said("option" if plain and key == node else "default", node)
+        return _Said("option" if plain and key == node else "default", node, value=value)
     if plain and KEY.fullmatch(key) and "{" not in repr(value) and not _waits(value):
         return _Said("value", node, tuple(key.split(".")), value)
     return _Said("other", node)
@@ -168,7 +185,9 @@ def _structure(texts: Overrides) -> _Composed:
     """
     said = [(text, _said(text)) for text in texts]
     for text, what in said:
-        if what.kind in ("option", "default") and not _reach(text) <= {what.node}:
+        if what.kind in ("option", "default") and not all(
+            _reach(one) <= {what.node} for one in _one_by_one(text)
+        ):
             return _composed(texts)
     busy = {what.node for _, what in said if what.kind != "option"}
     apart = {what.node: text for text, what in said if what.node not in busy}
@@ -176,7 +195,7 @@ def _structure(texts: Overrides) -> _Composed:
     plain, choices = dict(page.plain), dict(page.choices)
     waiting = [path for path in page.waiting if path[0] not in apart]
     for node, text in apart.items():
-        part = _composed((text,))
+        part = _part(node, text)
         if node not in part.plain:  # an empty file
             return _composed(texts)
         plain[node] = part.plain[node]
@@ -186,6 +205,29 @@ def _structure(texts: Overrides) -> _Composed:
             choices.pop(node, None)
         waiting += [path for path in part.waiting if path[0] == node]
     return _Composed(plain, choices, tuple(waiting))
+
+
+@of_files
+def _part(node: str, text: str) -> _Composed:
+    """The page of one option; of several that fill separate nodes of one, put together."""
+    parts = [_composed((one,)) for one in _one_by_one(text)]
+    if len(parts) == 1:
+        return parts[0]
+    found: dict[str, Any] = {}
+    for part in parts:
+        inner = part.plain.get(node)
+        if not isinstance(inner, dict) or inner.keys() & found.keys():
+            return _composed((text,))
+        found |= inner
+    return _Composed({node: found}, {}, tuple(path for part in parts for path in part.waiting))
+
+
+def _one_by_one(text: str) -> list[str]:
+    """`group=[a,b]` as `group=a` and `group=b`; any other override as it is."""
+    said = _said(text)
+    if said.kind != "option" or not isinstance(said.value, list) or len(said.value) < 2:
+        return [text]
+    return [f"{said.node}={name}" for name in said.value]
 
 
 @of_files
@@ -212,11 +254,14 @@ def _waiting(node: Any, path: Path = ()) -> Iterator[Path]:
         yield path
 
 
-def _with_values(plain: Mapping[str, Any], values: Sequence[_Said]) -> dict[str, Any]:
-    """A copy of a page with values in the places of leaves that are there."""
-    page = dict(plain)
+def _page(structure: _Composed, values: Sequence[_Said]) -> dict[str, Any]:
+    """A structure's page with values laid over its leaves and references followed."""
+    page = dict(structure.plain)
     for said in values:
         _put(page, said.path, said.value)
+    found = {path: _value(page, path, 0) for path in structure.waiting}
+    for path, value in found.items():
+        _put(page, path, value)
     return page
 
 
@@ -231,14 +276,6 @@ def _put(page: dict[str, Any], path: Path, value: Any) -> None:
     if isinstance(node.get(path[-1], {}), dict):  # no such leaf: Hydra merges, or refuses
         raise _HydraOnly
     node[path[-1]] = value
-
-
-def _resolved(page: dict[str, Any], waiting: Sequence[Path]) -> dict[str, Any]:
-    """The page with values in the place of interpolations."""
-    found = {path: _value(page, path, 0) for path in waiting}
-    for path, value in found.items():
-        _put(page, path, value)
-    return page
 
 
 def _value(page: Mapping[str, Any], path: Path, steps: int) -> Any:

@@ -5,7 +5,7 @@ from functools import lru_cache
 import torch
 
 from kdlab.architecture import Architecture
-from kdlab.build import function
+from kdlab.build import Call, function
 from kdlab.remembered import by_content
 from kdlab.run import Term
 from kdlab.trace import Heads, Trace
@@ -13,20 +13,32 @@ from kdlab.trace import Heads, Trace
 ROWS, TOKENS = 2, 4
 
 
-@by_content
 def rehearse(term: Term, student: Architecture, teacher: Architecture, classes: int) -> None:
     """Raise ValueError where the loss cannot compare these two architectures."""
-    view = function(term.view)
-    pair = term.pairs[0] if term.pairs else None
-    ours, mask = view(_trace(student, classes), *(pair[:1] if pair else ()))
-    theirs, _ = view(_trace(teacher, classes), *(pair[1:] if pair else ()))
-    if term.projection == "auto" and ours.shape[-1] != student.hidden:
+    pair = term.pairs[0] if term.pairs else ()
+    _compare(term.loss, term.view, term.projection, pair, student, teacher, classes)
+
+
+@by_content  # without a term's weight, which thousands of runs may have of their own
+def _compare(
+    call: Call,
+    view: str,
+    projection: str,
+    pair: tuple[int, ...],
+    student: Architecture,
+    teacher: Architecture,
+    classes: int,
+) -> None:
+    look = function(view)
+    ours, mask = look(_trace(student, classes), *pair[:1])
+    theirs, _ = look(_trace(teacher, classes), *pair[1:])
+    if projection == "auto" and ours.shape[-1] != student.hidden:
         raise ValueError("projection: auto is for hidden states")
-    if term.projection == "auto" and ours.shape[-1] != theirs.shape[-1]:
+    if projection == "auto" and ours.shape[-1] != theirs.shape[-1]:
         ours = theirs
-    loss = term.loss.bind()(ours, theirs, mask)
+    loss = call.bind()(ours, theirs, mask)
     if loss.shape != () or not torch.isfinite(loss):
-        raise ValueError(f"{term.loss.target} does not give one finite number")
+        raise ValueError(f"{call.target} does not give one finite number")
 
 
 @lru_cache(maxsize=256)

