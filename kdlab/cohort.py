@@ -133,11 +133,7 @@ class TaskData:
 
 def _task_data(run: Run) -> TaskData:
     source = run.source.bind()()
-    parts = splits.split(run.task, source, run.protocol)
-    extra = None
-    if run.data.transfer == "unlabelled" and run.data.extra_split == "test":
-        extra = splits.rows(source.read(str(run.task.test)), run.task)
-    labelled, hidden = splits.training_rows(parts, run.data, extra)
+    parts, labelled, hidden = splits.everything(run.task, source, run.protocol, run.data)
     tokenizer = (
         tokens.pretrained(run.tokenizer) if run.tokenizer else tokens.word_level(parts["fit"])
     )

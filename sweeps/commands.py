@@ -134,11 +134,8 @@ def _submit(
         saved.save(asked.study, asked.extra, progress.study_folder(place.root, asked.name))
         intents = launch.launch(work, asked.name, place, again) if work.due else []
     tasks = sum(len(packed) for packed in work.levels)
-    print(
-        f"{len(intents)} submissions, {tasks} tasks; "
-        f"follow them: python -m sweeps status {asked.name} --root {place.root}",
-        flush=True,
-    )
+    follow = f"python -m sweeps status {asked.name} --root {place.root}"
+    print(f"{len(intents)} submissions, {tasks} tasks; {follow}", flush=True)
     return intents, work
 
 

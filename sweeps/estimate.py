@@ -72,20 +72,25 @@ def training_flops(run: Run) -> float:
 
 
 def training_rows(run: Run) -> int:
-    """Rows that a run sees in an epoch."""
-    if run.data.rows:
-        return run.data.rows
-    return _fit_rows(json.dumps([asdict(run.task), asdict(run.source), asdict(run.protocol)]), run)
+    """Rows that a run sees in an epoch, those without a label included.
+
+    Raises:
+        BadInput: if the data does not have as many as the run asks for.
+    """
+    parts = [asdict(part) for part in (run.task, run.source, run.protocol, run.data)]
+    return _rows(json.dumps(parts, sort_keys=True), run)
 
 
 _ROWS: dict[str, int] = {}
 
 
-def _fit_rows(key: str, run: Run) -> int:
+def _rows(key: str, run: Run) -> int:
     if key not in _ROWS:
         from kdlab.data import splits
 
-        _ROWS[key] = len(splits.split(run.task, run.source.bind()(), run.protocol)["fit"])
+        source = run.source.bind()()
+        _, labelled, hidden = splits.everything(run.task, source, run.protocol, run.data)
+        _ROWS[key] = len(labelled) + len(hidden)
     return _ROWS[key]
 
 

@@ -173,14 +173,17 @@ def headline(status: Status, total: int) -> str:
 
 def _failures(status: Status) -> Any:
     from rich.table import Table
+    from rich.text import Text
 
     groups: dict[tuple[str, str], list[str]] = {}
     for uid, event in status.failed.items():
         groups.setdefault((event["class"], event["fingerprint"]), []).append(uid)
-    table = Table("class", "fingerprint", "runs", "example", "error")
+    table = Table("class", "fingerprint", "runs", "one of them: uid, error, log")
     for (kind, fingerprint), uids in sorted(groups.items(), key=lambda item: -len(item[1])):
         event = status.failed[uids[0]]
-        table.add_row(kind, fingerprint, str(len(uids)), uids[0], event["error"])
+        example = "\n".join([uids[0], event["error"], event.get("log", "")]).strip()
+        # As text: an error may have brackets, which rich would take for its own.
+        table.add_row(kind, fingerprint, str(len(uids)), Text(example, overflow="fold"))
     return table
 
 

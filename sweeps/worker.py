@@ -178,7 +178,7 @@ def _trouble(worker: Worker, uids: list[str], answer: Mapping[str, Any]) -> None
         worker.slot.stop()  # whatever state it is in, nobody else gets it
     worker.elsewhere = answer["class"] in ENDS
     try:
-        _note(worker, "trouble", uids, **answer)
+        _note(worker, "trouble", uids, **answer, log=_log())
     except OSError:  # the disk is full: nothing more can be said
         worker.elsewhere = True
         return
@@ -210,7 +210,8 @@ def note_lost(root: str, event: Mapping[str, Any], uids: list[str], kind: str) -
     """Record that an incarnation of a task is gone, with the cohort that it was training."""
     fields = {key: event[key] for key in ("study", "intent", "index", "node")}
     error = f"task {event['job']} on {event['node']} ended without a word"
-    what = {"class": kind, "error": error, "fingerprint": kind, "of": event["file"]}
+    what = {"class": kind, "error": error, "fingerprint": kind}
+    what |= {"of": event["file"], "log": event["log"]}
     events.append(root, "trouble", **fields, **what, uids=uids)
 
 
@@ -241,9 +242,14 @@ def _restart() -> int:
 
 
 def _log() -> str:
+    """Where this task prints."""
+    if "SUBMITIT_FOLDER" in os.environ:
+        import submitit
+
+        return str(submitit.JobEnvironment().paths.stdout)
     try:
         return os.readlink("/proc/self/fd/1")
-    except OSError:
+    except OSError:  # no Linux
         return ""
 
 

@@ -53,6 +53,21 @@ def split(task: Task, source: Source, protocol: Protocol) -> dict[str, Rows]:
     return {"fit": fit, "select": select, **report}
 
 
+def everything(
+    task: Task, source: Source, protocol: Protocol, data: Data
+) -> tuple[dict[str, Rows], Rows, Rows]:
+    """All splits as `split` gives them, the labelled training rows, and the further ones.
+
+    Raises:
+        BadInput: data that is not as the task says, or too little of it.
+    """
+    parts = split(task, source, protocol)
+    extra = None
+    if data.transfer == "unlabelled" and data.extra_split == "test":
+        extra = rows(source.read(str(task.test)), task)
+    return parts, *training_rows(parts, data, extra)
+
+
 def training_rows(splits: Mapping[str, Rows], data: Data, extra: Rows | None) -> tuple[Rows, Rows]:
     """The labelled rows, and the further rows whose labels are hidden.
 

@@ -115,8 +115,16 @@ def node_dies(sweep: Sweep, room: Path) -> None:
     job = sweep.job()
     node = sweep.cluster.sh("squeue", "-h", "-r", "-j", job, "-o", "%N").split()[0]
     sweep.cluster.kill_node(node)
+    wait_until(lambda: sweep.cluster.state(job) != "RUNNING", "its task gone")
+
+
+def node_comes_back(sweep: Sweep, room: Path) -> None:
+    """Not before its task, started elsewhere, has found it down."""
     sweep.await_told("node_failure")
-    sweep.cluster.start_node(node)
+    states = sweep.cluster.node_states()
+    for node in sweep.cluster.nodes:
+        if "down" in states[node]:
+            sweep.cluster.start_node(node)
 
 
 def workers_are_killed(sweep: Sweep, room: Path) -> None:
@@ -134,9 +142,9 @@ def task_is_requeued(sweep: Sweep, room: Path) -> None:
 
 def others_go_first(sweep: Sweep, room: Path) -> None:
     everything = ("-p", "high", "-N4", "-n32", "--mem=1G", "-o", "/dev/null")
+    sweep.job()
     job = sweep.cluster.sh("sbatch", "--parsable", *everything, "--wrap", "sleep 2").strip()
     wait_until(lambda: sweep.cluster.state(job) == "COMPLETED", "the preempting job", 90)
-    sweep.await_told("preempted")
 
 
 def time_is_up(sweep: Sweep, room: Path) -> None:

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from transformers import BertConfig, BertForSequenceClassification
 
 from kdlab import record
 from kdlab.config import place
@@ -96,32 +97,51 @@ def test_cancelled_tasks_save_and_go_on(asked, root):
     assert len(record.index(root)) == 7
 
 
-def test_a_failure_waits_to_be_forgiven(small, tmp_path, root, capsys):
-    path = tmp_path / "big.yaml"
-    cases = "cases: {none: [knowledge=none], big: [knowledge=none, data.rows=9999]}"
-    base = f"base: [{', '.join(small)}]"
-    path.write_text(
-        f"question: Which?\n{base}\nseeds: [1]\nblocks: [{{table: t, control: none, {cases}}}]\n"
-    )
-    asked = commands.Request("big", study.load(str(path)), (f"root={root}", "threads=1"))
+@pytest.fixture
+def damaged(tmp_path):
+    """A checkpoint whose weights turn out to be none: nothing that planning reads."""
+    folder = tmp_path / "damaged"
+    dimensions = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2}
+    config = BertConfig(vocab_size=9, intermediate_size=128, **dimensions)
+    model = BertForSequenceClassification(config)
+    model.save_pretrained(folder)
+    (folder / "model.safetensors").write_bytes(b"no weights")
+    return f"teacher=checkpoint teacher.checkpoint={folder} teacher.tokenizer=null".split()
+
+
+def test_a_failure_waits_to_be_forgiven(small, damaged, tmp_path, root, capsys):
+    path = tmp_path / "bad.yaml"
+    bad = "{table: t, cases: {bad: [knowledge=logits_kl]}}"
+    base = [text for text in small if not text.startswith("teacher.")] + damaged
+    path.write_text(f"question: Which?\nbase: [{', '.join(base)}]\nseeds: [1]\nblocks: [{bad}]\n")
+    asked = commands.Request("bad", study.load(str(path)), (f"root={root}", "threads=1"))
     assert commands.run_launch(asked, None, wait=True) == 1
-    assert "data.rows=9999: fit has 270 rows" in capsys.readouterr().err
+    assert "SafetensorError" in capsys.readouterr().err
     before = submissions(root)
     assert commands.run_launch(asked, None, wait=True) == 1
     assert submissions(root) == before  # not tried again by itself
-    shown = status.load("big", root)
+    shown = status.load("bad", root)
     ((uid, event),) = shown.failed.items()
     assert (event["class"], shown.counts["failed"]) == ("code_error", 1)
     assert commands.logs(uid, root) == 0
-    assert "data.rows=9999: fit has 270 rows" in capsys.readouterr().out
+    assert "SafetensorError" in capsys.readouterr().out
     with pytest.raises(BadInput, match="--class gpu_oom: no such failure; there: .'code_error'"):
-        commands.retry("big", root, classes=["gpu_oom"], uids=[], all_=False)
+        commands.retry("bad", root, classes=["gpu_oom"], uids=[], all_=False)
     with pytest.raises(BadInput, match="--uid nope: it has not failed"):
-        commands.retry("big", root, classes=[], uids=["nope"], all_=False)
-    assert commands.retry("big", root, classes=["code_error"], uids=[], all_=False) == 0
+        commands.retry("bad", root, classes=[], uids=["nope"], all_=False)
+    assert commands.retry("bad", root, classes=["code_error"], uids=[], all_=False) == 0
     assert submissions(root) == before + 1
     until(lambda: idle(root))
-    assert status.load("big", root).counts["failed"] == 1
+    assert status.load("bad", root).counts["failed"] == 1
+
+
+def test_too_little_data_is_found_while_planning(small, tmp_path, root):
+    path = tmp_path / "big.yaml"
+    big = "{table: t, cases: {big: [knowledge=none, data.rows=9999]}}"
+    path.write_text(f"question: Which?\nbase: [{', '.join(small)}]\nseeds: [1]\nblocks: [{big}]\n")
+    asked = commands.Request("big", study.load(str(path)), (f"root={root}",))
+    with pytest.raises(BadInput, match="data.rows=9999: fit has 270 rows"):
+        commands.plan_only(asked, None)
 
 
 def test_a_sweep_that_stopped_itself_is_not_launched_until_it_is_mended(asked, root):
