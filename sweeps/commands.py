@@ -14,8 +14,8 @@ from sweeps.plan import Planned, Work
 from sweeps.report import report
 from sweeps.schema import Study
 
-EVERY = {"sweeps.local": 1.0}  # seconds between questions to a launcher; others are not ours
-ASK = 30.0
+EVERY = {"sweeps.local": 1.0}  # seconds between two questions to a launcher; a scheduler gets
+ASK = 60.0  # at most one a minute
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,12 @@ def request(name: str, extra: tuple[str, ...], root: str) -> Request:
         loaded, earlier = saved.read(folder)
         return Request(name, loaded, earlier + extra)
     return Request(Path(name).stem, study.load(name), extra)
+
+
+def launched(name: str, root: str) -> Request:
+    """A study as it was launched under a root, its command-line overrides included."""
+    loaded, extra = saved.read(progress.study_folder(root, name))
+    return Request(name, loaded, (*extra, f"root={root}"))
 
 
 def plan_only(asked: Request, hours: float | None) -> int:
@@ -166,14 +172,14 @@ def retry(name: str, root: str, *, classes: Sequence[str], uids: Sequence[str], 
     launch.forgive(root, sorted(u for u in chosen if u))
     failures.stop_file(root, name).unlink(missing_ok=True)
     print(f"{len(chosen)} of {len(failed)} failures forgiven", flush=True)
-    return run_launch(request(name, (f"root={root}",), root), None, wait=False)
+    return run_launch(launched(name, root), None, wait=False)
 
 
 def rerun(uid: str, root: str) -> int:
     """Repeat a run that is recorded, to bring back its outputs and its model."""
     for name in status.studies(root):
         if uid in status.family(status.read_plan(name, root)):
-            return run_launch(request(name, (f"root={root}",), root), None, wait=False, again=[uid])
+            return run_launch(launched(name, root), None, wait=False, again=[uid])
     raise BadInput(f"no study under {root} has a run {uid}")
 
 

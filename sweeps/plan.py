@@ -10,6 +10,7 @@ import pandas as pd
 
 from kdlab import record
 from kdlab.assemble import compose_each
+from kdlab.remembered import still
 from kdlab.run import Run
 from kdlab.schema import BadInput, LauncherKeys
 from sweeps import cohorts, estimate, events, failures, graph, progress, shards
@@ -141,15 +142,14 @@ def survey(
     alone = {uid for uid, trouble in state.trouble.items() if failures.must_be_alone(trouble)}
     total = sum(seconds[run.uid] for run in due)
     limit = min(60 * launcher.minutes, max(total / parallel, SHORTEST))
+    with still({}):  # or every run's data would be looked at again
+        grouped = [cohorts.group(level, launcher.cohort, alone) for level in graph.levels(due)]
     return Work(
         states={run.uid: states[run.uid] for run in runs},
         due=due,
         parents=parents,
         beyond=beyond,
-        levels=[
-            shards.pack(cohorts.group(level, launcher.cohort, alone), seconds, limit)
-            for level in graph.levels(due)
-        ],
+        levels=[shards.pack(level, seconds, limit) for level in grouped],
         seconds=seconds,
         measured=estimate.measured_cells(runs, done),
     )

@@ -33,6 +33,7 @@ PASSING = re.compile(
 )
 SECRET = re.compile(r"(?i)(key|token|secret|password)\w*=")
 Number = Annotated[int, Ge(1)]
+Minutes = Annotated[int, Ge(5)]  # submitit asks for a signal 90 s before the end
 
 
 def submit(
@@ -46,7 +47,7 @@ def submit(
     gpus_per_node: Number | None,
     cpus_per_task: Number | None,
     mem: str | None,
-    time: Number,
+    time: Minutes,
     parallel: Number,
     setup: list[str],
     additional: dict[str, Any],

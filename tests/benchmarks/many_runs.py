@@ -46,7 +46,7 @@ def main() -> None:
         print(json.dumps(measure(given.one, Path(given.folder))))
         return
     print(f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    print("| runs | plan | hydra would need | submit | status, cold | warm | collect | memory |")
+    print("| runs | plan | memory | hydra would need | submit | status, cold | warm | collect |")
     print("|---|---|---|---|---|---|---|---|")
     for runs in given.runs:
         room = tempfile.mkdtemp(dir=given.folder)
@@ -54,8 +54,8 @@ def main() -> None:
         command = [sys.executable, __file__, "--one", str(runs), "--folder", room]
         out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         shutil.rmtree(room)
-        print("| {runs:,} | {plan:.1f} s | {hydra:.0f} s | {submit:.1f} s | {cold:.2f} s | "
-              "{warm:.2f} s | {collect:.1f} s | {gigabytes:.2f} GB |"
+        print("| {runs:,} | {plan:.1f} s | {gigabytes:.2f} GB | {hydra:,.0f} s | {submit:.1f} s | "
+              "{cold:.2f} s | {warm:.2f} s | {collect:.1f} s |"
               .format(**json.loads(out.splitlines()[-1])), flush=True)  # fmt: skip
 
 
@@ -72,6 +72,7 @@ def measure(runs: int, room: Path) -> dict[str, float]:
     chosen = launch.launcher(place)
     work, surveyed = timed(lambda: plan.survey(unique, root, chosen.keys, chosen.parallel))
     found["plan"] += surveyed
+    found["gigabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     _, one = timed(lambda: [config.compose(*run.overrides) for run in unique[:20]])
     found["hydra"] = one / 20 * len(unique)
     plan.write(planned, work.seconds, "plan_100k", part, root)
@@ -80,7 +81,6 @@ def measure(runs: int, room: Path) -> dict[str, float]:
     _, found["cold"] = timed(lambda: status.load("plan_100k", root))
     _, found["warm"] = timed(lambda: status.load("plan_100k", root))
     _, found["collect"] = timed(lambda: record.records(root))
-    found["gigabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     return found
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from transformers import BertConfig, BertForSequenceClassification
 
+import kdlab
 from kdlab import record
 from kdlab.config import place
 from kdlab.schema import BadInput
-from sweeps import commands, events, failures, launch, progress, status, study
+from sweeps import commands, events, failures, launch, plan, progress, status, study, tune
 
 TEXT = """
 question: Which?
@@ -153,12 +154,12 @@ def test_a_sweep_that_stopped_itself_is_not_launched_until_it_is_mended(asked, r
 
 
 def test_a_budget_takes_the_first_seed_of_every_cell_before_the_second(asked, root):
-    planned = commands.plan.plan(asked.study, asked.extra)
-    runs = commands.plan.unique(planned)
+    planned = plan.plan(asked.study, asked.extra)
+    runs = plan.unique(planned)
     chosen = launch.launcher(place(*asked.extra))
-    whole = commands.plan.survey(runs, root, chosen.keys, 1)
+    whole = plan.survey(runs, root, chosen.keys, 1)
     hours = sum(whole.seconds[run.uid] for run in whole.due) / 3600
-    part = commands.plan.survey(runs, root, chosen.keys, 1, hours=0.6 * hours)
+    part = plan.survey(runs, root, chosen.keys, 1, hours=0.6 * hours)
     assert {run.seed for run in part.due if run.uid in whole.states} == {1}
     assert len(part.due) + len(part.beyond) == len(whole.due)
     assert {run.seed for run in part.beyond} == {2}
@@ -171,3 +172,50 @@ def test_a_second_launch_at_the_same_time_is_refused(asked, root, monkeypatch):
     with pytest.raises(BadInput, match="another launch is at work"):
         commands.run_launch(asked, None, wait=False)
     held.release()
+
+
+def test_a_launch_that_waits_tunes_and_then_confirms(small, tmp_path, root, capsys):
+    path = tmp_path / "tuned.yaml"
+    base = ", ".join(text for text in small if not text.startswith("train.lr"))
+    path.write_text(
+        f"""
+question: Which rate?
+base: [{base}]
+blocks:
+  - table: t
+    cases: {{logits: [knowledge=logits_kl]}}
+    tune: {{over: {{train.lr: [1e-7, 1e-2]}}, seeds: [0]}}
+    confirm: {{seeds: [1, 2]}}
+"""
+    )
+    asked = commands.Request("tuned", study.load(str(path)), (f"root={root}", "threads=1"))
+    commands.plan_only(asked, None)
+    said = capsys.readouterr().out
+    assert "trials of t: none 2, logits 2" in said
+    assert "4 runs wait for their settings to be tuned" in said
+    assert commands.run_launch(asked, None, wait=True) == 0
+    frozen = tune.read_winners(progress.study_folder(root, "tuned") / "winners.json")
+    assert len(frozen) == 2
+    runs = {run.uid: run for run in plan.unique(plan.plan(asked.study, asked.extra, frozen))}
+    confirmed = [run for run in runs.values() if run.seed > 0]
+    assert len(confirmed) == 4
+    assert set(runs) <= set(record.index(root))
+    for winner in frozen.values():
+        assert winner.scores[" ".join(winner.overrides)] == max(winner.scores.values())
+
+
+def test_a_rerun_brings_lost_outputs_back_as_it_was_launched(asked, root):
+    assert commands.run_launch(asked, None, wait=True) == 0
+    (uid, before) = next(
+        (uid, found) for uid, found in kdlab.records(root).items() if found.artifacts
+    )
+    outputs = record.read_outputs(root, before, "report")
+    for path in Path(root).glob("outputs/*"):
+        path.unlink()
+    assert commands.rerun(uid, root) == 0
+    until(lambda: idle(root))
+    after = kdlab.records(root)[uid]
+    assert after.result == before.result
+    assert (record.read_outputs(root, after, "report") == outputs).all()
+    with pytest.raises(BadInput, match="no study under .* has a run nope"):
+        commands.rerun("nope", root)
