@@ -135,9 +135,11 @@ def survey(
     teachers = {uid: run.teacher.uid if run.teacher else None for uid, run in family.items()}
     live = progress.live(root, state) if ask else {}
     states = progress.states(teachers, done, state, live)
-    again = set(again)
+    again = set(again) & set(family)
     seconds = estimate.seconds(list(family.values()), done, launcher.gflops)
-    due, beyond = _due(runs, states, root, again, seconds, hours)
+    own = {run.uid for run in runs}
+    wanted = [*runs, *(family[uid] for uid in again if uid not in own)]
+    due, beyond = _due(wanted, states, root, again, seconds, hours)
     parents = {p.uid for run in due for p in graph.parents(run)}
     alone = {uid for uid, trouble in state.trouble.items() if failures.must_be_alone(trouble)}
     total = sum(seconds[run.uid] for run in due)
