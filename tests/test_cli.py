@@ -153,7 +153,7 @@ def test_a_run_leaves_its_record_under_root(small, tmp_path):
     found = run("kdlab", *small, "threads=1", "knowledge=none", cwd=tmp_path)
     assert found.returncode == 0, found.stderr
     assert "report" in found.stdout
-    assert len(list((tmp_path / "runs" / "records").iterdir())) == 1
+    assert len(list((tmp_path / "runs" / "records").glob("*.jsonl"))) == 1
     import kdlab
 
     (record,) = kdlab.records(tmp_path / "runs").values()
