@@ -157,6 +157,8 @@ def _addressed_lines(path: Path, start: int, end: int) -> Iterator[tuple[dict[st
         file.seek(start)
         for line in file.read(end - start).splitlines(keepends=True):
             first, start = start, start + len(line)
+            if line == b"\n":
+                continue
             try:
                 page = json.loads(line)
             except ValueError:  # torn by a kill or a full disk: its run is not recorded

@@ -99,10 +99,10 @@ def studies(root: str | Path) -> list[str]:
 
 def family(plan: pd.DataFrame) -> dict[str, str | None]:
     """Every run of a plan with its teacher's uid, and every teacher."""
-    pairs = plan.drop_duplicates("uid")
-    teachers = {str(uid): None for uid in pairs["teacher"].dropna().unique()}
-    students = zip(pairs["uid"], pairs["teacher"], strict=True)
-    return {**teachers, **{str(uid): teacher or None for uid, teacher in students}}
+    teachers = {str(uid): None for uid in plan["teacher"].dropna().unique().tolist()}
+    known = plan["teacher"].notna().tolist()
+    students = zip(plan["uid"].tolist(), plan["teacher"].tolist(), known, strict=True)
+    return {**teachers, **{uid: parent if has else None for uid, parent, has in students}}
 
 
 def _rate(state: State, study: str) -> float:
@@ -117,7 +117,7 @@ def _rate(state: State, study: str) -> float:
 
 def _coverage(plan: pd.DataFrame, done: Mapping[str, Entry]) -> pd.DataFrame:
     """One row a table."""
-    runs = plan.assign(done=plan["uid"].isin(done.keys()))
+    runs = plan.assign(done=[uid in done for uid in plan["uid"].tolist()])
     cells = runs.groupby(["table", "row", "task"], sort=False)["done"].agg(["sum", "size"])
     by_table = cells.groupby("table", sort=False)
     return pd.DataFrame(
