@@ -79,6 +79,11 @@ def test_a_pool_that_is_killed_is_launched_again(asked, root):
     commands.run_launch(asked, None, wait=False)
     until(lambda: events.fold(root).workers)
     state = events.fold(root)
+    (worker,) = state.workers.values()
+    environment = Path(f"/proc/{worker[-1]['pid']}/environ").read_text().split("\0")
+    (code,) = Path(root, "code").iterdir()
+    assert any(said.startswith(f"PYTHONPATH={code}") for said in environment)
+    assert "HF_HUB_OFFLINE=1" in environment
     for event in state.intents.values():
         os.kill(int(event["job"]), signal.SIGKILL)
     for incarnations in state.workers.values():
