@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         command = add(name, text, run)
         command.add_argument("overrides", nargs="*", help="Hydra overrides for every run")
-        command.add_argument("--max-gpu-hours", type=float, metavar="H", help="of work, at most")
+        command.add_argument("--max-gpu-hours", type=_hours, metavar="H", help="of work, at most")
         if name == "launch":
             command.add_argument("--wait", action="store_true", help="until all is done")
     command = add("status", "where the runs stand", _status)
@@ -86,6 +86,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--entity", default=None, help="a user or a team; yours if left out")
     command.add_argument("--mode", choices=("online", "offline"), default="online")
     return parser
+
+
+def _hours(text: str) -> float:
+    hours = float(text)
+    if not 0 < hours < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text}: more than 0")
+    return hours
 
 
 def _root() -> str:

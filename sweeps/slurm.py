@@ -87,7 +87,7 @@ def submit(
         array_parallelism=max(1, parallel // array.share),
         setup=[*_exports(array.code), *_checked(setup)],
         stderr_to_stdout=True,
-        additional_parameters=additional or None,
+        additional_parameters={"requeue": True, **additional},
     )
     jobs = _patiently(lambda: executor.submit_array(_calls(array.intent, array.shards, time)))
     return str(jobs[0].job_id).partition("_")[0]

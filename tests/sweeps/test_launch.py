@@ -55,7 +55,8 @@ def idle(root):
     return not progress.live(root, events.fold(root))
 
 
-def test_a_launch_returns_at_once_and_a_second_submits_nothing(asked, root, capsys):
+def test_a_launch_returns_at_once_and_a_second_submits_nothing(asked, root, capsys, monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", "a-very-secret-key")
     assert commands.run_launch(asked, None, wait=False) == 0
     assert submissions(root) == 2
     assert commands.run_launch(asked, None, wait=False) == 0
@@ -68,6 +69,9 @@ def test_a_launch_returns_at_once_and_a_second_submits_nothing(asked, root, caps
     shown = status.load("mine", root)
     assert dict(shown.counts) == {"done": 5, "diverged": 2}
     assert shown.coverage.loc["t"].tolist() == [3, 3, 3, 6, 6]
+    written = [path for path in Path(root).rglob("*") if path.is_file()]
+    assert len(written) > 20
+    assert not [path for path in written if b"a-very-secret-key" in path.read_bytes()]
     # Again with other code or elsewhere: the frozen study is found by its name.
     again = commands.request("mine", (), root)
     assert again.extra == asked.extra
@@ -156,6 +160,13 @@ def test_a_sweep_that_stopped_itself_is_not_launched_until_it_is_mended(asked, r
     with pytest.raises(BadInput, match="mine has stopped itself: ten: KeyError"):
         commands.run_launch(asked, None, wait=False)
     assert submissions(root) == 0
+
+
+def test_live_views_are_grouped_by_study_unless_told_otherwise():
+    assert launch.settled(place("tracker=wandb"), "mine").tracker["group"] == "mine"
+    told = place("tracker=wandb", "tracker.group=ours")
+    assert launch.settled(told, "mine").tracker["group"] == "ours"
+    assert "group" not in launch.settled(place(), "mine").tracker
 
 
 def test_a_budget_takes_the_first_seed_of_every_cell_before_the_second(asked, root):

@@ -11,6 +11,7 @@
 #SBATCH --nodes=1
 #SBATCH --open-mode=append
 #SBATCH --output=/runs/logs/0123456789ab/%A_%a_0_log.out
+#SBATCH --requeue
 #SBATCH --signal=USR2@90
 #SBATCH --time=240
 #SBATCH --wckey=submitit

@@ -16,6 +16,7 @@
 #SBATCH --output=/runs/logs/0123456789ab/%A_%a_0_log.out
 #SBATCH --partition=gpu
 #SBATCH --qos=long
+#SBATCH --requeue
 #SBATCH --reservation=night
 #SBATCH --signal=USR2@90
 #SBATCH --time=240
