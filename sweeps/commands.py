@@ -1,7 +1,7 @@
 """What the commands do. `sweeps.__main__` says how they are called."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,9 +86,11 @@ def run_launch(
 ) -> int:
     """Submit what is to be done, and with `wait` see it through; 1 if a run failed."""
     before: object = None
+    paid: dict[str, float] = {}
     while True:
         place = _place(asked)
-        intents, work = _submit(asked, place, hours, set(again))
+        intents, work = _submit(asked, place, hours, paid, set(again))
+        paid |= {run.uid: work.seconds[run.uid] for run in work.due}
         if not wait:
             return 0
         if not intents and not _waits_for_others(work):
@@ -118,7 +120,11 @@ def _waits_for_others(work: Work) -> bool:
 
 
 def _submit(
-    asked: Request, place: Place, hours: float | None, again: set[str]
+    asked: Request,
+    place: Place,
+    hours: float | None,
+    paid: Mapping[str, float],
+    again: set[str],
 ) -> tuple[list[str], Work]:
     chosen = launch.launcher(place)
     planned, winners = _planned(asked, place)
@@ -132,7 +138,14 @@ def _submit(
             )
         launch.settle(place.root)
         work = plan.survey(
-            runs, place.root, chosen.keys, chosen.parallel, hours=hours, again=again, ask=True
+            runs,
+            place.root,
+            chosen.keys,
+            chosen.parallel,
+            hours=hours,
+            paid=paid,
+            again=again,
+            ask=True,
         )
         print(report(asked.study, planned, work, chosen, waiting), flush=True)
         tune.write_winners(_winners_file(asked, place), winners)

@@ -116,6 +116,7 @@ def survey(
     parallel: int,
     *,
     hours: float | None = None,
+    paid: Mapping[str, float] | None = None,
     again: Iterable[str] = (),
     ask: bool = False,
 ) -> Work:
@@ -127,6 +128,7 @@ def survey(
         launcher: how large cohorts and shards may be.
         parallel: how many shards work at a time.
         hours: of work, at most: what comes first in order is done first.
+        paid: seconds by uid of what was submitted on this budget before; it costs nothing more.
         again: uids to repeat although they are recorded.
         ask: ask the schedulers what they still have; else all that was submitted counts as lost.
     """
@@ -139,7 +141,7 @@ def survey(
     seconds = estimate.seconds(list(family.values()), done, launcher.gflops)
     own = {run.uid for run in runs}
     wanted = [*runs, *(family[uid] for uid in again if uid not in own)]
-    due, beyond = _due(wanted, states, root, again, seconds, hours)
+    due, beyond = _due(wanted, states, root, again, seconds, hours, paid or {})
     parents = {p.uid for run in due for p in graph.parents(run)}
     alone = {uid for uid, trouble in state.trouble.items() if failures.must_be_alone(trouble)}
     total = sum(seconds[run.uid] for run in due)
@@ -167,17 +169,18 @@ def _due(
     again: set[str],
     seconds: Mapping[str, float],
     hours: float | None,
+    paid: Mapping[str, float],
 ) -> tuple[list[Run], list[Run]]:
     """Runs to do with the parents that they miss, and those that the budget leaves out."""
     due: dict[str, Run] = {}
-    beyond, spent = [], 0.0
+    beyond, spent = [], sum(paid.values())
     for run in runs:
         if states[run.uid] != WAITING and run.uid not in again:
             continue
         needed = [p for p in graph.parents(run) if _is_missing(p, states, root)] + [run]
         new = {each.uid: each for each in needed if each.uid not in due}
-        cost = sum(seconds[uid] for uid in new)
-        if hours is not None and spent + cost > 3600 * hours:
+        cost = sum(seconds[uid] for uid in new if uid not in paid)
+        if hours is not None and cost and spent + cost > 3600 * hours:
             beyond.append(run)
             continue
         spent += cost

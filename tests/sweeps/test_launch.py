@@ -179,6 +179,10 @@ def test_a_budget_takes_the_first_seed_of_every_cell_before_the_second(asked, ro
     assert {run.seed for run in part.due if run.uid in whole.states} == {1}
     assert len(part.due) + len(part.beyond) == len(whole.due)
     assert {run.seed for run in part.beyond} == {2}
+    # What was submitted on the budget is not paid again, and nothing more is affordable.
+    paid = {run.uid: part.seconds[run.uid] for run in part.due}
+    again = plan.survey(runs, root, chosen.keys, 1, hours=0.6 * hours, paid=paid)
+    assert [run.uid for run in again.due] == [run.uid for run in part.due]
     assert not Path(root).exists()
 
 
