@@ -41,8 +41,9 @@ def interval(pairs: Sequence[Pair], metric: Metric) -> tuple[float, float]:
     draws = np.empty(DRAWS)
     for draw in range(DRAWS):
         examples = random.integers(rows, size=rows)
-        differences = [_difference(pair, examples, metric) for pair in pairs]
-        draws[draw] = np.mean(np.array(differences)[random.integers(len(pairs), size=len(pairs))])
+        seeds = random.integers(len(pairs), size=len(pairs))
+        found = {seed: _difference(pairs[seed], examples, metric) for seed in set(seeds.tolist())}
+        draws[draw] = np.mean([found[seed] for seed in seeds.tolist()])
     low, high = np.percentile(draws, [2.5, 97.5])
     return float(low), float(high)
 
