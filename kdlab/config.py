@@ -8,7 +8,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from kdlab import build, sizes
+from kdlab.remembered import of_files
 from kdlab.resolve import Compose, Option, resolve
 from kdlab.run import Run
 from kdlab.schema import BadInput, LauncherKeys, Page, Place, TrackerKeys, parse
@@ -85,7 +85,7 @@ def _check_tracker(where: Place) -> None:
         )
 
 
-@cache
+@of_files
 def _is_installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 

@@ -106,7 +106,7 @@ class Sweep:
             self.cluster.hurry()
             return self.jobs()
 
-        wait_until(found, "a task at work", 60, every=0.5)
+        wait_until(found, "a task at work", 180, every=0.5)
         return found()[0]
 
     def processes(self, kind: str) -> list[int]:
@@ -122,7 +122,7 @@ class Sweep:
             said = events.read(self.root)
             return any(kind in (event.get("class"), event.get("why")) for event in said)
 
-        wait_until(told, f"an event of {kind}", 120, every=0.5)
+        wait_until(told, f"an event of {kind}", 180, every=0.5)
 
     def progress(self, runs: int, seconds: float = 120) -> None:
         """Wait until so many more runs are recorded, or none is left in the queue."""

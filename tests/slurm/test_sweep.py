@@ -125,7 +125,7 @@ def node_dies(sweep: Sweep, room: Path) -> None:
     job = sweep.job()
     node = sweep.cluster.sh("squeue", "-h", "-r", "-j", job, "-o", "%N").split()[0]
     sweep.cluster.kill_node(node)
-    wait_until(lambda: sweep.cluster.state(job) != "RUNNING", "its task gone")
+    wait_until(lambda: sweep.cluster.state(job) != "RUNNING", "its task gone", 120)
 
 
 def node_comes_back(sweep: Sweep, room: Path) -> None:
@@ -154,19 +154,19 @@ def others_go_first(sweep: Sweep, room: Path) -> None:
     everything = ("-p", "high", "-N4", "-n32", "--mem=1G", "-o", "/dev/null")
     sweep.job()
     job = sweep.cluster.sh("sbatch", "--parsable", *everything, "--wrap", "sleep 2").strip()
-    wait_until(lambda: sweep.cluster.state(job) == "COMPLETED", "the preempting job", 90)
+    wait_until(lambda: sweep.cluster.state(job) == "COMPLETED", "the preempting job", 180)
 
 
 def time_is_up(sweep: Sweep, room: Path) -> None:
     job = sweep.job()
     sweep.cluster.expire(job, 2)
-    wait_until(lambda: "RUNNING" not in sweep.cluster.state(job), "the time limit", 60)
+    wait_until(lambda: "RUNNING" not in sweep.cluster.state(job), "the time limit", 120)
 
 
 def arrays_are_cancelled(sweep: Sweep, room: Path) -> None:
     for array in {job.partition("_")[0] for job in sweep.jobs("PENDING,RUNNING")}:
         sweep.cluster.sh("scancel", array)
-    wait_until(lambda: not sweep.jobs("PENDING,RUNNING,COMPLETING"), "an empty queue", 60)
+    wait_until(lambda: not sweep.jobs("PENDING,RUNNING,COMPLETING"), "an empty queue", 120)
     assert "0 submissions" not in sweep.launch()
 
 
@@ -175,7 +175,7 @@ def controller_is_away(sweep: Sweep, room: Path) -> None:
     before = sweep.recorded()
     said = sweep.launch(check=False)
     assert "Unable to contact slurm controller" in said
-    wait_until(lambda: sweep.recorded() > before, "tasks go on without it", 60)
+    wait_until(lambda: sweep.recorded() > before, "tasks go on without it", 120)
     sweep.cluster.start_controller()
 
 
@@ -184,7 +184,7 @@ def disk_is_full(sweep: Sweep, room: Path) -> None:
     with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(bytes(2**16))
-    wait_until(lambda: not sweep.jobs("RUNNING,COMPLETING"), "tasks that stop by themselves", 90)
+    wait_until(lambda: not sweep.jobs("RUNNING,COMPLETING"), "tasks that stop by themselves", 180)
     sweep.await_told("disk_full")
     before = sweep.recorded()
     assert "No space left" in sweep.launch(check=False)
