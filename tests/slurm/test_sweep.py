@@ -82,7 +82,12 @@ def faulty(directory: str, tmp_path: Path, study: Path) -> Iterator[Sweep]:
     cluster = Cluster(room, Settings(max_array_size=10))
     try:
         cluster.start()
-        yield Sweep(cluster, study, disk / "runs", ("launcher.cohort=2", "launcher.parallel=2"))
+        yield Sweep(
+            cluster,
+            study,
+            disk / "runs",
+            ("launcher.cohort=2", "launcher.parallel=2", "launcher.minutes=0.025"),
+        )
     finally:
         cluster.stop()
         subprocess.run(["umount", "-l", str(disk)], check=True)
@@ -116,6 +121,7 @@ def launcher_is_killed(sweep: Sweep, room: Path) -> None:
     # Arrays of ten tasks at most.
     arrays = [job.partition("_")[0] for job in sweep.jobs("PENDING,RUNNING")]
     assert 1 < max(arrays.count(job) for job in set(arrays)) <= 10
+    assert len(set(arrays)) > 2  # the teacher's, and the students' in more than one
     assert sorted(sweep.submitted()) == sorted(set(sweep.submitted()))
     assert len(sweep.submitted()) == RUNS + 1
     assert "0 submissions" in sweep.launch()
@@ -193,15 +199,16 @@ def disk_is_full(sweep: Sweep, room: Path) -> None:
     sweep.launch()
 
 
+# The disk early, while there is much to lose; the node back before all nodes are asked for.
 FAULTS = [
     launcher_is_killed,
+    disk_is_full,
     node_dies,
     workers_are_killed,
     task_is_requeued,
     node_comes_back,
     others_go_first,
+    arrays_are_cancelled,
     time_is_up,
     controller_is_away,
-    arrays_are_cancelled,
-    disk_is_full,
 ]
