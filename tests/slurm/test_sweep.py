@@ -71,7 +71,7 @@ def test_a_study_goes_through_slurm_and_comes_home(slurm, study, serial, tmp_pat
 
 @pytest.fixture
 def faulty(directory: str, tmp_path: Path, study: Path) -> Iterator[Sweep]:
-    """A cluster with arrays of ten at most, and a root on a disk that can be full."""
+    """Three nodes of one CPU, arrays of ten at most, and a root on a disk that can be full."""
     if obstacles():
         pytest.skip("no SLURM here")
     disk = tmp_path / "disk"
@@ -79,14 +79,14 @@ def faulty(directory: str, tmp_path: Path, study: Path) -> Iterator[Sweep]:
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(disk)])
     assert mounted.returncode == 0, "a small disk needs root"
     room = Path(tempfile.mkdtemp(prefix="slurm-", dir=directory))
-    cluster = Cluster(room, Settings(max_array_size=10))
+    cluster = Cluster(room, Settings(nodes=3, cpus=1, max_array_size=10))
     try:
         cluster.start()
         yield Sweep(
             cluster,
             study,
             disk / "runs",
-            ("launcher.cohort=2", "launcher.parallel=2", "launcher.minutes=0.025"),
+            ("launcher.cohort=2", "launcher.parallel=100", "launcher.minutes=0.025"),
         )
     finally:
         cluster.stop()
@@ -157,7 +157,7 @@ def task_is_requeued(sweep: Sweep, room: Path) -> None:
 
 
 def others_go_first(sweep: Sweep, room: Path) -> None:
-    everything = ("-p", "high", "-N4", "-n32", "--mem=1G", "-o", "/dev/null")
+    everything = ("-p", "high", "-N3", "-n3", "--mem=1G", "-o", "/dev/null")
     sweep.job()
     job = sweep.cluster.sh("sbatch", "--parsable", *everything, "--wrap", "sleep 2").strip()
     wait_until(lambda: sweep.cluster.state(job) == "COMPLETED", "the preempting job", 180)
