@@ -4,8 +4,8 @@ from typing import Annotated
 
 from annotated_types import Gt
 from torch import Tensor
-from torch.nn.functional import log_softmax
 
+from kdlab.losses.classes import divergence, log_distributions
 from kdlab.losses.mean import over_valid
 
 
@@ -21,13 +21,24 @@ def kl(
         student, teacher: logits [..., c].
         mask: [...], true where the unit counts.
     """
-    if student.shape[-1] != teacher.shape[-1]:
-        raise ValueError(
-            f"{student.shape[-1]} student classes, {teacher.shape[-1]} teacher classes"
-        )
-    log_q = log_softmax(student.float() / temperature, dim=-1)
-    log_p = log_softmax(teacher.float() / temperature, dim=-1)
-    return temperature**2 * over_valid((log_p.exp() * (log_p - log_q)).sum(-1), mask)
+    log_q, log_p = log_distributions(student, teacher, temperature)
+    return temperature**2 * over_valid(divergence(log_p, log_q), mask)
+
+
+def cross_entropy(
+    student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: Annotated[float, Gt(0)]
+) -> Tensor:
+    """−T² Σ p log q of teacher p and student q at temperature T, in nats per valid unit.
+
+    Hinton et al. 2015, arXiv 1503.02531. Not zero at equality: it is `kl` plus T² times the
+    teacher's entropy, with the same gradient. TextBrewer's kd_ce is 1/T² of this.
+
+    Args:
+        student, teacher: logits [..., c].
+        mask: [...], true where the unit counts.
+    """
+    log_q, log_p = log_distributions(student, teacher, temperature)
+    return -(temperature**2) * over_valid((log_p.exp() * log_q).sum(-1), mask)
 
 
 def mse(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:

@@ -81,6 +81,34 @@ def test_kl_is_t_squared_textbrewer_less_the_teachers_entropy(temperature):
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
+def test_cross_entropy_is_t_squared_textbrewer(temperature):
+    student, teacher = random_logits()
+    expected = temperature**2 * kd_ce_loss(student[MASK], teacher[MASK], temperature)
+    loss = response.cross_entropy(student, teacher, MASK, temperature=temperature)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_cross_entropy_by_hand():
+    # p = (3/4, 1/4) and q = (1/2, 1/2) at T = 2: T² ln 2; at equality T² times p's entropy.
+    teacher = tensor([[2 * math.log(3), 0.0]])
+    loss = response.cross_entropy(torch.zeros(1, 2), teacher, tensor([True]), temperature=2.0)
+    assert loss.item() == pytest.approx(4 * math.log(2))
+    entropy = 3 / 4 * math.log(4 / 3) + 1 / 4 * math.log(4)
+    loss = response.cross_entropy(teacher, teacher, tensor([True]), temperature=2.0)
+    assert loss.item() == pytest.approx(4 * entropy, rel=1e-6)
+
+
+def test_cross_entropy_has_the_gradient_of_kl():
+    student, teacher = random_logits()
+    student.requires_grad_()
+    losses = [
+        f(student, teacher, MASK, temperature=4.0) for f in (response.kl, response.cross_entropy)
+    ]
+    one, other = (torch.autograd.grad(value, student)[0] for value in losses)
+    assert_close(one, other, rtol=1e-4, atol=1e-7)
+
+
 def test_kl_has_t_squared_times_the_gradient_of_textbrewer():
     student, teacher = random_logits()
     student.requires_grad_()
