@@ -8,6 +8,8 @@ from torch import Tensor
 from kdlab.losses.classes import divergence, log_distributions
 from kdlab.losses.mean import over_valid
 
+SMALLEST_VARIANCE = 1e-12  # of logits that are standardised: equal logits stay equal
+
 
 def kl(
     student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: Annotated[float, Gt(0)]
@@ -39,6 +41,27 @@ def cross_entropy(
     """
     log_q, log_p = log_distributions(student, teacher, temperature)
     return -(temperature**2) * over_valid((log_p.exp() * log_q).sum(-1), mask)
+
+
+def standardised_kl(
+    student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: Annotated[float, Gt(0)]
+) -> Tensor:
+    """T² KL(teacher ‖ student) at temperature T of logits standardised by unit, in nats.
+
+    Each unit's logits less their mean, over their standard deviation (c − 1 in its denominator), so
+    that neither's shift nor scale matters. Sun et al. 2024, arXiv 2403.01427, after their code.
+
+    Args:
+        student, teacher: logits [..., c]; with c = 2 only their order is left, without a gradient.
+        mask: [...], true where the unit counts.
+    """
+    return kl(_standardised(student), _standardised(teacher), mask, temperature=temperature)
+
+
+def _standardised(logits: Tensor) -> Tensor:
+    values = logits.float()
+    variance = values.var(-1, keepdim=True).clamp(min=SMALLEST_VARIANCE)
+    return (values - values.mean(-1, keepdim=True)) / variance.sqrt()
 
 
 def mse(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:

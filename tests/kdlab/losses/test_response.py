@@ -125,6 +125,56 @@ def test_mse_is_t_squared_textbrewer(temperature):
     assert response.mse(student, teacher, MASK).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_standardised_kl_in_float64(temperature):
+    student, teacher = random_logits()
+    rows = []
+    for s, t in zip(student[MASK].numpy(), teacher[MASK].numpy(), strict=True):
+        s, t = ((x - x.mean()) / x.std(ddof=1) / temperature for x in (s, t))
+        p, q = (np.exp(x) / np.exp(x).sum() for x in (t, s))
+        rows.append((p * np.log(p / q)).sum())
+    loss = response.standardised_kl(student, teacher, MASK, temperature=temperature)
+    assert loss.item() == pytest.approx(temperature**2 * np.mean(rows), rel=1e-5)
+
+
+def test_standardised_kl_by_hand():
+    # (0, 1, 2) has mean 1, deviation 1; (6, 4, 2) mean 4, deviation 2: (-1, 0, 1), (1, 0, -1).
+    # p = (1, e, e²) / S and q its reverse: KL = Σ p (log p − log q) = 2 (e² − 1) / S.
+    student, teacher = tensor([[6.0, 4.0, 2.0]]), tensor([[0.0, 1.0, 2.0]])
+    loss = response.standardised_kl(student, teacher, tensor([True]), temperature=1.0)
+    expected = 2 * (math.e**2 - 1) / (1 + math.e + math.e**2)
+    assert loss.item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_standardised_kl_ignores_shift_and_scale_which_kl_does_not():
+    student, teacher = random_logits()
+    moved = 3 * student + 7
+    one, other = (
+        response.standardised_kl(x, teacher, MASK, temperature=2.0) for x in (student, moved)
+    )
+    assert_close(one, other, rtol=1e-5, atol=0)
+    one, other = (response.kl(x, teacher, MASK, temperature=2.0) for x in (student, moved))
+    assert abs(one - other) > 0.1
+
+
+def test_standardised_kl_has_no_gradient_along_shift_and_scale():
+    student, teacher = random_logits()
+    student.requires_grad_()
+    loss = response.standardised_kl(student, teacher, MASK, temperature=2.0)
+    gradient = torch.autograd.grad(loss, student)[0]
+    assert gradient.norm() > 1e-2
+    assert_close(gradient.sum(-1), torch.zeros(6).double(), rtol=0, atol=1e-6)
+    assert_close((gradient * student).sum(-1), torch.zeros(6).double(), rtol=0, atol=1e-6)
+
+
+def test_standardised_kl_of_equal_logits_is_that_of_a_uniform_student():
+    student, teacher = torch.full((1, 3), 5.0, requires_grad=True), tensor([[0.0, 1.0, 2.0]])
+    loss = response.standardised_kl(student, teacher, tensor([True]), temperature=1.0)
+    p = np.exp([-1.0, 0.0, 1.0]) / np.exp([-1.0, 0.0, 1.0]).sum()
+    assert loss.item() == pytest.approx((p * np.log(3 * p)).sum(), rel=1e-5)
+    assert torch.autograd.grad(loss, student)[0].isfinite().all()
+
+
 def test_a_mask_may_have_any_shape():
     student, teacher = random_logits()
     student, teacher = (x.reshape(2, 3, 5) for x in (student, teacher))
