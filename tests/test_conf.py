@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from kdlab import build
 from kdlab.config import CONF, compose, options
-from kdlab.schema import InitKeys, MatchingKeys, Named, Task, TermKeys, TrackerKeys
+from kdlab.schema import BadInput, InitKeys, MatchingKeys, Named, Task, TermKeys, TrackerKeys
 
 KEYS = {
     "knowledge": TermKeys,
@@ -82,6 +82,11 @@ def test_every_public_function_is_reachable(shelf, group):
 @pytest.mark.parametrize("name", [n for n in options("knowledge")])
 def test_every_knowledge_composes(name):
     task = ["task.classes=1", "task.metrics=[pearson]", "task.select_by=[pearson]"]
+    if content("knowledge", name).get("min_classes", 0) > 2:
+        with pytest.raises(BadInput, match="classes"):
+            compose(f"knowledge={name}")
+        assert len(compose(f"knowledge={name}", "task.classes=3").terms) == 1
+        return
     for extra in ([], task) if name in ("logits", "none", "logits_mse") else ([],):
         assert len(compose(f"knowledge={name}", *extra).terms) == (name != "none")
 

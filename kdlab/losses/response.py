@@ -4,9 +4,11 @@ from typing import Annotated
 
 from annotated_types import Gt
 from torch import Tensor
-from torch.nn.functional import log_softmax
 
+from kdlab.losses.classes import divergence, log_distributions
 from kdlab.losses.mean import over_valid
+
+SMALLEST_VARIANCE = 1e-12  # of logits that are standardised: equal logits stay equal
 
 
 def kl(
@@ -21,13 +23,45 @@ def kl(
         student, teacher: logits [..., c].
         mask: [...], true where the unit counts.
     """
-    if student.shape[-1] != teacher.shape[-1]:
-        raise ValueError(
-            f"{student.shape[-1]} student classes, {teacher.shape[-1]} teacher classes"
-        )
-    log_q = log_softmax(student.float() / temperature, dim=-1)
-    log_p = log_softmax(teacher.float() / temperature, dim=-1)
-    return temperature**2 * over_valid((log_p.exp() * (log_p - log_q)).sum(-1), mask)
+    log_q, log_p = log_distributions(student, teacher, temperature)
+    return temperature**2 * over_valid(divergence(log_p, log_q), mask)
+
+
+def cross_entropy(
+    student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: Annotated[float, Gt(0)]
+) -> Tensor:
+    """−T² Σ p log q of teacher p and student q at temperature T, in nats per valid unit.
+
+    Hinton et al. 2015, arXiv 1503.02531. Not zero at equality: it is `kl` plus T² times the
+    teacher's entropy, with the same gradient. TextBrewer's kd_ce is 1/T² of this.
+
+    Args:
+        student, teacher: logits [..., c].
+        mask: [...], true where the unit counts.
+    """
+    log_q, log_p = log_distributions(student, teacher, temperature)
+    return -(temperature**2) * over_valid((log_p.exp() * log_q).sum(-1), mask)
+
+
+def standardised_kl(
+    student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: Annotated[float, Gt(0)]
+) -> Tensor:
+    """T² KL(teacher ‖ student) at temperature T of logits standardised by unit, in nats.
+
+    Each unit's logits less their mean, over their standard deviation (c − 1 in its denominator), so
+    that neither's shift nor scale matters. Sun et al. 2024, arXiv 2403.01427, after their code.
+
+    Args:
+        student, teacher: logits [..., c]; with c = 2 only their order is left, without a gradient.
+        mask: [...], true where the unit counts.
+    """
+    return kl(_standardised(student), _standardised(teacher), mask, temperature=temperature)
+
+
+def _standardised(logits: Tensor) -> Tensor:
+    values = logits.float()
+    variance = values.var(-1, keepdim=True).clamp(min=SMALLEST_VARIANCE)
+    return (values - values.mean(-1, keepdim=True)) / variance.sqrt()
 
 
 def mse(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:

@@ -28,7 +28,28 @@ TOKENS = torch.tensor(
     [[1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0], [0, 0, 1, 1, 0, 1], [1, 0, 0, 0, 0, 0]]
 ).bool()
 # Of every knob, a value that its YAML does not have.
-OTHER = {"temperature": 2.0, "normalize": False, "relation_heads": 2}
+OTHER = {
+    "temperature": 0.5,
+    "normalize": False,
+    "relation_heads": 2,
+    "skew": 0.4,
+    "teacher_share": 0.2,
+    "k": 3,
+    "target_weight": 0.5,
+    "others_weight": 2.0,
+    "row_weight": 0.5,
+    "class_weight": 2.0,
+}
+# Losses that are not zero at equality, and why; of these, the value is tested with their formula.
+VALUE_AT_EQUALITY = {
+    "logits_ce": "a cross-entropy contains the teacher's entropy",
+    "logits_topk_kl": "its optimum is the teacher renormalised over k classes",
+}
+GRADIENT_AT_EQUALITY = {"logits_topk_kl": VALUE_AT_EQUALITY["logits_topk_kl"]}
+# Losses that are no mean over units, and why.
+NOT_A_MEAN = {"logits_dist": "a class's correlation is over the units of a batch"}
+# Losses with kinks, one of them within 1e-2 of the example: their differences take smaller steps.
+KINKED = {"logits_tv"}
 
 
 def read(name):
@@ -110,8 +131,15 @@ def test_a_float32_scalar_computed_in_float32(name, dtype):
 def test_zero_with_zero_gradient_at_equality(name):
     loss, _, student, _, mask = example(name)
     value, gradient = with_gradient(loss, student, student.clone(), mask)
-    assert_close(value, torch.tensor(0.0), rtol=0, atol=1e-6)
-    assert_close(gradient, torch.zeros_like(gradient), rtol=0, atol=1e-6)
+    if name in VALUE_AT_EQUALITY:
+        assert value > 1e-3, f"{name} is zero at equality: no exception"
+    else:
+        assert_close(value, torch.tensor(0.0), rtol=0, atol=1e-6)
+    if name in GRADIENT_AT_EQUALITY:
+        assert gradient.isfinite().all()
+        assert gradient.norm() > 1e-3, f"{name} has no gradient at equality: no exception"
+    else:
+        assert_close(gradient, torch.zeros_like(gradient), rtol=0, atol=1e-6)
 
 
 @every_option
@@ -160,7 +188,7 @@ def test_a_single_valid_unit_is_that_unit_alone(name):
     assert gradient.isfinite().all()
 
 
-@every_option
+@pytest.mark.parametrize("name", sorted(set(OPTIONS) - set(NOT_A_MEAN)))
 def test_a_batch_is_the_mean_of_its_parts_by_valid_units(name):
     loss, _, student, teacher, mask = example(name)
     total = 0.0
@@ -173,7 +201,7 @@ def test_a_batch_is_the_mean_of_its_parts_by_valid_units(name):
 def test_gradient_matches_finite_differences(name):
     loss, _, student, teacher, mask = example(name)
     _, gradient = with_gradient(loss, student, teacher, mask)
-    step = 1e-2
+    step = 1e-3 if name in KINKED else 1e-2
     for seed in range(5):
         direction = noise(student.shape, 10 + seed)
         up = loss(student + step * direction, teacher, mask)

@@ -81,6 +81,34 @@ def test_kl_is_t_squared_textbrewer_less_the_teachers_entropy(temperature):
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
+def test_cross_entropy_is_t_squared_textbrewer(temperature):
+    student, teacher = random_logits()
+    expected = temperature**2 * kd_ce_loss(student[MASK], teacher[MASK], temperature)
+    loss = response.cross_entropy(student, teacher, MASK, temperature=temperature)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_cross_entropy_by_hand():
+    # p = (3/4, 1/4) and q = (1/2, 1/2) at T = 2: T² ln 2; at equality T² times p's entropy.
+    teacher = tensor([[2 * math.log(3), 0.0]])
+    loss = response.cross_entropy(torch.zeros(1, 2), teacher, tensor([True]), temperature=2.0)
+    assert loss.item() == pytest.approx(4 * math.log(2))
+    entropy = 3 / 4 * math.log(4 / 3) + 1 / 4 * math.log(4)
+    loss = response.cross_entropy(teacher, teacher, tensor([True]), temperature=2.0)
+    assert loss.item() == pytest.approx(4 * entropy, rel=1e-6)
+
+
+def test_cross_entropy_has_the_gradient_of_kl():
+    student, teacher = random_logits()
+    student.requires_grad_()
+    losses = [
+        f(student, teacher, MASK, temperature=4.0) for f in (response.kl, response.cross_entropy)
+    ]
+    one, other = (torch.autograd.grad(value, student)[0] for value in losses)
+    assert_close(one, other, rtol=1e-4, atol=1e-7)
+
+
 def test_kl_has_t_squared_times_the_gradient_of_textbrewer():
     student, teacher = random_logits()
     student.requires_grad_()
@@ -95,6 +123,56 @@ def test_mse_is_t_squared_textbrewer(temperature):
     student, teacher = random_logits()
     expected = temperature**2 * kd_mse_loss(student[MASK], teacher[MASK], temperature)
     assert response.mse(student, teacher, MASK).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_standardised_kl_in_float64(temperature):
+    student, teacher = random_logits()
+    rows = []
+    for s, t in zip(student[MASK].numpy(), teacher[MASK].numpy(), strict=True):
+        s, t = ((x - x.mean()) / x.std(ddof=1) / temperature for x in (s, t))
+        p, q = (np.exp(x) / np.exp(x).sum() for x in (t, s))
+        rows.append((p * np.log(p / q)).sum())
+    loss = response.standardised_kl(student, teacher, MASK, temperature=temperature)
+    assert loss.item() == pytest.approx(temperature**2 * np.mean(rows), rel=1e-5)
+
+
+def test_standardised_kl_by_hand():
+    # (0, 1, 2) has mean 1, deviation 1; (6, 4, 2) mean 4, deviation 2: (-1, 0, 1), (1, 0, -1).
+    # p = (1, e, e²) / S and q its reverse: KL = Σ p (log p − log q) = 2 (e² − 1) / S.
+    student, teacher = tensor([[6.0, 4.0, 2.0]]), tensor([[0.0, 1.0, 2.0]])
+    loss = response.standardised_kl(student, teacher, tensor([True]), temperature=1.0)
+    expected = 2 * (math.e**2 - 1) / (1 + math.e + math.e**2)
+    assert loss.item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_standardised_kl_ignores_shift_and_scale_which_kl_does_not():
+    student, teacher = random_logits()
+    moved = 3 * student + 7
+    one, other = (
+        response.standardised_kl(x, teacher, MASK, temperature=2.0) for x in (student, moved)
+    )
+    assert_close(one, other, rtol=1e-5, atol=0)
+    one, other = (response.kl(x, teacher, MASK, temperature=2.0) for x in (student, moved))
+    assert abs(one - other) > 0.1
+
+
+def test_standardised_kl_has_no_gradient_along_shift_and_scale():
+    student, teacher = random_logits()
+    student.requires_grad_()
+    loss = response.standardised_kl(student, teacher, MASK, temperature=2.0)
+    gradient = torch.autograd.grad(loss, student)[0]
+    assert gradient.norm() > 1e-2
+    assert_close(gradient.sum(-1), torch.zeros(6).double(), rtol=0, atol=1e-6)
+    assert_close((gradient * student).sum(-1), torch.zeros(6).double(), rtol=0, atol=1e-6)
+
+
+def test_standardised_kl_of_equal_logits_is_that_of_a_uniform_student():
+    student, teacher = torch.full((1, 3), 5.0, requires_grad=True), tensor([[0.0, 1.0, 2.0]])
+    loss = response.standardised_kl(student, teacher, tensor([True]), temperature=1.0)
+    p = np.exp([-1.0, 0.0, 1.0]) / np.exp([-1.0, 0.0, 1.0]).sum()
+    assert loss.item() == pytest.approx((p * np.log(3 * p)).sum(), rel=1e-5)
+    assert torch.autograd.grad(loss, student)[0].isfinite().all()
 
 
 def test_a_mask_may_have_any_shape():

@@ -1,0 +1,50 @@
+"""Correlations in place of divergences."""
+
+from typing import Annotated
+
+from annotated_types import Ge, Gt
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+from kdlab.losses.classes import log_distributions
+from kdlab.losses.mean import over_valid
+
+
+def dist(
+    student: Tensor,
+    teacher: Tensor,
+    mask: Tensor,
+    *,
+    temperature: Annotated[float, Gt(0)],
+    row_weight: Annotated[float, Ge(0)],
+    class_weight: Annotated[float, Ge(0)],
+) -> Tensor:
+    """T² (β (1 − ρ within units) + γ (1 − ρ within classes)) of probabilities at temperature T.
+
+    ρ is Pearson's correlation of p and q: over the classes of a unit, mean over valid units (β,
+    `row_weight`), and over the batch's valid units for a class, mean over classes (γ,
+    `class_weight`). Huang et al. 2022, arXiv 2205.10536. γ's part belongs to a batch: it is not
+    the mean of its parts, and zero below two valid units (their code has 1 there). A constant
+    vector has ρ = 0, as in their code, even with itself.
+
+    Args:
+        student, teacher: logits [..., c]; with c = 2, ρ within a unit is only a sign.
+        mask: [...], true where the unit counts.
+    """
+    log_q, log_p = log_distributions(student, teacher, temperature)
+    q, p = log_q.exp(), log_p.exp()
+    rows = over_valid(1 - cosine_similarity(_centred(q), _centred(p), dim=-1), mask)
+    classes = (1 - cosine_similarity(_columns(q, mask), _columns(p, mask), dim=0)).mean()
+    return temperature**2 * (row_weight * rows + class_weight * classes * (mask.sum() > 1))
+
+
+def _centred(values: Tensor) -> Tensor:
+    return values - values.mean(-1, keepdim=True)
+
+
+def _columns(values: Tensor, mask: Tensor) -> Tensor:
+    """Valid units [n, c] less their mean, with zeros in place of the others."""
+    padding = ~mask.bool().reshape(-1, 1)
+    kept = values.reshape(-1, values.shape[-1]).masked_fill(padding, 0.0)
+    mean = kept.sum(0) / mask.sum().clamp(min=1)
+    return (kept - mean).masked_fill(padding, 0.0)

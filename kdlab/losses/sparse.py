@@ -1,0 +1,70 @@
+"""KL from the teacher's few likeliest classes, as where its outputs are stored truncated."""
+
+from typing import Annotated
+
+import torch
+from annotated_types import Gt
+from torch import Tensor
+
+from kdlab.losses.classes import by_rank, divergence, log_distributions
+from kdlab.losses.mean import over_valid
+
+
+def top_k_kl(
+    student: Tensor,
+    teacher: Tensor,
+    mask: Tensor,
+    *,
+    temperature: Annotated[float, Gt(0)],
+    k: Annotated[int, Gt(0)],
+) -> Tensor:
+    """T² KL(p̃ ‖ q) at temperature T, p̃ the teacher's k likeliest classes renormalised, in nats.
+
+    Anshumann et al. 2025, arXiv 2503.16870, who show its bias: q stays normalised over all
+    classes, so the optimum is q = p̃, not the teacher. Not zero at equality (−T² log of the mass of
+    the k classes). With k = c it is `response.kl`.
+
+    Args:
+        student, teacher: logits [..., c], c ≥ k.
+        mask: [...], true where the unit counts.
+    """
+    log_q, log_p = _ranked(student, teacher, temperature, k)
+    kept = log_p[..., :k].log_softmax(-1)
+    return temperature**2 * over_valid(divergence(kept, log_q[..., :k]), mask)
+
+
+def top_k_tail_kl(
+    student: Tensor,
+    teacher: Tensor,
+    mask: Tensor,
+    *,
+    temperature: Annotated[float, Gt(0)],
+    k: Annotated[int, Gt(0)],
+) -> Tensor:
+    """T² KL(teacher ‖ student) at temperature T, all but k classes taken as one, in nats.
+
+    The k are the teacher's likeliest; a bucket has the summed mass of the rest, so that nothing is
+    renormalised and the optimum differs from the teacher only within the rest. At most
+    `response.kl`, and equal to it with k ≥ c − 1. On truncation: Anshumann et al. 2025, arXiv
+    2503.16870; the bucket is that of DistillKit's code (symmetric uniform).
+
+    Args:
+        student, teacher: logits [..., c], c ≥ k.
+        mask: [...], true where the unit counts.
+    """
+    ranked = _ranked(student, teacher, temperature, k)
+    log_q, log_p = (_with_bucket(each, k) for each in ranked)
+    return temperature**2 * over_valid(divergence(log_p, log_q), mask)
+
+
+def _ranked(student: Tensor, teacher: Tensor, temperature: float, k: int) -> tuple[Tensor, Tensor]:
+    if k > teacher.shape[-1]:
+        raise ValueError(f"k={k}: at most the number of classes, {teacher.shape[-1]}")
+    return by_rank(*log_distributions(student, teacher, temperature))
+
+
+def _with_bucket(logs: Tensor, k: int) -> Tensor:
+    """The first k, then the logarithm of the summed rest, if there is one."""
+    if k == logs.shape[-1]:
+        return logs
+    return torch.cat([logs[..., :k], logs[..., k:].logsumexp(-1, keepdim=True)], dim=-1)
