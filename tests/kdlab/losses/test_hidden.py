@@ -1,6 +1,6 @@
-"""hidden.mse, pkd and cosine: by hand, by a textbook loop, and against TextBrewer.
+"""hidden.mse, pkd and cosine: by hand, by a textbook loop, against TextBrewer.
 
-Known factors. TextBrewer's hid_mse, pkd and cos are the losses as they stand; PKD's own patience loss
+Known factors. TextBrewer's hid_mse, pkd and cos are the losses as they stand; PKD's own loss
 takes the mean over the width d, which is 1/d of hidden.pkd.
 """
 
