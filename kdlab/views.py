@@ -39,6 +39,16 @@ def attention_scores(trace: Trace, layer: int) -> View:
     return heads.query.float() @ heads.key.float().transpose(2, 3) * heads.scaling, trace.mask
 
 
+def queries(trace: Trace, layer: int) -> View:
+    """Queries [b, h, t, d / h] of a layer."""
+    return trace.heads[layer].query, trace.mask
+
+
+def keys(trace: Trace, layer: int) -> View:
+    """Keys [b, h, t, d / h] of a layer."""
+    return trace.heads[layer].key, trace.mask
+
+
 def values(trace: Trace, layer: int) -> View:
     """Values [b, h, t, d / h] of a layer."""
     return trace.heads[layer].value, trace.mask

@@ -16,12 +16,26 @@ def kl(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         student, teacher: scaled scores before the softmax, [b, h, t, t], queries then keys.
         mask: tokens [b, t].
     """
-    if student.shape[1] != teacher.shape[1]:
-        raise ValueError(
-            f"unequal heads: the student has {student.shape[1]}, the teacher {teacher.shape[1]}; "
-            "attention needs equal head counts, value_relation does not"
-        )
+    _equal_heads(student, teacher)
     return distributions(student, teacher, mask)
+
+
+def mse(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+    """Squared difference of scores, mean over heads and valid keys, then over valid queries.
+
+    Jiao et al. 2020, arXiv 1909.10351, equation 7. Their code takes the mean over padding too,
+    with scores below -100 as zero. TextBrewer's att_mse is this on one row, but weighs all
+    pairs of a batch alike, so that a row counts by the square of its length.
+
+    Args:
+        student, teacher: scaled scores before the softmax, [b, h, t, t], queries then keys.
+        mask: tokens [b, t].
+    """
+    _equal_heads(student, teacher)
+    valid = mask.bool()
+    gap = (student.float() - teacher.float()).masked_fill(~valid[:, None, None, :], 0.0)
+    keys = valid.sum(-1, keepdim=True).clamp(min=1)
+    return over_valid(gap.square().sum(-1).mean(1) / keys, valid)
 
 
 def distributions(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
@@ -33,3 +47,11 @@ def distributions(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     log_p = log_softmax(teacher.float().masked_fill(padded, low), dim=-1)
     gap = (log_p - log_q).masked_fill(padded, 0.0)
     return over_valid((log_p.exp() * gap).sum(-1).mean(1), mask)
+
+
+def _equal_heads(student: Tensor, teacher: Tensor) -> None:
+    if student.shape[1] != teacher.shape[1]:
+        raise ValueError(
+            f"unequal heads: the student has {student.shape[1]}, the teacher {teacher.shape[1]}; "
+            "attention needs equal head counts, value_relation does not"
+        )

@@ -3,6 +3,7 @@
 from torch import Tensor
 from torch.nn.functional import normalize as unit
 
+from kdlab.losses.direction import direction
 from kdlab.losses.mean import over_valid
 
 
@@ -35,6 +36,21 @@ def pkd(student: Tensor, teacher: Tensor, mask: Tensor, *, normalize: bool) -> T
     if normalize:
         student, teacher = unit(student, dim=-1), unit(teacher, dim=-1)
     return over_valid((student - teacher).square().sum(-1), mask)
+
+
+def cosine(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+    """1 − cos(student, teacher), mean over valid units: 0 if alike, 2 if opposite, 1 if one is 0.
+
+    Sanh et al. 2019, arXiv 1910.01108, whose code (`CosineEmbeddingLoss` over the tokens of the
+    last layer) is this loss.
+
+    Args:
+        student, teacher: [..., d].
+        mask: [...], true where the unit counts.
+    """
+    _equal_width(student, teacher)
+    student, teacher = direction(student.float()), direction(teacher.float())
+    return over_valid(1 - (student * teacher).sum(-1), mask)
 
 
 def _equal_width(student: Tensor, teacher: Tensor) -> None:

@@ -83,3 +83,13 @@ def test_views_of_values_and_mean():
     made = Trace(torch.zeros(1, 2), (hidden,), {}, mask)
     assert views.mean_tokens(made, 0)[0].tolist() == [[3.0]]
     assert views.cls(made, 0)[0].tolist() == [[2.0]]
+
+
+def test_views_of_queries_and_keys_give_the_attention_scores():
+    with torch.no_grad():
+        made = trace(build("bert", NAME), batch(), frozenset({2}))
+    (query, mask), (key, _) = views.queries(made, 2), views.keys(made, 2)
+    scores, _ = views.attention_scores(made, 2)
+    torch.testing.assert_close(query @ key.transpose(2, 3) / query.shape[-1] ** 0.5, scores)
+    assert torch.equal(mask, made.mask)
+    assert not torch.equal(query, key)

@@ -1,15 +1,16 @@
-"""attention.kl: by hand, by a textbook loop, and against TextBrewer.
+"""attention.kl and mse: by hand, by a textbook loop, and against TextBrewer.
 
 Known factors. TextBrewer's attention_ce lacks the teacher's entropy, and with a mask it leaves
 probability on padded keys, so it is asked row by row with the padding cut away. Code that takes
-the mean over keys as well (`reduction="mean"`) is 1/t of the loss.
+the mean over keys as well (`reduction="mean"`) is 1/t of the loss. TextBrewer's attention_mse is
+the loss of one row; in a batch it weighs rows by the squares of their lengths.
 """
 
 import math
 
 import pytest
 import torch
-from textbrewer.losses import att_ce_loss
+from textbrewer.losses import att_ce_loss, att_mse_loss
 from torch import tensor
 
 from kdlab.losses import attention
@@ -103,3 +104,39 @@ def test_unequal_heads_are_refused():
     student, teacher = torch.zeros(1, 2, 3, 3), torch.zeros(1, 4, 3, 3)
     with pytest.raises(ValueError, match="unequal heads: the student has 2, the teacher 4"):
         attention.kl(student, teacher, torch.ones(1, 3, dtype=torch.bool))
+    with pytest.raises(ValueError, match="unequal heads: the student has 2, the teacher 4"):
+        attention.mse(student, teacher, torch.ones(1, 3, dtype=torch.bool))
+
+
+def test_mse_by_hand():
+    # Row 1, head 1: query 1 has (4 + 0) / 2 = 2, query 2 has (9 + 1) / 2 = 5; head 2 is equal.
+    # Mean over heads: 1 and 2.5. Row 2 has one token, 1 / 1, halved by its equal head: 0.5.
+    # Mean over three queries: 4 / 3.
+    student, teacher = torch.zeros(2, 2, 3, 3), torch.zeros(2, 2, 3, 3)
+    teacher[0, 0, :2, :2] = tensor([[2.0, 0.0], [3.0, 1.0]])
+    teacher[1, 0, 0, 0] = -1.0
+    student[..., 2] = 9.0  # a padded key
+    student[:, :, 2] = -9.0  # a padded query
+    loss = attention.mse(student, teacher, tensor([[True, True, False], [True, False, False]]))
+    assert loss.item() == pytest.approx(4 / 3)
+
+
+def test_mse_against_the_textbook():
+    student, teacher = random_scores()
+    rows, heads, tokens, _ = student.shape
+    units = []
+    for row in range(rows):
+        valid = [i for i in range(tokens) if MASK[row, i]]
+        for query in valid:
+            gaps = (student - teacher)[row, :, query, valid].flatten().tolist()
+            units.append(sum(gap**2 for gap in gaps) / (heads * len(valid)))
+    loss = attention.mse(student, teacher, MASK)
+    assert loss.item() == pytest.approx(sum(units) / len(units), rel=1e-5)
+
+
+def test_mse_of_a_row_is_textbrewers_attention_mse():
+    student, teacher = random_scores()
+    for row in range(3):
+        expected = att_mse_loss(student[[row]], teacher[[row]], MASK[[row]])
+        loss = attention.mse(student[[row]], teacher[[row]], MASK[[row]])
+        assert loss.item() == pytest.approx(expected.item(), rel=1e-5)

@@ -20,6 +20,8 @@ VIEWS = {
     "kdlab.views.tokens": "btd",
     "kdlab.views.cls": "bd",
     "kdlab.views.attention_scores": "bhtt",
+    "kdlab.views.queries": "bhte",
+    "kdlab.views.keys": "bhte",
     "kdlab.views.values": "bhte",
 }
 SIZES = {"b": 4, "t": 6, "c": 3, "d": 8, "h": 4, "e": 2}

@@ -1,6 +1,6 @@
-"""hidden.mse and hidden.pkd: by hand, by a textbook loop, and against TextBrewer.
+"""hidden.mse, pkd and cosine: by hand, by a textbook loop, against TextBrewer.
 
-Known factors. TextBrewer's hid_mse and pkd are the losses as they stand; PKD's own patience loss
+Known factors. TextBrewer's hid_mse, pkd and cos are the losses as they stand; PKD's own loss
 takes the mean over the width d, which is 1/d of hidden.pkd.
 """
 
@@ -8,7 +8,7 @@ import math
 
 import pytest
 import torch
-from textbrewer.losses import hid_mse_loss, pkd_loss
+from textbrewer.losses import cos_loss, hid_mse_loss, pkd_loss
 from torch import tensor
 
 from kdlab.losses import hidden
@@ -101,3 +101,39 @@ def test_unequal_widths_are_refused():
         hidden.mse(student, teacher, mask)
     with pytest.raises(ValueError, match=message):
         hidden.pkd(student, teacher, mask, normalize=True)
+    with pytest.raises(ValueError, match=message):
+        hidden.cosine(student, teacher, mask)
+
+
+def test_cosine_by_hand():
+    # cos((3, 4), (1, 0)) = 3 / 5, so 0.4; against its opposite 2; a zero state is like nothing: 1.
+    student = tensor([[3.0, 4.0], [3.0, 4.0], [0.0, 0.0]])
+    teacher = tensor([[1.0, 0.0], [-6.0, -8.0], [1.0, 1.0]])
+    losses = [
+        hidden.cosine(s[None], t[None], tensor([True])).item()
+        for s, t in zip(student, teacher, strict=True)
+    ]
+    assert losses == pytest.approx([0.4, 2.0, 1.0])
+
+
+def test_cosine_against_the_textbook():
+    student, teacher = random_states()
+    units = []
+    for s, t in valid_units(student, teacher, MASK):
+        product = sum(a * b for a, b in zip(s, t, strict=True))
+        units.append(1 - product / math.hypot(*s) / math.hypot(*t))
+    loss = hidden.cosine(student, teacher, MASK)
+    assert loss.item() == pytest.approx(sum(units) / len(units), rel=1e-5)
+
+
+def test_cosine_is_textbrewers_cos():
+    student, teacher = random_states()
+    expected = cos_loss(student, teacher, MASK)
+    assert hidden.cosine(student, teacher, MASK).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_gradient_of_cosine_is_finite_at_a_zero_state():
+    student = torch.zeros(1, 2, requires_grad=True)
+    hidden.cosine(student, tensor([[3.0, 4.0]]), tensor([True])).backward()
+    # Along the teacher's direction, as large as that direction.
+    assert student.grad.tolist() == [pytest.approx([-0.6, -0.8])]
