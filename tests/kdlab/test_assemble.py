@@ -20,7 +20,7 @@ MINILM = ("teacher=minilm_l6", "size=l3_h384", "init=teacher_first")
 
 OPTIONS = [
     (),
-    *[(f"knowledge={name}",) for name in options("knowledge")],
+    *[(f"knowledge={name}", "task.classes=3") for name in options("knowledge")],  # all apply
     *[(*DEEP, f"matching={n}") for n in options("matching") if n not in ("none", "custom")],
     *[(f"init=teacher_{rule}", *FINETUNED) for rule in ("first", "last", "skip")],
     *[(f"size={name}", "knowledge=none") for name in ("tiny", "mini", "l5_h320_a5", "l6_h384")],
