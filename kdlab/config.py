@@ -24,9 +24,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from kdlab import build, sizes
 from kdlab.remembered import of_files
-from kdlab.resolve import Compose, Option, resolve
+from kdlab.resolve import Compose, resolve
 from kdlab.run import Run
 from kdlab.schema import BadInput, LauncherKeys, Page, Place, TrackerKeys, parse
+from kdlab.terms import Option
 
 DEFAULT_SIZE = "size=l2_h64_a4"  # of conf/run.yaml; exact sizes have no file
 SHIELDED = re.compile(r"[^=]*\.(_target_|name)=")  # keys that are an option's own
