@@ -43,15 +43,16 @@ def compose(*overrides: str) -> Run:
         BadInput: an unknown key or option, a wrong type or range, or a combination that cannot
             be run; one line that names the key.
     """
-    return _compose(tuple(overrides))[0]
+    return run_and_place(*overrides)[0]
 
 
 def place(*overrides: str) -> Place:
     """Where and how overrides ask for a run to be computed."""
-    return _compose(tuple(overrides))[1]
+    return run_and_place(*overrides)[1]
 
 
-def _compose(overrides: tuple[str, ...]) -> tuple[Run, Place]:
+def run_and_place(*overrides: str) -> tuple[Run, Place]:
+    """What `compose` and `place` give, composed once."""
     plain, choices = composed(overrides, resolve=True)
     return interpret(plain, choices, overrides, compose, option)
 
