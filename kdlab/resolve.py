@@ -41,7 +41,7 @@ def resolve(
     source, task = build.call(page.task, Task, "task")
     _check_task(task)
     student = _student(page)
-    selected = terms.selected(page, task, option)
+    selected = terms.selected(page, task, overrides, option)
     used = bool(selected) or page.init.get("weights") == "finetuned"
     if used and page.tokenizer != page.teacher.tokenizer:
         raise BadInput(f"tokenizer={page.tokenizer}: a student reads with its teacher's tokenizer")

@@ -1,6 +1,6 @@
 """Knowledge options become terms: a loss, what it looks at, and which layers meet."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,15 +16,19 @@ RESERVED = {"hard", "select"}  # the task's loss and the score, beside the terms
 Option = Callable[[str, str], Node]
 
 
-def selected(page: Page, task: Task, option: Option) -> dict[str, Node]:
+def selected(page: Page, task: Task, overrides: Sequence[str], option: Option) -> dict[str, Node]:
     """The terms by key, `logits` replaced by what it stands for, in a fixed order."""
     nodes = dict(page.knowledge)
     if reserved := nodes.keys() & RESERVED:
         raise BadInput(f"knowledge: {', '.join(reserved)} names something else already")
     if "none" in nodes:
-        if len(nodes) > 1:
-            others = ", ".join(sorted(set(nodes) - {"none"}))
-            raise BadInput(f"knowledge: none cannot be combined with {others}")
+        others = [
+            key
+            for key in sorted(nodes)
+            if key != "none" and not _is_recipes(key, nodes[key], overrides)
+        ]
+        if others:
+            raise BadInput(f"knowledge: none cannot be combined with {', '.join(others)}")
         return {}
     for key, node in page.knowledge.items():
         if isinstance(node, Mapping) and node.get("name") == "logits":
@@ -36,6 +40,12 @@ def selected(page: Page, task: Task, option: Option) -> dict[str, Node]:
             new_key = name if key == "logits" else key
             nodes[new_key] = option("knowledge", name) | {"weight": nodes.pop(key)["weight"]}
     return dict(sorted(nodes.items()))
+
+
+def _is_recipes(key: str, node: Any, overrides: Sequence[str]) -> bool:
+    """Whether a node is a recipe's knobs for a term that is not selected any more."""
+    asked = any(f"knowledge.{key}" in text for text in overrides)
+    return isinstance(node, Mapping) and "name" not in node and not asked
 
 
 def term(
