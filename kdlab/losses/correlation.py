@@ -1,12 +1,10 @@
 """Correlations in place of divergences."""
 
-from typing import Annotated
-
-from annotated_types import Ge, Gt
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from kdlab.losses.classes import log_distributions
+from kdlab.losses.knobs import Temperature, Weight
 from kdlab.losses.mean import over_valid
 
 
@@ -15,9 +13,9 @@ def dist(
     teacher: Tensor,
     mask: Tensor,
     *,
-    temperature: Annotated[float, Gt(0)],
-    row_weight: Annotated[float, Ge(0)],
-    class_weight: Annotated[float, Ge(0)],
+    temperature: Temperature,
+    row_weight: Weight,
+    class_weight: Weight,
 ) -> Tensor:
     """T² (β (1 − ρ within units) + γ (1 − ρ within classes)) of probabilities at temperature T.
 

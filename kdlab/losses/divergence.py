@@ -8,15 +8,16 @@ import math
 from typing import Annotated
 
 import torch
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Gt, Lt
 from torch import Tensor
 
 from kdlab.losses.classes import divergence, log_distributions
+from kdlab.losses.knobs import Skew, Temperature
 from kdlab.losses.mean import over_valid
 
 
 def reverse_kl(
-    student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: Annotated[float, Gt(0)]
+    student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: Temperature
 ) -> Tensor:
     """KL(student ‖ teacher) at temperature T without T², in nats per valid unit.
 
@@ -32,12 +33,7 @@ def reverse_kl(
 
 
 def skewed_kl(
-    student: Tensor,
-    teacher: Tensor,
-    mask: Tensor,
-    *,
-    temperature: Annotated[float, Gt(0)],
-    skew: Annotated[float, Ge(0), Lt(1)],
+    student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: Temperature, skew: Skew
 ) -> Tensor:
     """KL(p ‖ skew p + (1 − skew) q) of teacher p and student q at T without T², in nats.
 
@@ -53,12 +49,7 @@ def skewed_kl(
 
 
 def skewed_reverse_kl(
-    student: Tensor,
-    teacher: Tensor,
-    mask: Tensor,
-    *,
-    temperature: Annotated[float, Gt(0)],
-    skew: Annotated[float, Ge(0), Lt(1)],
+    student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: Temperature, skew: Skew
 ) -> Tensor:
     """KL(q ‖ skew q + (1 − skew) p) of teacher p and student q at T without T², in nats.
 
@@ -77,7 +68,7 @@ def jensen_shannon(
     teacher: Tensor,
     mask: Tensor,
     *,
-    temperature: Annotated[float, Gt(0)],
+    temperature: Temperature,
     teacher_share: Annotated[float, Gt(0), Lt(1)],
 ) -> Tensor:
     """β KL(p ‖ m) + (1 − β) KL(q ‖ m), m = βp + (1 − β)q, at T without T², in nats.
@@ -97,7 +88,7 @@ def jensen_shannon(
 
 
 def total_variation(
-    student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: Annotated[float, Gt(0)]
+    student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: Temperature
 ) -> Tensor:
     """½ Σ |p − q| at temperature T without T², between 0 and 1, mean over valid units.
 
