@@ -10,31 +10,29 @@ import math
 
 import pytest
 import torch
+from drawn import TOKENS, normal
 from textbrewer.losses import att_ce_loss, att_mse_loss
 from torch import tensor
 
 from kdlab.losses import attention
 
-MASK = tensor(
-    [
-        [True, True, True, True, True],
-        [True, True, True, False, False],
-        [False, True, False, True, False],
-        [False, False, False, False, False],
-    ]
-)
-
 
 def random_scores(heads=3):
-    generator = torch.Generator().manual_seed(0)
-    rows, tokens = MASK.shape
-    shape = (2, rows, heads, tokens, tokens)
-    return torch.randn(shape, generator=generator, dtype=torch.float64) * 2
+    rows, tokens = TOKENS.shape
+    return normal(2, rows, heads, tokens, tokens) * 2
+
+
+def valid_queries(student, teacher):
+    """Of every valid query, by head: the student's and the teacher's scores over valid keys."""
+    for ours, theirs, valid in zip(student, teacher, TOKENS, strict=True):
+        for query in valid.nonzero().flatten():
+            pair = (x[:, query][:, valid].tolist() for x in (ours, theirs))
+            yield list(zip(*pair, strict=True))
 
 
 def cut(scores, row):
     """The scores between the valid tokens of one row, [1, h, n, n]."""
-    return scores[row : row + 1, :, MASK[row]][..., MASK[row]]
+    return scores[row : row + 1, :, TOKENS[row]][..., TOKENS[row]]
 
 
 def softmax(scores):
@@ -63,40 +61,35 @@ def test_it_is_of_the_teacher_from_the_student():
 
 def test_against_the_textbook():
     student, teacher = random_scores()
-    rows, heads, tokens, _ = student.shape
     units = []
-    for row in range(rows):
-        valid = [i for i in range(tokens) if MASK[row, i]]
-        for query in valid:
-            total = 0.0
-            for head in range(heads):
-                q = softmax([student[row, head, query, key].item() for key in valid])
-                p = softmax([teacher[row, head, query, key].item() for key in valid])
-                total += sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))
-            units.append(total / heads)
-    loss = attention.kl(student, teacher, MASK)
+    for heads in valid_queries(student, teacher):
+        total = 0.0
+        for s, t in heads:
+            total += sum(p * math.log(p / q) for p, q in zip(softmax(t), softmax(s), strict=True))
+        units.append(total / len(heads))
+    loss = attention.kl(student, teacher, TOKENS)
     assert loss.item() == pytest.approx(sum(units) / len(units), rel=1e-5)
 
 
 def test_it_is_textbrewers_attention_ce_less_the_teachers_entropy():
     student, teacher = random_scores()
     total = 0.0
-    for row, count in enumerate(MASK.sum(1).tolist()):
+    for row, count in enumerate(TOKENS.sum(1).tolist()):
         if count:
             ours, theirs, ones = cut(student, row), cut(teacher, row), torch.ones(1, count)
             # Without a mask TextBrewer drops negative scores; with ones it is the plain formula.
             entropy = att_ce_loss(theirs, theirs, ones)
             total += count * (att_ce_loss(ours, theirs, ones) - entropy).item()
-    loss = attention.kl(student, teacher, MASK)
-    assert loss.item() == pytest.approx(total / MASK.sum().item(), rel=1e-5)
+    loss = attention.kl(student, teacher, TOKENS)
+    assert loss.item() == pytest.approx(total / TOKENS.sum().item(), rel=1e-5)
 
 
 def test_a_shift_of_a_querys_scores_changes_nothing():
     # Large negative shifts too: a fill for padded keys that is not low enough would show.
     student, teacher = random_scores()
-    expected = attention.kl(student, teacher, MASK).item()
+    expected = attention.kl(student, teacher, TOKENS).item()
     shift = torch.arange(5.0).reshape(1, 1, 5, 1)
-    loss = attention.kl(student - 2000 * shift, teacher + 3000 * shift, MASK)
+    loss = attention.kl(student - 2000 * shift, teacher + 3000 * shift, TOKENS)
     assert loss.item() == pytest.approx(expected, rel=1e-3)
 
 
@@ -123,20 +116,17 @@ def test_mse_by_hand():
 
 def test_mse_against_the_textbook():
     student, teacher = random_scores()
-    rows, heads, tokens, _ = student.shape
     units = []
-    for row in range(rows):
-        valid = [i for i in range(tokens) if MASK[row, i]]
-        for query in valid:
-            gaps = (student - teacher)[row, :, query, valid].flatten().tolist()
-            units.append(sum(gap**2 for gap in gaps) / (heads * len(valid)))
-    loss = attention.mse(student, teacher, MASK)
+    for heads in valid_queries(student, teacher):
+        gaps = [(a - b) ** 2 for s, t in heads for a, b in zip(s, t, strict=True)]
+        units.append(sum(gaps) / len(gaps))
+    loss = attention.mse(student, teacher, TOKENS)
     assert loss.item() == pytest.approx(sum(units) / len(units), rel=1e-5)
 
 
 def test_mse_of_a_row_is_textbrewers_attention_mse():
     student, teacher = random_scores()
     for row in range(3):
-        expected = att_mse_loss(student[[row]], teacher[[row]], MASK[[row]])
-        loss = attention.mse(student[[row]], teacher[[row]], MASK[[row]])
+        expected = att_mse_loss(student[[row]], teacher[[row]], TOKENS[[row]])
+        loss = attention.mse(student[[row]], teacher[[row]], TOKENS[[row]])
         assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
