@@ -1,7 +1,6 @@
 """Losses on hidden states of equal width; where widths differ, the objective projects first."""
 
 from torch import Tensor
-from torch.nn.functional import normalize as unit
 
 from kdlab.losses.direction import direction
 from kdlab.losses.mean import over_valid
@@ -34,7 +33,7 @@ def pkd(student: Tensor, teacher: Tensor, mask: Tensor, *, normalize: bool) -> T
     _equal_width(student, teacher)
     student, teacher = student.float(), teacher.float()
     if normalize:
-        student, teacher = unit(student, dim=-1), unit(teacher, dim=-1)
+        student, teacher = direction(student), direction(teacher)
     return over_valid((student - teacher).square().sum(-1), mask)
 
 

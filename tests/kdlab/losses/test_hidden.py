@@ -132,8 +132,10 @@ def test_cosine_is_textbrewers_cos():
     assert hidden.cosine(student, teacher, MASK).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_the_gradient_of_cosine_is_finite_at_a_zero_state():
+def test_the_gradient_at_a_zero_state_is_along_the_teachers_direction_and_as_large():
     student = torch.zeros(1, 2, requires_grad=True)
-    hidden.cosine(student, tensor([[3.0, 4.0]]), tensor([True])).backward()
-    # Along the teacher's direction, as large as that direction.
-    assert student.grad.tolist() == [pytest.approx([-0.6, -0.8])]
+    pair = student, tensor([[3.0, 4.0]]), tensor([True])
+    (gradient,) = torch.autograd.grad(hidden.cosine(*pair), student)
+    assert gradient.tolist() == [pytest.approx([-0.6, -0.8])]
+    (gradient,) = torch.autograd.grad(hidden.pkd(*pair, normalize=True), student)
+    assert gradient.tolist() == [pytest.approx([-1.2, -1.6])]  # of a square: twice
