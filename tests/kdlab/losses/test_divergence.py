@@ -18,6 +18,7 @@ OPTIONS = {
     divergence.reverse_kl: {},
     divergence.skewed_kl: {"skew": 0.1},
     divergence.skewed_reverse_kl: {"skew": 0.1},
+    divergence.adaptive_kl: {"head_mass": 0.7},
     divergence.jensen_shannon: {"teacher_share": 0.3},
     divergence.total_variation: {},
 }
@@ -33,11 +34,25 @@ def kl(a, b):
     return (a * np.log(a / b)).sum(-1)
 
 
+def adaptive(p, q, mass):
+    """Unit by unit: the head takes the likeliest classes until it has the mass."""
+    values = []
+    for theirs, ours in zip(p, q, strict=True):
+        head, rest = [], sorted(range(len(theirs)), key=lambda c: -theirs[c])
+        while sum(theirs[head]) < mass:
+            head.append(rest.pop(0))
+        gaps = np.abs(theirs - ours)
+        share = gaps[head].sum() / gaps.sum()
+        values.append(share * kl(theirs, ours) + (1 - share) * kl(ours, theirs))
+    return np.array(values)
+
+
 def textbook(loss, p, q):
     return {
         divergence.reverse_kl: lambda: kl(q, p),
         divergence.skewed_kl: lambda: kl(p, 0.1 * p + 0.9 * q),
         divergence.skewed_reverse_kl: lambda: kl(q, 0.9 * p + 0.1 * q),
+        divergence.adaptive_kl: lambda: adaptive(p, q, 0.7),
         divergence.jensen_shannon: lambda: (
             0.3 * kl(p, 0.3 * p + 0.7 * q) + 0.7 * kl(q, 0.3 * p + 0.7 * q)
         ),
@@ -92,6 +107,44 @@ def test_reverse_kl_is_kl_with_the_roles_exchanged():
     student, teacher = random_logits()
     reverse = divergence.reverse_kl(student, teacher, UNITS, temperature=1.0)
     assert_close(reverse, response.kl(teacher, student, UNITS, temperature=1.0))
+
+
+@pytest.mark.parametrize(
+    ("mass", "share"),
+    # Gaps are 0.2, 0.05 and 0.25. The second class, which reaches 0.5, belongs to the head.
+    [(0.3, 0.4), (0.5, 0.5), (0.74, 0.5), (0.76, 1.0)],
+)
+def test_adaptive_kl_by_hand(mass, share):
+    p, q = np.array([0.4, 0.35, 0.25]), np.array([0.2, 0.3, 0.5])
+    student, teacher = (torch.from_numpy(np.log(x[[1, 2, 0]]))[None] for x in (q, p))
+    loss = divergence.adaptive_kl(student, teacher, ONE, temperature=1.0, head_mass=mass)
+    expected = share * kl(p, q) + (1 - share) * kl(q, p)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("mass", [0.5, 0.9])
+def test_the_weights_of_adaptive_kl_are_constants_to_the_gradient(mass):
+    student, teacher = random_logits()
+    student.requires_grad_()
+    for row in range(len(UNITS)):
+        pair = student[row : row + 1], teacher[row : row + 1]
+        parts = (
+            divergence.adaptive_kl(*pair, ONE, temperature=1.0, head_mass=mass),
+            response.kl(*pair, ONE, temperature=1.0),
+            divergence.reverse_kl(*pair, ONE, temperature=1.0),
+        )
+        whole, forward, back = (torch.autograd.grad(x, student, retain_graph=True) for x in parts)
+        share = (parts[0] - parts[2]) / (parts[1] - parts[2])
+        expected = share * forward[0] + (1 - share) * back[0]
+        assert_close(whole[0], expected, rtol=1e-3, atol=1e-5)
+
+
+def test_of_two_classes_adaptive_kl_is_the_mean_of_both_kls():
+    pair = random_logits()[..., :2]
+    forward = response.kl(*pair, UNITS, temperature=1.0)
+    back = divergence.reverse_kl(*pair, UNITS, temperature=1.0)
+    loss = divergence.adaptive_kl(*pair, UNITS, temperature=1.0, head_mass=0.3)
+    assert_close(loss, (forward + back) / 2, rtol=1e-5, atol=0)
 
 
 def test_jensen_shannon_over_its_share_nears_kl_at_one_end_and_reverse_kl_at_the_other():
