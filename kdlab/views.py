@@ -39,6 +39,18 @@ def attention_scores(trace: Trace, layer: int) -> View:
     return heads.query.float() @ heads.key.float().transpose(2, 3) * heads.scaling, trace.mask
 
 
+def mean_attention_scores(trace: Trace, layer: int) -> View:
+    """The mean of a layer's `attention_scores` over its heads [b, 1, t, t]."""
+    scores, mask = attention_scores(trace, layer)
+    return scores.mean(1, keepdim=True), mask
+
+
+def summed_attention_scores(trace: Trace, layer: int) -> View:
+    """The sum of a layer's `attention_scores` over its heads [b, 1, t, t]."""
+    scores, mask = attention_scores(trace, layer)
+    return scores.sum(1, keepdim=True), mask
+
+
 def queries(trace: Trace, layer: int) -> View:
     """Queries [b, h, t, d / h] of a layer."""
     return trace.heads[layer].query, trace.mask

@@ -91,5 +91,11 @@ def test_views_of_queries_and_keys_give_the_attention_scores():
     (query, mask), (key, _) = views.queries(made, 2), views.keys(made, 2)
     scores, _ = views.attention_scores(made, 2)
     torch.testing.assert_close(query @ key.transpose(2, 3) / query.shape[-1] ** 0.5, scores)
+    mean, total = (
+        f(made, 2)[0] for f in (views.mean_attention_scores, views.summed_attention_scores)
+    )
+    assert mean.shape == total.shape == (2, 1, 10, 10)
+    torch.testing.assert_close(total, sum(scores[:, [head]] for head in range(4)))
+    torch.testing.assert_close(4 * mean, total)
     assert torch.equal(mask, made.mask)
     assert not torch.equal(query, key)

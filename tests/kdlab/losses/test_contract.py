@@ -20,11 +20,13 @@ VIEWS = {
     "kdlab.views.tokens": "btd",
     "kdlab.views.cls": "bd",
     "kdlab.views.attention_scores": "bhtt",
+    "kdlab.views.mean_attention_scores": "bott",
+    "kdlab.views.summed_attention_scores": "bott",
     "kdlab.views.queries": "bhte",
     "kdlab.views.keys": "bhte",
     "kdlab.views.values": "bhte",
 }
-SIZES = {"b": 4, "t": 6, "c": 3, "d": 8, "h": 4, "e": 2}
+SIZES = {"b": 4, "t": 6, "c": 3, "d": 8, "h": 4, "e": 2, "o": 1}
 ROWS = torch.tensor([1, 1, 0, 1]).bool()
 TOKENS = torch.tensor(
     [[1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0], [0, 0, 1, 1, 0, 1], [1, 0, 0, 0, 0, 0]]
@@ -46,6 +48,8 @@ OTHER = {
 # Losses that are not zero at equality, and why; of these, the value is tested with their formula.
 VALUE_AT_EQUALITY = {
     "logits_ce": "a cross-entropy contains the teacher's entropy",
+    "attention_ce": "a cross-entropy contains the teacher's entropy",
+    "attention_ce_mean": "a cross-entropy contains the teacher's entropy",
     "logits_topk_kl": "its optimum is the teacher renormalised over k classes",
 }
 GRADIENT_AT_EQUALITY = {"logits_topk_kl": VALUE_AT_EQUALITY["logits_topk_kl"]}
