@@ -16,6 +16,11 @@ def logits(trace: Trace) -> View:
     return trace.logits, trace.mask.any(-1)
 
 
+def embeddings(trace: Trace) -> View:
+    """Embeddings [b, t, d], as they enter the first layer."""
+    return trace.hidden[0], trace.mask
+
+
 def tokens(trace: Trace, layer: int) -> View:
     """Hidden states [b, t, d] after a layer."""
     return trace.hidden[layer], trace.mask

@@ -18,7 +18,9 @@ OPTIONS = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem not in N
 VIEWS = {
     "kdlab.views.logits": "bc",
     "kdlab.views.tokens": "btd",
+    "kdlab.views.embeddings": "btd",
     "kdlab.views.cls": "bd",
+    "kdlab.views.mean_tokens": "bd",
     "kdlab.views.attention_scores": "bhtt",
     "kdlab.views.mean_attention_scores": "bott",
     "kdlab.views.summed_attention_scores": "bott",
@@ -54,7 +56,12 @@ VALUE_AT_EQUALITY = {
 }
 GRADIENT_AT_EQUALITY = {"logits_topk_kl": VALUE_AT_EQUALITY["logits_topk_kl"]}
 # Losses that are no mean over units, and why.
-NOT_A_MEAN = {"logits_dist": "a class's correlation is over the units of a batch"}
+NOT_A_MEAN = {
+    "hidden_cka": "an alignment is of the units of a batch together",
+    "logits_dist": "a class's correlation is over the units of a batch",
+}
+# Losses whose units are rows, though their mask marks tokens, and why.
+BY_ROWS = {"channel_gram": "a row has one matrix of its channels"}
 # Losses whose gradient is not their value's slope, and why; it is tested with their formula.
 NOT_ITS_SLOPE = {"logits_adaptive_kl": "the weights of its two parts are constants to the gradient"}
 # Losses with kinks, one of them within 1e-2 of the example: their differences take smaller steps.
@@ -200,10 +207,11 @@ def test_a_single_valid_unit_is_that_unit_alone(name):
 @pytest.mark.parametrize("name", sorted(set(OPTIONS) - set(NOT_A_MEAN)))
 def test_a_batch_is_the_mean_of_its_parts_by_valid_units(name):
     loss, _, student, teacher, mask = example(name)
+    units = mask.any(-1) if name in BY_ROWS else mask
     total = 0.0
-    for part in (slice(0, 2), slice(2, None)):  # unequal numbers of valid units
-        total += loss(student[part], teacher[part], mask[part]) * mask[part].sum()
-    assert_close(loss(student, teacher, mask), total / mask.sum(), rtol=1e-5, atol=1e-6)
+    for part in (slice(0, 3), slice(3, None)):  # unequal numbers of valid units
+        total += loss(student[part], teacher[part], mask[part]) * units[part].sum()
+    assert_close(loss(student, teacher, mask), total / units.sum(), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", sorted(set(OPTIONS) - set(NOT_ITS_SLOPE)))

@@ -11,7 +11,9 @@ import torch
 from textbrewer.losses import cos_loss, hid_mse_loss, pkd_loss
 from torch import tensor
 
+from kdlab import views
 from kdlab.losses import hidden
+from kdlab.trace import Trace
 
 MASK = tensor(
     [
@@ -86,6 +88,18 @@ def test_normalised_pkd_is_textbrewers_pkd():
     expected = pkd_loss(student[mask], teacher[mask])
     loss = hidden.pkd(student[:, 0], teacher[:, 0], mask, normalize=True)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_pkd_of_pooled_states_is_textbrewers_of_means_over_valid_tokens():
+    rows, mask = random_states()[:, :3], MASK[:3]  # TextBrewer takes no mask
+    means = [
+        torch.stack([x[valid].mean(0) for x, valid in zip(each, mask, strict=True)])
+        for each in rows
+    ]
+    traces = (Trace(torch.zeros(3, 2), (each,), {}, mask) for each in rows)
+    (student, units), (teacher, _) = (views.mean_tokens(trace, 0) for trace in traces)
+    loss = hidden.pkd(student, teacher, units, normalize=True)
+    assert loss.item() == pytest.approx(pkd_loss(*means).item(), rel=1e-5)
 
 
 def test_plain_pkd_is_the_width_times_mse():
