@@ -15,7 +15,7 @@ def mse(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         student, teacher: [..., d].
         mask: [...], true where the unit counts.
     """
-    _equal_width(student, teacher)
+    equal_width(student, teacher)
     return over_valid((student.float() - teacher.float()).square().mean(-1), mask)
 
 
@@ -30,7 +30,7 @@ def pkd(student: Tensor, teacher: Tensor, mask: Tensor, *, normalize: bool) -> T
         student, teacher: [..., d], one state a unit.
         mask: [...], true where the unit counts.
     """
-    _equal_width(student, teacher)
+    equal_width(student, teacher)
     student, teacher = student.float(), teacher.float()
     if normalize:
         student, teacher = direction(student), direction(teacher)
@@ -47,12 +47,13 @@ def cosine(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         student, teacher: [..., d].
         mask: [...], true where the unit counts.
     """
-    _equal_width(student, teacher)
+    equal_width(student, teacher)
     student, teacher = direction(student.float()), direction(teacher.float())
     return over_valid(1 - (student * teacher).sum(-1), mask)
 
 
-def _equal_width(student: Tensor, teacher: Tensor) -> None:
+def equal_width(student: Tensor, teacher: Tensor) -> None:
+    """Raise ValueError where the last axes differ."""
     if student.shape[-1] != teacher.shape[-1]:
         raise ValueError(
             f"unequal width: the student has {student.shape[-1]}, the teacher {teacher.shape[-1]}; "
