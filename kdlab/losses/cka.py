@@ -12,11 +12,10 @@ SMALLEST_SPREAD = 1e-6  # about the mean, over the size of the states: less is r
 def linear(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """1 − linear CKA: 1 − ‖YᵀX‖² / (‖XᵀX‖ ‖YᵀY‖) of units centred over the batch, in [0, 1].
 
-    Kornblith et al. 2019, arXiv 1905.00414, equation 4 with a linear kernel. Every valid unit is
-    an example. It nears 0 for any two sets of far fewer units than dimensions, which is why the
-    option takes tokens, not one state a row. It belongs to a batch: it is not the mean of its
-    parts. Zero where the teacher does not vary, as with one unit; 1 where only the student does
-    not.
+    Kornblith et al. 2019, arXiv 1905.00414. Every valid unit is an example. It nears 0 for any
+    two sets of far fewer units than dimensions, which is why the option takes tokens, not one
+    state a row. It belongs to a batch: it is not the mean of its parts. Zero where the teacher
+    does not vary, as with one unit; 1 where only the student does not.
 
     Args:
         student, teacher: [..., d] and [..., d'].
@@ -34,5 +33,5 @@ def _spread(states: Tensor, mask: Tensor) -> Tensor:
     states = states.float()
     found = centred(states, mask)
     size = states.masked_fill(~mask.bool().unsqueeze(-1), 0.0).norm()
-    varies = found.norm() > SMALLEST_SPREAD * size
-    return direction(found.masked_fill(~varies, 0.0).flatten()).reshape(found.shape)
+    constant = found.norm() <= SMALLEST_SPREAD * size
+    return direction(found.masked_fill(constant, 0.0).flatten()).reshape(found.shape)

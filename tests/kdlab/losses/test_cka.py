@@ -87,6 +87,14 @@ def test_states_that_do_not_vary():
         assert not torch.autograd.grad(loss, student)[0].any()
 
 
+def test_a_state_that_is_not_a_number_is_not_taken_for_constant():
+    states = normal(1, 3, 2)
+    broken = states.clone()
+    broken[0, 1, 0] = float("nan")
+    assert cka.linear(broken, states, THREE).isnan()
+    assert cka.linear(states, broken, THREE).isnan()
+
+
 def test_one_valid_unit_is_zero():
     student, teacher = random_states()
     only = torch.zeros_like(TOKENS)
