@@ -8,6 +8,7 @@ from torch import tensor
 from torch.testing import assert_close
 
 from kdlab.losses import cka
+from kdlab.losses.mean import centred
 
 THREE = torch.ones(1, 3, dtype=torch.bool)
 
@@ -74,15 +75,16 @@ def test_it_is_of_the_batch_and_no_mean_of_parts():
 
 
 def test_states_that_do_not_vary():
-    # 0.1 has no exact mean, so that what is left of it is rounding, not zero.
-    constant, states = torch.full((1, 3, 2), 0.1), normal(1, 3, 2).float()
+    mask = torch.ones(1, 7, dtype=torch.bool)
+    constant, states = torch.full((1, 7, 2), 0.1), normal(1, 7, 2).float()
+    assert centred(constant, mask).any()  # the mean of seven is rounded
     for student, teacher, expected in (
         (states, constant, 0.0),
         (constant, constant, 0.0),
         (constant, states, 1.0),
     ):
         student = student.clone().requires_grad_()
-        loss = cka.linear(student, teacher, THREE)
+        loss = cka.linear(student, teacher, mask)
         assert loss.item() == expected
         assert not torch.autograd.grad(loss, student)[0].any()
 
