@@ -9,6 +9,7 @@ from torch import Tensor
 from kdlab.trace import Trace
 
 View = tuple[Tensor, Tensor]
+UNSEEN = -1e4
 
 
 def logits(trace: Trace) -> View:
@@ -34,9 +35,16 @@ def mean_tokens(trace: Trace, layer: int) -> View:
 
 
 def attention_scores(trace: Trace, layer: int) -> View:
-    """Scaled scores Q Kᵀ / √d before mask and softmax [b, h, t, t] of a layer."""
+    """Scaled scores Q Kᵀ / √d before mask and softmax [b, h, t, t] of a layer.
+
+    Where a query cannot see a key (causal attention, or a window), the score is `UNSEEN`: finite,
+    and after a softmax nothing. Layers that see alike are those to compare.
+    """
     heads = trace.heads[layer]
-    return heads.query.float() @ heads.key.float().transpose(2, 3) * heads.scaling, trace.mask
+    scores = heads.query.float() @ heads.key.float().transpose(2, 3) * heads.scaling
+    if heads.allowed is not None:
+        scores = scores.masked_fill(~heads.allowed, UNSEEN)
+    return scores, trace.mask
 
 
 def queries(trace: Trace, layer: int) -> View:
