@@ -9,7 +9,7 @@ from torch import Tensor
 from kdlab.trace import Trace
 
 View = tuple[Tensor, Tensor]
-UNSEEN = -1e4
+UNSEEN = -1e4  # a score whose exponential is zero, and whose square is finite
 
 
 def logits(trace: Trace) -> View:
@@ -38,7 +38,8 @@ def attention_scores(trace: Trace, layer: int) -> View:
     """Scaled scores Q Kᵀ / √d before mask and softmax [b, h, t, t] of a layer.
 
     Where a query cannot see a key (causal attention, or a window), the score is `UNSEEN`: finite,
-    and after a softmax nothing. Layers that see alike are those to compare.
+    and after a softmax nothing. Compare layers that see alike: a key that one side alone sees
+    outweighs all others in a squared difference.
     """
     heads = trace.heads[layer]
     scores = heads.query.float() @ heads.key.float().transpose(2, 3) * heads.scaling
