@@ -78,7 +78,7 @@ def _copy(run: Run, model: Any, root: str) -> None:
 
 
 def _source(run: Run, own: Any, root: str) -> tuple[dict[str, Tensor], Architecture]:
-    """The state dict that an init copies from, checked against the student's configuration `own`."""
+    """Weights that an init copies from, and their dimensions; `own`: the student's config."""
     if run.init.weights == "finetuned" and run.teacher:
         path, source = folder(root, run.teacher.uid), run.teacher.student
     else:
