@@ -1,19 +1,15 @@
 """Losses that tell a unit's own teacher state from those of the other units."""
 
-from typing import Annotated
-
-from annotated_types import Gt
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
 from kdlab.losses.direction import direction
+from kdlab.losses.knobs import Temperature
 from kdlab.losses.mean import over_valid
 from kdlab.losses.others import NEVER
 
 
-def info_nce(
-    student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: Annotated[float, Gt(0)]
-) -> Tensor:
+def info_nce(student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: Temperature) -> Tensor:
     """−log softmax of cos(student i, teacher j) / T over the batch's units j, at j = i, in nats.
 
     Mean over valid units i.

@@ -5,14 +5,12 @@ scaled back. Where p and q are mixed, a weight is named for what it weighs.
 """
 
 import math
-from typing import Annotated
 
 import torch
-from annotated_types import Gt, Lt
 from torch import Tensor
 
 from kdlab.losses.classes import by_rank, divergence, log_distributions
-from kdlab.losses.knobs import Skew, Temperature
+from kdlab.losses.knobs import Share, Skew, Temperature
 from kdlab.losses.mean import over_valid
 
 
@@ -64,12 +62,7 @@ def skewed_reverse_kl(
 
 
 def adaptive_kl(
-    student: Tensor,
-    teacher: Tensor,
-    mask: Tensor,
-    *,
-    temperature: Temperature,
-    head_mass: Annotated[float, Gt(0), Lt(1)],
+    student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: Temperature, head_mass: Share
 ) -> Tensor:
     """w KL(p ‖ q) + (1 − w) KL(q ‖ p), w the head's share of Σ |p − q|, at T without T², in nats.
 
@@ -98,7 +91,7 @@ def jensen_shannon(
     mask: Tensor,
     *,
     temperature: Temperature,
-    teacher_share: Annotated[float, Gt(0), Lt(1)],
+    teacher_share: Share,
 ) -> Tensor:
     """β KL(p ‖ m) + (1 − β) KL(q ‖ m), m = βp + (1 − β)q, at T without T², in nats.
 
