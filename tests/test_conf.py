@@ -67,7 +67,13 @@ def test_no_function_on_a_shelf_has_a_default():
 
 @pytest.mark.parametrize(
     ("shelf", "group"),
-    [("matching/fixed", "matching"), ("init/copied", "init"), ("init/averaged", "init")],
+    [
+        ("matching/fixed", "matching"),
+        ("init/copied", "init"),
+        ("init/averaged", "init"),
+        ("init/narrowed", "init"),
+        ("init/projected", "init"),
+    ],
 )
 def test_every_public_function_is_reachable(shelf, group):
     path = Path(build.__file__).parent / f"{shelf}.py"

@@ -53,6 +53,11 @@ def role(name: str) -> str:
     raise ValueError(f"no rule for the tensor {name}")
 
 
+def part(name: str) -> str:
+    """What a tensor does and which it is, such as `query.weight`."""
+    return f"{role(name)}.{name.rpartition('.')[2]}"
+
+
 def kinds(name: str, tensor: Tensor, hidden: int) -> Kinds:
     """Whose units a tensor's dimensions are.
 
@@ -141,3 +146,10 @@ def check_narrower(student: Architecture, source: Architecture) -> None:
         ours, theirs = getattr(student, name), getattr(source, name)
         if ours > theirs:
             raise ValueError(f"larger {name}: the student has {ours}, the source {theirs}")
+
+
+def check_head_width(student: Architecture, source: Architecture) -> None:
+    """ValueError where heads cannot be taken whole."""
+    ours, theirs = (shape.hidden // shape.heads for shape in (student, source))
+    if ours != theirs:
+        raise ValueError(f"unequal width of heads: the student has {ours}, the source {theirs}")

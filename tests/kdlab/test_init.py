@@ -2,11 +2,14 @@
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModel
+from encoders import encoder, equal, parts, run, states
+from transformers import AutoModel
 
+import kdlab
+from kdlab import models
 from kdlab.architecture import Architecture
+from kdlab.config import compose, options
 from kdlab.init import averaged, copied
-from kdlab.init.tensors import LAYER
 
 TEACHER = Architecture("bert", 12, 8, 2, 32)
 STUDENT = Architecture("bert", 3, 8, 2, 32)
@@ -36,51 +39,6 @@ BLOCKS = [
 ]
 
 
-def encoder(shape: Architecture):
-    """A model without dropout whose every number is random, biases and norms too."""
-    config = AutoConfig.for_model(
-        shape.family, num_hidden_layers=shape.layers, hidden_size=shape.hidden,
-        num_attention_heads=shape.heads, intermediate_size=shape.intermediate, vocab_size=50,
-        max_position_embeddings=32,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    model = AutoModel.from_config(config).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
-    return model
-
-
-def states(model, shape: Architecture, weights):
-    """The hidden states of a fresh model of this shape that has these weights, all of them."""
-    model = AutoModel.from_config(
-        type(model.config)(**model.config.to_dict() | {
-            "num_hidden_layers": shape.layers, "hidden_size": shape.hidden,
-            "num_attention_heads": shape.heads, "intermediate_size": shape.intermediate,
-        })
-    ).eval()  # fmt: skip
-    model.load_state_dict(weights)
-    return run(model).hidden_states
-
-
-def run(model):
-    ids = torch.randint(5, 50, (3, 9), generator=torch.Generator().manual_seed(1))
-    with torch.no_grad():
-        return model(ids, output_hidden_states=True)
-
-
-def parts(weights, layer=None) -> dict:
-    """The tensors of one layer, 1-based, by what follows its number; or those outside layers."""
-    found = {name: LAYER.fullmatch(name) for name in weights}
-    if layer is None:
-        return {name: weights[name] for name in weights if not found[name]}
-    return {m[3]: weights[n] for n, m in found.items() if m and int(m[2]) == layer - 1}
-
-
-def equal(ours, theirs) -> bool:
-    return ours.keys() == theirs.keys() and all(torch.equal(ours[n], theirs[n]) for n in ours)
-
-
 @pytest.mark.parametrize("family", ["bert", "roberta"])
 @pytest.mark.parametrize(("init", "depth", "source", "expected"), DEPTHS)
 def test_layers_are_the_sources(init, depth, source, expected, family):
@@ -96,7 +54,7 @@ def test_layers_are_the_sources(init, depth, source, expected, family):
         for position, layer in enumerate(expected, start=1):
             assert equal(parts(found, position), parts(weights, layer))
         assert len(found) == len(parts(weights)) + depth * len(parts(weights, 1))
-    after = states(model, student, found)
+    after = states(student, found)
     before = run(model).hidden_states
     copies = [n for n, layer in enumerate(expected, start=1) if expected[:n] == [*range(1, n + 1)]]
     for layer in [0, *copies]:
@@ -118,7 +76,7 @@ def test_averages_are_of_the_blocks(depth, source, blocks):
         for name, tensor in ours.items():
             mean = sum(parts(weights, layer)[name].double() for layer in block) / len(block)
             torch.testing.assert_close(tensor.double(), mean, rtol=0, atol=3e-7)
-    assert states(model, student, found)[-1].isfinite().all()
+    assert states(student, found)[-1].isfinite().all()
 
 
 def test_everything_and_nothing():
@@ -159,3 +117,45 @@ def test_a_list_that_does_not_fit_is_refused(layers, what):
     with pytest.raises(ValueError, match=what):
         copied.custom({}, STUDENT, TEACHER, layers=layers)
     assert copied.custom({}, STUDENT, TEACHER, layers=[12, 1, 5]) == {}
+
+
+NARROW = ("teacher_slice", "teacher_weight_selection", "teacher_magnitude", "teacher_svd")
+FROM_TEACHER = [name for name in options("init") if name.startswith("teacher_")]
+
+
+@pytest.fixture(scope="module")
+def trained(small, tmp_path_factory):
+    """A student of every init of a teacher's weights, and where they and the teacher are."""
+    root = str(tmp_path_factory.mktemp("runs"))
+    runs = [
+        compose(
+            *small, f"init={name}", "init.weights=finetuned", "knowledge=hidden_mse",
+            "matching=last1", "teacher.size=l4_h32_a2", "threads=1",
+            *(["size=l2_h16_a1"] if name in NARROW else []),
+            *(["init.layers=[3,1]"] if name == "teacher_custom" else []),
+        )
+        for name in FROM_TEACHER
+    ]  # fmt: skip
+    return root, runs, kdlab.distill(runs, root=root, save=True, threads=1)
+
+
+def test_a_student_of_every_init_trains(trained):
+    _, runs, records = trained
+    assert {run.init.name for run in runs} == set(FROM_TEACHER)
+    for record in records:
+        assert record.result["status"] == "done"
+        curve = record.result["curves"]["hidden_mse"]
+        assert 0 < curve[-1] < 0.9 * curve[0]
+    assert len({record.result["weights"] for record in records}) == len(runs)
+
+
+def test_a_run_starts_from_what_its_init_takes_of_the_teacher(trained):
+    from transformers import AutoTokenizer
+
+    root, runs, _ = trained
+    for run_ in runs:
+        path = models.folder(root, run_.teacher.uid)
+        source = AutoModel.from_pretrained(path).state_dict()
+        expected = run_.init.call.bind()(source, run_.student, run_.teacher.student)
+        student = models.build_student(run_, AutoTokenizer.from_pretrained(path), root)
+        assert equal(student.base_model.state_dict(), expected), run_.init.name
