@@ -247,3 +247,41 @@ def test_an_unknown_family_and_an_unknown_tensor_are_refused(init):
     shape = Architecture("bert", 2, 32, 2, 64)
     with pytest.raises(ValueError, match="no rule for the tensor encoder.adapter.weight"):
         init({"encoder.adapter.weight": torch.zeros(32, 32)}, shape, shape, layers="skip")
+
+
+DISTILBERT = {
+    "encoder.layer": "transformer.layer", "self.query": "q_lin", "self.key": "k_lin",
+    "self.value": "v_lin", "attention.output.dense": "attention.out_lin",
+    "attention.output.LayerNorm": "sa_layer_norm", "intermediate.dense": "ffn.lin1",
+    ".output.dense": ".ffn.lin2", ".output.LayerNorm": ".output_layer_norm",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("init", INITS)
+def test_distilberts_names_mean_what_berts_mean(init):
+    def renamed(weights):
+        found = {}
+        for name, tensor in weights.items():
+            for theirs, ours in DISTILBERT.items():
+                name = name.replace(theirs, ours)
+            found[name] = tensor
+        return found
+
+    source, student = pair((4, 64, 4, 128), (2, 32, 2, 64))
+    weights = encoder(source).state_dict()
+    weights = {n: w for n, w in weights.items() if "pooler" not in n and "token_type" not in n}
+    expected = renamed(init(weights, student, source, layers="skip"))
+    source, student = pair((4, 64, 4, 128), (2, 32, 2, 64), "distilbert")
+    assert renamed(weights).keys() == fresh(source).state_dict().keys()
+    assert equal(init(renamed(weights), student, source, layers="skip"), expected)
+
+
+@pytest.mark.parametrize("init", INITS)
+def test_embeddings_of_a_width_of_their_own_stay(init):
+    source, student = pair((4, 64, 4, 128), (2, 32, 2, 64), "electra")
+    weights = encoder(source).state_dict()
+    found = init(weights, student, source, layers="skip")
+    own = {name for name in weights if name.startswith("embeddings.")}
+    assert all(weights[name].shape[-1] == 128 for name in own)
+    assert equal({n: found[n] for n in own}, {n: weights[n] for n in own})
+    assert found["embeddings_project.weight"].shape == (32, 128)

@@ -221,6 +221,16 @@ def test_norms_and_biases_follow_the_formulas():
     torch.testing.assert_close(found[f"{name}.bias"].double(), beta, rtol=0, atol=1e-7)
 
 
+def test_a_map_from_other_embeddings_writes_to_the_stream():
+    large, small = Architecture("electra", 2, 64, 4, 96), Architecture("electra", 2, 32, 4, 96)
+    weights = encoder(large).state_dict()
+    found = svd(weights, small, large, layers="first")
+    space = basis(importance.moment(weights, 64), 32)
+    for name in ("embeddings_project.weight", "embeddings_project.bias"):
+        expected = space.T @ weights[name].double() / math.sqrt(2)
+        torch.testing.assert_close(found[name].double(), expected, rtol=0, atol=1e-7)
+
+
 def test_what_is_not_narrower_is_copied():
     large, small = Architecture("bert", 2, 64, 4, 96), Architecture("bert", 2, 64, 4, 80)
     weights = encoder(large).state_dict()
