@@ -16,13 +16,15 @@ from kdlab.schema import BadInput
 LAYERED = "knowledge=hidden_mse"
 DEEP = ("size=l3_h64_a4", LAYERED)
 FINETUNED = ("init.weights=finetuned", "size=l2_h64_a4")
+INITS = [n for n in options("init") if n not in ("random", "pretrained", "teacher_custom")]
 MINILM = ("teacher=minilm_l6", "size=l3_h384", "init=teacher_first")
 
 OPTIONS = [
     (),
     *[(f"knowledge={name}", "task.classes=3") for name in options("knowledge")],  # all apply
     *[(*DEEP, f"matching={n}") for n in options("matching") if n not in ("none", "custom")],
-    *[(f"init=teacher_{rule}", *FINETUNED) for rule in ("first", "last", "skip")],
+    *[(f"init={n}", *FINETUNED) for n in INITS],
+    ("init=teacher_custom", "init.layers=[1,3]", *FINETUNED),
     *[(f"size={name}", "knowledge=none") for name in ("tiny", "mini", "l5_h320_a5", "l6_h384")],
     ("knowledge=[logits_kl,hidden_mse,cls_pkd]", "matching=last"),
     ("knowledge=[hidden_mse]",),
@@ -100,6 +102,8 @@ WRONG = [
     ("task.metrics=[f1,wrong]",),
     ("init=pretrained",),
     ("init=teacher_first", "size=l2_h32_a2", "init.weights=finetuned"),
+    ("init=teacher_custom", *FINETUNED),
+    ("init=teacher_custom", "init.layers=[1,9]", *FINETUNED),
     ("matching=custom", LAYERED),
     ("matching=none", LAYERED),
     ("size=l3_h100_a7",),

@@ -19,9 +19,15 @@ WIDE = (
 # What an option needs beside its name.
 OWN: dict[tuple[str, str], tuple[str, ...]] = {
     ("matching", "custom"): ("matching.pairs=[[1,3],[3,4]]",),
-    ("init", "teacher_first"): WIDE,
-    ("init", "teacher_last"): WIDE,
-    ("init", "teacher_skip"): WIDE,
+    **{
+        ("init", f"teacher_{rule}"): WIDE
+        for rule in ("first", "last", "skip", "both_ends", "average")
+    },
+    ("init", "teacher_custom"): (*WIDE, "init.layers=[2,5,6]"),
+    **{
+        ("init", f"teacher_{way}"): ("init.weights=finetuned", "size=l3_h16_a2")
+        for way in ("slice", "weight_selection", "magnitude", "svd")
+    },
 }
 
 
@@ -98,7 +104,7 @@ CHANGED: dict[str, str] = {
     "skew": "0.4", "teacher_share": "0.2", "k": "3", "target_weight": "0.5",
     "others_weight": "2.0", "row_weight": "0.5", "class_weight": "2.0", "window": "3",
     "projection": "always", "mass": "pairs", "pairs": "[[2,2]]", "start": "0.5", "end": "0.3",
-    "steps": "2", "head_mass": "0.2",
+    "steps": "2", "layers": "[1,4,7]", "head_mass": "0.2",
 }  # fmt: skip
 # Keys that say what an option is, not how it does it: nobody can change the first two.
 NAMES = {
