@@ -37,17 +37,7 @@ def build_student(run: Run, tokenizer: Any, root: str) -> nn.Module:
     The encoder is drawn from the stream "student", the classifier from "head": the classifier is
     the same in every arm that shares seed, width and classes.
     """
-    config = AutoConfig.for_model(
-        run.student.family,
-        num_hidden_layers=run.student.layers,
-        hidden_size=run.student.hidden,
-        num_attention_heads=run.student.heads,
-        intermediate_size=run.student.intermediate,
-        vocab_size=_vocabulary(run, tokenizer),
-        pad_token_id=tokenizer.pad_token_id,
-        num_labels=run.task.classes,
-        **FAMILIES[run.student.family],
-    )
+    config = _configuration(run, _vocabulary(run, tokenizer), pad_token_id=tokenizer.pad_token_id)
     if config.type_vocab_size < 2 and "token_type_ids" in tokenizer.model_input_names:
         raise BadInput(f"family={run.student.family} has no segments, its tokenizer has")
     with torch.random.fork_rng():
@@ -56,6 +46,31 @@ def build_student(run: Run, tokenizer: Any, root: str) -> nn.Module:
     _copy(run, model, root)
     _fresh_head(model, run.seed)
     return model
+
+
+def outline(run: Run, vocabulary: int) -> nn.Module:
+    """The student's parameters without their values: exact counts that take no memory.
+
+    Args:
+        run: of the student.
+        vocabulary: rows of its embedding.
+    """
+    with torch.device("meta"):
+        return AutoModelForSequenceClassification.from_config(_configuration(run, vocabulary))
+
+
+def _configuration(run: Run, vocabulary: int, **more: Any) -> Any:
+    return AutoConfig.for_model(
+        run.student.family,
+        num_hidden_layers=run.student.layers,
+        hidden_size=run.student.hidden,
+        num_attention_heads=run.student.heads,
+        intermediate_size=run.student.intermediate,
+        vocab_size=vocabulary,
+        num_labels=run.task.classes,
+        **more,
+        **FAMILIES[run.student.family],
+    )
 
 
 def _vocabulary(run: Run, tokenizer: Any) -> int:

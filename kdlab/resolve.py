@@ -18,6 +18,7 @@ from kdlab.schema import (
     MatchingKeys,
     Named,
     Node,
+    NotApplicable,
     Page,
     Size,
     Task,
@@ -169,9 +170,12 @@ def _check_task(task: Task) -> None:
 
 
 def _student(page: Page) -> Architecture:
-    shape, _ = build.call(page.shape, Named, "shape")
+    shape, keys = build.call(page.shape, Named, "shape")
     size: Size = page.size
-    dimensions = shape.bind()(size.layers, size.hidden, size.heads, size.intermediate)
+    try:
+        dimensions = shape.bind()(size.layers, size.hidden, size.heads, size.intermediate)
+    except ValueError as error:
+        raise NotApplicable(f"shape={keys.name}: {error}") from None
     student = Architecture(page.family, *dimensions)
     if student.hidden % student.heads:
         raise BadInput(f"size: {student.heads} heads do not divide the width {student.hidden}")
@@ -213,7 +217,7 @@ def _term(
     classes = page.task["classes"]
     if keys.min_classes > classes:
         what = "a regression task" if classes == 1 else f"a task of {classes} classes"
-        raise BadInput(f"{where}: {keys.name} cannot apply to {what}")
+        raise NotApplicable(f"{where}: {keys.name} cannot apply to {what}")
     assert teacher is not None  # a page with terms has one
     if loss.knobs.get("relation_heads", 0) is None:  # null: the teacher's own heads
         loss = replace(loss, knobs={**loss.knobs, "relation_heads": teacher.heads})
