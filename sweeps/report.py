@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from kdlab.schema import BadInput
-from sweeps import estimate
+from sweeps import estimate, students
 from sweeps.launch import Launcher
 from sweeps.plan import Planned, Work, counts
 from sweeps.schema import Study
@@ -26,6 +26,7 @@ def report(
     for rule in study.skip:
         lines.append(f"{left_out.pop(rule.name, 0)} excluded by {rule.name}: {rule.reason}")
     lines += [f"{n} excluded by {why}" for why, n in left_out.items()]
+    lines += students.lines(entry.run for entry in planned if entry.run)
     lines += _tuning(planned)
     if waiting:
         lines.append(f"{waiting} runs wait for their settings to be tuned")
