@@ -2,8 +2,11 @@
 
 import json
 
+import pytest
+
 import kdlab
 from kdlab.config import compose
+from kdlab.families import FAMILIES
 from sweeps import expand, plan, students, study
 
 BERT = {"model_type": "bert", "vocab_size": 30_522}
@@ -49,6 +52,13 @@ def test_a_checkpoint_that_is_not_here_leaves_the_total_open(tmp_path, monkeypat
     base = ["knowledge=none", f"tokenizer={name}", f"teacher.tokenizer={name}"]
     found = table(*(compose(*base, f"size={size}") for size in ("tiny", "mini")))
     assert found["bert l4_h256_a4"] == ["3.16 M", "unknown", "0.872 G"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_is_counted_with_a_small_vocabulary(family):
+    base = ["knowledge=none", f"family={family}", "task.words=8"]
+    found = table(*(compose(*base, f"size={size}") for size in ("tiny", "mini")))
+    assert found[f"{family} l2_h128_a2"][0].startswith("0.")
 
 
 def test_the_project_has_the_equal_budgets_and_the_miniatures_as_studies():
