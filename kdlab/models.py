@@ -33,19 +33,37 @@ def build_student(run: Run, tokenizer: Any, root: str) -> nn.Module:
     The encoder is drawn from the stream "student", the classifier from "head": the classifier is
     the same in every arm that shares seed, width and classes.
     """
-    config = AutoConfig.for_model(
-        run.student.family,
-        vocab_size=_vocabulary(run, tokenizer),
-        num_labels=run.task.classes,
-        **{key: getattr(tokenizer, key) for key in FAMILIES[run.student.family].ids},
-        **configuration(run.student),
-    )
+    ids = {key: getattr(tokenizer, key) for key in FAMILIES[run.student.family].ids}
+    config = _config(run, _vocabulary(run, tokenizer), **ids)
     with torch.random.fork_rng():
         torch.manual_seed(streams.key(run.seed, "student"))
         model = AutoModelForSequenceClassification.from_config(config, attn_implementation=NAME)
     _copy(run, model, root)
     _fresh_head(model, run.seed)
     return model
+
+
+def outline(run: Run, vocabulary: int) -> nn.Module:
+    """The student's parameters without their values: exact counts that take no memory.
+
+    Args:
+        run: of the student.
+        vocabulary: rows of its embedding.
+    """
+    # A family's own padding token may lie beyond a small vocabulary.
+    ids = dict.fromkeys(FAMILIES[run.student.family].ids, 0)
+    with torch.device("meta"):
+        return AutoModelForSequenceClassification.from_config(_config(run, vocabulary, **ids))
+
+
+def _config(run: Run, vocabulary: int, **ids: int) -> Any:
+    return AutoConfig.for_model(
+        run.student.family,
+        vocab_size=vocabulary,
+        num_labels=run.task.classes,
+        **ids,
+        **configuration(run.student),
+    )
 
 
 def _vocabulary(run: Run, tokenizer: Any) -> int:

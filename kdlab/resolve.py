@@ -11,7 +11,7 @@ from typing import Any
 from kdlab import build, checkpoints, terms
 from kdlab.architecture import Architecture
 from kdlab.run import Init, Run, digest, effective
-from kdlab.schema import BadInput, InitKeys, Named, Page, Size, Task, Teacher
+from kdlab.schema import BadInput, InitKeys, Named, NotApplicable, Page, Size, Task, Teacher
 from kdlab.terms import Option
 
 TEACHERS_WEIGHTS = {"pretrained", "finetuned"}
@@ -156,9 +156,12 @@ def _check_task(task: Task) -> None:
 
 
 def _student(page: Page) -> Architecture:
-    shape, _ = build.call(page.shape, Named, "shape")
+    shape, keys = build.call(page.shape, Named, "shape")
     size: Size = page.size
-    dimensions = shape.bind()(size.layers, size.hidden, size.heads, size.intermediate)
+    try:
+        dimensions = shape.bind()(size.layers, size.hidden, size.heads, size.intermediate)
+    except ValueError as error:
+        raise NotApplicable(f"shape={keys.name}: {error}") from None
     student = Architecture(page.family, *dimensions)
     if student.hidden % student.heads:
         raise BadInput(f"size: {student.heads} heads do not divide the width {student.hidden}")

@@ -33,6 +33,10 @@ class BadInput(ValueError):
     """What the user asked for cannot be done; the message names the key and what is allowed."""
 
 
+class NotApplicable(BadInput):
+    """Options that are right by themselves and cannot go together: a study leaves the run out."""
+
+
 @strict
 @dataclass(frozen=True, kw_only=True)
 class Hard:

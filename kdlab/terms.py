@@ -8,7 +8,17 @@ from kdlab import build
 from kdlab.architecture import Architecture
 from kdlab.build import Call
 from kdlab.run import Term, layers_of
-from kdlab.schema import BadInput, Bare, MatchingKeys, Named, Node, Page, Task, TermKeys
+from kdlab.schema import (
+    BadInput,
+    Bare,
+    MatchingKeys,
+    Named,
+    Node,
+    NotApplicable,
+    Page,
+    Task,
+    TermKeys,
+)
 from kdlab.streams import stream
 
 RESERVED = {"hard", "select"}  # the task's loss and the score, beside the terms in a record
@@ -66,7 +76,7 @@ def term(
     classes = page.task["classes"]
     if keys.min_classes > classes:
         what = "a regression task" if classes == 1 else f"a task of {classes} classes"
-        raise BadInput(f"{where}: {keys.name} cannot apply to {what}")
+        raise NotApplicable(f"{where}: {keys.name} cannot apply to {what}")
     assert teacher is not None  # a page with terms has one
     if loss.knobs.get("relation_heads", 0) is None:  # null: the teacher's own heads
         loss = replace(loss, knobs={**loss.knobs, "relation_heads": teacher.heads})

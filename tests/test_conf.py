@@ -73,6 +73,7 @@ def test_no_function_on_a_shelf_has_a_default():
         ("init/averaged", "init"),
         ("init/narrowed", "init"),
         ("init/projected", "init"),
+        ("shape", "shape"),
     ],
 )
 def test_every_public_function_is_reachable(shelf, group):
@@ -105,6 +106,12 @@ def test_every_matching_composes(name):
     knowledge = "logits_kl" if name == "none" else "hidden_mse"
     run = compose(f"knowledge={knowledge}", f"matching={name}", "size=l3_h64_a4", *extra)
     assert (run.terms[0].pairs is None) == (name == "none")
+
+
+@pytest.mark.parametrize("name", options("shape"))
+def test_every_shape_composes_and_names_its_oracle(name):
+    assert compose("size=tinybert6", f"shape={name}", "knowledge=none").student.hidden > 0
+    assert "\n# Oracle: " in (CONF / "shape" / f"{name}.yaml").read_text()
 
 
 @pytest.mark.parametrize("name", options("init"))
