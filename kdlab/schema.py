@@ -5,7 +5,7 @@ keep that function's knobs beside the keys listed here; `kdlab.build` checks tho
 function's signature.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -35,9 +35,10 @@ class BadInput(ValueError):
 @strict
 @dataclass(frozen=True, kw_only=True)
 class Hard:
-    """The task's own loss."""
+    """The task's own loss; `schedules` may have one of its weight."""
 
     weight: NonNegative
+    schedules: dict[str, Node] = field(default_factory=dict)
 
 
 @strict
@@ -173,8 +174,11 @@ class TermKeys:
     view: Text
     weight: Positive
     min_classes: Count
-    projection: Literal["auto", "none"] = "none"
+    projection: Literal["none", "auto", "always"] = "none"
+    projection_shared: bool = False
+    projection_lr: Positive | None = None
     matching: Node | None = None
+    schedules: dict[str, Node] = field(default_factory=dict)
 
 
 @strict
@@ -184,6 +188,8 @@ class MatchingKeys:
 
     name: Text
     mass: Literal["one", "pairs"]
+    mix: Literal["losses", "features"] = "losses"
+    weigh: Node | None = None
 
 
 @strict
@@ -215,8 +221,14 @@ class LauncherKeys:
 
 @strict
 @dataclass(frozen=True, kw_only=True)
+class Bare:
+    """A node that has nothing but its function's knobs: a matching's `weigh`."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
 class Named:
-    """The keys of a shape that are not knobs of its function."""
+    """The keys of a shape or a schedule that are not knobs of its function."""
 
     name: Text
 

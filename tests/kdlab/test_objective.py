@@ -12,9 +12,9 @@ from kdlab.rehearsal import _trace
 
 def objective(*overrides: str) -> tuple[Objective, dict[str, torch.Tensor]]:
     run = compose(*overrides)
-    made = Objective(run, run.teacher.student)
+    made = Objective(run, run.teacher.student, steps=100)
     labels = torch.tensor([0, 1])
-    found = made(_trace(run.student, 2), _trace(run.teacher.student, 2), labels)
+    found = made(_trace(run.student, 2), _trace(run.teacher.student, 2), labels, 0)
     return made, {name: loss.detach() for name, loss in found.items()}
 
 
@@ -40,22 +40,7 @@ def test_the_total_is_the_weighted_sum():
         "knowledge=[logits_kl,hidden_mse]", "knowledge.hidden_mse.weight=10", "hard.weight=0.5"
     )
     expected = 0.5 * losses["hard"] + losses["logits_kl"] + 10 * losses["hidden_mse"]
-    torch.testing.assert_close(made.total(losses), expected)
-
-
-def test_projections_are_learned_where_widths_differ_and_belong_to_the_objective():
-    made, _ = objective(*LAYERED, "matching=skip")
-    assert sorted(made.projections) == ["hidden_mse_1", "hidden_mse_2", "hidden_mse_3"]
-    assert made.projections["hidden_mse_1"].weight.shape == (64, 48)
-    same, _ = objective("size=l3_h64_a4", "knowledge=hidden_mse")
-    assert not list(same.parameters())
-
-
-def test_a_projection_has_a_random_stream_of_its_own():
-    one, _ = objective("size=l3_h48_a4", "knowledge=hidden_mse")
-    two, _ = objective("size=l3_h48_a4", "knowledge=[cls_pkd,hidden_mse]")
-    for name, projection in one.projections.items():
-        assert torch.equal(projection.weight, two.projections[name].weight)
+    torch.testing.assert_close(made.total(losses, 0), expected)
 
 
 def test_only_matched_layers_are_wanted():
