@@ -79,6 +79,26 @@ def test_every_public_function_is_reachable(shelf, group):
     assert public - {"copy"} == named
 
 
+def test_every_weighing_module_is_reachable_and_has_its_knobs():
+    nodes = [content("matching", name).get("weigh") for name in options("matching")]
+    named = {node["_target_"]: set(node) - {"_target_"} for node in nodes if node}
+    assert all(build.knobs(target).keys() == keys for target, keys in named.items())
+    modules = {
+        f"kdlab.matching.{path.stem}.{node.name}"
+        for path in (Path(build.__file__).parent / "matching").glob("*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef) and node.name != "Seen"
+    }
+    assert modules == named.keys()
+
+
+@pytest.mark.parametrize("name", options("matching"))
+def test_every_matching_names_its_oracle(name):
+    lines = (CONF / "matching" / f"{name}.yaml").read_text().splitlines()
+    header = [line for line in lines[:3] if line.startswith("# ")]
+    assert len([line for line in header if line.startswith("# Oracle: ")]) == 1
+
+
 @pytest.mark.parametrize("name", [n for n in options("knowledge")])
 def test_every_knowledge_composes(name):
     task = ["task.classes=1", "task.metrics=[pearson]", "task.select_by=[pearson]"]

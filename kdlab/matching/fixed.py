@@ -114,6 +114,21 @@ def uniform_last(student_layers: int, teacher_layers: int, random: Random) -> Pa
     return sorted({*pairs, *((layer, teacher_layers) for layer, _ in pairs)})
 
 
+def every(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
+    """Every student layer with every teacher layer: candidates for a matching that weighs."""
+    return [
+        (student, teacher)
+        for student in range(1, student_layers + 1)
+        for teacher in range(1, teacher_layers + 1)
+    ]
+
+
+def below_last(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
+    """`every`, without the last layer of either side."""
+    _needs_two(student_layers)
+    return every(*_fit(student_layers - 1, teacher_layers - 1), random)
+
+
 def custom(
     student_layers: int, teacher_layers: int, random: Random, *, pairs: list[list[int]]
 ) -> Pairs:

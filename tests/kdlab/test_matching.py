@@ -3,9 +3,10 @@
 import inspect
 
 import pytest
+from omegaconf import OmegaConf
 
 from kdlab import layers
-from kdlab.config import compose, options
+from kdlab.config import CONF, compose, options
 from kdlab.matching import fixed
 from kdlab.schema import BadInput
 from kdlab.streams import stream
@@ -76,6 +77,9 @@ SINGLE = {  # student layer-teacher layer
                "3-9 4-10"],
     "none": ["", "", "", "", "", "", ""],
 }  # fmt: skip
+FIXED = [
+    n for n in options("matching") if "weigh" not in OmegaConf.load(CONF / f"matching/{n}.yaml")
+]
 KNOBS = {"last_k": {"k": 2}}
 
 
@@ -104,13 +108,14 @@ def test_every_fixed_matching_is_exact(name, depths, line):
 
 
 def test_the_table_has_every_fixed_matching():
-    own = {"custom": "your own pairs"}
+    own = {"custom": "your own pairs", "every": "candidates", "below_last": "candidates"}
     public = {
         name
         for name, found in vars(fixed).items()
         if inspect.isfunction(found) and not name.startswith("_")
     }
     assert public == (IN_ORDER | SINGLE | own).keys()
+    assert {*FIXED} == (IN_ORDER | SINGLE).keys() | {"custom"}
 
 
 def teachers(pairs):
@@ -150,6 +155,13 @@ def test_last_k_is_last1_and_last_at_its_ends():
     assert fixed.last_k(4, 12, stream(0, "x"), k=4) == fixed.last(4, 12, stream(0, "x"))
     with pytest.raises(ValueError, match="k=5 is more than the layers of one side, 4 and 12"):
         fixed.last_k(4, 12, stream(0, "x"), k=5)
+
+
+def test_candidates():
+    assert fixed.every(2, 3, stream(0, "x")) == [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3)]
+    assert fixed.below_last(3, 4, stream(0, "x")) == fixed.every(2, 3, stream(0, "x"))
+    with pytest.raises(ValueError, match="one-layer"):
+        fixed.below_last(1, 4, stream(0, "x"))
 
 
 @pytest.mark.parametrize(
@@ -213,10 +225,10 @@ def test_custom_pairs_are_checked(pairs):
 
 @pytest.mark.parametrize(
     "name",
-    [name for name in options("matching") if name not in ("none", "custom")],
+    [n for n in FIXED if n not in ("none", "custom")],
 )
 @pytest.mark.parametrize("mass", ["one", "pairs"])
-def test_every_matching_has_its_mass(name, mass):
+def test_every_fixed_matching_has_its_mass(name, mass):
     run = compose(
         "size=l3_h64_a4", "knowledge=hidden_mse", f"matching={name}", f"matching.mass={mass}"
     )
