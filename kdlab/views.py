@@ -1,9 +1,10 @@
 """What a term looks at: functions of a trace, or of a trace and a layer.
 
 A view returns a tensor and the mask of its valid units. Taking `layer` makes a term layered: its
-matching says which layers meet.
+matching says which layers meet. A stacked view takes `layers`: all matched layers of its side.
 """
 
+import torch
 from torch import Tensor
 
 from kdlab.trace import Trace
@@ -31,6 +32,16 @@ def mean_tokens(trace: Trace, layer: int) -> View:
     weights = trace.mask.unsqueeze(-1).float()
     mean = (trace.hidden[layer].float() * weights).sum(1) / weights.sum(1).clamp(min=1)
     return mean, trace.mask.any(-1)
+
+
+def stacked_tokens(trace: Trace, layers: list[int]) -> View:
+    """Hidden states [b, t, L, d] after each of L layers, in the order given."""
+    return torch.stack([trace.hidden[layer] for layer in layers], dim=2), trace.mask
+
+
+def stacked_with_embedding(trace: Trace, layers: list[int]) -> View:
+    """Hidden states [b, t, 1 + L, d]: the embedding output, then those after each of L layers."""
+    return stacked_tokens(trace, [0, *layers])
 
 
 def attention_scores(trace: Trace, layer: int) -> View:

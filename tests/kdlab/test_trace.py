@@ -93,3 +93,16 @@ def test_views_of_queries_and_keys_give_the_attention_scores():
     torch.testing.assert_close(query @ key.transpose(2, 3) / query.shape[-1] ** 0.5, scores)
     assert torch.equal(mask, made.mask)
     assert not torch.equal(query, key)
+
+
+def test_stacked_views_have_the_layers_in_the_order_given():
+    with torch.no_grad():
+        made = trace(build("bert", NAME), batch(), frozenset())
+    found, mask = views.stacked_tokens(made, [3, 1])
+    assert found.shape == (2, 10, 2, 32)
+    assert torch.equal(found[:, :, 0], made.hidden[3])
+    assert torch.equal(found[:, :, 1], made.hidden[1])
+    assert torch.equal(mask, made.mask)
+    longer, _ = views.stacked_with_embedding(made, [3, 1])
+    assert torch.equal(longer[:, :, 0], made.hidden[0])
+    assert torch.equal(longer[:, :, 1:], found)

@@ -19,12 +19,13 @@ VIEWS = {
     "kdlab.views.logits": "bc",
     "kdlab.views.tokens": "btd",
     "kdlab.views.cls": "bd",
+    "kdlab.views.stacked_with_embedding": "btld",
     "kdlab.views.attention_scores": "bhtt",
     "kdlab.views.queries": "bhte",
     "kdlab.views.keys": "bhte",
     "kdlab.views.values": "bhte",
 }
-SIZES = {"b": 4, "t": 6, "c": 3, "d": 8, "h": 4, "e": 2}
+SIZES = {"b": 4, "t": 6, "c": 3, "d": 8, "h": 4, "e": 2, "l": 4}
 ROWS = torch.tensor([1, 1, 0, 1]).bool()
 TOKENS = torch.tensor(
     [[1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0], [0, 0, 1, 1, 0, 1], [1, 0, 0, 0, 0, 0]]
@@ -41,15 +42,27 @@ OTHER = {
     "others_weight": 2.0,
     "row_weight": 0.5,
     "class_weight": 2.0,
+    "window": 3,
 }
 # Losses that are not zero at equality, and why; of these, the value is tested with their formula.
 VALUE_AT_EQUALITY = {
     "logits_ce": "a cross-entropy contains the teacher's entropy",
     "logits_topk_kl": "its optimum is the teacher renormalised over k classes",
+    "contrastive": "the batch's other units are never infinitely far",
 }
-GRADIENT_AT_EQUALITY = {"logits_topk_kl": VALUE_AT_EQUALITY["logits_topk_kl"]}
+GRADIENT_AT_EQUALITY = {
+    "logits_topk_kl": VALUE_AT_EQUALITY["logits_topk_kl"],
+    "contrastive": "it moves away from the other units as well",
+}
 # Losses that are no mean over units, and why.
-NOT_A_MEAN = {"logits_dist": "a class's correlation is over the units of a batch"}
+NOT_A_MEAN = {
+    "logits_dist": "a class's correlation is over the units of a batch",
+    "rkd_distance": "pairs of rows of two parts are in neither part",
+    "rkd_angle": "triples of rows of two parts are in neither part",
+    "similarity": "pairs of rows of two parts are in neither part",
+    "pkt": "pairs of rows of two parts are in neither part",
+    "contrastive": "the other units of a batch are its negatives",
+}
 # Losses with kinks, one of them within 1e-2 of the example: their differences take smaller steps.
 KINKED = {"logits_tv"}
 
@@ -197,6 +210,14 @@ def test_a_batch_is_the_mean_of_its_parts_by_valid_units(name):
     for part in (slice(0, 2), slice(2, None)):  # unequal numbers of valid units
         total += loss(student[part], teacher[part], mask[part]) * mask[part].sum()
     assert_close(loss(student, teacher, mask), total / mask.sum(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(NOT_A_MEAN))
+def test_an_exception_is_no_mean_of_its_parts(name):
+    loss, _, student, teacher, mask = example(name)
+    parts = [loss(*(x[part] for x in (student, teacher, mask))) for part in (slice(2), slice(2, 4))]
+    mean = (2 * parts[0] + parts[1]) / 3  # by valid rows
+    assert abs(loss(student, teacher, mask) - mean) > 1e-3
 
 
 @every_option
