@@ -1,6 +1,5 @@
 """The menu is complete and true, and one function with one YAML is a new option."""
 
-import json
 import os
 import re
 import shutil
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from kdlab import records
 from kdlab.config import CONF, options
 from kdlab.menu import GROUPS, page
 
@@ -67,14 +67,9 @@ def test_the_readmes_new_loss_is_one_function_and_one_yaml(tmp_path, small):
         text=True, timeout=300, check=False,
     )  # fmt: skip
     assert found.returncode == 0, found.stderr
-    pages = [
-        json.loads(line)
-        for file in (tmp_path / "runs" / "records").glob("*.jsonl")
-        for line in file.read_text().splitlines()
-    ]
     (curve,) = [
-        page["result"]["curves"]["hidden_absolute"]
-        for page in pages
-        if page["choices"]["knowledge"] == "hidden_absolute"
+        record.result["curves"]["hidden_absolute"]
+        for record in records(tmp_path / "runs").values()
+        if record.choices["knowledge"] == "hidden_absolute"
     ]
     assert 0 < curve[-1] < curve[0]
