@@ -92,13 +92,6 @@ def test_every_weighing_module_is_reachable_and_has_its_knobs():
     assert modules == named.keys()
 
 
-@pytest.mark.parametrize("name", options("matching"))
-def test_every_matching_names_its_oracle(name):
-    lines = (CONF / "matching" / f"{name}.yaml").read_text().splitlines()
-    header = [line for line in lines[:3] if line.startswith("# ")]
-    assert len([line for line in header if line.startswith("# Oracle: ")]) == 1
-
-
 @pytest.mark.parametrize("name", [n for n in options("knowledge")])
 def test_every_knowledge_composes(name):
     task = ["task.classes=1", "task.metrics=[pearson]", "task.select_by=[pearson]"]

@@ -1,12 +1,12 @@
 """Weights of teacher layers that are drawn anew during training."""
 
+from random import Random
 from typing import Annotated
 
 import torch
 from annotated_types import Gt
 from torch import Tensor, nn
 
-from kdlab import streams
 from kdlab.matching.seen import Seen
 
 
@@ -20,7 +20,7 @@ class RandomDraw(nn.Module):
 
     Args:
         students, teachers: how many layers are candidates.
-        seed: of the draws.
+        seed: of the draws; equal in all terms of a run, which so draw alike.
         steps: updates between draws; null: one draw an epoch, as in the paper.
 
     Raises:
@@ -47,5 +47,5 @@ class RandomDraw(nn.Module):
         return weights
 
     def _draw(self, period: int) -> list[int]:
-        random = streams.stream(self.seed, f"draw/{period}")
+        random = Random(f"{self.seed}/{period}")
         return sorted(random.sample(range(self.teachers), self.students))

@@ -59,8 +59,7 @@ class MonotoneCka(nn.Module):
             with torch.no_grad():
                 self.chosen.copy_(torch.tensor(rising(similarities(seen).tolist())))
         weights = torch.zeros(len(self.chosen), self.teachers, device=seen.mask.device)
-        weights[range(len(self.chosen)), self.chosen] = 1.0 / len(self.chosen)
-        return weights
+        return weights.scatter_(1, self.chosen.unsqueeze(1), 1.0 / len(self.chosen))
 
 
 def similarities(seen: Seen) -> Tensor:
