@@ -17,6 +17,11 @@ def logits(trace: Trace) -> View:
     return trace.logits, trace.mask.any(-1)
 
 
+def embeddings(trace: Trace) -> View:
+    """Embeddings [b, t, d], as they enter the first layer."""
+    return trace.hidden[0], trace.mask
+
+
 def tokens(trace: Trace, layer: int) -> View:
     """Hidden states [b, t, d] after a layer."""
     return trace.hidden[layer], trace.mask
@@ -48,6 +53,18 @@ def attention_scores(trace: Trace, layer: int) -> View:
     """Scaled scores Q Kᵀ / √d before mask and softmax [b, h, t, t] of a layer."""
     heads = trace.heads[layer]
     return heads.query.float() @ heads.key.float().transpose(2, 3) * heads.scaling, trace.mask
+
+
+def mean_attention_scores(trace: Trace, layer: int) -> View:
+    """The mean of a layer's `attention_scores` over its heads [b, 1, t, t]."""
+    scores, mask = attention_scores(trace, layer)
+    return scores.mean(1, keepdim=True), mask
+
+
+def summed_attention_scores(trace: Trace, layer: int) -> View:
+    """The sum of a layer's `attention_scores` over its heads [b, 1, t, t]."""
+    scores, mask = attention_scores(trace, layer)
+    return scores.sum(1, keepdim=True), mask
 
 
 def queries(trace: Trace, layer: int) -> View:

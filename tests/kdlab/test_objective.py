@@ -8,6 +8,7 @@ from kdlab.architecture import Architecture
 from kdlab.config import compose
 from kdlab.objective import Objective, hard, wanted
 from kdlab.rehearsal import _trace
+from kdlab.schema import BadInput
 
 
 def objective(*overrides: str) -> tuple[Objective, dict[str, torch.Tensor]]:
@@ -46,6 +47,15 @@ def test_the_total_is_the_weighted_sum():
 def test_only_matched_layers_are_wanted():
     run = compose("size=l3_h64_a4", "knowledge=[hidden_mse,logits_kl]", "matching=pkd_last")
     assert wanted(run) == (frozenset({1, 2}), frozenset({2, 3}))
+
+
+@pytest.mark.parametrize("name", ["attention_kl", "attention_ce", "attention_mse"])
+def test_head_means_meet_where_head_counts_differ(name):
+    sizes = ("size=l3_h64_a2", "teacher.size=l3_h64_a4", "matching=last")
+    with pytest.raises(BadInput, match=f"knowledge.{name}: unequal heads: .* 2, the teacher 4"):
+        compose(*sizes, f"knowledge={name}")
+    _, losses = objective(*sizes, f"knowledge={name}_mean")
+    assert losses[f"{name}_mean"] > 0
 
 
 def test_the_hard_loss_ignores_rows_without_a_label():

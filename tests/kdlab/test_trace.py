@@ -77,12 +77,21 @@ def test_attention_that_is_not_seen_is_an_error():
         trace(build("bert", "eager"), batch(), frozenset({2}))
 
 
-def test_views_of_values_and_mean():
+def test_views_of_embeddings_first_token_and_mean():
     hidden = torch.tensor([[[2.0], [4.0], [100.0]]])
     mask = torch.tensor([[True, True, False]])
-    made = Trace(torch.zeros(1, 2), (hidden,), {}, mask)
+    made = Trace(torch.zeros(1, 2), (hidden, -hidden), {}, mask)
+    assert views.embeddings(made)[0].tolist() == hidden.tolist()
+    assert views.embeddings(made)[1].tolist() == mask.tolist()
     assert views.mean_tokens(made, 0)[0].tolist() == [[3.0]]
     assert views.cls(made, 0)[0].tolist() == [[2.0]]
+
+
+def test_the_view_of_embeddings_is_what_enters_the_first_layer():
+    model = build("bert", NAME)
+    with torch.no_grad():
+        found, _ = views.embeddings(trace(model, batch(), frozenset()))
+        assert torch.equal(found, model.bert.embeddings(batch()["input_ids"]))
 
 
 def test_views_of_queries_and_keys_give_the_attention_scores():
@@ -91,6 +100,12 @@ def test_views_of_queries_and_keys_give_the_attention_scores():
     (query, mask), (key, _) = views.queries(made, 2), views.keys(made, 2)
     scores, _ = views.attention_scores(made, 2)
     torch.testing.assert_close(query @ key.transpose(2, 3) / query.shape[-1] ** 0.5, scores)
+    mean, total = (
+        f(made, 2)[0] for f in (views.mean_attention_scores, views.summed_attention_scores)
+    )
+    assert mean.shape == total.shape == (2, 1, 10, 10)
+    torch.testing.assert_close(total, sum(scores[:, [head]] for head in range(4)))
+    torch.testing.assert_close(4 * mean, total)
     assert torch.equal(mask, made.mask)
     assert not torch.equal(query, key)
 
