@@ -18,6 +18,7 @@ NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, ge=0, lt=1, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1)]
 ReportName = Annotated[str, Field(pattern=r"^report(_\w+)?$")]
+FamilyName = Literal["bert", "roberta", "distilbert", "electra", "modernbert"]
 Node = dict[str, Any]
 T = TypeVar("T")
 
@@ -97,7 +98,7 @@ class Teacher:
     """A teacher: a run of its own, or with `finetuned` a finished checkpoint."""
 
     name: Text
-    family: Literal["bert", "roberta"]
+    family: FamilyName
     tokenizer: Text | None
     checkpoint: Text | None
     finetuned: bool
@@ -133,7 +134,7 @@ class Page:
 
     seed: Index
     hard: Hard
-    family: Literal["bert", "roberta"]
+    family: FamilyName
     tokenizer: Text | None
     task: Node
     data: Data

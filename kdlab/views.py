@@ -10,6 +10,7 @@ from torch import Tensor
 from kdlab.trace import Trace
 
 View = tuple[Tensor, Tensor]
+UNSEEN = -1e4  # a score whose exponential is zero, and whose square is finite
 
 
 def logits(trace: Trace) -> View:
@@ -50,9 +51,17 @@ def stacked_with_embedding(trace: Trace, layers: list[int]) -> View:
 
 
 def attention_scores(trace: Trace, layer: int) -> View:
-    """Scaled scores Q Kᵀ / √d before mask and softmax [b, h, t, t] of a layer."""
+    """Scaled scores Q Kᵀ / √d before mask and softmax [b, h, t, t] of a layer.
+
+    Where a query cannot see a key (causal attention, or a window), the score is `UNSEEN`: finite,
+    and after a softmax nothing. Compare layers that see alike: a key that one side alone sees
+    outweighs all others in a squared difference.
+    """
     heads = trace.heads[layer]
-    return heads.query.float() @ heads.key.float().transpose(2, 3) * heads.scaling, trace.mask
+    scores = heads.query.float() @ heads.key.float().transpose(2, 3) * heads.scaling
+    if heads.allowed is not None:
+        scores = scores.masked_fill(~heads.allowed, UNSEEN)
+    return scores, trace.mask
 
 
 def mean_attention_scores(trace: Trace, layer: int) -> View:

@@ -4,7 +4,7 @@ import re
 
 from torch import Tensor
 
-from kdlab import layers
+from kdlab import families, layers
 from kdlab.architecture import Architecture
 
 Weights = dict[str, Tensor]
@@ -53,6 +53,7 @@ def copy(
         ours, theirs = getattr(student, name), getattr(source, name)
         if ours != theirs:
             raise ValueError(f"unequal {name}: the student has {ours}, the source {theirs}")
+    families.check_layers(student.family, chosen)
     copied = {}
     for name, tensor in weights.items():
         match = LAYER.fullmatch(name)

@@ -70,7 +70,7 @@ def found(room) -> dict[str, dict[str, Any]]:
 
 
 def test_five_steps_are_what_they_were(found):
-    """After a change that is meant: KDLAB_GOLDEN=write, and a line under the CHANGELOG's Numbers."""
+    """After a change that is meant: KDLAB_GOLDEN=write, and a line in CHANGELOG under Numbers."""
     if os.environ.get("KDLAB_GOLDEN") == "write":
         GOLDEN.write_text(json.dumps(found, indent=0) + "\n")
     golden = json.loads(GOLDEN.read_text())
