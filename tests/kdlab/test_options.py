@@ -99,7 +99,7 @@ CHANGED: dict[str, str] = {
     "skew": "0.4", "teacher_share": "0.2", "k": "3", "target_weight": "0.5",
     "others_weight": "2.0", "row_weight": "0.5", "class_weight": "2.0", "window": "3",
     "projection": "always", "mass": "pairs", "pairs": "[[2,2]]", "start": "0.5", "end": "0.3",
-    "steps": "2",
+    "steps": "2", "head_mass": "0.2",
 }  # fmt: skip
 # Keys that say what an option is, not how it does it: nobody can change the first two.
 NAMES = {
