@@ -96,6 +96,7 @@ def test_a_weighed_matching_has_mass_one(name):
         ("matching=rail_kd size=l1_h64_a4", "matching=rail_kd: a one-layer student"),
         ("matching=alp_kd knowledge=value_relation", "knowledge.value_relation: this matching"),
         ("matching=emd matching.weigh.temperature=0", "matching.weigh.temperature=0: input should"),
+        ("matching=alp_kd matching.mix=losses", "differ by row are for matching.mix=features"),
         ("matching=emd matching.weigh.steps=1", "matching.weigh.steps"),
     ],
 )
