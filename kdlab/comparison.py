@@ -99,6 +99,8 @@ class Comparison(nn.Module):
         cost = cache(lambda i, j: loss(ours[i], theirs[j], mask))
         weights = self._weights(Seen(moment.step, moment.epoch, ours, theirs, mask, cost))
         if self.term.mix == "losses":
+            if weights.ndim == 3:
+                raise ValueError("weights that differ by row are for matching.mix=features")
             chosen = weights.nonzero().tolist()
             return torch.stack([weights[i, j] * cost(i, j) for i, j in chosen]).sum()
         parts = []

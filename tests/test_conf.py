@@ -88,6 +88,19 @@ def test_every_public_function_is_reachable(shelf, group):
     assert public - {"copy"} == named
 
 
+def test_every_weighing_module_is_reachable_and_has_its_knobs():
+    nodes = [content("matching", name).get("weigh") for name in options("matching")]
+    named = {node["_target_"]: set(node) - {"_target_"} for node in nodes if node}
+    assert all(build.knobs(target).keys() == keys for target, keys in named.items())
+    modules = {
+        f"kdlab.matching.{path.stem}.{node.name}"
+        for path in (Path(build.__file__).parent / "matching").glob("*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef) and node.name != "Seen"
+    }
+    assert modules == named.keys()
+
+
 @pytest.mark.parametrize("name", [n for n in options("knowledge")])
 def test_every_knowledge_composes(name):
     task = ["task.classes=1", "task.metrics=[pearson]", "task.select_by=[pearson]"]
