@@ -35,7 +35,9 @@ def test_every_option_has_a_paper_or_note_and_an_oracle(group, name):
     if (group, name) not in NOTHING:
         assert what
         assert oracle, f"conf/{group}/{name}.yaml: a comment `# Oracle: what checks it`"
-        assert (CONF / where.partition("](")[2].strip(")")).is_file()
+        files = re.findall(r"\]\(([^)]*)\)", where)
+        assert files
+        assert all((CONF / file).is_file() for file in files)
 
 
 @pytest.mark.parametrize("name", options("recipe"))
