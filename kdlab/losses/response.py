@@ -1,5 +1,8 @@
 """Losses on outputs: logits of classes or of a vocabulary."""
 
+from typing import Annotated
+
+from annotated_types import Gt
 from torch import Tensor
 
 from kdlab.losses.classes import divergence, log_distributions
@@ -74,3 +77,18 @@ def mse(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
             f"{student.shape[-1]} student outputs, {teacher.shape[-1]} teacher outputs"
         )
     return over_valid((student.float() - teacher.float()).square().mean(-1), mask)
+
+
+def annealed_mse(
+    student: Tensor, teacher: Tensor, mask: Tensor, *, teacher_scale: Annotated[float, Gt(0)]
+) -> Tensor:
+    """`mse` to the teacher's logits times `teacher_scale`, which a schedule raises to one.
+
+    Jafari et al. 2021, arXiv 2104.07163 (Annealing-KD, phase 1), whose Φ(t) is the scale; their
+    code takes the mean over classes, as here.
+
+    Args:
+        student, teacher: logits [..., c].
+        mask: [...], true where the unit counts.
+    """
+    return mse(student, teacher.float() * teacher_scale, mask)

@@ -71,6 +71,14 @@ def last_but_two(student_layers: int, teacher_layers: int, random: Random) -> Pa
     return [(student_layers - 2, teacher_layers - 2)]
 
 
+def middle(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
+    """The middle layer to the middle layer, the lower of two: ceil(S / 2) to ceil(T / 2).
+
+    Romero et al. 2015, arXiv 1412.6550: FitNets' guided layer and hint.
+    """
+    return [((student_layers + 1) // 2, (teacher_layers + 1) // 2)]
+
+
 def last_k(
     student_layers: int, teacher_layers: int, random: Random, *, k: Annotated[int, Gt(0)]
 ) -> Pairs:

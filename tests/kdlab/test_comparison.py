@@ -179,3 +179,11 @@ def test_a_knob_follows_its_schedule():
     halfway = comparison(student, teacher, Moment(step=3, epoch=0, progress=0.49))
     same = made("knowledge=logits_kl", "knowledge.logits_kl.temperature=4")[0]
     assert halfway == same(student, teacher, START)
+
+
+@pytest.mark.parametrize(("epoch", "stair"), [(0, 1), (1, 1), (2, 2), (7, 4), (13, 7)])
+def test_annealing_kd_raises_the_teachers_logits_in_seven_stairs_of_two_epochs(epoch, stair):
+    comparison, student, teacher = made("knowledge=logits_annealed_mse", "train.epochs=14")
+    moment = Moment(step=epoch, epoch=epoch, progress=(epoch + 0.5) / 14)
+    expected = square(student.logits, teacher.logits * stair / 7)
+    assert comparison(student, teacher, moment).item() == pytest.approx(expected.item())

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ CHANGED: dict[str, str] = {
     "others_weight": "2.0", "row_weight": "0.5", "class_weight": "2.0", "window": "3",
     "projection": "always", "mass": "pairs", "pairs": "[[2,2]]", "start": "0.5", "end": "0.3",
     "steps": "2", "layers": "[1,4,7]", "head_mass": "0.2",
-    "mix": "features",
+    "mix": "features", "teacher_scale": "0.5",
 }  # fmt: skip
 # Keys that say what an option is, not how it does it: nobody can change the first two.
 NAMES = {
@@ -119,17 +120,20 @@ NAMES = {
 }  # fmt: skip
 # What a change needs beside it, or instead of CHANGED's value.
 BESIDE = {"projection": ("size=l3_h32_a4",)}
-ONE_PAIR = {("last1", "mass"), ("last_but_two", "mass")}  # one pair has the weight of one
+ONE_PAIR = {("last1", "mass"), ("last_but_two", "mass"), ("middle", "mass")}  # one pair has the weight of one
 # What is refused, with a reason: weights that sum to one, and those that differ by row.
 REFUSED = {(n, "mass") for n in ("emd", "alp_kd", "rail_kd", "cka")} | {("alp_kd", "mix")}
 
 
 def keys_of(group: str, name: str) -> list[str]:
-    found = []
-    for key, value in option(group, name).items():
-        inner = [f"{key}.{own}" for own in value] if isinstance(value, dict) else [key]
-        found += [own for own in inner if own.rpartition(".")[2] not in NAMES]
-    return found
+    found = [".".join(path) for path in leaves(option(group, name))]
+    return [key for key in found if key.rpartition(".")[2] not in NAMES]
+
+
+def leaves(node: Any) -> Iterator[tuple[str, ...]]:
+    """The path of every value in a page."""
+    for key, value in node.items():
+        yield from ((key, *path) for path in (leaves(value) if isinstance(value, dict) else [()]))
 
 
 def place_of(group: str, name: str) -> str:

@@ -48,6 +48,7 @@ OTHER = {
     "row_weight": 0.5,
     "class_weight": 2.0,
     "window": 3,
+    "teacher_scale": 0.5,
 }
 # Losses that are not zero at equality, and why; of these, the value is tested with their formula.
 VALUE_AT_EQUALITY = {

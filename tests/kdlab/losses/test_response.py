@@ -182,3 +182,30 @@ def test_unequal_classes_are_refused():
         response.kl(student, teacher, tensor([True]), temperature=1.0)
     with pytest.raises(ValueError, match="2 student outputs, 3 teacher outputs"):
         response.mse(student, teacher, tensor([True]))
+
+
+def test_annealed_mse_by_hand():
+    # Half of (4, 2) is (2, 1): (1 - 2)² + (1 - 1)², over two classes.
+    loss = response.annealed_mse(
+        tensor([[1.0, 1.0]]), tensor([[4.0, 2.0]]), tensor([True]), teacher_scale=0.5
+    )
+    assert loss.item() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("scale", [1 / 7, 0.5, 1.0])
+def test_annealed_mse_in_float64_and_against_textbrewer(scale):
+    student, teacher = random_logits()
+    rows = [
+        sum((a - scale * b) ** 2 for a, b in zip(s, t, strict=True)) / len(s)
+        for s, t in zip(student[UNITS].tolist(), teacher[UNITS].tolist(), strict=True)
+    ]
+    loss = response.annealed_mse(student, teacher, UNITS, teacher_scale=scale).item()
+    assert loss == pytest.approx(sum(rows) / len(rows), rel=1e-5)
+    peer = kd_mse_loss(student[UNITS], scale * teacher[UNITS], 2.0)
+    assert loss == pytest.approx(4 * peer.item(), rel=1e-5)
+
+
+def test_annealed_mse_at_scale_one_is_mse():
+    student, teacher = random_logits()
+    loss = response.annealed_mse(student, teacher, UNITS, teacher_scale=1.0)
+    assert_close(loss, response.mse(student, teacher, UNITS))
