@@ -1,4 +1,9 @@
-"""One term of knowledge in training: views compared pair by pair or mixed, and what that learns."""
+"""One term of knowledge in training: views compared pair by pair or mixed, and what that learns.
+
+A term whose projection is `classes` compares what layers say of the classes: linear maps, one for
+each matched layer of both sides, the teacher's learned from the labels (pseudo-classifiers: Wu et
+al. 2021, Universal-KD, EMNLP 2021 main 603).
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +22,8 @@ from kdlab.trace import Trace
 PROJECTION_DEVIATION = 0.02
 SHARED = "shared"  # the projection of all layers, or of a view without layers
 
+Taught = Callable[[Tensor], Tensor]  # the task's loss of logits on the batch at hand
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -33,10 +40,13 @@ class Comparison(nn.Module):
     Args:
         term: what is compared.
         student, teacher: the dimensions of both.
+        classes: of the task.
         seed: of the run.
     """
 
-    def __init__(self, term: Term, student: Architecture, teacher: Architecture, seed: int) -> None:
+    def __init__(
+        self, term: Term, student: Architecture, teacher: Architecture, classes: int, seed: int
+    ) -> None:
         super().__init__()
         self.term = term
         self.view: Callable[..., tuple[Tensor, Tensor]] = function(term.view)
@@ -44,16 +54,28 @@ class Comparison(nn.Module):
         self.projections = nn.ModuleDict()
         for place in _projected(term, student, teacher):
             stream = term.key if place == SHARED else f"{term.key}_{place}"
-            self.projections[place] = _projection(student.hidden, teacher.hidden, seed, stream)
+            width = classes if term.projection == "classes" else teacher.hidden
+            self.projections[place] = _projection(student.hidden, width, seed, stream)
         self.ours = sorted({pair[0] for pair in term.pairs or ()})
         self.theirs = sorted({pair[1] for pair in term.pairs or ()})
+        self.readouts = nn.ModuleDict()
+        for layer in self.theirs if term.projection == "classes" else ():
+            stream = f"{term.key}_teacher_{layer}"
+            self.readouts[str(layer)] = _projection(teacher.hidden, classes, seed, stream)
         self.weigh: nn.Module | None = None
         if term.weigh:
             stream_key = streams.key(seed, "matching")
             self.weigh = term.weigh.bind()(len(self.ours), len(self.theirs), stream_key)
 
-    def forward(self, student: Trace, teacher: Trace, moment: Moment) -> Tensor:
-        """The loss, unweighted: a float32 scalar."""
+    def forward(self, student: Trace, teacher: Trace, moment: Moment, taught: Taught) -> Tensor:
+        """The loss, unweighted: a float32 scalar. `taught` trains the teacher's maps to classes."""
+        value = self._compared(student, teacher, moment)
+        if not self.readouts:
+            return value
+        lesson = torch.stack([taught(self._readout(teacher, layer)) for layer in self.theirs]).sum()
+        return value + (lesson - lesson.detach())  # a gradient for the maps, no part of the value
+
+    def _compared(self, student: Trace, teacher: Trace, moment: Moment) -> Tensor:
         loss = self._loss(moment.progress)
         if self.term.pairs is None:
             ours, mask = self._student(student)
@@ -69,7 +91,7 @@ class Comparison(nn.Module):
         parts = []
         for layer, other in self.term.pairs:
             ours, mask = self._student(student, layer)
-            parts.append(self.term.pair_weight * loss(ours, self.view(teacher, other)[0], mask))
+            parts.append(self.term.pair_weight * loss(ours, self._teacher(teacher, other), mask))
         return torch.stack(parts).sum()
 
     def _loss(self, progress: float) -> Callable[..., Tensor]:
@@ -89,13 +111,23 @@ class Comparison(nn.Module):
             ours = self.projections[place](ours.float())
         return ours, mask
 
+    def _teacher(self, trace: Trace, layer: int) -> Tensor:
+        """The teacher's view, or what its layer says of the classes."""
+        if self.readouts:
+            return self._readout(trace, layer).detach()
+        return self.view(trace, layer)[0]
+
+    def _readout(self, trace: Trace, layer: int) -> Tensor:
+        logits: Tensor = self.readouts[str(layer)](self.view(trace, layer)[0].float())
+        return logits
+
     def _mixed(
         self, loss: Callable[..., Tensor], student: Trace, teacher: Trace, moment: Moment
     ) -> Tensor:
         """Weights over all candidates, on losses or on the teacher's views."""
         pairs = [self._student(student, layer) for layer in self.ours]
         ours, mask = [view.float() for view, _ in pairs], pairs[0][1]
-        theirs = [self.view(teacher, layer)[0].float() for layer in self.theirs]
+        theirs = [self._teacher(teacher, layer).float() for layer in self.theirs]
         cost = cache(lambda i, j: loss(ours[i], theirs[j], mask))
         weights = self._weights(Seen(moment.step, moment.epoch, ours, theirs, mask, cost))
         if self.term.mix == "losses":
@@ -139,10 +171,10 @@ def _projected(term: Term, student: Architecture, teacher: Architecture) -> list
     return [str(layer) for layer in sorted({layer for layer, _ in term.pairs})]
 
 
-def _projection(student: int, teacher: int, seed: int, name: str) -> nn.Linear:
+def _projection(width: int, to: int, seed: int, name: str) -> nn.Linear:
     """A linear map with bias, its own random stream."""
     generator = torch.Generator().manual_seed(streams.key(seed, f"projection/{name}"))
-    linear = nn.utils.skip_init(nn.Linear, student, teacher)
+    linear = nn.utils.skip_init(nn.Linear, width, to)
     nn.init.normal_(linear.weight, std=PROJECTION_DEVIATION, generator=generator)
     nn.init.zeros_(linear.bias)
     return linear

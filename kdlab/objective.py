@@ -1,6 +1,7 @@
 """What a student minimises: the task's loss plus weighted terms over matched layers."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -29,16 +30,19 @@ class Objective(nn.Module):
         self.terms = nn.ModuleDict()
         for term in run.terms:
             assert teacher is not None
-            self.terms[term.key] = Comparison(term, run.student, teacher, run.seed)
+            self.terms[term.key] = Comparison(
+                term, run.student, teacher, run.task.classes, run.seed
+            )
 
     def forward(
         self, student: Trace, teacher: Trace | None, labels: Tensor, step: int
     ) -> dict[str, Tensor]:
         """Every loss by name, unweighted: float32 scalars; `step` updates were made before."""
         losses = {HARD: hard(student.logits, labels, self.run.task.classes)}
-        epoch = step * self.run.train.epochs // self.steps
+        moment = Moment(step, step * self.run.train.epochs // self.steps, step / self.steps)
+        taught = partial(hard, labels=labels, classes=self.run.task.classes)
         for key, term in self.terms.items():
-            losses[key] = term(student, teacher, Moment(step, epoch, step / self.steps))
+            losses[key] = term(student, teacher, moment, taught)
         return losses
 
     def weights(self, step: int) -> dict[str, float]:

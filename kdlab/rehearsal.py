@@ -26,13 +26,14 @@ def rehearse(term: Term, student: Architecture, teacher: Architecture, classes: 
 @by_content
 def _compare(term: Term, student: Architecture, teacher: Architecture, classes: int) -> None:
     ours, theirs = _trace(student, classes), _trace(teacher, classes)
-    comparison = Comparison(term, student, teacher, seed=0)
+    comparison = Comparison(term, student, teacher, classes, seed=0)
     if term.projection != "none":
         width = comparison.view(ours, *(term.pairs or [()])[0][:1])[0].shape[-1]
         if width != student.hidden:
             raise ValueError(f"projection: {term.projection} is for hidden states")
     with torch.no_grad():
-        loss = comparison(ours, theirs, Moment(step=0, epoch=0, progress=0.0))
+        moment = Moment(step=0, epoch=0, progress=0.0)
+        loss = comparison(ours, theirs, moment, taught=torch.sum)
     if loss.shape != () or not torch.isfinite(loss):
         raise ValueError(f"{term.loss.target} does not give one finite number")
 

@@ -25,7 +25,7 @@ class Term:
     pair's loss counts `weight * pair_weight`, or what the module `weigh` gives the pair.
 
     Attributes:
-        projection: none; auto, where widths differ; always.
+        projection: none; to the teacher's width auto, where widths differ, or always; to classes.
         shared: one projection for all layers.
         projection_lr: of the projections and of `weigh`; None: the run's.
         mix: weights are on losses, or on the teacher's features.

@@ -179,7 +179,7 @@ class TermKeys:
     view: Text
     weight: Positive
     min_classes: Count
-    projection: Literal["none", "auto", "always"] = "none"
+    projection: Literal["none", "auto", "always", "classes"] = "none"
     projection_shared: bool = False
     projection_lr: Positive | None = None
     matching: Node | None = None

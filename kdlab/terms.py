@@ -80,7 +80,7 @@ def term(
     assert teacher is not None  # a page with terms has one
     if loss.knobs.get("relation_heads", 0) is None:  # null: the teacher's own heads
         loss = replace(loss, knobs={**loss.knobs, "relation_heads": teacher.heads})
-    learned = keys.projection == "always" or (
+    learned = keys.projection in ("always", "classes") or (
         keys.projection == "auto" and student.hidden != teacher.hidden
     )
     if keys.projection == "none" and (keys.projection_shared or keys.projection_lr):
@@ -100,6 +100,8 @@ def term(
         weigh=None,
         schedules=schedules(keys.schedules, loss, where),
     )
+    if keys.projection == "classes" and layers_of(keys.view) != "layer":
+        raise BadInput(f"{where}.projection=classes: for layers that are compared one by one")
     if layers_of(keys.view):
         return _matched(found, keys.matching or page.matching, page.seed, student, teacher)
     if keys.matching:

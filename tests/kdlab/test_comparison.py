@@ -10,10 +10,11 @@ from kdlab.build import Call
 from kdlab.comparison import Comparison, Moment
 from kdlab.config import compose
 from kdlab.learner import start
-from kdlab.objective import Objective
+from kdlab.objective import Objective, hard
 from kdlab.rehearsal import _trace
 from kdlab.schema import BadInput
 
+LABELS = torch.tensor([0, 1])
 START = Moment(step=0, epoch=0, progress=0.0)
 MIXED = ("size=l2_h64_a4", "knowledge=hidden_mse", "matching=custom")
 EVERY = "matching.pairs=[[1,1],[1,2],[1,4],[2,1],[2,2],[2,4]]"
@@ -43,8 +44,12 @@ class ByRow(Fixed):
 def made(*overrides: str, **changed):
     run = compose(*overrides)
     term = replace(run.terms[0], **changed)
-    comparison = Comparison(term, run.student, run.teacher.student, run.seed)
+    comparison = Comparison(term, run.student, run.teacher.student, run.task.classes, run.seed)
     return comparison, _trace(run.student, 2), _trace(run.teacher.student, 2)
+
+
+def taught(logits):
+    return hard(logits, LABELS, classes=2)
 
 
 def square(one, other):
@@ -58,7 +63,7 @@ def test_a_weighed_matching_mixes_losses():
         for i, ours in enumerate((1, 2))
         for j, theirs in enumerate((1, 2, 4))
     )
-    torch.testing.assert_close(comparison(student, teacher, START), expected)
+    torch.testing.assert_close(comparison(student, teacher, START, taught), expected)
     seen = comparison.weigh.seen
     assert comparison.weigh.shape == (2, 3)
     assert torch.equal(seen.teacher[2], teacher.hidden[4])
@@ -74,7 +79,7 @@ def test_a_weighed_matching_mixes_the_teachers_features():
         mass = WEIGHTS[i].sum()
         mixture = sum(WEIGHTS[i, j] / mass * layers[j] for j in range(3))
         expected += mass * square(student.hidden[ours], mixture)
-    torch.testing.assert_close(comparison(student, teacher, START), expected)
+    torch.testing.assert_close(comparison(student, teacher, START, taught), expected)
 
 
 def test_weights_may_differ_by_row():
@@ -84,7 +89,7 @@ def test_weights_may_differ_by_row():
     first = torch.stack([one[0], four[1]])
     second = torch.stack([(two[0] + four[0]) / 2, (one[1] + two[1]) / 2])
     expected = square(student.hidden[1], first) / 2 + square(student.hidden[2], second) / 2
-    torch.testing.assert_close(comparison(student, teacher, START), expected)
+    torch.testing.assert_close(comparison(student, teacher, START, taught), expected)
 
 
 def test_fixed_pairs_mix_features_too():
@@ -93,7 +98,7 @@ def test_fixed_pairs_mix_features_too():
     middle = (teacher.hidden[1] + teacher.hidden[2]) / 2
     expected = 2 / 3 * square(student.hidden[1], middle)
     expected += 1 / 3 * square(student.hidden[2], teacher.hidden[4])
-    torch.testing.assert_close(comparison(student, teacher, START), expected)
+    torch.testing.assert_close(comparison(student, teacher, START, taught), expected)
 
 
 def test_projections_are_learned_where_widths_differ():
@@ -103,7 +108,7 @@ def test_projections_are_learned_where_widths_differ():
     assert comparison.projections["1"].weight.shape == (64, 48)
     shared, student, teacher = made(*narrow, "+knowledge.hidden_mse.projection_shared=true")
     assert sorted(shared.projections) == ["shared"]
-    shared(student, teacher, START).backward()
+    shared(student, teacher, START, taught).backward()
     assert shared.projections["shared"].weight.grad.norm() > 0
     equal = ("size=l3_h64_a4", "knowledge=hidden_mse", "matching=skip")
     assert not list(made(*equal)[0].parameters())
@@ -176,9 +181,35 @@ def test_a_knob_follows_its_schedule():
     base = ("knowledge=logits_kl", "knowledge.logits_kl.temperature=8")
     schedule = "+schedule@knowledge.logits_kl.schedules.temperature=stairs"
     comparison, student, teacher = made(*base, schedule)
-    halfway = comparison(student, teacher, Moment(step=3, epoch=0, progress=0.49))
+    halfway = comparison(student, teacher, Moment(step=3, epoch=0, progress=0.49), taught)
     same = made("knowledge=logits_kl", "knowledge.logits_kl.temperature=4")[0]
-    assert halfway == same(student, teacher, START)
+    assert halfway == same(student, teacher, START, taught)
+
+
+PSEUDO = ("size=l2_h48_a4", "knowledge=layer_logits_kl")
+
+
+def test_layers_are_compared_by_what_they_say_of_the_classes():
+    comparison, student, teacher = made(*PSEUDO, "matching=skip")
+    expected = 0.0
+    for ours, theirs in ((1, 2), (2, 4)):
+        log_q = comparison.projections[str(ours)](student.hidden[ours][:, 0]).log_softmax(-1)
+        log_p = comparison.readouts[str(theirs)](teacher.hidden[theirs][:, 0]).log_softmax(-1)
+        expected += (log_p.exp() * (log_p - log_q)).sum(-1).mean() / 2
+    torch.testing.assert_close(comparison(student, teacher, START, taught), expected)
+
+
+def test_the_teachers_maps_learn_from_labels_and_the_students_from_the_teacher():
+    comparison, student, teacher = made(*PSEUDO, "matching=alp_kd")
+    comparison(student, teacher, START, taught).backward()
+    lesson = sum(
+        taught(readout(teacher.hidden[int(layer)][:, 0]))
+        for layer, readout in comparison.readouts.items()
+    )
+    maps = list(comparison.readouts.parameters())
+    for parameter, gradient in zip(maps, torch.autograd.grad(lesson, maps), strict=True):
+        torch.testing.assert_close(parameter.grad, gradient)
+    assert all(p.grad.norm() > 0 for p in comparison.projections.parameters())
 
 
 @pytest.mark.parametrize(("epoch", "stair"), [(0, 1), (1, 1), (2, 2), (7, 4), (13, 7)])
@@ -186,4 +217,4 @@ def test_annealing_kd_raises_the_teachers_logits_in_seven_stairs_of_two_epochs(e
     comparison, student, teacher = made("knowledge=logits_annealed_mse", "train.epochs=14")
     moment = Moment(step=epoch, epoch=epoch, progress=(epoch + 0.5) / 14)
     expected = square(student.logits, teacher.logits * stair / 7)
-    assert comparison(student, teacher, moment).item() == pytest.approx(expected.item())
+    assert comparison(student, teacher, moment, taught).item() == pytest.approx(expected.item())
