@@ -179,11 +179,21 @@ def option(group: str, name: str) -> dict[str, Any]:
 def register(overrides: Sequence[str]) -> None:
     """Make what overrides may name known to Hydra: exact sizes, and `${package:...}`."""
     for override in (DEFAULT_SIZE, *overrides):
-        name = override.partition("=")[2] if override.startswith("size=") else ""
-        for word in re.split(r"[,\s]+", name):
-            if dimensions := sizes.exact(word):
-                ConfigStore.instance().store(group="size", name=word, node=dimensions)
+        key, _, value = override.partition("=")
+        for word in re.split(r"[,\s]+", value) if key in ("size", "recipe") else ():
+            name = word if key == "size" else _size_of_recipe(word)
+            if dimensions := sizes.exact(name):
+                ConfigStore.instance().store(group="size", name=name, node=dimensions)
     OmegaConf.register_new_resolver("package", _package, replace=True)
+
+
+@of_files
+def _size_of_recipe(name: str) -> str:
+    """The size that a recipe's file names, "" where it names none."""
+    path = CONF / "recipe" / f"{name}.yaml"
+    text = path.read_text() if path.is_file() else ""
+    found = re.search(r"^ *- override /size: *(\S+)", text, re.MULTILINE)
+    return found[1] if found else ""
 
 
 def _package(name: str, folder: str) -> str:

@@ -120,7 +120,7 @@ NAMES = {
 }  # fmt: skip
 # What a change needs beside it, or instead of CHANGED's value.
 BESIDE = {"projection": ("size=l3_h32_a4",)}
-ONE_PAIR = {("last1", "mass"), ("last_but_two", "mass"), ("middle", "mass")}  # one pair has the weight of one
+ONE_PAIR = {(n, "mass") for n in ("last1", "last_but_two", "middle")}  # it has the weight of one
 # What is refused, with a reason: weights that sum to one, and those that differ by row.
 REFUSED = {(n, "mass") for n in ("emd", "alp_kd", "rail_kd", "cka")} | {("alp_kd", "mix")}
 

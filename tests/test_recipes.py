@@ -1,0 +1,284 @@
+"""Recipes say what their papers say, give way to any axis, and train."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import kdlab
+from kdlab import assemble
+from kdlab.config import compose, options
+from kdlab.remembered import still
+from kdlab.schema import BadInput
+from sweeps import plan, study
+
+RECIPES = [name for name in options("recipe") if name != "none"]
+LAYERS = {"l6_h768": 6, "l4_h768": 4, "base": 12}
+WARM = (0.1, 0.01)  # warm-up and weight decay of BERT's own fine-tuning
+COLD = (0.0, 0.0)
+
+
+def kl(weight: float, temperature: float) -> dict[str, Any]:
+    return {"weight": weight, "temperature": temperature}
+
+
+# What each paper says: size, init, matching; the weight of the task's loss; weight and knobs of the
+# terms; epochs, batch, rate; warm-up and weight decay.
+SAYS: dict[str, tuple[Any, ...]] = {
+    "kd": (
+        "l6_h768", "teacher_first", "none", 0.5, {"logits_kl": kl(0.5 / 3, 10)},
+        (4, 32, 5e-5), WARM,
+    ),
+    "pkd_skip": (
+        "l6_h768", "teacher_first", "pkd_skip", 0.5,
+        {"logits_kl": kl(0.5 / 2, 10), "cls_pkd": {"weight": 100 / 768, "normalize": True}},
+        (4, 32, 5e-5), WARM,
+    ),
+    "pkd_last": (
+        "l6_h768", "teacher_first", "pkd_last", 0.8,
+        {"logits_kl": kl(0.2 / 2, 20), "cls_pkd": {"weight": 100 / 768, "normalize": True}},
+        (4, 32, 2e-5), WARM,
+    ),
+    "rkd": (
+        "l6_h768", "teacher_first", "last1", 1,
+        {"logits_kl": kl(1, 4), "rkd_distance": {"weight": 25}, "rkd_angle": {"weight": 50}},
+        (4, 32, 5e-5), WARM,
+    ),
+    "similarity": (
+        "l6_h768", "teacher_first", "last1", 1, {"similarity": {"weight": 3000}},
+        (4, 32, 5e-5), WARM,
+    ),
+    "dkd": (
+        "l6_h768", "teacher_first", "none", 1,
+        {"logits_dkd": {**kl(1, 4), "target_weight": 1, "others_weight": 8}},
+        (4, 32, 5e-5), WARM,
+    ),
+    "ckd": (
+        "l6_h768", "pretrained", "skip", 0.1,
+        {
+            "logits_ce": kl(0.9 / 16, 4),
+            "ckd_word_pair": {"weight": 100 * 6 / 7 / 20.16},
+            "ckd_word_triple": {"weight": 1000 * 6 / 7, "window": 21},
+            "ckd_layer_pair": {"weight": 100 / 7},
+            "ckd_layer_triple": {"weight": 1000 * 30 / 49},
+        },
+        (4, 32, 4e-5), COLD,
+    ),
+    "alp_kd": (
+        "l6_h768", "teacher_first", "alp_kd", 0.1,
+        {"logits_ce": kl(0.7 / 400, 20), "hidden_mse": {"weight": 0.2 * 6}},
+        (4, 32, 2e-5), WARM,
+    ),
+    "rail_kd": (
+        "l6_h768", "teacher_both_ends", "rail_kd", 1 / 3,
+        {"logits_ce": kl(1 / 300, 10), "mean_pkd": {"weight": 5 / 3, "normalize": True}},
+        (4, 32, 2e-5), WARM,
+    ),
+    "universal_kd": (
+        "l4_h768", "teacher_first", "alp_kd", 0,
+        {"logits_kl": kl(0.5, 1), "layer_logits_kl": kl(0.5 * 4, 1)}, (4, 32, 2e-5), WARM,
+    ),
+    "pd": ("l6_h768", "pretrained", "none", 0, {"logits_ce": kl(1, 1)}, (4, 32, 1e-4), WARM),
+    "born_again": (
+        "base", "teacher_first", "none", 0, {"logits_ce": kl(1, 1)}, (3, 32, 3e-5), WARM,
+    ),
+    "annealing_kd_logits": (
+        "l6_h768", "teacher_first", "none", 0,
+        {"logits_annealed_mse": {"weight": 1, "teacher_scale": 1}}, (14, 32, 2e-5), COLD,
+    ),
+    "fitnets_hint": (
+        "l6_h768", "teacher_first", "middle", 0, {"hidden_mse": {"weight": 1}},
+        (4, 32, 5e-5), WARM,
+    ),
+}  # fmt: skip
+
+# By matching the pairs of 12 layers to 6 and to 4, and whether each counts whole.
+EVERY = {s: [(i, j) for i in range(1, s + 1) for j in range(1, 13)] for s in (6, 4)}
+PAIRS: dict[str, dict[int, list[tuple[int, int]]]] = {
+    "pkd_skip": {6: [(1, 2), (2, 4), (3, 6), (4, 8), (5, 10)], 4: [(1, 3), (2, 6), (3, 9)]},
+    "pkd_last": {6: [(1, 7), (2, 8), (3, 9), (4, 10), (5, 11)], 4: [(1, 9), (2, 10), (3, 11)]},
+    "last1": {6: [(6, 12)], 4: [(4, 12)]},
+    "middle": {6: [(3, 6)], 4: [(2, 6)]},
+    "skip": {
+        6: [(1, 2), (2, 4), (3, 6), (4, 8), (5, 10), (6, 12)],
+        4: [(1, 3), (2, 6), (3, 9), (4, 12)],
+    },
+    "alp_kd": EVERY,
+    "rail_kd": {s: [(i, j) for i, j in EVERY[s] if i < s and j < 12] for s in (6, 4)},
+}
+WEIGHED = {"alp_kd": "LayerAttention", "rail_kd": "RandomDraw"}
+NARROW = {"dkd": ["task.classes=3"]}  # what a recipe needs to apply
+
+
+@pytest.fixture(scope="session")
+def berts(tmp_path_factory) -> dict[int, Path]:
+    """By depth a folder with the configuration of a BERT 768 wide, and no weights."""
+    found = {}
+    for layers in (4, 6, 12):
+        folder = tmp_path_factory.mktemp(f"bert{layers}")
+        page = {
+            "model_type": "bert", "num_hidden_layers": layers, "hidden_size": 768,
+            "num_attention_heads": 12, "intermediate_size": 3072, "vocab_size": 30522,
+        }  # fmt: skip
+        (folder / "config.json").write_text(json.dumps(page))
+        (folder / "model.safetensors").write_bytes(b"")
+        found[layers] = folder
+    return found
+
+
+@pytest.fixture(scope="session")
+def three(tmp_path_factory) -> tuple[str, ...]:
+    """A small task of three classes, and models for it."""
+    folder = tmp_path_factory.mktemp("three")
+    random = np.random.Generator(np.random.PCG64(3))
+    for split, rows in (("train", 240), ("validation", 40)):
+        words = random.integers(24, size=(rows, 8))
+        labels = [int(np.bincount(row % 3, minlength=3).argmax()) for row in words]
+        texts = [" ".join(f"w{word}" for word in row) for row in words]
+        frame = pd.DataFrame({"text": texts, "label": labels, "idx": np.arange(rows)})
+        frame.to_parquet(folder / f"{split}.parquet")
+    return (
+        "task=table", f"task.path={folder}", "task.text=[text]", "task.classes=3",
+        "task.max_length=16", "teacher=scratch", "teacher.size=l6_h32_a4", "teacher.epochs=8",
+        "teacher.lr=3e-3", "size=l3_h32_a4", "init=random", "threads=1",
+    )  # fmt: skip
+
+
+BRIEF = ("train.epochs=8", "train.batch_size=16", "train.lr=2e-3")
+
+
+def whole(name: str, berts: dict[int, Path], *overrides: str):
+    """The run of a recipe at the paper's own size."""
+    own = NARROW.get(name, [])
+    if SAYS[name][1] == "pretrained" and not any(text.startswith("init=") for text in overrides):
+        own = [*own, f"init.checkpoint={berts[LAYERS[SAYS[name][0]]]}"]
+    return compose(f"recipe={name}", f"teacher.checkpoint={berts[12]}", *own, *overrides)
+
+
+def test_every_recipe_is_in_the_table():
+    assert set(SAYS) == set(RECIPES)
+
+
+@pytest.mark.parametrize("name", SAYS)
+def test_a_recipe_says_what_its_paper_says(name, berts):
+    size, init, _, hard, terms, (epochs, batch, lr), (warmup, decay) = SAYS[name]
+    run = whole(name, berts)
+    assert (run.student.layers, run.student.hidden) == (LAYERS[size], 768)
+    assert (run.teacher.student.layers, run.teacher.student.hidden) == (12, 768)
+    assert run.teacher.init.name == "pretrained"
+    assert (run.choices["teacher"], run.init.name) == ("bert_base", init)
+    assert run.init.weights == ("checkpoint" if init == "pretrained" else "pretrained")
+    assert run.hard_weight == pytest.approx(hard, rel=1e-6)
+    assert {term.name for term in run.terms} == terms.keys()
+    for term in run.terms:
+        knobs = {"weight": term.weight, **term.loss.knobs}
+        assert knobs == pytest.approx(terms[term.name], rel=1e-4)
+    train = run.train
+    assert (train.epochs, train.batch_size, train.lr) == (epochs, batch, lr)
+    assert (train.warmup, train.weight_decay, train.schedule) == (warmup, decay, "linear")
+
+
+@pytest.mark.parametrize("layers", [6, 4])
+@pytest.mark.parametrize("name", SAYS)
+def test_a_recipe_matches_what_its_paper_matches(name, layers, berts):
+    matching = SAYS[name][2]
+    run = whole(name, berts, f"size=l{layers}_h768", "init=random")
+    pairs = [term for term in run.terms if term.pairs is not None]
+    assert bool(pairs) == (matching != "none")
+    for term in pairs:
+        assert list(term.pairs) == PAIRS[matching][layers]
+        assert term.pair_weight == 1 / len(term.pairs)
+        weigh = term.weigh.target.rpartition(".")[2] if term.weigh else None
+        assert weigh == WEIGHED.get(matching)
+        assert term.mix == ("features" if matching == "alp_kd" else "losses")
+
+
+def test_what_recipes_look_at(berts):
+    views = {
+        (name, term.name): term.view.rpartition(".")[2]
+        for name in SAYS
+        for term in whole(name, berts).terms
+        if not term.name.startswith("logits")
+    }
+    assert set(views.values()) == {"cls", "tokens", "mean_tokens", "stacked_with_embedding"}
+    assert views["alp_kd", "hidden_mse"] == views["pkd_skip", "cls_pkd"] == "cls"
+    assert views["ckd", "ckd_layer_pair"] == views["ckd", "ckd_layer_triple"]
+    assert views["ckd", "ckd_layer_pair"] == "stacked_with_embedding"
+    (hint,) = whole("fitnets_hint", berts).terms
+    assert hint.projection == "always"
+    (scaled,) = whole("annealing_kd_logits", berts).terms
+    assert scaled.schedules["teacher_scale"].knobs == {"steps": 7}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_gives_way_to_every_axis(name, three):
+    base = (f"recipe={name}", *three)
+    assert compose(*base, "init=teacher_last", "init.weights=finetuned").init.name == "teacher_last"
+    assert compose(*base, "size=l2_h48_a4").student.hidden == 48
+    assert compose(*base, "size=l3_h32_a4", "shape=standard", "train.epochs=9").train.epochs == 9
+    run = compose(*base, "matching=first")
+    assert run.choices["matching"] == "first"
+    for term in run.terms:
+        assert term.pairs in (None, ((1, 1), (2, 2), (3, 3)))
+    none = compose(*base, "knowledge=none", "hard.weight=1")
+    assert (none.terms, none.choices["knowledge"]) == ((), "none")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_knob_of_a_term_that_is_gone_is_refused_until_it_is_dropped(name, three):
+    terms = [term.key for term in compose(f"recipe={name}", *three).terms]
+    other = [f"recipe={name}", *three, "knowledge=contrastive", "matching=last1"]
+    for key in terms:
+        with pytest.raises(BadInput, match="a knob for a term that is not selected") as error:
+            compose(*other)
+        assert f"drop it with ~knowledge.{key}" in str(error.value)
+        other.append(f"~knowledge.{key}")
+    assert [term.name for term in compose(*other).terms] == ["contrastive"]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_is_assembled_as_it_is_composed(name, three, berts):
+    paper = (f"teacher.checkpoint={berts[12]}", f"++init.checkpoint={berts[6]}", "init=pretrained")
+    pages = [
+        (*three, "matching=first", "train.lr=1e-4", "seed=3"),
+        (*three, "knowledge=none", "hard.weight=1"),
+        (*NARROW.get(name, ()), *paper, "size=l6_h768"),
+    ]
+    for own in pages:
+        overrides = (f"recipe={name}", *own)
+        with still({}):
+            found = assemble._assembled(overrides)
+        told = compose(*overrides)
+        assert (found, repr(found)) == (told, repr(told))
+
+
+def test_every_recipe_trains(three, tmp_path):
+    runs = {name: compose(f"recipe={name}", *three, *BRIEF) for name in RECIPES}
+    cohort = list({run.uid: run for run in runs.values()}.values())  # at one size two are one
+    found = kdlab.distill(cohort, root=str(tmp_path), threads=1)
+    results = {record.uid: record.result for record in found}
+    for name, run in runs.items():
+        curves = results[run.uid]["curves"]
+        weights = {"hard": run.hard_weight} | {term.key: term.weight for term in run.terms}
+        first, last = (sum(weights[k] * curves[k][at] for k in weights) for at in (0, -1))
+        assert 0 < last < first, name
+        assert min(results[run.uid]["shares"]["0.5"][term.key] for term in run.terms) > 0
+
+
+def test_recipes_are_cases_of_a_study_with_their_arms_without_knowledge(three, tmp_path):
+    base = json.dumps([*three, *BRIEF])
+    cases = "".join(f"      {name}: [recipe={name}]\n" for name in RECIPES)
+    text = f"question: Which?\nbase: {base}\nseeds: [1]\nblocks:\n  - table: t\n    cases:\n{cases}"
+    (tmp_path / "mine.yaml").write_text(text)
+    planned = plan.plan(study.load(str(tmp_path / "mine.yaml")))
+    rows = {entry.cell.row: entry for entry in planned}
+    assert set(rows) == {*RECIPES, *(f"none, {name}" for name in RECIPES)}
+    for name in RECIPES:
+        assert rows[name].cell.control == f"none, {name}"
+        run, none = rows[name].run, rows[f"none, {name}"].run
+        assert none.hard_weight == 1
+        assert none.terms == ()
+        assert (none.student, none.init, none.train) == (run.student, run.init, run.train)
