@@ -16,7 +16,7 @@ from kdlab import streams
 from kdlab.objective import HARD, Objective
 from kdlab.record import write_whole
 from kdlab.run import Run
-from kdlab.trace import Trace, trace
+from kdlab.trace import Asked, Trace, trace
 
 ZERO_STEPS = 20  # a term that is exactly zero for so long teaches nothing
 SHARE_POINTS = (0.1, 0.5, 0.9)
@@ -54,6 +54,8 @@ def start(
     run: Run, model: nn.Module, objective: Objective, wanted: frozenset[int], steps: int
 ) -> Learner:
     """A learner at step 0."""
+    if run.train.freeze_encoder:
+        model.base_model.requires_grad_(False)
     groups = _groups(model, objective, run.train.weight_decay)
     optimizer = torch.optim.AdamW(groups, lr=run.train.lr, fused=True)
     scheduler = get_scheduler(run.train.schedule, optimizer, int(run.train.warmup * steps), steps)
@@ -68,7 +70,7 @@ def start(
 
 def _groups(model: nn.Module, objective: Objective, decay: float) -> list[dict[str, Any]]:
     """Weight decay on matrices only: not on biases and LayerNorm, as BERT's own training."""
-    parameters = [*model.parameters(), *objective.parameters()]
+    parameters = [p for p in (*model.parameters(), *objective.parameters()) if p.requires_grad]
     return [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
@@ -76,7 +78,11 @@ def _groups(model: nn.Module, objective: Objective, decay: float) -> list[dict[s
 
 
 def update(
-    learner: Learner, batch: dict[str, Tensor], labels: Tensor, teacher: Trace | None
+    learner: Learner,
+    batch: dict[str, Tensor],
+    labels: Tensor,
+    teacher: Trace | None,
+    asked: Asked | None,
 ) -> None:
     """One optimiser step, with the student's own random state swapped in around it."""
     precision = learner.run.train.precision
@@ -84,7 +90,7 @@ def update(
         _own_random(learner),
         torch.autocast(learner.device.type, torch.bfloat16, enabled=precision == "bf16"),
     ):
-        student = trace(learner.model, batch, learner.wanted)
+        student = trace(learner.model, batch, learner.wanted, asked)
     losses = learner.objective(student, teacher, labels)
     total = learner.objective.total(losses)
     learner.step += 1
@@ -133,8 +139,9 @@ def _note_shares(learner: Learner, losses: dict[str, Tensor]) -> None:
 
 
 def _gradients(learner: Learner, loss: Tensor) -> list[Tensor]:
-    """The norm of a loss's gradient on every tensor of the encoder."""
+    """The norm of a loss's gradient on every tensor of the encoder; of the head if that is all."""
     encoder = [p for p in learner.model.base_model.parameters() if p.requires_grad]
+    encoder = encoder or [p for p in learner.model.parameters() if p.requires_grad]
     found = torch.autograd.grad(loss, encoder, retain_graph=True, allow_unused=True)
     zero = torch.zeros((), device=learner.device)
     return [zero if gradient is None else gradient.norm() for gradient in found]

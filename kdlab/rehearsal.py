@@ -11,10 +11,11 @@ from kdlab.run import Term
 from kdlab.trace import Heads, Trace
 
 ROWS, TOKENS = 2, 4
+VOCABULARY = 30_000  # of a language model, about: its tokenizer may not be made yet
 
 
-def rehearse(term: Term, student: Architecture, teacher: Architecture, classes: int) -> None:
-    """Raise ValueError where the loss cannot compare these two architectures."""
+def rehearse(term: Term, student: Architecture, teacher: Architecture, classes: int | None) -> None:
+    """Raise ValueError where the loss cannot compare these two; without classes, of masked-LM."""
     pair = term.pairs[0] if term.pairs else ()
     _compare(term.loss, term.view, term.projection, pair, student, teacher, classes)
 
@@ -27,7 +28,7 @@ def _compare(
     pair: tuple[int, ...],
     student: Architecture,
     teacher: Architecture,
-    classes: int,
+    classes: int | None,
 ) -> None:
     look = function(view)
     ours, mask = look(_trace(student, classes), *pair[:1])
@@ -42,7 +43,7 @@ def _compare(
 
 
 @lru_cache(maxsize=256)
-def _trace(model: Architecture, classes: int) -> Trace:
+def _trace(model: Architecture, classes: int | None) -> Trace:
     generator = torch.Generator().manual_seed(model.hidden)
 
     def random(*shape: int) -> torch.Tensor:
@@ -52,8 +53,9 @@ def _trace(model: Architecture, classes: int) -> Trace:
     shape = (ROWS, model.heads, TOKENS, model.hidden // model.heads)
     heads = Heads(random(*shape), random(*shape), random(*shape), 1.0)
     return Trace(
-        random(ROWS, classes),
+        random(ROWS, classes or VOCABULARY),
         hidden,
         dict.fromkeys(range(1, model.layers + 1), heads),
         torch.ones(ROWS, TOKENS, dtype=torch.bool),
+        None if classes else torch.ones(ROWS, dtype=torch.bool),
     )

@@ -25,6 +25,7 @@ from kdlab.schema import (
     TermKeys,
 )
 from kdlab.streams import stream
+from kdlab.tasks import check_task
 
 RESERVED = {"hard", "select"}  # the task's loss and the score, beside the terms in a record
 TEACHERS_WEIGHTS = {"pretrained", "finetuned"}
@@ -53,7 +54,7 @@ def resolve(
         BadInput: naming the key, for any combination that cannot be run.
     """
     source, task = build.call(page.task, Task, "task")
-    _check_task(task)
+    check_task(task, page.data)
     student = _student(page)
     selected = _selected(page, task, option)
     used = bool(selected) or page.init.get("weights") == "finetuned"
@@ -70,8 +71,6 @@ def resolve(
         raise BadInput(
             "data.transfer=unlabelled: without knowledge, rows without a label teach nothing"
         )
-    if page.data.extra_split == "test" and not task.test and page.data.transfer == "unlabelled":
-        raise BadInput(f"data.extra_split=test: task {task.name} names no test split")
     run = Run(
         seed=page.seed,
         hard_weight=page.hard.weight,
@@ -103,9 +102,15 @@ def _parent(page: Page, overrides: tuple[str, ...], parent: Compose) -> Run | No
         if _is_inherited(text):
             raise BadInput(f"teacher.overrides: {text}: task and splits are the student's")
     try:
-        return parent(*parent_overrides(page.teacher, overrides))
+        return parent(*_frozen(page), *parent_overrides(page.teacher, overrides))
     except BadInput as error:
         raise BadInput(f"teacher={page.teacher.name}: {error}") from None
+
+
+def _frozen(page: Page) -> list[str]:
+    """On a corpus a pretrained teacher learns a head and stays what it is, unless told not to."""
+    is_kept = page.task.get("masked") is not None and page.teacher.checkpoint
+    return ["train.freeze_encoder=true"] if is_kept else []
 
 
 def _finished(page: Page) -> str | None:
@@ -153,21 +158,6 @@ def _quote(value: Any) -> str:
     return f"'{escaped}'"
 
 
-def _check_task(task: Task) -> None:
-    from kdlab import metrics
-
-    for key in ("metrics", "select_by"):
-        for name in getattr(task, key):
-            if name not in metrics.NAMES:
-                raise BadInput(f"task.{key}: no metric {name!r}; known: {', '.join(metrics.NAMES)}")
-            misfit = metrics.is_regression(name) != (task.classes == 1)
-            if misfit or (name == "f1" and task.classes != 2):
-                raise BadInput(f"task.{key}: {name} does not fit task.classes={task.classes}")
-    if missing := set(task.select_by) - set(task.metrics):
-        raise BadInput(f"task.select_by: {sorted(missing)} are not in task.metrics")
-    build.function(task.holdout)
-
-
 def _student(page: Page) -> Architecture:
     shape, _ = build.call(page.shape, Named, "shape")
     size: Size = page.size
@@ -210,8 +200,8 @@ def _term(
             f"add {key} to knowledge=[...], or drop it with ~{where}"
         )
     loss, keys = build.call(node, TermKeys, where)
-    classes = page.task["classes"]
-    if keys.min_classes > classes:
+    classes = page.task.get("classes")  # a vocabulary is large enough
+    if classes is not None and keys.min_classes > classes:
         what = "a regression task" if classes == 1 else f"a task of {classes} classes"
         raise BadInput(f"{where}: {keys.name} cannot apply to {what}")
     assert teacher is not None  # a page with terms has one
