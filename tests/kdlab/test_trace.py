@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
 from kdlab import views
-from kdlab.trace import NAME, Trace, trace
+from kdlab.trace import NAME, Asked, Trace, outputs, trace
 
 DIMENSIONS = {
     "num_hidden_layers": 3,
@@ -93,3 +93,27 @@ def test_views_of_queries_and_keys_give_the_attention_scores():
     torch.testing.assert_close(query @ key.transpose(2, 3) / query.shape[-1] ** 0.5, scores)
     assert torch.equal(mask, made.mask)
     assert not torch.equal(query, key)
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert", "electra", "modernbert"])
+def test_a_language_model_answers_only_where_it_is_asked(family):
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(family, **DIMENSIONS)
+    model = AutoModelForMaskedLM.from_config(config, attn_implementation=NAME).eval()
+    whole = model(**batch(), output_hidden_states=True)
+    some = torch.zeros(2, 10, dtype=torch.bool)
+    some[0, [2, 7]] = some[1, 3] = True
+    real = batch()["attention_mask"].bool()
+    for at in (some, real):
+        asked = Asked(at, some[at])
+        found = trace(model, batch(), frozenset(), asked)
+        torch.testing.assert_close(found.logits, whole.logits[at], atol=1e-5, rtol=1e-5)
+        assert torch.equal(found.logits, outputs(model, batch(), asked))
+        for ours, theirs in zip(found.hidden, whole.hidden_states, strict=True):
+            assert torch.equal(ours, theirs)
+        (logits, mask), (_, everywhere) = views.logits(found), views.token_logits(found)
+        torch.testing.assert_close(logits[mask], whole.logits[some], atol=1e-5, rtol=1e-5)
+        assert everywhere.all()
+    found.logits.sum().backward()
+    assert model.get_input_embeddings().weight.grad.abs().sum() > 0
+    assert torch.equal(model(**batch()).logits, whole.logits), "something stayed behind"
