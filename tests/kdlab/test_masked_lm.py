@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from transformers import (
+    AutoConfig,
     AutoModel,
     AutoModelForMaskedLM,
     BertConfig,
@@ -298,6 +299,18 @@ def test_a_head_comes_along_where_the_source_has_one_that_fits(tiny, checkpoint,
         *rest, *finished, "init=teacher_skip", "init.weights=finetuned", "size=l2_h32_a2"
     )
     assert equal(head(built(halved)), head(stock))
+
+
+@pytest.mark.parametrize("family", sorted(models.FAMILIES))
+def test_a_fresh_head_leaves_the_embeddings_that_it_is_tied_to(family):
+    sizes = {"num_hidden_layers": 1, "vocab_size": 50, **SIZES}
+    model = AutoModelForMaskedLM.from_config(AutoConfig.for_model(family, **sizes))
+    before = {name: p.detach().clone() for name, p in weights(model).items()}
+    models._fresh_head(model, 0)
+    changed = [name for name, p in weights(model).items() if not torch.equal(p, before[name])]
+    assert changed
+    assert not [name for name in changed if name.startswith(f"{model.base_model_prefix}.")]
+    assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
 
 
 def test_a_finished_language_model_teaches_as_it_is(tiny, checkpoint, tmp_path):
