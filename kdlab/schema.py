@@ -5,7 +5,7 @@ keep that function's knobs beside the keys listed here; `kdlab.build` checks tho
 function's signature.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -18,6 +18,7 @@ NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, ge=0, lt=1, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1)]
 ReportName = Annotated[str, Field(pattern=r"^report(_\w+)?$")]
+FamilyName = Literal["bert", "roberta", "distilbert", "electra", "modernbert"]
 Node = dict[str, Any]
 T = TypeVar("T")
 
@@ -32,12 +33,17 @@ class BadInput(ValueError):
     """What the user asked for cannot be done; the message names the key and what is allowed."""
 
 
+class NotApplicable(BadInput):
+    """Options that are right by themselves and cannot go together: a study leaves the run out."""
+
+
 @strict
 @dataclass(frozen=True, kw_only=True)
 class Hard:
-    """The task's own loss."""
+    """The task's own loss; `schedules` may have one of its weight."""
 
     weight: NonNegative
+    schedules: dict[str, Node] = field(default_factory=dict)
 
 
 @strict
@@ -100,7 +106,7 @@ class Teacher:
     """A teacher: a run of its own, or with `finetuned` a finished checkpoint."""
 
     name: Text
-    family: Literal["bert", "roberta"]
+    family: FamilyName
     tokenizer: Text | None
     checkpoint: Text | None
     finetuned: bool
@@ -136,7 +142,7 @@ class Page:
 
     seed: Index
     hard: Hard
-    family: Literal["bert", "roberta"]
+    family: FamilyName
     tokenizer: Text | None
     task: Node
     data: Data
@@ -181,8 +187,11 @@ class TermKeys:
     view: Text
     weight: Positive
     min_classes: Count
-    projection: Literal["auto", "none"] = "none"
+    projection: Literal["none", "auto", "always"] = "none"
+    projection_shared: bool = False
+    projection_lr: Positive | None = None
     matching: Node | None = None
+    schedules: dict[str, Node] = field(default_factory=dict)
 
 
 @strict
@@ -192,6 +201,8 @@ class MatchingKeys:
 
     name: Text
     mass: Literal["one", "pairs"]
+    mix: Literal["losses", "features"] = "losses"
+    weigh: Node | None = None
 
 
 @strict
@@ -223,8 +234,14 @@ class LauncherKeys:
 
 @strict
 @dataclass(frozen=True, kw_only=True)
+class Bare:
+    """A node that has nothing but its function's knobs: a matching's `weigh`."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
 class Named:
-    """The keys of a shape that are not knobs of its function."""
+    """The keys of a shape or a schedule that are not knobs of its function."""
 
     name: Text
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from kdlab import learner as learning
@@ -18,7 +18,7 @@ from kdlab.learner import DIVERGED, DONE, TRAINING, Learner
 from kdlab.objective import wanted
 from kdlab.run import is_everywhere
 from kdlab.schema import Place
-from kdlab.trace import trace
+from kdlab.trace import Asked, Trace, trace
 
 Evaluate = Callable[[Learner], float]
 # Set by who wants the process to end soon: the next step is the last, and all is saved.
@@ -66,14 +66,7 @@ def train(
         key = streams.key(learners[0].run.seed, f"masks/{step}")
         inputs, answers, asked = examples(data, batches[step], device, key, everywhere)
         began = time.monotonic()
-        shown = None
-        if teacher is not None and any(learner.run.terms for learner in active):
-            precision = learners[0].run.train.precision
-            with (
-                torch.no_grad(),
-                torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"),
-            ):
-                shown = trace(teacher, inputs, layers, asked)
+        shown = _shown(teacher, active, inputs, layers, asked)
         teacher_seconds += time.monotonic() - began
         for learner in active:
             began = time.monotonic()
@@ -92,6 +85,24 @@ def train(
     for learner in learners:
         learner.status = DONE if learner.status == TRAINING else DIVERGED
     return teacher_seconds
+
+
+def _shown(
+    teacher: nn.Module | None,
+    active: Sequence[Learner],
+    inputs: dict[str, Tensor],
+    layers: frozenset[int],
+    asked: Asked | None,
+) -> Trace | None:
+    """What the teacher makes of a batch, if a learner looks at it."""
+    if teacher is None or not any(learner.run.terms for learner in active):
+        return None
+    run, device = active[0].run, active[0].device
+    with (
+        torch.no_grad(),
+        torch.autocast(device.type, torch.bfloat16, enabled=run.train.precision == "bf16"),
+    ):
+        return trace(teacher, inputs, layers, asked)
 
 
 def evaluation_points(steps: int, evaluations: int) -> list[int]:
