@@ -21,12 +21,14 @@ from transformers import (
 
 import kdlab
 from kdlab import models, record, score
+from kdlab.architecture import Architecture
 from kdlab.assemble import compose_each
 from kdlab.cohort import _task_data
 from kdlab.config import compose, options
 from kdlab.config import option as page_of
 from kdlab.data import tokens
 from kdlab.data.splits import Rows
+from kdlab.families import FAMILIES, configuration
 from kdlab.frozen import freeze, thaw
 from kdlab.run import batch_key
 from kdlab.schema import BadInput
@@ -301,10 +303,12 @@ def test_a_head_comes_along_where_the_source_has_one_that_fits(tiny, checkpoint,
     assert equal(head(built(halved)), head(stock))
 
 
-@pytest.mark.parametrize("family", sorted(models.FAMILIES))
+@pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_a_fresh_head_leaves_the_embeddings_that_it_is_tied_to(family):
-    sizes = {"num_hidden_layers": 1, "vocab_size": 50, **SIZES}
-    model = AutoModelForMaskedLM.from_config(AutoConfig.for_model(family, **sizes))
+    page = configuration(Architecture(family, 1, 32, 2, 64)) | dict.fromkeys(
+        FAMILIES[family].ids, 0
+    )
+    model = AutoModelForMaskedLM.from_config(AutoConfig.for_model(family, vocab_size=50, **page))
     before = {name: p.detach().clone() for name, p in weights(model).items()}
     models._fresh_head(model, 0)
     changed = [name for name, p in weights(model).items() if not torch.equal(p, before[name])]
