@@ -11,7 +11,7 @@ import torch
 from filelock import FileLock
 from torch import nn
 
-from kdlab import costs, learner, metrics, models, objective, record, score
+from kdlab import costs, learner, models, objective, record, score
 from kdlab.data import splits, tokens
 from kdlab.data.tokens import Encoded
 from kdlab.learner import DIVERGED, DONE, Learner
@@ -139,7 +139,8 @@ def _task_data(run: Run) -> TaskData:
     )
 
     def encode(rows: splits.Rows) -> Encoded:
-        return tokens.encode(rows, tokenizer, run.task.max_length, run.task.classes)
+        data = tokens.encode(rows, tokenizer, run.task.max_length, run.task.classes or 0)
+        return tokens.masked(data, tokenizer, run.task.masked) if run.task.masked else data
 
     training = encode(splits.join(labelled, hidden))
     return TaskData(
@@ -171,6 +172,8 @@ def _teacher_outputs(
 ) -> dict[str, np.ndarray]:
     if teacher is None or not any(student.run.terms for student in learners):
         return {}
+    if learners[0].run.task.masked:  # too many outputs to be kept and compared
+        return {}
     return {name: score.predict(teacher, data, device) for name, data in task.scored.items()}
 
 
@@ -199,7 +202,7 @@ def _result(
         "curves": student.history,
         "shares": student.shares,
         "agreement": agreement,
-        "degenerate": sorted(n for n, array in found.items() if metrics.is_degenerate(array)),
+        "degenerate": sorted(n for n in found if score.is_degenerate(run.task, found[n])),
         "weights": _weights_digest(student.model),
         "outputs": {name: record.short_digest(array.tobytes()) for name, array in found.items()},
     }, found

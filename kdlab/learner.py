@@ -17,7 +17,7 @@ from kdlab.objective import HARD, Objective
 from kdlab.record import write_whole
 from kdlab.run import Run
 from kdlab.schema import Train
-from kdlab.trace import Trace, trace
+from kdlab.trace import Asked, Trace, trace
 
 ZERO_STEPS = 20  # a term that is exactly zero for so long teaches nothing
 SHARE_POINTS = (0.1, 0.5, 0.9)
@@ -55,6 +55,8 @@ def start(
     run: Run, model: nn.Module, objective: Objective, wanted: frozenset[int], steps: int
 ) -> Learner:
     """A learner at step 0."""
+    if run.train.freeze_encoder:
+        model.base_model.requires_grad_(False)
     groups = _groups(model, objective, run.train)
     optimizer = torch.optim.AdamW(groups, lr=run.train.lr, fused=True)
     scheduler = get_scheduler(run.train.schedule, optimizer, int(run.train.warmup * steps), steps)
@@ -75,9 +77,10 @@ def _groups(model: nn.Module, objective: Objective, train: Train) -> list[dict[s
     learned = objective.learned()
     shared = [p for parameters, lr in learned if lr is None for p in parameters]
     own = [(parameters, lr) for parameters, lr in learned if lr is not None]
+    trained = [p for p in model.parameters() if p.requires_grad]
     return [
         {"params": chosen, "weight_decay": decay, "lr": lr}
-        for parameters, lr in [([*model.parameters(), *shared], train.lr), *own]
+        for parameters, lr in [([*trained, *shared], train.lr), *own]
         for chosen, decay in (
             ([p for p in parameters if p.ndim > 1], train.weight_decay),
             ([p for p in parameters if p.ndim <= 1], 0.0),
@@ -86,7 +89,11 @@ def _groups(model: nn.Module, objective: Objective, train: Train) -> list[dict[s
 
 
 def update(
-    learner: Learner, batch: dict[str, Tensor], labels: Tensor, teacher: Trace | None
+    learner: Learner,
+    batch: dict[str, Tensor],
+    labels: Tensor,
+    teacher: Trace | None,
+    asked: Asked | None,
 ) -> None:
     """One optimiser step, with the student's own random state swapped in around it."""
     precision = learner.run.train.precision
@@ -94,7 +101,7 @@ def update(
         _own_random(learner),
         torch.autocast(learner.device.type, torch.bfloat16, enabled=precision == "bf16"),
     ):
-        student = trace(learner.model, batch, learner.wanted)
+        student = trace(learner.model, batch, learner.wanted, asked)
     losses = learner.objective(student, teacher, labels, learner.step)
     total = learner.objective.total(losses, learner.step)
     learner.step += 1
@@ -143,8 +150,9 @@ def _note_shares(learner: Learner, losses: dict[str, Tensor]) -> None:
 
 
 def _gradients(learner: Learner, loss: Tensor) -> list[Tensor]:
-    """The norm of a loss's gradient on every tensor of the encoder."""
+    """The norm of a loss's gradient on every tensor of the encoder; of the head if that is all."""
     encoder = [p for p in learner.model.base_model.parameters() if p.requires_grad]
+    encoder = encoder or [p for p in learner.model.parameters() if p.requires_grad]
     found = torch.autograd.grad(loss, encoder, retain_graph=True, allow_unused=True)
     zero = torch.zeros((), device=learner.device)
     return [zero if gradient is None else gradient.norm() for gradient in found]

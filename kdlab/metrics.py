@@ -1,6 +1,8 @@
-"""GLUE's metrics, from scikit-learn and SciPy: fractions, higher is better.
+"""GLUE's metrics, from scikit-learn and SciPy, and masked-LM's: fractions, higher is better.
 
-Outputs are logits [n, classes] for classification and [n, 1] for regression.
+Outputs are logits [n, classes] for classification and [n, 1] for regression. For masked-LM labels
+are how many tokens of each row were masked [n], outputs [n, 2] their mean loss in nats and the
+share of them that was right.
 """
 
 from collections.abc import Callable
@@ -45,14 +47,30 @@ def spearman(labels: np.ndarray, outputs: np.ndarray) -> float:
     return 0.0 if _is_constant(outputs) else float(spearmanr(labels, outputs[:, 0]).statistic)
 
 
+def mlm_accuracy(labels: np.ndarray, outputs: np.ndarray) -> float:
+    """Share of the masked tokens whose largest logit is the token's."""
+    return float((labels * outputs[:, 1]).sum() / labels.sum())
+
+
+def mlm_likelihood(labels: np.ndarray, outputs: np.ndarray) -> float:
+    """Geometric mean of the masked tokens' probabilities: 1 / perplexity, exp(- mean loss)."""
+    return float(np.exp(-(labels * outputs[:, 0].astype(np.float64)).sum() / labels.sum()))
+
+
 NAMES: dict[str, Metric] = {
-    metric.__name__: metric for metric in (accuracy, f1, matthews, pearson, spearman)
+    metric.__name__: metric
+    for metric in (accuracy, f1, matthews, pearson, spearman, mlm_accuracy, mlm_likelihood)
 }
 
 
 def is_regression(name: str) -> bool:
     """Whether a metric is for regression."""
     return name in ("pearson", "spearman")
+
+
+def is_masked(name: str) -> bool:
+    """Whether a metric is for masked-LM."""
+    return name.startswith("mlm_")
 
 
 def is_degenerate(outputs: np.ndarray) -> bool:

@@ -1,15 +1,19 @@
-"""Students and teachers: Hugging Face sequence classifiers, and nothing added to them."""
+"""Students and teachers: Hugging Face models with a head for the task, and nothing added to them.
+
+The head is a classifier, or for masked tokens a language model's, tied to the embeddings.
+"""
 
 import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModel
 from transformers.utils import logging
 
-from kdlab import checkpoints, streams
+from kdlab import checkpoints, heads, streams
 from kdlab.architecture import Architecture
 from kdlab.families import FAMILIES, configuration
 from kdlab.run import Run
@@ -28,18 +32,21 @@ def folder(root: str | Path, uid: str) -> Path:
 
 
 def build_student(run: Run, tokenizer: Any, root: str) -> nn.Module:
-    """The student at step 0: random weights, then what its init copies, then a fresh classifier.
+    """The student at step 0: random weights, then what its init copies, then a fresh head.
 
-    The encoder is drawn from the stream "student", the classifier from "head": the classifier is
-    the same in every arm that shares seed, width and classes.
+    The encoder is drawn from the stream "student", the head from "head": a classifier is the same
+    in every arm that shares seed, width and classes. The head of a masked language model comes
+    along with an init whose source has one of the same shape.
     """
     ids = {key: getattr(tokenizer, key) for key in FAMILIES[run.student.family].ids}
     config = _config(run, _vocabulary(run, tokenizer), **ids)
     with torch.random.fork_rng():
         torch.manual_seed(streams.key(run.seed, "student"))
-        model = AutoModelForSequenceClassification.from_config(config, attn_implementation=NAME)
+        model = heads.kind(run.task).from_config(config, attn_implementation=NAME)
     _copy(run, model, root)
-    _fresh_head(model, run.seed)
+    copied = run.task.masked and run.init.weights != "none"
+    if not (copied and heads.take_along(model, _origin(run, root)[0])):
+        _fresh_head(model, run.seed)
     return model
 
 
@@ -53,14 +60,14 @@ def outline(run: Run, vocabulary: int) -> nn.Module:
     # A family's own padding token may lie beyond a small vocabulary.
     ids = dict.fromkeys(FAMILIES[run.student.family].ids, 0)
     with torch.device("meta"):
-        return AutoModelForSequenceClassification.from_config(_config(run, vocabulary, **ids))
+        return heads.kind(run.task).from_config(_config(run, vocabulary, **ids))
 
 
 def _config(run: Run, vocabulary: int, **ids: int) -> Any:
     return AutoConfig.for_model(
         run.student.family,
         vocab_size=vocabulary,
-        num_labels=run.task.classes,
+        **({} if run.task.masked else {"num_labels": run.task.classes}),
         **ids,
         **configuration(run.student),
     )
@@ -97,11 +104,7 @@ def _copy(run: Run, model: Any, root: str) -> None:
 
 def _source(run: Run, own: Any, root: str) -> tuple[dict[str, Tensor], Architecture]:
     """Weights that an init copies from, and their dimensions; `own`: the student's config."""
-    if run.init.weights == "finetuned" and run.teacher:
-        path, source = folder(root, run.teacher.uid), run.teacher.student
-    else:
-        name = str(run.init.checkpoint or run.teacher_checkpoint)
-        path, source = checkpoints.locate(name), checkpoints.architecture(name)
+    path, source = _origin(run, root)
     model, loading = AutoModel.from_pretrained(
         path, use_safetensors=True, dtype=torch.float32, output_loading_info=True
     )
@@ -109,6 +112,14 @@ def _source(run: Run, own: Any, root: str) -> tuple[dict[str, Tensor], Architect
     # What the files lack, transformers fills from the process's random state: leave it out.
     weights = model.state_dict()
     return {name: weights[name] for name in weights if name not in loading["missing_keys"]}, source
+
+
+def _origin(run: Run, root: str) -> tuple[Path, Architecture]:
+    """The folder that an init copies from, and the dimensions of its model."""
+    if run.init.weights == "finetuned" and run.teacher:
+        return folder(root, run.teacher.uid), run.teacher.student
+    name = str(run.init.checkpoint or run.teacher_checkpoint)
+    return checkpoints.locate(name), checkpoints.architecture(name)
 
 
 def _check_config(run: Run, own: Any, source: Any) -> None:
@@ -124,9 +135,10 @@ def _check_config(run: Run, own: Any, source: Any) -> None:
 
 def _fresh_head(model: Any, seed: int) -> None:
     generator = torch.Generator().manual_seed(streams.key(seed, "head"))
+    tied = model.get_output_embeddings()
     for child in model.children():
         for module in child.modules() if child is not model.base_model else ():
-            if isinstance(module, nn.Linear):
+            if isinstance(module, nn.Linear) and module is not tied:
                 nn.init.normal_(module.weight, std=HEAD_DEVIATION, generator=generator)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
@@ -140,10 +152,8 @@ def load_teacher(run: Run, tokenizer: Any, root: str, device: torch.device) -> n
         path = checkpoints.locate(run.teacher_checkpoint)
     else:
         return None
-    model = AutoModelForSequenceClassification.from_pretrained(
-        path, attn_implementation=NAME, use_safetensors=True, dtype=torch.float32
-    )
-    if model.config.num_labels != run.task.classes:
+    model = heads.load(run.task, path)
+    if not run.task.masked and model.config.num_labels != run.task.classes:
         raise BadInput(
             f"teacher: {model.config.num_labels} outputs, {run.task.name} has {run.task.classes}"
         )
@@ -154,7 +164,7 @@ def load_teacher(run: Run, tokenizer: Any, root: str, device: torch.device) -> n
 
 
 def save(model: Any, tokenizer: Any, root: str, uid: str) -> None:
-    """Write a model folder that `AutoModelForSequenceClassification` reads, whole or not at all."""
+    """Write a model folder that transformers' Auto classes read, whole or not at all."""
     target = folder(root, uid)
     if target.exists():
         return
@@ -182,5 +192,5 @@ def load(run: "Run | str", root: str | None = None) -> nn.Module:
     path = folder(root, uid)
     if not path.is_dir():
         raise BadInput(f"no saved model of run {uid} under {root}; distill it with save=True")
-    model = AutoModelForSequenceClassification.from_pretrained(path, use_safetensors=True)
-    return model.eval()
+    (kind,) = checkpoints.config(str(path))["architectures"]
+    return getattr(transformers, kind).from_pretrained(path, use_safetensors=True).eval()

@@ -70,12 +70,13 @@ class Objective(nn.Module):
         ]
 
 
-def hard(logits: Tensor, labels: Tensor, classes: int) -> Tensor:
+def hard(logits: Tensor, labels: Tensor, classes: int | None) -> Tensor:
     """The task's loss: cross-entropy in nats, or squared error; mean over labelled rows, else zero.
 
     Args:
-        logits: [b, classes].
-        labels: [b]; class numbers with -100 for none, or numbers with NaN for none.
+        logits: [b, classes]; of masked-LM [n, vocabulary].
+        labels: [b]; of masked-LM [n]. Numbers of classes or tokens with -100 for none, or numbers
+            with NaN for none.
     """
     known = ~labels.isnan() if classes == 1 else labels != -100
     if not known.any():

@@ -12,10 +12,11 @@ from kdlab.run import Term, layers_of
 from kdlab.trace import Heads, Trace
 
 ROWS, TOKENS = 2, 4
+VOCABULARY = 30_000  # of a language model, about: its tokenizer may not be made yet
 
 
-def rehearse(term: Term, student: Architecture, teacher: Architecture, classes: int) -> None:
-    """Raise ValueError where the loss cannot compare these two architectures."""
+def rehearse(term: Term, student: Architecture, teacher: Architecture, classes: int | None) -> None:
+    """Raise ValueError where the loss cannot compare these two; without classes, of masked-LM."""
     # One pair speaks for all, unless they meet; weights may differ in thousands of runs.
     together = term.weigh or term.mix == "features" or layers_of(term.view) == "layers"
     pairs = term.pairs if together or not term.pairs else term.pairs[:1]
@@ -24,7 +25,7 @@ def rehearse(term: Term, student: Architecture, teacher: Architecture, classes: 
 
 
 @by_content
-def _compare(term: Term, student: Architecture, teacher: Architecture, classes: int) -> None:
+def _compare(term: Term, student: Architecture, teacher: Architecture, classes: int | None) -> None:
     ours, theirs = _trace(student, classes), _trace(teacher, classes)
     comparison = Comparison(term, student, teacher, classes, seed=0)
     if term.projection != "none":
@@ -39,7 +40,7 @@ def _compare(term: Term, student: Architecture, teacher: Architecture, classes: 
 
 
 @lru_cache(maxsize=256)
-def _trace(model: Architecture, classes: int) -> Trace:
+def _trace(model: Architecture, classes: int | None) -> Trace:
     generator = torch.Generator().manual_seed(model.hidden)
 
     def random(*shape: int) -> torch.Tensor:
@@ -49,8 +50,9 @@ def _trace(model: Architecture, classes: int) -> Trace:
     shape = (ROWS, model.heads, TOKENS, model.hidden // model.heads)
     heads = Heads(random(*shape), random(*shape), random(*shape), 1.0)
     return Trace(
-        random(ROWS, classes),
+        random(ROWS, classes or VOCABULARY),
         hidden,
         dict.fromkeys(range(1, model.layers + 1), heads),
         torch.ones(ROWS, TOKENS, dtype=torch.bool),
+        None if classes else torch.ones(ROWS, dtype=torch.bool),
     )

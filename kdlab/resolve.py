@@ -12,6 +12,7 @@ from kdlab import build, checkpoints, terms
 from kdlab.architecture import Architecture
 from kdlab.run import Init, Run, digest, effective
 from kdlab.schema import BadInput, InitKeys, Named, NotApplicable, Page, Size, Task, Teacher
+from kdlab.tasks import check_task
 from kdlab.terms import Option
 
 TEACHERS_WEIGHTS = {"pretrained", "finetuned"}
@@ -39,7 +40,7 @@ def resolve(
         BadInput: naming the key, for any combination that cannot be run.
     """
     source, task = build.call(page.task, Task, "task")
-    _check_task(task)
+    check_task(task, page.data)
     student = _student(page)
     selected = terms.selected(page, task, overrides, option)
     used = bool(selected) or page.init.get("weights") == "finetuned"
@@ -56,8 +57,6 @@ def resolve(
         raise BadInput(
             "data.transfer=unlabelled: without knowledge, rows without a label teach nothing"
         )
-    if page.data.extra_split == "test" and not task.test and page.data.transfer == "unlabelled":
-        raise BadInput(f"data.extra_split=test: task {task.name} names no test split")
     run = Run(
         seed=page.seed,
         hard_weight=page.hard.weight,
@@ -90,9 +89,15 @@ def _parent(page: Page, overrides: tuple[str, ...], parent: Compose) -> Run | No
         if _is_inherited(text):
             raise BadInput(f"teacher.overrides: {text}: task and splits are the student's")
     try:
-        return parent(*parent_overrides(page.teacher, overrides))
+        return parent(*_frozen(page), *parent_overrides(page.teacher, overrides))
     except BadInput as error:
         raise BadInput(f"teacher={page.teacher.name}: {error}") from None
+
+
+def _frozen(page: Page) -> list[str]:
+    """On a corpus a pretrained teacher learns a head and stays what it is, unless told not to."""
+    is_kept = page.task.get("masked") is not None and page.teacher.checkpoint
+    return ["train.freeze_encoder=true"] if is_kept else []
 
 
 def _finished(page: Page) -> str | None:
@@ -138,21 +143,6 @@ def _quote(value: Any) -> str:
         return "null" if value is None else str(value)
     escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
-
-
-def _check_task(task: Task) -> None:
-    from kdlab import metrics
-
-    for key in ("metrics", "select_by"):
-        for name in getattr(task, key):
-            if name not in metrics.NAMES:
-                raise BadInput(f"task.{key}: no metric {name!r}; known: {', '.join(metrics.NAMES)}")
-            misfit = metrics.is_regression(name) != (task.classes == 1)
-            if misfit or (name == "f1" and task.classes != 2):
-                raise BadInput(f"task.{key}: {name} does not fit task.classes={task.classes}")
-    if missing := set(task.select_by) - set(task.metrics):
-        raise BadInput(f"task.select_by: {sorted(missing)} are not in task.metrics")
-    build.function(task.holdout)
 
 
 def _student(page: Page) -> Architecture:

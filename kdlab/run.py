@@ -14,6 +14,7 @@ from kdlab.build import Call, function
 from kdlab.remembered import by_content, of_files
 from kdlab.schema import Data, Protocol, Task, Train
 
+EVERYWHERE = "kdlab.views.token_logits"  # the view that asks for a language model's every output
 IDENTITY = 1  # raised when the same page would come to mean something else
 
 
@@ -91,7 +92,14 @@ def batch_key(run: Run) -> str:
         "protocol": _protocol(run),
         "tokenizer": _tokenizer(run),
     }
+    if is_everywhere(run):  # the teacher's pass is another one
+        shared["everywhere"] = True
     return digest(shared)
+
+
+def is_everywhere(run: Run) -> bool:
+    """Whether some term compares a language model's outputs at every token."""
+    return any(term.view == EVERYWHERE for term in run.terms)
 
 
 def teacher_key(run: Run) -> str | None:
@@ -109,7 +117,7 @@ def effective(run: Run) -> dict[str, Any]:
         "hard": {"weight": run.hard_weight} | _schedules(run.hard_schedules),
         "task": _task(run),
         "data": _data(run),
-        "train": _flat(run.train),
+        "train": _train(run),
         "protocol": _protocol(run),
         "tokenizer": _tokenizer(run),
         "student": _flat(run.student),
@@ -154,6 +162,7 @@ def _task(run: Run) -> dict[str, Any]:
         unused = {"name", "test"}
     if run.protocol.select_on == "report":
         unused.add("holdout")
+    unused |= {"masked"} if run.task.masked is None else {"classes", "label"}
     page = {key: value for key, value in _task_page(run.task).items() if key not in unused}
     return page | {"rows": _rows(run.source, splits)}
 
@@ -166,6 +175,11 @@ def _task_page(task: Task) -> dict[str, Any]:
 @of_files
 def _rows(source: Call, splits: list[str]) -> Any:
     return source.bind()().identity(splits)
+
+
+def _train(run: Run) -> dict[str, Any]:
+    neutral = () if run.train.freeze_encoder else ("freeze_encoder",)
+    return {key: value for key, value in _flat(run.train).items() if key not in neutral}
 
 
 def _protocol(run: Run) -> dict[str, Any]:

@@ -49,7 +49,10 @@ class Hard:
 @strict
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """Optimisation: AdamW, a warm-up, a schedule of transformers' `get_scheduler`."""
+    """Optimisation: AdamW, a warm-up, a schedule of transformers' `get_scheduler`.
+
+    With `freeze_encoder` the head alone learns, but for what it shares with the embeddings.
+    """
 
     epochs: Count
     batch_size: Count
@@ -60,6 +63,7 @@ class Train:
     clip: Positive
     batching: Literal["bucket", "random"]
     precision: Literal["fp32", "bf16"]
+    freeze_encoder: bool
 
 
 @strict
@@ -155,12 +159,14 @@ class Page:
 @strict
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A task: columns, classes (1 is regression), metrics, splits; `source` reads its rows."""
+    """A task: columns, classes (1 is regression), metrics, splits; `source` reads its rows.
+
+    With `masked`, the share of tokens to be predicted, labels are tokens and there are no classes.
+    """
 
     name: Text
     text: Annotated[list[str], Field(min_length=1, max_length=2)]
     label: Text
-    classes: Count
     metrics: Annotated[list[str], Field(min_length=1)]
     select_by: Annotated[list[str], Field(min_length=1)]
     train: Text
@@ -168,6 +174,8 @@ class Task:
     test: Text | None
     holdout: Text
     max_length: Annotated[int, Field(strict=True, ge=8, le=512)]
+    classes: Count | None = None
+    masked: Annotated[float, Field(strict=True, gt=0, lt=1, allow_inf_nan=False)] | None = None
 
 
 @strict

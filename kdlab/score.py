@@ -4,26 +4,47 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
-from torch.nn.functional import log_softmax
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, log_softmax
 
-from kdlab import metrics
-from kdlab.data.tokens import Encoded, batch, scoring_batches
+from kdlab import metrics, streams
+from kdlab.data.masking import COLUMNS, HITS, LOSS
+from kdlab.data.tokens import Encoded, examples, scoring_batches
 from kdlab.schema import Task
-from kdlab.trace import outputs
+from kdlab.trace import Asked, outputs
 
 SCORING_ROWS = 64  # in a batch: fixed, so that outputs are the same bits in every run
 
 
 def predict(model: nn.Module, data: Encoded, device: torch.device) -> np.ndarray:
-    """Outputs [n, classes] of every row, float32, without dropout."""
+    """Outputs [n, classes] of every row, float32, without dropout.
+
+    Of masked rows [n, 2]: the mean loss in nats of the masked tokens, and the share of them whose
+    largest logit is the token's. Their masks are fixed: the same for every run, whatever its seed.
+    """
     training = model.training
     model.eval()
     found = np.zeros((len(data.labels), data.classes), dtype=np.float32)
-    for positions in scoring_batches(tuple(data.lengths().tolist()), SCORING_ROWS):
-        found[positions] = outputs(model, batch(data, positions, device)).cpu().numpy()
+    batches = scoring_batches(tuple(data.lengths().tolist()), SCORING_ROWS)
+    for number, positions in enumerate(batches):
+        key = streams.key(0, f"masks/scored/{number}")
+        inputs, answers, asked = examples(data, positions, device, key, everywhere=False)
+        output = outputs(model, inputs, asked)
+        if asked is not None:
+            output = _by_row(output, answers, asked)
+        found[positions] = output.cpu().numpy()
     model.train(training)
     return found
+
+
+def _by_row(logits: Tensor, answers: Tensor, asked: Asked) -> Tensor:
+    """What is kept of rows [b, 2] of logits [n, vocabulary]: mean loss and hits."""
+    kept = torch.zeros(len(logits), COLUMNS, device=logits.device)
+    kept[:, LOSS] = cross_entropy(logits, answers, reduction="none")
+    kept[:, HITS] = (logits.argmax(-1) == answers).float()
+    row = asked.at.nonzero()[:, 0]
+    sums = torch.zeros(len(asked.at), COLUMNS, device=logits.device).index_add_(0, row, kept)
+    return sums / asked.at.sum(1, keepdim=True).clamp(min=1)
 
 
 def scores(task: Task, labels: np.ndarray, found: np.ndarray) -> dict[str, float]:
@@ -38,10 +59,15 @@ def selection(task: Task, labels: np.ndarray, found: np.ndarray) -> float:
 
     All-positive predictions have an F1 of 0.8 on MRPC: they must not win a selection.
     """
-    if metrics.is_degenerate(found):
+    if is_degenerate(task, found):
         return 0.0
     scored = scores(task, labels, found)
     return float(np.mean([scored[name] for name in task.select_by]))
+
+
+def is_degenerate(task: Task, found: np.ndarray) -> bool:
+    """Whether every row gets the same prediction; of masked-LM no predictions are kept."""
+    return task.masked is None and metrics.is_degenerate(found)
 
 
 def agreement(student: np.ndarray, teacher: np.ndarray) -> dict[str, float]:

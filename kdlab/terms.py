@@ -73,8 +73,8 @@ def term(
             f"add {key} to knowledge=[...], or drop it with ~{where}"
         )
     loss, keys = build.call(node, TermKeys, where)
-    classes = page.task["classes"]
-    if keys.min_classes > classes:
+    classes = page.task.get("classes")  # a vocabulary is large enough
+    if classes is not None and keys.min_classes > classes:
         what = "a regression task" if classes == 1 else f"a task of {classes} classes"
         raise NotApplicable(f"{where}: {keys.name} cannot apply to {what}")
     assert teacher is not None  # a page with terms has one

@@ -5,7 +5,8 @@ values of the wanted layers, in the order of the calls, and then calls PyTorch's
 product attention: no hooks, no eager attention, for every model that uses that interface.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,20 +41,35 @@ class Heads:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """Where a language model is asked for outputs.
+
+    Attributes:
+        at: [b, t], true at n tokens.
+        masked: [n], true at those that are masked.
+    """
+
+    at: Tensor
+    masked: Tensor
+
+
+@dataclass(frozen=True)
 class Trace:
     """One forward pass. `hidden[0]` is the embedding output, layers are 1-based.
 
     Attributes:
-        logits: [b, c].
+        logits: [b, c]; of a language model [n, vocabulary], at the n tokens that were asked for.
         hidden: layers + 1 tensors [b, t, d]; the last after the model's final norm, if it has one.
         heads: of the wanted layers only.
         mask: true at tokens [b, t].
+        masked: of a language model's outputs [n], those whose token is masked; else None.
     """
 
     logits: Tensor
     hidden: tuple[Tensor, ...]
     heads: Mapping[int, Heads]
     mask: Tensor
+    masked: Tensor | None = None
 
 
 @dataclass
@@ -101,8 +117,15 @@ AttentionInterface.register(NAME, _noted_attention)
 AttentionMaskInterface.register(NAME, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
 
 
-def trace(model: nn.Module, batch: Mapping[str, Tensor], wanted: frozenset[int]) -> Trace:
-    """Run a sequence classifier on a batch and note the heads of the `wanted` layers.
+def trace(
+    model: nn.Module,
+    batch: Mapping[str, Tensor],
+    wanted: frozenset[int],
+    asked: Asked | None = None,
+) -> Trace:
+    """Run a model on a batch and note the heads of the `wanted` layers.
+
+    A sequence classifier has one output a row; a language model is `asked` for some.
 
     Raises:
         RuntimeError: if a wanted layer's attention did not pass through the interface.
@@ -110,20 +133,46 @@ def trace(model: nn.Module, batch: Mapping[str, Tensor], wanted: frozenset[int])
     tape = _Tape(wanted)
     token = _tape.set(tape)
     try:
-        output = model(**_inputs(model, batch), output_hidden_states=True)
+        with _only(model, asked):
+            output = model(**_inputs(model, batch), output_hidden_states=True)
     finally:
         _tape.reset(token)
     if missing := wanted - set(tape.heads):
         raise RuntimeError(
             f"{type(model).__name__}: attention of layers {sorted(missing)} was not seen"
         )
-    return Trace(output.logits, output.hidden_states, tape.heads, batch["attention_mask"].bool())
+    mask = batch["attention_mask"].bool()
+    logits = output.logits if asked is None else output.logits[0]
+    masked = None if asked is None else asked.masked
+    return Trace(logits, output.hidden_states, tape.heads, mask, masked)
 
 
-def outputs(model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
-    """Logits [b, c] in float32, without gradient."""
-    with torch.no_grad():
-        return model(**_inputs(model, batch)).logits.float()
+def outputs(model: nn.Module, batch: Mapping[str, Tensor], asked: Asked | None = None) -> Tensor:
+    """Logits [b, c], or [n, vocabulary] where `asked`, in float32, without gradient."""
+    with torch.no_grad(), _only(model, asked):
+        logits = model(**_inputs(model, batch)).logits.float()
+    return logits if asked is None else logits[0]
+
+
+@contextmanager
+def _only(model: Any, asked: Asked | None) -> Iterator[None]:
+    """Let a language model's head see the asked tokens alone, as one row.
+
+    A vocabulary of 30,000 makes the head dearer than a small encoder, and masks are few.
+    """
+    if asked is None:
+        yield
+        return
+
+    def keep(module: nn.Module, given: Any, output: Any) -> Any:
+        output.last_hidden_state = output.last_hidden_state[asked.at].unsqueeze(0)
+        return output
+
+    handle = model.base_model.register_forward_hook(keep)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def _inputs(model: Any, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:

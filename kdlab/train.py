@@ -12,11 +12,13 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from kdlab import learner as learning
-from kdlab.data.tokens import Encoded, batch, labels
+from kdlab import streams
+from kdlab.data.tokens import Encoded, examples
 from kdlab.learner import DIVERGED, DONE, TRAINING, Learner
 from kdlab.objective import wanted
+from kdlab.run import is_everywhere
 from kdlab.schema import Place
-from kdlab.trace import Trace, trace
+from kdlab.trace import Asked, Trace, trace
 
 Evaluate = Callable[[Learner], float]
 # Set by who wants the process to end soon: the next step is the last, and all is saved.
@@ -54,20 +56,21 @@ def train(
     """
     layers = frozenset().union(*(wanted(learner.run)[1] for learner in learners))
     points = evaluation_points(len(batches), learners[0].run.protocol.evaluations)
+    everywhere = is_everywhere(learners[0].run)  # as all of a cohort
     first = min((learner.step for learner in learners), default=0)
     teacher_seconds, saved = 0.0, time.monotonic()
     device = learners[0].device
     bar = _bar(learners, first, len(batches))
     for step in range(first, len(batches)):
         active = [x for x in learners if x.status == TRAINING and x.step == step]
-        inputs = batch(data, batches[step], device)
-        answers = labels(data, batches[step], device)
+        key = streams.key(learners[0].run.seed, f"masks/{step}")
+        inputs, answers, asked = examples(data, batches[step], device, key, everywhere)
         began = time.monotonic()
-        shown = _shown(teacher, active, inputs, layers)
+        shown = _shown(teacher, active, inputs, layers, asked)
         teacher_seconds += time.monotonic() - began
         for learner in active:
             began = time.monotonic()
-            learning.update(learner, inputs, answers, shown)
+            learning.update(learner, inputs, answers, shown, asked)
             if step + 1 in points and learner.status == TRAINING:
                 note(learner, _evaluated(learner, points, evaluate))
             learner.seconds += time.monotonic() - began
@@ -89,6 +92,7 @@ def _shown(
     active: Sequence[Learner],
     inputs: dict[str, Tensor],
     layers: frozenset[int],
+    asked: Asked | None,
 ) -> Trace | None:
     """What the teacher makes of a batch, if a learner looks at it."""
     if teacher is None or not any(learner.run.terms for learner in active):
@@ -98,7 +102,7 @@ def _shown(
         torch.no_grad(),
         torch.autocast(device.type, torch.bfloat16, enabled=run.train.precision == "bf16"),
     ):
-        return trace(teacher, inputs, layers)
+        return trace(teacher, inputs, layers, asked)
 
 
 def evaluation_points(steps: int, evaluations: int) -> list[int]:

@@ -14,8 +14,18 @@ UNSEEN = -1e4  # a score whose exponential is zero, and whose square is finite
 
 
 def logits(trace: Trace) -> View:
-    """Outputs [b, c]."""
-    return trace.logits, trace.mask.any(-1)
+    """Outputs [b, c]; of a language model [n, vocabulary], counted where a token is masked."""
+    return trace.logits, trace.mask.any(-1) if trace.masked is None else trace.masked
+
+
+def token_logits(trace: Trace) -> View:
+    """A language model's outputs [n, vocabulary] at every token, masked or not.
+
+    Sanh et al. 2019, arXiv 1910.01108: their code without `restrict_ce_to_mask`.
+    """
+    if trace.masked is None:
+        raise ValueError("view token_logits: a classifier has no outputs at tokens")
+    return trace.logits, torch.ones_like(trace.masked)
 
 
 def embeddings(trace: Trace) -> View:

@@ -13,7 +13,7 @@ from sweeps.estimate import WORDS
 HEAD = ("students", "Transformer", "in all", "FLOPs (128 tokens)")
 MEGA, GIGA = 1e6, 1e9
 
-Kinds = dict[tuple[int, int | None], Run]  # of one architecture, by classes and vocabulary
+Kinds = dict[tuple[int | None, int | None], Run]  # of one architecture, by classes and vocabulary
 
 
 def lines(runs: Iterable[Run]) -> list[str]:

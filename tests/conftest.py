@@ -40,6 +40,16 @@ def glue() -> str:
 
 
 @pytest.fixture(scope="session")
+def corpus() -> str:
+    """A Parquet file with columns doc and text: KDLAB_CORPUS, or that beside the checkout."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data" / "corpus"
+    path = os.environ.get("KDLAB_CORPUS", str(beside / "classic-books.parquet"))
+    if not Path(path).is_file():
+        pytest.skip("no text corpus: set KDLAB_CORPUS to a Parquet file with columns doc and text")
+    return path
+
+
+@pytest.fixture(scope="session")
 def shared_root(tmp_path_factory: pytest.TempPathFactory) -> str:
     """One root for tests that only read what others may have trained, such as a teacher."""
     return str(tmp_path_factory.mktemp("runs"))

@@ -108,7 +108,7 @@ def join(first: Rows, second: Rows) -> Rows:
 def labelled(table: pd.DataFrame, task: Task) -> Rows:
     """A table's rows, refused if one has no label."""
     found = rows(table, task)
-    without_label = np.isnan(found.labels) | ((found.labels == -1) & (task.classes > 1))
+    without_label = np.isnan(found.labels) | ((found.labels == -1) & (task.classes != 1))
     if without_label.any():
         raise BadInput(
             f"task {task.name}: {without_label.sum()} rows have no label in {task.label}"
@@ -118,10 +118,18 @@ def labelled(table: pd.DataFrame, task: Task) -> Rows:
 
 def rows(table: pd.DataFrame, task: Task) -> Rows:
     """A table's rows, checked against the task."""
-    for column in (*task.text, task.label):
+    for column in (*task.text, *(() if task.masked else (task.label,))):
         if column not in table:
             there = ", ".join(map(str, table.columns))
             raise BadInput(f"task {task.name}: no column {column!r}; there: {there}")
+    ids = table["idx"].to_numpy(dtype=np.int64) if "idx" in table else np.arange(len(table))
+    texts = list(zip(*(table[column].astype(str) for column in task.text), strict=True))
+    return Rows(ids, texts, _labels(table, task))
+
+
+def _labels(table: pd.DataFrame, task: Task) -> np.ndarray:
+    if task.classes is None:
+        return np.zeros(len(table))  # the tokens are the labels
     try:
         labels = table[task.label].to_numpy(dtype=np.float64)
     except ValueError as error:
@@ -131,9 +139,7 @@ def rows(table: pd.DataFrame, task: Task) -> Rows:
         raise BadInput(
             f"task {task.name}: labels {np.unique(known)} are not 0 to {task.classes - 1}"
         )
-    ids = table["idx"].to_numpy(dtype=np.int64) if "idx" in table else np.arange(len(table))
-    texts = list(zip(*(table[column].astype(str) for column in task.text), strict=True))
-    return Rows(ids, texts, labels)
+    return labels
 
 
 def order(ids: np.ndarray) -> np.ndarray:

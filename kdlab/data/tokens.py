@@ -1,7 +1,7 @@
 """Text to token ids, and token ids to padded batches."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -10,8 +10,11 @@ import torch
 from torch import Tensor
 
 from kdlab import streams
+from kdlab.data import masking
+from kdlab.data.masking import Masking
 from kdlab.data.splits import Rows
 from kdlab.schema import Train
+from kdlab.trace import Asked
 
 PAD_TO = 16  # padded lengths are multiples of it: a small fixed set of shapes
 POOL = 50  # batches that are sorted by length together
@@ -20,12 +23,17 @@ VOCABULARY = 30_000  # of a word-level tokenizer, at most
 
 @dataclass(frozen=True)
 class Encoded:
-    """Tokenised rows: one list of ids (and of segment ids) a row, labels [n]."""
+    """Tokenised rows: one list of ids (and of segment ids) a row, labels [n].
+
+    With `masking` the labels are how many tokens of each row are masked, and `classes` is the
+    number of columns that scoring keeps of a row.
+    """
 
     features: dict[str, list[list[int]]]
     labels: np.ndarray
     padding: dict[str, int]
     classes: int
+    masking: Masking | None = None
 
     def lengths(self) -> np.ndarray:
         """Tokens of each row [n]."""
@@ -76,6 +84,37 @@ def encode(rows: Rows, tokenizer: Any, max_length: int, classes: int) -> Encoded
     features.pop("attention_mask", None)
     padding = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
     return Encoded(features, rows.labels, padding, classes)
+
+
+def masked(data: Encoded, tokenizer: Any, share: float) -> Encoded:
+    """Tokenised rows whose tokens are masked in every batch."""
+    how = masking.masking(tokenizer, share)
+    labels = how.counts(data.features["input_ids"])
+    return replace(data, labels=labels, classes=masking.COLUMNS, masking=how)
+
+
+def examples(
+    data: Encoded, positions: np.ndarray, device: torch.device, key: int, everywhere: bool
+) -> tuple[dict[str, Tensor], Tensor, Asked | None]:
+    """A batch: the model's inputs, the labels of its outputs, and where it is asked for them.
+
+    Args:
+        data: the rows.
+        positions: of the batch's rows.
+        device: where the tensors go.
+        key: of the random stream of the masks, where tokens are masked.
+        everywhere: whether outputs are asked for at every token, not only where one is masked.
+    """
+    if data.masking is None:
+        return batch(data, positions, device), labels(data, positions, device), None
+    inputs = batch(data, positions, torch.device("cpu"))
+    ids, answers = masking.mask(inputs["input_ids"].numpy(), data.masking, key)
+    inputs["input_ids"] = torch.from_numpy(ids)
+    known = torch.from_numpy(answers != masking.NO_LABEL)
+    at = inputs["attention_mask"].bool() if everywhere else known
+    asked = Asked(at.to(device), known[at].to(device))
+    moved = {name: tensor.to(device) for name, tensor in inputs.items()}
+    return moved, torch.from_numpy(answers)[at].to(device), asked
 
 
 def batch(data: Encoded, positions: np.ndarray, device: torch.device) -> dict[str, Tensor]:

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
 from kdlab import views
 from kdlab.architecture import Architecture
 from kdlab.families import FAMILIES, configuration
 from kdlab.losses import attention, hidden, relation
-from kdlab.trace import NAME, Trace, outputs, trace
+from kdlab.trace import NAME, Asked, Trace, outputs, trace
 
 ENCODERS = sorted(FAMILIES)
 DECODERS = {  # no families yet: what looks at a model must take them all the same
@@ -209,3 +209,26 @@ def test_stacked_views_have_the_layers_in_the_order_given():
     longer, _ = views.stacked_with_embedding(made, [3, 1])
     assert torch.equal(longer[:, :, 0], made.hidden[0])
     assert torch.equal(longer[:, :, 1:], found)
+
+
+@pytest.mark.parametrize("family", ENCODERS)
+def test_a_language_model_answers_only_where_it_is_asked(family):
+    config = build(family, NAME).config
+    model = AutoModelForMaskedLM.from_config(config, attn_implementation=NAME).eval()
+    whole = model(**batch(), output_hidden_states=True)
+    some = torch.zeros(2, 10, dtype=torch.bool)
+    some[0, [2, 7]] = some[1, 3] = True
+    real = batch()["attention_mask"].bool()
+    for at in (some, real):
+        asked = Asked(at, some[at])
+        found = trace(model, batch(), frozenset(), asked)
+        torch.testing.assert_close(found.logits, whole.logits[at], atol=1e-5, rtol=1e-5)
+        assert torch.equal(found.logits, outputs(model, batch(), asked))
+        for ours, theirs in zip(found.hidden, whole.hidden_states, strict=True):
+            assert torch.equal(ours, theirs)
+        (logits, mask), (_, everywhere) = views.logits(found), views.token_logits(found)
+        torch.testing.assert_close(logits[mask], whole.logits[some], atol=1e-5, rtol=1e-5)
+        assert everywhere.all()
+    found.logits.sum().backward()
+    assert model.get_input_embeddings().weight.grad.abs().sum() > 0
+    assert torch.equal(model(**batch()).logits, whole.logits), "something stayed behind"

@@ -1,0 +1,69 @@
+"""What a model has beside its encoder: a classifier, or a masked language model's head."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification
+
+from kdlab import checkpoints
+from kdlab.schema import BadInput, Task
+from kdlab.trace import NAME
+
+
+def kind(task: Task) -> Any:
+    """transformers' class of models for a task."""
+    return AutoModelForMaskedLM if task.masked else AutoModelForSequenceClassification
+
+
+def load(task: Task, path: Path) -> Any:
+    """A checkpoint with its head for a task.
+
+    Raises:
+        BadInput: the task masks tokens, and the checkpoint lacks a language model's head.
+    """
+    if task.masked:
+        model, missing = _language_model(path)
+        if missing:
+            raise BadInput(
+                f"teacher: {path} has no masked-LM head ({missing[0]} is missing); with "
+                "teacher.finetuned=false a run trains one first"
+            )
+        return model
+    return kind(task).from_pretrained(
+        path, attn_implementation=NAME, use_safetensors=True, dtype=torch.float32
+    )
+
+
+def take_along(model: Any, path: Path) -> bool:
+    """Copy the masked-LM head of a checkpoint; false if it has none of the model's shape."""
+    if checkpoints.config(str(path))["model_type"] != model.config.model_type:
+        return False
+    source, missing = _language_model(path)
+    own, theirs = _head(model), _head(source)
+    shapes = [{name: p.shape for name, p in head.items()} for head in (own, theirs)]
+    if missing or shapes[0] != shapes[1]:
+        return False
+    with torch.no_grad():
+        for name, parameter in own.items():
+            parameter.copy_(theirs[name])
+    return True
+
+
+def _language_model(path: Path) -> tuple[Any, list[str]]:
+    """A checkpoint as a masked language model, and what its head lacks there."""
+    model, loading = AutoModelForMaskedLM.from_pretrained(
+        path,
+        attn_implementation=NAME,
+        use_safetensors=True,
+        dtype=torch.float32,
+        output_loading_info=True,
+    )
+    return model, sorted(_head(model).keys() & loading["missing_keys"])
+
+
+def _head(model: Any) -> dict[str, nn.Parameter]:
+    """Its parameters by name; what is tied to the embeddings is the encoder's."""
+    encoder = f"{model.base_model_prefix}."
+    return {name: p for name, p in model.named_parameters() if not name.startswith(encoder)}
