@@ -220,6 +220,8 @@ def one_line(error: BaseException) -> str:
         return f"{found[1]}: unknown key; --cfg job shows the known ones"
     if found := re.search(r"Missing mandatory value.*full_key: (\S+)", text, re.DOTALL):
         return f"{found[1]}: must be given"
+    if found := re.search(r"variable '(\w+)' not found.*full_key: (\S+)", text, re.DOTALL):
+        return f"{found[2]}: must be given, here or as the environment variable {found[1]}"
     lines = [line.strip() for line in str(error).splitlines()]
     return " ".join(
         line for line in lines if line and not line.startswith(("full_key", "object_type"))

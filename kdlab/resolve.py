@@ -168,7 +168,9 @@ def _init(page: Page, student: Architecture, teacher: Architecture | None, optio
     if checkpoint and keys.weights != "checkpoint":
         raise BadInput(f"init.checkpoint: init={keys.name} reads none; use init=pretrained")
     if keys.weights == "pretrained":
-        checkpoint = None if page.teacher.finetuned else page.teacher.checkpoint
+        # What teaches text as it is has only been pretrained.
+        is_tuned = page.teacher.finetuned and page.task.get("masked") is None
+        checkpoint = None if is_tuned else page.teacher.checkpoint
         if not checkpoint:
             raise BadInput(
                 f"init={keys.name}: teacher={page.teacher.name} has no pretrained weights; "
