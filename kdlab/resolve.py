@@ -46,7 +46,7 @@ def resolve(
     used = bool(selected) or page.init.get("weights") == "finetuned"
     if used and page.tokenizer != page.teacher.tokenizer:
         raise BadInput(f"tokenizer={page.tokenizer}: a student reads with its teacher's tokenizer")
-    teacher = _parent(page, overrides, parent) if used else None
+    teacher = _parent(page, _heard(overrides, choices), parent) if used else None
     finished = _finished(page) if used else None
     source_dimensions = teacher_architecture(teacher, finished)
     init = _init(page, student, source_dimensions, option)
@@ -77,6 +77,13 @@ def resolve(
     )
     _check_objective(run)
     return replace(run, uid=digest(effective(run)))
+
+
+def _heard(overrides: tuple[str, ...], choices: Mapping[str, str]) -> tuple[str, ...]:
+    """What parents inherit from: a task that a recipe chose counts as one's own choice."""
+    if choices.get("recipe", "none") == "none" or any(t.startswith("task=") for t in overrides):
+        return overrides
+    return (f"task={choices['task']}", *overrides)
 
 
 def _parent(page: Page, overrides: tuple[str, ...], parent: Compose) -> Run | None:

@@ -1,10 +1,9 @@
-"""What a recipe minimises is what its paper's code does: written anew in float64, without padding."""
+"""What a recipe minimises is what its paper's code does: anew in float64, without padding."""
 
 import json
 from pathlib import Path
 
 import numpy as np
-import ot
 import pytest
 import torch
 

@@ -1,6 +1,8 @@
 """Recipes say what their papers say, give way to any axis, and train."""
 
 import json
+from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +11,25 @@ import pandas as pd
 import pytest
 
 import kdlab
-from kdlab import assemble
+from kdlab import assemble, checkpoints
+from kdlab.architecture import Architecture
 from kdlab.config import compose, options
 from kdlab.remembered import still
+from kdlab.run import Run, batch_key, teacher_key
 from kdlab.schema import BadInput
 from sweeps import plan, study
 
 RECIPES = [name for name in options("recipe") if name != "none"]
-LAYERS = {"l6_h768": 6, "l4_h768": 4, "base": 12}
+# Layers, width, heads and feed-forward of the sizes that they name.
+SIZES = {
+    "l6_h768": (6, 768, 12, 3072),
+    "l6_h384": (6, 384, 12, 1536),
+    "l4_h768": (4, 768, 12, 3072),
+    "base": (12, 768, 12, 3072),
+    "tinybert4": (4, 312, 12, 1200),
+}
+GENERAL = ("distilbert", "minilm", "minilmv2", "tinybert_general")  # on a corpus
+SUMMED = ("tinybert_general",)  # over layers, not a mean
 WARM = (0.1, 0.01)  # warm-up and weight decay of BERT's own fine-tuning
 COLD = (0.0, 0.0)
 
@@ -89,6 +102,25 @@ SAYS: dict[str, tuple[Any, ...]] = {
         "l6_h768", "teacher_first", "none", 0,
         {"logits_annealed_mse": {"weight": 1, "teacher_scale": 1}}, (14, 32, 2e-5), COLD,
     ),
+    "distilbert": (
+        "l6_h768", "teacher_both_ends", "last1", 2,
+        {"logits_kl": kl(5, 2), "hidden_cosine": {"weight": 1}}, (3, 250, 5e-4), (0.05, 0.0),
+    ),
+    "minilm": (
+        "l6_h768", "random", "last1", 0,
+        {"attention_kl": {"weight": 1}, "value_relation": {"weight": 1, "relation_heads": 12}},
+        (3, 1024, 5e-4), (0.01, 0.01),
+    ),
+    "minilmv2": (
+        "l6_h384", "random", "last1", 0,
+        {f"{x}_relation": {"weight": 1, "relation_heads": 48} for x in ("query", "key", "value")},
+        (3, 256, 6e-4), (0.01, 0.01),
+    ),
+    "tinybert_general": (
+        "tinybert4", "random", "skip", 0,
+        {f"{x}_mse": {"weight": 1} for x in ("embedding", "hidden", "attention")},
+        (3, 256, 5e-5), WARM,
+    ),
     "fitnets_hint": (
         "l6_h768", "teacher_first", "middle", 0, {"hidden_mse": {"weight": 1}},
         (4, 32, 5e-5), WARM,
@@ -109,6 +141,8 @@ PAIRS: dict[str, dict[int, list[tuple[int, int]]]] = {
     "alp_kd": EVERY,
     "rail_kd": {s: [(i, j) for i, j in EVERY[s] if i < s and j < 12] for s in (6, 4)},
 }
+TINYBERTS = ("tinybert_general",)
+SCHEDULES: dict[str, str] = {}  # of the learning rate, where it is not linear
 WEIGHED = {"alp_kd": "LayerAttention", "rail_kd": "RandomDraw"}
 NARROW = {"dkd": ["task.classes=3"]}  # what a recipe needs to apply
 
@@ -130,6 +164,16 @@ def berts(tmp_path_factory) -> dict[int, Path]:
 
 
 @pytest.fixture(scope="session")
+def text(tmp_path_factory) -> str:
+    """A corpus in which each word tells the next."""
+    random = np.random.Generator(np.random.PCG64(5))
+    walks = np.cumsum(np.where(random.random((300, 8)) < 0.2, 5, 1), axis=1) % 19
+    path = tmp_path_factory.mktemp("corpus") / "walks.txt"
+    path.write_text("\n".join(" ".join(f"w{place}" for place in row) for row in walks))
+    return f"task.path={path}"
+
+
+@pytest.fixture(scope="session")
 def three(tmp_path_factory) -> tuple[str, ...]:
     """A small task of three classes, and models for it."""
     folder = tmp_path_factory.mktemp("three")
@@ -142,20 +186,38 @@ def three(tmp_path_factory) -> tuple[str, ...]:
         frame.to_parquet(folder / f"{split}.parquet")
     return (
         "task=table", f"task.path={folder}", "task.text=[text]", "task.classes=3",
-        "task.max_length=16", "teacher=scratch", "teacher.size=l6_h32_a4", "teacher.epochs=8",
-        "teacher.lr=3e-3", "size=l3_h32_a4", "init=random", "threads=1",
+        "task.max_length=16",
     )  # fmt: skip
+
+
+LITTLE = (
+    "teacher=scratch", "teacher.size=l6_h48_a4", "teacher.epochs=8", "teacher.lr=3e-3",
+    "size=l3_h48_a4", "init=random", "threads=1",
+)  # fmt: skip
+FEW = ("task.words=8", "task.max_length=16", "task.report_rows=32", "protocol.select_max=32")
+
+
+@pytest.fixture(scope="session")
+def little(three, text) -> Callable[[str], tuple[str, ...]]:
+    """A recipe's overrides for little models on little data."""
+    return lambda name: (f"recipe={name}", *((text, *FEW) if name in GENERAL else three), *LITTLE)
 
 
 BRIEF = ("train.epochs=8", "train.batch_size=16", "train.lr=2e-3")
 
 
-def whole(name: str, berts: dict[int, Path], *overrides: str):
-    """The run of a recipe at the paper's own size."""
-    own = NARROW.get(name, [])
-    if SAYS[name][1] == "pretrained" and not any(text.startswith("init=") for text in overrides):
-        own = [*own, f"init.checkpoint={berts[LAYERS[SAYS[name][0]]]}"]
-    return compose(f"recipe={name}", f"teacher.checkpoint={berts[12]}", *own, *overrides)
+@pytest.fixture(scope="session")
+def whole(berts, text) -> Callable[..., tuple[str, ...]]:
+    """A recipe's overrides at the paper's own sizes, files of the hub replaced by folders."""
+
+    def made(name: str, *overrides: str) -> tuple[str, ...]:
+        own = [text] if name in GENERAL else NARROW.get(name, [])
+        init = [text for text in overrides if text.startswith("init=")]
+        if SAYS[name][1] == "pretrained" and not init:
+            own = [*own, f"init.checkpoint={berts[SIZES[SAYS[name][0]][0]]}"]
+        return (f"recipe={name}", f"teacher.checkpoint={berts[12]}", *own, *overrides)
+
+    return made
 
 
 def test_every_recipe_is_in_the_table():
@@ -163,14 +225,18 @@ def test_every_recipe_is_in_the_table():
 
 
 @pytest.mark.parametrize("name", SAYS)
-def test_a_recipe_says_what_its_paper_says(name, berts):
+def test_a_recipe_says_what_its_paper_says(name, whole):
     size, init, _, hard, terms, (epochs, batch, lr), (warmup, decay) = SAYS[name]
-    run = whole(name, berts)
-    assert (run.student.layers, run.student.hidden) == (LAYERS[size], 768)
-    assert (run.teacher.student.layers, run.teacher.student.hidden) == (12, 768)
-    assert run.teacher.init.name == "pretrained"
-    assert (run.choices["teacher"], run.init.name) == ("bert_base", init)
-    assert run.init.weights == ("checkpoint" if init == "pretrained" else "pretrained")
+    run = compose(*whole(name))
+    assert run.student == Architecture("bert", *SIZES[size])
+    assert run.choices["teacher"] == ("bert_base_lm" if name in GENERAL else "bert_base")
+    if name in GENERAL:
+        assert run.task.masked == 0.15
+        assert checkpoints.architecture(run.teacher_checkpoint).layers == 12
+    else:
+        assert (run.teacher.student.layers, run.teacher.init.name) == (12, "pretrained")
+    weights = {"pretrained": "checkpoint", "random": "none"}.get(init, "pretrained")
+    assert (run.init.name, run.init.weights) == (init, weights)
     assert run.hard_weight == pytest.approx(hard, rel=1e-6)
     assert {term.name for term in run.terms} == terms.keys()
     for term in run.terms:
@@ -178,47 +244,49 @@ def test_a_recipe_says_what_its_paper_says(name, berts):
         assert knobs == pytest.approx(terms[term.name], rel=1e-4)
     train = run.train
     assert (train.epochs, train.batch_size, train.lr) == (epochs, batch, lr)
-    assert (train.warmup, train.weight_decay, train.schedule) == (warmup, decay, "linear")
+    assert (train.warmup, train.weight_decay) == (warmup, decay)
+    assert train.schedule == SCHEDULES.get(name, "linear")
 
 
 @pytest.mark.parametrize("layers", [6, 4])
 @pytest.mark.parametrize("name", SAYS)
-def test_a_recipe_matches_what_its_paper_matches(name, layers, berts):
+def test_a_recipe_matches_what_its_paper_matches(name, layers, whole):
     matching = SAYS[name][2]
-    run = whole(name, berts, f"size=l{layers}_h768", "init=random")
+    run = compose(*whole(name, f"size=l{layers}_h768", "init=random"))
     pairs = [term for term in run.terms if term.pairs is not None]
     assert bool(pairs) == (matching != "none")
     for term in pairs:
         assert list(term.pairs) == PAIRS[matching][layers]
-        assert term.pair_weight == 1 / len(term.pairs)
+        assert term.pair_weight == (1 if name in SUMMED else 1 / len(term.pairs))
         weigh = term.weigh.target.rpartition(".")[2] if term.weigh else None
         assert weigh == WEIGHED.get(matching)
         assert term.mix == ("features" if matching == "alp_kd" else "losses")
 
 
-def test_what_recipes_look_at(berts):
-    views = {
-        (name, term.name): term.view.rpartition(".")[2]
-        for name in SAYS
-        for term in whole(name, berts).terms
-        if not term.name.startswith("logits")
-    }
-    assert set(views.values()) == {"cls", "tokens", "mean_tokens", "stacked_with_embedding"}
+def test_what_recipes_look_at(whole):
+    terms = {(name, term.name): term for name in SAYS for term in compose(*whole(name)).terms}
+    views = {key: term.view.rpartition(".")[2] for key, term in terms.items()}
     assert views["alp_kd", "hidden_mse"] == views["pkd_skip", "cls_pkd"] == "cls"
+    assert views["rail_kd", "mean_pkd"] == "mean_tokens"
     assert views["ckd", "ckd_layer_pair"] == views["ckd", "ckd_layer_triple"]
     assert views["ckd", "ckd_layer_pair"] == "stacked_with_embedding"
-    (hint,) = whole("fitnets_hint", berts).terms
-    assert hint.projection == "always"
-    (scaled,) = whole("annealing_kd_logits", berts).terms
-    assert scaled.schedules["teacher_scale"].knobs == {"steps": 7}
+    assert views["distilbert", "logits_kl"] == "token_logits"
+    maps = {key: (x.projection, x.shared) for key, x in terms.items() if x.projection == "always"}
+    assert maps == {
+        ("fitnets_hint", "hidden_mse"): ("always", False),
+        **{(name, "embedding_mse"): ("always", False) for name in TINYBERTS},
+        **{(name, "hidden_mse"): ("always", True) for name in TINYBERTS},
+    }
+    stairs = terms["annealing_kd_logits", "logits_annealed_mse"].schedules["teacher_scale"]
+    assert (stairs.target, stairs.knobs) == ("kdlab.schedules.stairs", {"steps": 7})
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_recipe_gives_way_to_every_axis(name, three):
-    base = (f"recipe={name}", *three)
+def test_a_recipe_gives_way_to_every_axis(name, little):
+    base = little(name)
     assert compose(*base, "init=teacher_last", "init.weights=finetuned").init.name == "teacher_last"
-    assert compose(*base, "size=l2_h48_a4").student.hidden == 48
-    assert compose(*base, "size=l3_h32_a4", "shape=standard", "train.epochs=9").train.epochs == 9
+    assert compose(*base, "size=l2_h96_a4").student.hidden == 96
+    assert compose(*base, "shape=standard", "train.epochs=9").train.epochs == 9
     run = compose(*base, "matching=first")
     assert run.choices["matching"] == "first"
     for term in run.terms:
@@ -228,9 +296,9 @@ def test_a_recipe_gives_way_to_every_axis(name, three):
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_knob_of_a_term_that_is_gone_is_refused_until_it_is_dropped(name, three):
-    terms = [term.key for term in compose(f"recipe={name}", *three).terms]
-    other = [f"recipe={name}", *three, "knowledge=contrastive", "matching=last1"]
+def test_a_knob_of_a_term_that_is_gone_is_refused_until_it_is_dropped(name, little):
+    terms = [term.key for term in compose(*little(name)).terms]
+    other = [*little(name), "knowledge=contrastive", "matching=last1"]
     for key in terms:
         with pytest.raises(BadInput, match="a knob for a term that is not selected") as error:
             compose(*other)
@@ -240,39 +308,47 @@ def test_a_knob_of_a_term_that_is_gone_is_refused_until_it_is_dropped(name, thre
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_recipe_is_assembled_as_it_is_composed(name, three, berts):
-    paper = (f"teacher.checkpoint={berts[12]}", f"++init.checkpoint={berts[6]}", "init=pretrained")
+def test_a_recipe_is_assembled_as_it_is_composed(name, little, whole):
     pages = [
-        (*three, "matching=first", "train.lr=1e-4", "seed=3"),
-        (*three, "knowledge=none", "hard.weight=1"),
-        (*NARROW.get(name, ()), *paper, "size=l6_h768"),
+        (*little(name), "matching=first", "train.lr=1e-4", "seed=3"),
+        (*little(name), "knowledge=none", "hard.weight=1"),
+        whole(name),
     ]
-    for own in pages:
-        overrides = (f"recipe={name}", *own)
+    for overrides in pages:
         with still({}):
             found = assemble._assembled(overrides)
         told = compose(*overrides)
         assert (found, repr(found)) == (told, repr(told))
 
 
-def test_every_recipe_trains(three, tmp_path):
-    runs = {name: compose(f"recipe={name}", *three, *BRIEF) for name in RECIPES}
-    cohort = list({run.uid: run for run in runs.values()}.values())  # at one size two are one
-    found = kdlab.distill(cohort, root=str(tmp_path), threads=1)
-    results = {record.uid: record.result for record in found}
+def test_the_teacher_of_a_recipe_has_the_recipes_task(little):
+    run = compose(*little("minilm"))
+    assert run.teacher.task == run.task
+    assert run.teacher.source == run.source
+
+
+def test_every_recipe_trains(little, tmp_path):
+    runs = {name: compose(*little(name), *BRIEF) for name in RECIPES}
+    cohorts: dict[Any, dict[str, Run]] = defaultdict(dict)  # at one size two recipes may be one run
+    for run in runs.values():
+        cohorts[batch_key(run), teacher_key(run)][run.uid] = run
+    results = {
+        record.uid: record.result
+        for cohort in cohorts.values()
+        for record in kdlab.distill(list(cohort.values()), root=str(tmp_path), threads=1)
+    }
     for name, run in runs.items():
         curves = results[run.uid]["curves"]
         weights = {"hard": run.hard_weight} | {term.key: term.weight for term in run.terms}
         first, last = (sum(weights[k] * curves[k][at] for k in weights) for at in (0, -1))
         assert 0 < last < first, name
-        assert min(results[run.uid]["shares"]["0.5"][term.key] for term in run.terms) > 0
+        assert all(results[run.uid]["shares"]["0.5"][term.key] > 0 for term in run.terms)
 
 
-def test_recipes_are_cases_of_a_study_with_their_arms_without_knowledge(three, tmp_path):
-    base = json.dumps([*three, *BRIEF])
-    cases = "".join(f"      {name}: [recipe={name}]\n" for name in RECIPES)
-    text = f"question: Which?\nbase: {base}\nseeds: [1]\nblocks:\n  - table: t\n    cases:\n{cases}"
-    (tmp_path / "mine.yaml").write_text(text)
+def test_recipes_are_cases_of_a_study_with_their_arms_without_knowledge(little, tmp_path):
+    cases = "".join(f"      {x}: {json.dumps([*little(x), *BRIEF])}\n" for x in RECIPES)
+    page = f"question: Which?\nseeds: [1]\nblocks:\n  - table: t\n    cases:\n{cases}"
+    (tmp_path / "mine.yaml").write_text(page)
     planned = plan.plan(study.load(str(tmp_path / "mine.yaml")))
     rows = {entry.cell.row: entry for entry in planned}
     assert set(rows) == {*RECIPES, *(f"none, {name}" for name in RECIPES)}
