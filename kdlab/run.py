@@ -35,17 +35,25 @@ class Term:
 
 @dataclass(frozen=True)
 class Init:
-    """Where the student starts: `call` picks from the weights of a checkpoint or of the teacher."""
+    """Where the student starts: `call` picks from the weights of a checkpoint or of a parent.
+
+    `run` is the earlier run of a stage; with `head="keep"` its classifier is copied too.
+    """
 
     name: str
     call: Call
     weights: str
     checkpoint: str | None
+    run: "Run | None" = None
+    head: str = "fresh"
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run. `teacher` is a parent run, `teacher_checkpoint` a finished model; None: unused."""
+    """One run. `teacher` is a parent run, `teacher_checkpoint` a finished model; None: unused.
+
+    Of cross-fitted teachers `teacher` is that of fold 0, `other_teachers` are those of the others.
+    """
 
     seed: int
     hard_weight: float
@@ -62,6 +70,7 @@ class Run:
     teacher_checkpoint: str | None
     choices: Mapping[str, str]
     overrides: tuple[str, ...]
+    other_teachers: "tuple[Run, ...]" = ()
     uid: str = ""
 
 
@@ -72,17 +81,28 @@ def batch_key(run: Run) -> str:
         "seed": run.seed,
         "task": _task(run),
         "data": _data(run),
-        "train": {key: train[key] for key in ("epochs", "batch_size", "batching", "precision")},
+        "train": {key: train[key] for key in ("epochs", "batch_size", "batching", "precision", "stop")},
         "protocol": _protocol(run),
         "tokenizer": _tokenizer(run),
     }
     return digest(shared)
 
 
+def teachers(run: Run) -> list[Run]:
+    """The runs that a run learns from: one, or one for each fold of its rows in order."""
+    return [run.teacher, *run.other_teachers] if run.teacher else []
+
+
+def parents(run: Run) -> list[Run]:
+    """The runs that a run learns from or starts from, each once."""
+    found = [*teachers(run), *([run.init.run] if run.init.run else [])]
+    return list({parent.uid: parent for parent in found}.values())
+
+
 def teacher_key(run: Run) -> str | None:
-    """What names the run's teacher: a uid or a checkpoint's identity; None without a teacher."""
+    """What names the run's teacher: a uid (of folds several) or a checkpoint's identity, or None."""
     if run.teacher:
-        return run.teacher.uid
+        return "+".join(teacher.uid for teacher in teachers(run))
     return checkpoints.identity(run.teacher_checkpoint) if run.teacher_checkpoint else None
 
 
@@ -94,7 +114,7 @@ def effective(run: Run) -> dict[str, Any]:
         "hard": {"weight": run.hard_weight},
         "task": _task(run),
         "data": _data(run),
-        "train": _flat(run.train),
+        "train": _train(run.train),
         "protocol": _protocol(run),
         "tokenizer": _tokenizer(run),
         "student": _flat(run.student),
@@ -159,10 +179,20 @@ def _protocol(run: Run) -> dict[str, Any]:
     return {key: value for key, value in page.items() if key not in unused}
 
 
+def _train(train: Train) -> dict[str, Any]:
+    page = _flat(train)
+    if train.stop == 1:
+        del page["stop"]
+    return page
+
+
 def _data(run: Run) -> dict[str, Any]:
+    page = _flat(run.data)
     if run.data.transfer == "same":
-        return {"rows": run.data.rows, "transfer": "same"}
-    return _flat(run.data)
+        page = {key: page[key] for key in ("rows", "transfer", "fold")}
+    if run.data.fold is None:
+        del page["fold"]
+    return page
 
 
 def _tokenizer(run: Run) -> str:
@@ -173,6 +203,8 @@ def _init(init: Init) -> dict[str, Any]:
     page: dict[str, Any] = {"name": init.name, "weights": init.weights, **init.call.knobs}
     if init.checkpoint:
         page["checkpoint"] = checkpoints.identity(init.checkpoint)
+    if init.run:
+        page |= {"run": init.run.uid, "head": init.head}
     return page
 
 

@@ -16,6 +16,8 @@ Count = Annotated[int, Field(strict=True, ge=1)]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, ge=0, lt=1, allow_inf_nan=False)]
+Part = Annotated[float, Field(strict=True, gt=0, le=1, allow_inf_nan=False)]
+Folds = Annotated[int, Field(strict=True, ge=2)]
 Text = Annotated[str, Field(min_length=1)]
 ReportName = Annotated[str, Field(pattern=r"^report(_\w+)?$")]
 Node = dict[str, Any]
@@ -43,7 +45,10 @@ class Hard:
 @strict
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """Optimisation: AdamW, a warm-up, a schedule of transformers' `get_scheduler`."""
+    """Optimisation: AdamW, a warm-up, a schedule of transformers' `get_scheduler`.
+
+    `stop` is the share of the steps that are made; the schedule keeps its full length.
+    """
 
     epochs: Count
     batch_size: Count
@@ -54,17 +59,22 @@ class Train:
     clip: Positive
     batching: Literal["bucket", "random"]
     precision: Literal["fp32", "bf16"]
+    stop: Part
 
 
 @strict
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """Which training rows the student sees, and which of them without a label."""
+    """Which training rows the student sees, and which of them without a label.
+
+    `fold` leaves out fold k of K: every K-th row of the fixed order, whatever the seed.
+    """
 
     rows: Count | None
     transfer: Literal["same", "unlabelled"]
     extra_rows: Count | None
     extra_split: Literal["fit", "test"]
+    fold: tuple[Index, Folds] | None
 
 
 @strict
@@ -93,7 +103,14 @@ class Size:
 @strict
 @dataclass(frozen=True, kw_only=True)
 class Teacher:
-    """A teacher: a run of its own, or with `finetuned` a finished checkpoint."""
+    """A teacher: a run of its own, or with `finetuned` a finished checkpoint.
+
+    Attributes:
+        stop: the share of its training that a teacher makes.
+        folds: as many teachers, each without a fold of the rows, which it then teaches.
+        assistants: sizes between teacher and student, each taught by the one before.
+        assistant_overrides: what the assistants do beside.
+    """
 
     name: Text
     family: Literal["bert", "roberta"]
@@ -106,6 +123,10 @@ class Teacher:
     epochs: Count | None
     rows: Count | None
     overrides: list[str]
+    stop: Part
+    folds: Folds | None
+    assistants: list[Text]
+    assistant_overrides: list[str]
 
 
 @strict
@@ -192,8 +213,10 @@ class InitKeys:
     """The keys of an init that are not knobs of its function."""
 
     name: Text
-    weights: Literal["none", "checkpoint", "pretrained", "finetuned"]
+    weights: Literal["none", "checkpoint", "pretrained", "finetuned", "run"]
     checkpoint: Text | None = None
+    run: list[str] | None = None
+    head: Literal["fresh", "keep"] = "fresh"
 
 
 @strict
