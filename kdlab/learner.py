@@ -51,12 +51,18 @@ class Learner:
 
 
 def start(
-    run: Run, model: nn.Module, objective: Objective, wanted: frozenset[int], steps: int
+    run: Run,
+    model: nn.Module,
+    objective: Objective,
+    wanted: frozenset[int],
+    steps: int,
+    scheduled: int,
 ) -> Learner:
-    """A learner at step 0."""
+    """A learner at step 0, which makes `steps` of the `scheduled` steps."""
     groups = _groups(model, objective, run.train.weight_decay)
     optimizer = torch.optim.AdamW(groups, lr=run.train.lr, fused=True)
-    scheduler = get_scheduler(run.train.schedule, optimizer, int(run.train.warmup * steps), steps)
+    warmup = int(run.train.warmup * scheduled)
+    scheduler = get_scheduler(run.train.schedule, optimizer, warmup, scheduled)
     device = next(model.parameters()).device
     outer = _random_state(device)
     torch.manual_seed(streams.key(run.seed, "dropout"))

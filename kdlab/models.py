@@ -35,7 +35,8 @@ def build_student(run: Run, tokenizer: Any, root: str) -> nn.Module:
     """The student at step 0: random weights, then what its init copies, then a fresh classifier.
 
     The encoder is drawn from the stream "student", the classifier from "head": the classifier is
-    the same in every arm that shares seed, width and classes.
+    the same in every arm that shares seed, width and classes. A stage with `init.head=keep` has
+    the classifier of the run that it starts from.
     """
     config = AutoConfig.for_model(
         run.student.family,
@@ -55,6 +56,8 @@ def build_student(run: Run, tokenizer: Any, root: str) -> nn.Module:
         model = AutoModelForSequenceClassification.from_config(config, attn_implementation=NAME)
     _copy(run, model, root)
     _fresh_head(model, run.seed)
+    if run.init.run and run.init.head == "keep":
+        _copy_head(model, folder(root, run.init.run.uid))
     return model
 
 
@@ -87,7 +90,9 @@ def _copy(run: Run, model: Any, root: str) -> None:
 
 def _source(run: Run, root: str) -> tuple[dict[str, Tensor], Architecture]:
     """The state dict that an init copies from, and its dimensions."""
-    if run.init.weights == "finetuned" and run.teacher:
+    if run.init.run:
+        path, source = folder(root, run.init.run.uid), run.init.run.student
+    elif run.init.weights == "finetuned" and run.teacher:
         path, source = folder(root, run.teacher.uid), run.teacher.student
     else:
         name = str(run.init.checkpoint or run.teacher_checkpoint)
@@ -117,6 +122,16 @@ def _fresh_head(model: Any, seed: int) -> None:
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=HEAD_DEVIATION, generator=generator)
                 nn.init.zeros_(module.bias)
+
+
+def _copy_head(model: Any, path: Path) -> None:
+    """Everything outside of the encoder from a saved classifier of the same architecture."""
+    source = AutoModelForSequenceClassification.from_pretrained(
+        path, use_safetensors=True, dtype=torch.float32
+    )
+    encoder = f"{model.base_model_prefix}."
+    weights = {k: v for k, v in source.state_dict().items() if not k.startswith(encoder)}
+    assert weights and not model.load_state_dict(weights, strict=False).unexpected_keys
 
 
 def load_teacher(run: Run, tokenizer: Any, root: str, device: torch.device) -> nn.Module | None:

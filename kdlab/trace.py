@@ -5,9 +5,9 @@ values of the wanted layers, in the order of the calls, and then calls PyTorch's
 product attention: no hooks, no eager attention, for every model that uses that interface.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 import torch
@@ -89,6 +89,31 @@ def trace(model: nn.Module, batch: Mapping[str, Tensor], wanted: frozenset[int])
             f"{type(model).__name__}: attention of layers {sorted(missing)} was not seen"
         )
     return Trace(output.logits, output.hidden_states, tape.heads, batch["attention_mask"].bool())
+
+
+def joined(parts: Sequence[Trace], order: Tensor) -> Trace:
+    """Traces of parts of a batch as that of the whole.
+
+    Args:
+        parts: of equal padded length and the same layers.
+        order: [b], the row of the parts, one after the other, that each row of the whole is.
+    """
+
+    def join(values: Sequence[Any]) -> Any:
+        first = values[0]
+        if isinstance(first, Tensor):
+            return torch.cat(list(values))[order]
+        if isinstance(first, tuple):
+            return tuple(join(each) for each in zip(*values, strict=True))
+        if isinstance(first, Mapping):
+            return {key: join([value[key] for value in values]) for key in first}
+        if is_dataclass(first):
+            names = [field.name for field in fields(first)]
+            return replace(first, **{n: join([getattr(v, n) for v in values]) for n in names})
+        return first  # the same in every part, as is the scale of scores
+
+    whole: Trace = join(parts)
+    return whole
 
 
 def outputs(model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:

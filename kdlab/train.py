@@ -16,7 +16,7 @@ from kdlab.data.tokens import Encoded, batch, labels
 from kdlab.learner import DIVERGED, DONE, TRAINING, Learner
 from kdlab.objective import wanted
 from kdlab.schema import Place
-from kdlab.trace import trace
+from kdlab.teaching import show
 
 Evaluate = Callable[[Learner], float]
 # Set by who wants the process to end soon: the next step is the last, and all is saved.
@@ -29,20 +29,20 @@ class Stopped(Exception):
 
 def train(
     learners: Sequence[Learner],
-    teacher: nn.Module | None,
+    teachers: Sequence[nn.Module],
     data: Encoded,
     batches: Sequence[np.ndarray],
     evaluate: Evaluate,
     place: Place,
     note: Callable[[Learner, dict[str, float]], None],
 ) -> float:
-    """Train every learner over the same batches; return the seconds the teacher took.
+    """Train every learner over the same batches; return the seconds the teachers took.
 
     A learner that was resumed joins when the batches reach its step; one that diverges leaves.
 
     Args:
         learners: of one cohort.
-        teacher: frozen; None if no learner needs one.
+        teachers: frozen; one, one for each fold, or none if no learner needs one.
         data: the training rows, tokenised.
         batches: the rows of every step.
         evaluate: scores a learner on select.
@@ -64,13 +64,13 @@ def train(
         answers = labels(data, batches[step], device)
         began = time.monotonic()
         shown = None
-        if teacher is not None and any(learner.run.terms for learner in active):
+        if teachers and any(learner.run.terms for learner in active):
             precision = learners[0].run.train.precision
             with (
                 torch.no_grad(),
                 torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"),
             ):
-                shown = trace(teacher, inputs, layers)
+                shown = show(teachers, inputs, batches[step], layers)
         teacher_seconds += time.monotonic() - began
         for learner in active:
             began = time.monotonic()
