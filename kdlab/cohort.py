@@ -15,8 +15,8 @@ from kdlab import costs, learner, metrics, models, objective, record, score, tea
 from kdlab.data import splits, tokens
 from kdlab.data.tokens import Encoded
 from kdlab.learner import DIVERGED, DONE, Learner
-from kdlab.record import Record
 from kdlab.parents import teacher_architecture
+from kdlab.record import Record
 from kdlab.run import Run, batch_key, parents, teacher_key
 from kdlab.schema import BadInput, Place
 from kdlab.tracker import watching
@@ -38,8 +38,9 @@ def distill(
 ) -> Record | list[Record]:
     """Train a run, or a cohort of runs side by side, and record what came of it.
 
-    Missing parents, teachers or earlier stages, are trained first. A run that is done already is not repeated. A run's
-    `result` is the same, bit for bit on CPU at equal `threads`, whatever its cohort.
+    Missing parents, teachers or earlier stages, are trained first. A run that is done already is
+    not repeated. A run's `result` is the same, bit for bit on CPU at equal `threads`, whatever its
+    cohort.
 
     Args:
         runs: one run, or runs that share task, batches, seed and teacher.

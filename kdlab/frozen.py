@@ -20,9 +20,7 @@ def freeze(runs: Iterable[Run]) -> dict[str, Any]:
     frozen: dict[str, Any] = {}
     for run in runs:
         frozen |= freeze(parents(run))
-        alone = replace(
-            run, teacher=None, other_teachers=(), init=replace(run.init, run=None)
-        )
+        alone = replace(run, teacher=None, other_teachers=(), init=replace(run.init, run=None))
         frozen[run.uid] = {
             **_adapter().dump_python(alone, mode="json"),
             "teachers": [teacher.uid for teacher in teachers(run)],
@@ -44,13 +42,13 @@ def thaw(frozen: Mapping[str, Any], uid: str) -> Run:
         ValueError: if the run would now be another one, because its data or a checkpoint changed.
     """
     page = dict(frozen[uid])
-    teacher, *others = [thaw(frozen, each) for each in page.pop("teachers")] or [None]
+    found = [thaw(frozen, each) for each in page.pop("teachers")]
     before = page.pop("before")
     alone: Run = _adapter().validate_python(page)
     run = replace(
         alone,
-        teacher=teacher,
-        other_teachers=tuple(others),
+        teacher=found[0] if found else None,
+        other_teachers=tuple(found[1:]),
         init=replace(alone.init, run=thaw(frozen, before) if before else None),
     )
     if digest(effective(run)) != uid:

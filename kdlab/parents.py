@@ -160,7 +160,7 @@ def check_stage(run: Run) -> None:
         )
 
 
-def _group(teacher: Teacher, changed: Mapping[str, Any]) -> list[str]:
+def _group(teacher: Teacher, changed: dict[str, Any]) -> list[str]:
     """A page's teacher group as overrides, so that a parent has the same teacher."""
     values = {f.name: getattr(teacher, f.name) for f in fields(teacher) if f.name != "name"}
     keys = {f"teacher.{key}": value for key, value in (values | changed).items()}
@@ -202,4 +202,3 @@ def _key(override: str) -> str:
 
 def _top(override: str) -> str:
     return _key(override).partition(".")[0]
-

@@ -77,11 +77,12 @@ class Run:
 def batch_key(run: Run) -> str:
     """What runs must share to be trained side by side over the same batches, hashed."""
     train = _flat(run.train)
+    keys = ("epochs", "batch_size", "batching", "precision", "stop")
     shared = {
         "seed": run.seed,
         "task": _task(run),
         "data": _data(run),
-        "train": {key: train[key] for key in ("epochs", "batch_size", "batching", "precision", "stop")},
+        "train": {key: train[key] for key in keys},
         "protocol": _protocol(run),
         "tokenizer": _tokenizer(run),
     }
@@ -100,7 +101,7 @@ def parents(run: Run) -> list[Run]:
 
 
 def teacher_key(run: Run) -> str | None:
-    """What names the run's teacher: a uid (of folds several) or a checkpoint's identity, or None."""
+    """What names the run's teacher: a uid, of folds several; a checkpoint's identity; or None."""
     if run.teacher:
         return "+".join(teacher.uid for teacher in teachers(run))
     return checkpoints.identity(run.teacher_checkpoint) if run.teacher_checkpoint else None

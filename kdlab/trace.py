@@ -107,7 +107,7 @@ def joined(parts: Sequence[Trace], order: Tensor) -> Trace:
             return tuple(join(each) for each in zip(*values, strict=True))
         if isinstance(first, Mapping):
             return {key: join([value[key] for value in values]) for key in first}
-        if is_dataclass(first):
+        if is_dataclass(first) and not isinstance(first, type):
             names = [field.name for field in fields(first)]
             return replace(first, **{n: join([getattr(v, n) for v in values]) for n in names})
         return first  # the same in every part, as is the scale of scores
