@@ -104,6 +104,7 @@ def test_every_init_composes(name, small, tmp_path):
     own = {
         "random": [],
         "pretrained": ["init.checkpoint=CHECKPOINT"],
+        "run": ["init.run=['knowledge=none']"],
     }.get(name, ["init.weights=finetuned", "size=l2_h32_a2"])
     (tmp_path / "config.json").write_text(json.dumps(CHECKPOINT))
     (tmp_path / "model.safetensors").write_bytes(b"")
