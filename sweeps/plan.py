@@ -11,7 +11,7 @@ import pandas as pd
 from kdlab import record
 from kdlab.assemble import compose_each
 from kdlab.remembered import still
-from kdlab.run import Run, parents
+from kdlab.run import Run, parents, teachers
 from kdlab.schema import BadInput, LauncherKeys
 from sweeps import cohorts, estimate, events, failures, graph, progress, shards
 from sweeps.expand import Cell, Winner, count_open, expand
@@ -237,7 +237,6 @@ def write(
             "excluded": entry.cell.excluded,
             "overrides": json.dumps(entry.cell.overrides),
             "uid": entry.run.uid if entry.run else None,
-            "teacher": entry.run.teacher.uid if entry.run and entry.run.teacher else None,
             **_lineage(entry.run),
             "task": entry.run.choices["task"] if entry.run else None,
             "metrics": json.dumps(entry.run.task.metrics if entry.run else []),
@@ -253,9 +252,13 @@ def write(
 
 
 def _lineage(run: Run | None) -> dict[str, str | None]:
-    """A run's parents as JSON, and each ancestor with its own."""
+    """A run's teachers and parents as JSON, and each ancestor with its own parents."""
     if run is None:
-        return {"parents": None, "ancestors": None}
+        return {"teachers": None, "parents": None, "ancestors": None}
     first = parents(run)
     links = {uid: [p.uid for p in parents(a)] for uid, a in graph.with_ancestors(first).items()}
-    return {"parents": json.dumps([p.uid for p in first]), "ancestors": json.dumps(links)}
+    return {
+        "teachers": json.dumps([teacher.uid for teacher in teachers(run)]),
+        "parents": json.dumps([parent.uid for parent in first]),
+        "ancestors": json.dumps(links),
+    }

@@ -68,8 +68,8 @@ def _shown(study: str, root: str) -> dict[str, Shown]:
         known = sorted(p.parent.name for p in Path(root).glob("studies/*/plan.parquet"))
         raise BadInput(f"no study {study!r} under {root}; known: {', '.join(known) or 'none'}")
     plan = pd.read_parquet(path)
-    children = plan[plan["ancestors"].notna()].drop_duplicates(["ancestors", "task"])
-    teachers = set(plan["teacher"].dropna())
+    children = plan[plan["ancestors"].notna()].drop_duplicates(["teachers", "ancestors", "task"])
+    teachers = {uid for text in children["teachers"] for uid in json.loads(text)}
     ancestors = {
         uid: Shown(f"{kind}, {task}, {uid[:8]}", kind, ())
         for text, task in zip(children["ancestors"], children["task"], strict=True)
