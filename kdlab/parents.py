@@ -40,9 +40,12 @@ def teachers(page: Page, overrides: tuple[str, ...], parent: Compose) -> tuple[R
             raise BadInput("teacher.folds: the student leaves out data.fold already")
         folds = [(fold, teacher.folds) for fold in range(teacher.folds)]
     try:
-        return tuple(parent(*parent_overrides(teacher, overrides, fold)) for fold in folds)
+        found = tuple(parent(*parent_overrides(teacher, overrides, fold)) for fold in folds)
     except BadInput as error:
         raise BadInput(f"teacher={teacher.name}: {error}") from None
+    if any(run.data.fold != fold for run, fold in zip(found, folds, strict=True)):
+        raise BadInput("teacher.assistant_overrides: data.fold: it is what the student leaves out")
+    return found
 
 
 def _check_own(key: str, own: list[str], taken: tuple[str, ...]) -> None:
@@ -151,6 +154,8 @@ def check_stage(run: Run) -> None:
     is_same = (before.source, before.task.train) == (run.source, run.task.train)
     if is_same and any(getattr(before.protocol, k) != getattr(run.protocol, k) for k in SPLITS):
         raise BadInput("init.run: it trains on other splits of the same task: it may see select")
+    if is_same and run.data.fold and before.data.fold != run.data.fold:
+        raise BadInput("init.run: it trains on the fold that data.fold leaves out")
     if before.tokenizer != run.tokenizer or (run.tokenizer is None and not is_same):
         raise BadInput("init.run: it reads other tokens than the student: name one tokenizer")
     if run.init.head == "keep" and before.task.name != run.task.name:

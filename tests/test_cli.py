@@ -84,6 +84,14 @@ BAD = [
         ["teacher.assistants=[l3_h64_a4]", "teacher.assistant_overrides=['size=tiny']"],
         "teacher.assistant_overrides: size=tiny: the chain says it",
     ),
+    (
+        ["teacher.assistants=[l3_h64_a4]", "teacher.assistant_overrides=['data.fold=[0,2]']"],
+        "teacher.assistant_overrides: data.fold: it is what the student leaves out",
+    ),
+    (
+        ["data.fold=[0,2]", "init=run", "init.run=['task=synthetic','knowledge=none']"],
+        "init.run: it trains on the fold that data.fold leaves out",
+    ),
     (["init=run"], "init.run: must be given"),
     (["init=run", "init.run=[]"], "init.run must be given, as a list of overrides"),
     (["init=run", "init.run=['train.lr=0']"], "init.run: train.lr=0"),
