@@ -4,6 +4,7 @@ import math
 
 import pandas as pd
 
+from analysis.frame import TEACHER
 from analysis.tables import Cell, Table
 
 
@@ -43,19 +44,42 @@ def explanation(table: Table) -> str:
         "Cells: mean ± standard deviation over seeds, in points; (n/expected) where runs are "
         "missing; then the paired difference to the control with a 95 % bootstrap interval over "
         "seeds and examples."
+        + (" FLOPs: of one row of 128 tokens." if _models_differ(table) else "")
     )
 
 
 def _wide(table: Table) -> pd.DataFrame:
-    rows = []
+    rows, are_shown = [], _models_differ(table)
     for row in table.rows:
         entry = {"": row}
+        if are_shown:
+            entry |= {head: _model(table, row, *what) for head, what in MODEL.items()}
         for column in table.columns:
             cell = table.cells.get((row, column))
             entry[column] = _score(cell)
             entry[f"Δ {column}"] = _difference(cell)
         rows.append(entry)
     return pd.DataFrame(rows)
+
+
+MODEL = {
+    "Transformer": ("transformer", 1e6, "M"),
+    "parameters": ("parameters", 1e6, "M"),
+    "FLOPs": ("flops", 1e9, "G"),
+}
+
+
+def _models_differ(table: Table) -> bool:
+    """Whether the students that records know are of several architectures."""
+    students = [cell for (row, _), cell in table.cells.items() if row != TEACHER]
+    return len({(cell.transformer, cell.flops) for cell in students if cell.flops > 0}) > 1
+
+
+def _model(table: Table, row: str, key: str, unit: float, sign: str) -> str:
+    """A row's number, the same in every column but for the classifier; "" if no record has it."""
+    found = [getattr(cell, key) / unit for (name, _), cell in table.cells.items() if name == row]
+    shown = [f"{n:.{2 if n >= 1 else 3}f} {sign}" for n in found if not math.isnan(n)]
+    return " or ".join(dict.fromkeys(shown))
 
 
 def _score(cell: Cell | None) -> str:

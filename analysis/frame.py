@@ -16,11 +16,14 @@ NO_SEED = -1  # of a teacher that all seeds share, and of a teacher's row
 def load(study: str, root: str) -> pd.DataFrame:
     """One row per planned run and score: study, table, row, control, stage, trial, seed, task, uid,
     state, and `split`, `metric`, `score` (a fraction; NaN where the run is not done), `degenerate`
-    (one prediction for every row). `arm` is the row, `teacher_seed` -1 where all share a teacher.
+    (one prediction for every row); of the student `transformer` and `parameters` (those of its
+    layers, and all) and `flops` (of one row of 128 tokens), NaN where no record says them. `arm` is
+    the row, `teacher_seed` -1 where all share a teacher.
 
     Teachers come as rows without a seed, named "teacher", or, where students of one table and task
     have teachers of different kinds, "teacher, ROW" by the first row that has them. `state` is
-    done, diverged, missing or excluded.
+    done, diverged, missing or excluded; what is excluded (the column says why) was never composed:
+    it has no task, one row and no score.
 
     Raises:
         BadInput: if the study was never launched under this root.
@@ -32,9 +35,7 @@ def load(study: str, root: str) -> pd.DataFrame:
     found = records(root)
     planned = pd.concat([plan, _teachers(plan)]).to_dict("records")
     rows = [{**entry, **scored} for entry in planned for scored in _scores(entry, found)]
-    frame = pd.DataFrame(rows)
-    frame.loc[frame["excluded"] != "", "state"] = "excluded"
-    return frame
+    return pd.DataFrame(rows)
 
 
 def read_plan(study: str, root: str) -> pd.DataFrame:
@@ -73,6 +74,8 @@ def _kinds(taught: pd.DataFrame) -> dict[str, str]:
 
 def _scores(entry: dict[Any, Any], found: dict[str, Record]) -> list[dict[str, object]]:
     """One row a score; empty ones for a run without a record, so that it counts as missing."""
+    if entry["excluded"]:
+        return [{"state": "excluded", "score": float("nan"), "degenerate": False}]
     record = found.get(entry["uid"])
     state = record.result["status"] if record else "missing"
     scores = record.result.get("scores", {}) if record else {}
@@ -85,7 +88,19 @@ def _scores(entry: dict[Any, Any], found: dict[str, Record]) -> list[dict[str, o
             "score": scores.get(split, {}).get(metric, float("nan")),
             "state": state,
             "degenerate": split in constant,
+            **_model(record),
         }
         for split in splits
         for metric in json.loads(entry["metrics"])
     ]
+
+
+def _model(record: Record | None) -> dict[str, float]:
+    """Parameters and operations that a record states."""
+    cost = record.cost if record else {}
+    counted = cost.get("parameters", {})
+    found = (counted.get("transformer"), counted.get("total"), cost.get("flops"))
+    return {
+        key: float("nan") if number is None else float(number)
+        for key, number in zip(("transformer", "parameters", "flops"), found, strict=True)
+    }

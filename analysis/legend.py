@@ -53,6 +53,12 @@ def notes(frame: pd.DataFrame) -> list[str]:
     return found
 
 
+def excluded(frame: pd.DataFrame) -> list[str]:
+    """What was left out, and why."""
+    counts = frame["excluded"].value_counts(sort=False)
+    return [f"{n} runs left out by {why}" for why, n in counts.items()]
+
+
 def _said(frame: pd.DataFrame) -> dict[Place, tuple[list[str], list[str]]]:
     """The overrides of each arm and task but for task and seeds, and apart the tuned ones."""
     students = _students(frame).drop_duplicates(["arm", "task"])

@@ -7,7 +7,7 @@ import pandas as pd
 from sklearn import config_context
 
 from analysis.frame import NO_SEED
-from analysis.legend import legend, notes
+from analysis.legend import excluded, legend, notes
 from analysis.stats import Pair, interval, spread
 from kdlab import metrics
 from kdlab.record import Record, read_examples, read_outputs
@@ -20,7 +20,8 @@ SEEDS = ["seed", "teacher_seed"]
 class Cell:
     """Mean, spread over seeds and paired difference to the control, in points (0 to 100).
 
-    `low` and `high` bound the difference; NaN where there is none.
+    `low` and `high` bound the difference; NaN where there is none. Of the model: parameters of its
+    layers (`transformer`) and all, FLOPs of one row of 128 tokens; NaN where no record says them.
     """
 
     n: int
@@ -32,6 +33,9 @@ class Cell:
     high: float = float("nan")
     diverged: int = 0
     degenerate: int = 0
+    transformer: float = float("nan")
+    parameters: float = float("nan")
+    flops: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -58,11 +62,19 @@ def tables(frame: pd.DataFrame, found: dict[str, Record], root: str, split: str)
         split: `report`, or `select` for choosing settings; it also shows the trials of `TABLE`
             in a table `TABLE_tune`.
     """
-    frame = frame[(frame["state"] != "excluded") & frame["split"].str.startswith(split)]
-    frame = frame[frame["stage"] != "tune"] if split == "report" else _with_trials(frame)
+    is_out = frame["state"] == "excluded"
+    is_shown = ~is_out & frame["split"].str.startswith(split).fillna(False).astype(bool)
+    if split == "report":  # an arm without any trial has no winner either: it is n/a
+        is_trial = frame["stage"] == "tune"
+        is_shown &= ~is_trial
+        is_out &= ~is_trial | is_out.groupby([frame["table"], frame["row"]]).transform("all")
+    else:
+        frame = _with_trials(frame)
+    left = frame[is_shown | is_out]
     return [
         _table(str(name), part, found, root, split)
-        for name, part in frame.groupby("table", sort=False)
+        for name, part in left.groupby("table", sort=False)
+        if (part["state"] != "excluded").any()
     ]
 
 
@@ -81,9 +93,11 @@ def _with_trials(frame: pd.DataFrame) -> pd.DataFrame:
 def _table(
     name: str, frame: pd.DataFrame, found: dict[str, Record], root: str, split: str
 ) -> Table:
-    frame = frame.assign(column=[_column(*key) for key in _keys(frame)])
     teachers = set(frame["row"][frame["seed"] == NO_SEED])
     rows = sorted(frame["row"].unique(), key=lambda row: row not in teachers)
+    out = frame[frame["state"] == "excluded"]
+    frame = frame[frame["state"] != "excluded"]
+    frame = frame.assign(column=[_column(*key) for key in _keys(frame)])
     columns = [str(column) for column in frame["column"].unique()]
     cells = {}
     for (row, column), part in frame.groupby(["row", "column"], sort=False):
@@ -97,7 +111,7 @@ def _table(
         columns=columns,
         cells=cells,
         legend=legend(frame),
-        notes=notes(frame),
+        notes=[*notes(frame), *excluded(out)],
     )
 
 
@@ -122,6 +136,7 @@ def _cell(part: pd.DataFrame, control: pd.DataFrame, found: dict[str, Record], r
         spread=spread(scores),
         diverged=int((runs["state"] == "diverged").sum()),
         degenerate=int(done["degenerate"].sum()),
+        **{key: float(runs[key].max()) for key in ("transformer", "parameters", "flops")},
     )
     both = _scored(part).merge(_scored(control), on=SEEDS, suffixes=("", "_control"))
     if both.empty or part["row"].iloc[0] == part["control"].iloc[0]:

@@ -9,10 +9,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from kdlab.config import CONF, compose, one_line, place, register
+from kdlab.config import CONF, one_line, register, run_and_place
 from kdlab.schema import BadInput
 
-DEFAULT_LAUNCHER = "local"
+HERE = "local"  # the launcher of this machine
 
 
 @hydra.main(config_path=str(CONF), config_name="run", version_base="1.3")
@@ -24,8 +24,8 @@ def _main(config: Any) -> None:
 
 
 def _run(overrides: list[str]) -> None:
-    run, where = compose(*overrides), place(*overrides)
-    if where.launcher["name"] != DEFAULT_LAUNCHER:
+    run, where = run_and_place(*overrides)
+    if where.launcher["name"] != HERE:
         name = where.launcher["name"]
         raise BadInput(f"launcher={name}: a single run trains here; -m launches")
     print(f"run {run.uid}: {_summary(run)}", flush=True)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from kdlab import config
 from kdlab.remembered import of_files, still
 from kdlab.run import Run
-from kdlab.schema import BadInput
+from kdlab.schema import BadInput, NotApplicable
 
 CHECKS = 5  # runs compared with Hydra's: of all, and again of the first one of each structure
 KEY = re.compile(r"\w+(\.\w+)*")
@@ -57,10 +57,11 @@ class _HydraOnly(Exception):
     """Nothing here knows what Hydra would do."""
 
 
-def compose_each(pages: Sequence[Overrides]) -> Iterator[Run]:
+def compose_each(pages: Sequence[Overrides]) -> Iterator[Run | NotApplicable]:
     """The run of each page of overrides, in order: equal to what `compose` gives, much sooner.
 
-    Files and environment are taken to keep still until the last run is given.
+    Files and environment are taken to keep still until the last run is given. A refusal stands in
+    the place of a run whose options do not go together.
 
     Raises:
         BadInput: as `compose` does, where the run of the first wrong page would be given.
@@ -73,11 +74,24 @@ def compose_each(pages: Sequence[Overrides]) -> Iterator[Run]:
         with still(kept):
             run = _assembled(overrides) if len(pages) > 2 * CHECKS else None
             if run is None or position in checked:
-                right = _by_hydra(*overrides)
-                if run not in (None, right):
+                right = _run_or_refusal(overrides)
+                if run is not None and not _alike(run, right):
                     raise RuntimeError(f"not what Hydra composes: {' '.join(overrides)}")
                 run = right
         yield run
+
+
+def _run_or_refusal(overrides: Overrides) -> Run | NotApplicable:
+    try:
+        return _by_hydra(*overrides)
+    except NotApplicable as error:
+        return NotApplicable(str(error))  # without the frames that the error holds
+
+
+def _alike(one: Run | NotApplicable, other: Run | NotApplicable) -> bool:
+    if isinstance(one, Run) or isinstance(other, Run):
+        return one == other
+    return str(one) == str(other)
 
 
 def _sample(pages: Sequence[Overrides]) -> set[int]:
@@ -94,20 +108,23 @@ def _sample(pages: Sequence[Overrides]) -> set[int]:
     }
 
 
-def _assembled(overrides: Overrides) -> Run | None:
-    """The run, or None where Hydra must compose it or say what is wrong."""
+def _assembled(overrides: Overrides) -> Run | NotApplicable | None:
+    """The run, a refusal, or None where Hydra must compose it or say what else is wrong."""
     try:
         texts, values = _split(overrides)
         structure = _structure(texts)
         plain = _page(structure, values)
         return config.interpret(plain, structure.choices, overrides, _teacher, _option)[0]
+    except NotApplicable as error:
+        return NotApplicable(str(error))
     except (_HydraOnly, BadInput):
         return None
 
 
 @of_files
 def _teacher(*overrides: str) -> Run:
-    return _assembled(overrides) or _by_hydra(*overrides)
+    found = _assembled(overrides)
+    return found if isinstance(found, Run) else _by_hydra(*overrides)
 
 
 def _by_hydra(*overrides: str) -> Run:

@@ -43,8 +43,10 @@ def function(target: str) -> Callable[..., Any]:
 
 @cache
 def knobs(target: str) -> dict[str, Any]:
-    """The keyword-only parameters of a function, with their annotations."""
-    hints = get_type_hints(function(target), include_extras=True)
+    """The keyword-only parameters of a function or a module's class, with their annotations."""
+    found: Any = function(target)
+    made_by = vars(found)["__init__"] if isinstance(found, type) else found
+    hints = get_type_hints(made_by, include_extras=True)
     parameters = inspect.signature(function(target)).parameters.values()
     return {p.name: hints.get(p.name, Any) for p in parameters if p.kind is p.KEYWORD_ONLY}
 
@@ -83,6 +85,11 @@ def call(node: Mapping[str, Any], keys: type, where: str) -> tuple[Call, Any]:
             raise BadInput(f"{where}.{key}: missing")
         _check_type(own[key], adapter, f"{where}.{key}")
     return Call(target, own), parse(keys, rest, where)
+
+
+def check(target: str, knob: str, value: Any, where: str) -> None:
+    """Refuse a value that a function's knob may not have."""
+    _check_type(value, _adapters(target)[knob], where)
 
 
 def _check_type(value: Any, adapter: TypeAdapter[Any], key: str) -> None:

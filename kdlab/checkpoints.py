@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kdlab.architecture import Architecture
+from kdlab.families import FAMILIES
 from kdlab.remembered import of_files
 from kdlab.schema import BadInput
 
@@ -80,13 +81,11 @@ def architecture(checkpoint: str) -> Architecture:
     """The dimensions that a checkpoint's config.json states."""
     page = config(checkpoint)
     try:
-        return Architecture(
-            family=page["model_type"],
-            layers=page["num_hidden_layers"],
-            hidden=page["hidden_size"],
-            heads=page["num_attention_heads"],
-            intermediate=page["intermediate_size"],
-        )
+        family = page["model_type"]
+        if family not in FAMILIES:
+            known = ", ".join(FAMILIES)
+            raise BadInput(f"checkpoint {checkpoint}: model_type {family}; known: {known}")
+        return Architecture(family, *(page[name] for name in FAMILIES[family].names))
     except KeyError as error:
         raise BadInput(f"checkpoint {checkpoint}: config.json has no {error}") from None
 

@@ -161,7 +161,7 @@ def _task_data(run: Run) -> TaskData:
 def _learner(run: Run, task: TaskData, device: torch.device, place: Place) -> Learner:
     model = models.build_student(run, task.tokenizer, place.root).to(device)
     dimensions = teacher_architecture(run.teacher, run.teacher_checkpoint)
-    goal = objective.Objective(run, dimensions).to(device)
+    goal = objective.Objective(run, dimensions, task.scheduled).to(device)
     wanted = objective.wanted(run)[0]
     student = learner.start(run, model, goal, wanted, len(task.batches), task.scheduled)
     learner.restore(student, place.root)

@@ -25,9 +25,10 @@ from omegaconf.errors import OmegaConfBaseException
 from kdlab import build, sizes
 from kdlab.parents import Compose
 from kdlab.remembered import of_files
-from kdlab.resolve import Option, resolve
+from kdlab.resolve import resolve
 from kdlab.run import Run
 from kdlab.schema import BadInput, LauncherKeys, Page, Place, TrackerKeys, parse
+from kdlab.terms import Option
 
 DEFAULT_SIZE = "size=l2_h64_a4"  # of conf/run.yaml; exact sizes have no file
 SHIELDED = re.compile(r"[^=]*\.(_target_|name)=")  # keys that are an option's own
@@ -43,15 +44,16 @@ def compose(*overrides: str) -> Run:
         BadInput: an unknown key or option, a wrong type or range, or a combination that cannot
             be run; one line that names the key.
     """
-    return _compose(tuple(overrides))[0]
+    return run_and_place(*overrides)[0]
 
 
 def place(*overrides: str) -> Place:
     """Where and how overrides ask for a run to be computed."""
-    return _compose(tuple(overrides))[1]
+    return run_and_place(*overrides)[1]
 
 
-def _compose(overrides: tuple[str, ...]) -> tuple[Run, Place]:
+def run_and_place(*overrides: str) -> tuple[Run, Place]:
+    """What `compose` and `place` give, composed once."""
     plain, choices = composed(overrides, resolve=True)
     return interpret(plain, choices, overrides, compose, option)
 

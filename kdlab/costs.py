@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from kdlab.architecture import Architecture
+from kdlab.families import FAMILIES
 
 FLOP_TOKENS = 128
 LIBRARIES = ("torch", "transformers", "numpy")
@@ -20,10 +21,22 @@ COMMIT = "COMMIT"
 
 
 def parameters(model: Any) -> dict[str, int]:
-    """Parameters of the embeddings, of the Transformer layers, and of everything."""
-    embeddings = _count(model.base_model.embeddings)
-    encoder = _count(model.base_model.encoder)
-    return {"embeddings": embeddings, "transformer": encoder, "total": _count(model)}
+    """Parameters of the embeddings, of the Transformer layers, and of everything.
+
+    Layers are what the model repeats; what holds an embedding table (with its norm) is embeddings.
+    """
+    base, depth = model.base_model, model.config.num_hidden_layers
+    layers = next(m for m in base.modules() if isinstance(m, nn.ModuleList) and len(m) == depth)
+    embeddings = [
+        child
+        for child in base.children()
+        if any(isinstance(module, nn.Embedding) for module in child.modules())
+    ]
+    return {
+        "embeddings": sum(map(_count, embeddings)),
+        "transformer": _count(layers),
+        "total": _count(model),
+    }
 
 
 def _count(module: nn.Module) -> int:
@@ -33,9 +46,11 @@ def _count(module: nn.Module) -> int:
 def inference_flops(model: Architecture, tokens: int = FLOP_TOKENS) -> int:
     """FLOPs of one forward pass over one row: the layers' matrix products, two per multiply-add.
 
-    Embeddings, norms, softmaxes and the classifier are left out. BERT-base at 128 tokens: 22.4 G.
+    Embeddings, norms, softmaxes and the classifier are left out; a layer with a window counts as
+    one without. BERT-base at 128 tokens: 22.4 G.
     """
-    projections = 4 * model.hidden**2 + 2 * model.hidden * model.intermediate
+    matrices = FAMILIES[model.family].matrices
+    projections = 4 * model.hidden**2 + matrices * model.hidden * model.intermediate
     attention = 2 * tokens * model.hidden
     return 2 * model.layers * tokens * (projections + attention)
 

@@ -16,6 +16,7 @@ from kdlab import streams
 from kdlab.objective import HARD, Objective
 from kdlab.record import write_whole
 from kdlab.run import Run
+from kdlab.schema import Train
 from kdlab.trace import Trace, trace
 
 ZERO_STEPS = 20  # a term that is exactly zero for so long teaches nothing
@@ -59,7 +60,7 @@ def start(
     scheduled: int,
 ) -> Learner:
     """A learner at step 0, which makes `steps` of the `scheduled` steps."""
-    groups = _groups(model, objective, run.train.weight_decay)
+    groups = _groups(model, objective, run.train)
     optimizer = torch.optim.AdamW(groups, lr=run.train.lr, fused=True)
     warmup = int(run.train.warmup * scheduled)
     scheduler = get_scheduler(run.train.schedule, optimizer, warmup, scheduled)
@@ -72,12 +73,21 @@ def start(
     return Learner(run, model, objective, wanted, optimizer, scheduler, steps, random)
 
 
-def _groups(model: nn.Module, objective: Objective, decay: float) -> list[dict[str, Any]]:
-    """Weight decay on matrices only: not on biases and LayerNorm, as BERT's own training."""
-    parameters = [*model.parameters(), *objective.parameters()]
+def _groups(model: nn.Module, objective: Objective, train: Train) -> list[dict[str, Any]]:
+    """Weight decay on matrices only: not on biases and LayerNorm, as BERT's own training.
+
+    What a term learns joins the student's groups, or has its own with a learning rate of its own.
+    """
+    learned = objective.learned()
+    shared = [p for parameters, lr in learned if lr is None for p in parameters]
+    own = [(parameters, lr) for parameters, lr in learned if lr is not None]
     return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": chosen, "weight_decay": decay, "lr": lr}
+        for parameters, lr in [([*model.parameters(), *shared], train.lr), *own]
+        for chosen, decay in (
+            ([p for p in parameters if p.ndim > 1], train.weight_decay),
+            ([p for p in parameters if p.ndim <= 1], 0.0),
+        )
     ]
 
 
@@ -91,8 +101,8 @@ def update(
         torch.autocast(learner.device.type, torch.bfloat16, enabled=precision == "bf16"),
     ):
         student = trace(learner.model, batch, learner.wanted)
-    losses = learner.objective(student, teacher, labels)
-    total = learner.objective.total(losses)
+    losses = learner.objective(student, teacher, labels, learner.step)
+    total = learner.objective.total(losses, learner.step)
     learner.step += 1
     _watch(learner, losses)
     if not torch.isfinite(total):
@@ -129,9 +139,9 @@ def _note_shares(learner: Learner, losses: dict[str, Tensor]) -> None:
     """At 10, 50 and 90 % of training, each weighted loss's share of the encoder's gradient."""
     for point in SHARE_POINTS:
         if learner.step == max(1, round(point * learner.steps)):
+            weights = learner.objective.weights(learner.step - 1)
             norms = {
-                name: learner.objective.weights[name]
-                * torch.stack(_gradients(learner, loss)).norm()
+                name: weights[name] * torch.stack(_gradients(learner, loss)).norm()
                 for name, loss in losses.items()
             }
             whole = float(sum(norms.values())) or 1.0

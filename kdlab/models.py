@@ -11,15 +11,11 @@ from transformers.utils import logging
 
 from kdlab import checkpoints, streams
 from kdlab.architecture import Architecture
+from kdlab.families import FAMILIES, configuration
 from kdlab.run import Run
 from kdlab.schema import BadInput
 from kdlab.trace import NAME
 
-# What a family's configuration must say beyond its dimensions to match its public checkpoints.
-FAMILIES: dict[str, dict[str, Any]] = {
-    "bert": {},
-    "roberta": {"max_position_embeddings": 514, "type_vocab_size": 1, "layer_norm_eps": 1e-5},
-}
 HEAD_DEVIATION = 0.02  # BERT's initializer range
 # transformers reports missing classifiers, which are meant to be missing here.
 logging.set_verbosity_error()
@@ -38,19 +34,8 @@ def build_student(run: Run, tokenizer: Any, root: str) -> nn.Module:
     the same in every arm that shares seed, width and classes. A stage with `init.head=keep` has
     the classifier of the run that it starts from.
     """
-    config = AutoConfig.for_model(
-        run.student.family,
-        num_hidden_layers=run.student.layers,
-        hidden_size=run.student.hidden,
-        num_attention_heads=run.student.heads,
-        intermediate_size=run.student.intermediate,
-        vocab_size=_vocabulary(run, tokenizer),
-        pad_token_id=tokenizer.pad_token_id,
-        num_labels=run.task.classes,
-        **FAMILIES[run.student.family],
-    )
-    if config.type_vocab_size < 2 and "token_type_ids" in tokenizer.model_input_names:
-        raise BadInput(f"family={run.student.family} has no segments, its tokenizer has")
+    ids = {key: getattr(tokenizer, key) for key in FAMILIES[run.student.family].ids}
+    config = _config(run, _vocabulary(run, tokenizer), **ids)
     with torch.random.fork_rng():
         torch.manual_seed(streams.key(run.seed, "student"))
         model = AutoModelForSequenceClassification.from_config(config, attn_implementation=NAME)
@@ -59,6 +44,29 @@ def build_student(run: Run, tokenizer: Any, root: str) -> nn.Module:
     if run.init.run and run.init.head == "keep":
         _copy_head(model, folder(root, run.init.run.uid))
     return model
+
+
+def outline(run: Run, vocabulary: int) -> nn.Module:
+    """The student's parameters without their values: exact counts that take no memory.
+
+    Args:
+        run: of the student.
+        vocabulary: rows of its embedding.
+    """
+    # A family's own padding token may lie beyond a small vocabulary.
+    ids = dict.fromkeys(FAMILIES[run.student.family].ids, 0)
+    with torch.device("meta"):
+        return AutoModelForSequenceClassification.from_config(_config(run, vocabulary, **ids))
+
+
+def _config(run: Run, vocabulary: int, **ids: int) -> Any:
+    return AutoConfig.for_model(
+        run.student.family,
+        vocab_size=vocabulary,
+        num_labels=run.task.classes,
+        **ids,
+        **configuration(run.student),
+    )
 
 
 def _vocabulary(run: Run, tokenizer: Any) -> int:
@@ -71,12 +79,14 @@ def _vocabulary(run: Run, tokenizer: Any) -> int:
 def _copy(run: Run, model: Any, root: str) -> None:
     if run.init.weights == "none":
         return
-    weights, source = _source(run, root)
+    weights, source = _source(run, model.config, root)
     chosen = run.init.call.bind()(weights, run.student, source)
     own = model.base_model.state_dict()
     # A pooler that the source lacks stays random; anything else missing is our mistake.
     missing = [name for name in own if name not in chosen and not name.startswith("pooler.")]
     assert not missing, f"init {run.init.name} leaves {missing} random"
+    if lost := [name for name in chosen if name not in own and not name.startswith("pooler.")]:
+        raise BadInput(f"init={run.init.name}: the student has no {lost[0]}, the source has")
     for name, tensor in chosen.items():
         if name in own and own[name].shape != tensor.shape:
             raise BadInput(
@@ -88,8 +98,8 @@ def _copy(run: Run, model: Any, root: str) -> None:
     )
 
 
-def _source(run: Run, root: str) -> tuple[dict[str, Tensor], Architecture]:
-    """The state dict that an init copies from, and its dimensions."""
+def _source(run: Run, own: Any, root: str) -> tuple[dict[str, Tensor], Architecture]:
+    """Weights that an init copies from, and their dimensions; `own`: the student's config."""
     if run.init.run:
         path, source = folder(root, run.init.run.uid), run.init.run.student
     elif run.init.weights == "finetuned" and run.teacher:
@@ -100,18 +110,20 @@ def _source(run: Run, root: str) -> tuple[dict[str, Tensor], Architecture]:
     model, loading = AutoModel.from_pretrained(
         path, use_safetensors=True, dtype=torch.float32, output_loading_info=True
     )
-    _check_config(run, model.config)
+    _check_config(run, own, model.config)
     # What the files lack, transformers fills from the process's random state: leave it out.
     weights = model.state_dict()
     return {name: weights[name] for name in weights if name not in loading["missing_keys"]}, source
 
 
-def _check_config(run: Run, source: Any) -> None:
+def _check_config(run: Run, own: Any, source: Any) -> None:
     """Refuse weights that were trained under another activation, norm or position table."""
-    own = AutoConfig.for_model(run.student.family, **FAMILIES[run.student.family])
-    for key in ("hidden_act", "layer_norm_eps", "max_position_embeddings", "type_vocab_size"):
-        if getattr(own, key) != getattr(source, key):
-            ours, theirs = getattr(own, key), getattr(source, key)
+    for key in FAMILIES[run.student.family].kept:
+        ours, theirs = getattr(own, key), getattr(source, key)
+        if isinstance(ours, list):  # an item a layer
+            shared = min(len(ours), len(theirs))
+            ours, theirs = ours[:shared], theirs[:shared]
+        if ours != theirs:
             raise BadInput(f"init={run.init.name}: {key} is {theirs} in the source, {ours} here")
 
 
@@ -121,7 +133,8 @@ def _fresh_head(model: Any, seed: int) -> None:
         for module in child.modules() if child is not model.base_model else ():
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=HEAD_DEVIATION, generator=generator)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
 
 def _copy_head(model: Any, path: Path) -> None:

@@ -1,66 +1,69 @@
 """What a student minimises: the task's loss plus weighted terms over matched layers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kdlab import streams
 from kdlab.architecture import Architecture
-from kdlab.build import function
-from kdlab.run import Run, Term
+from kdlab.comparison import Comparison, Moment
+from kdlab.run import Run
 from kdlab.trace import Trace
 
 HARD = "hard"
-PROJECTION_DEVIATION = 0.02
 
 
 class Objective(nn.Module):
-    """The losses of one run, and the projections that they learn.
+    """The losses of one run, and what they learn.
 
     Args:
         run: the run; its teacher's dimensions are `teacher`, None without terms.
+        steps: updates of the whole training, for schedules and matchings that change.
     """
 
-    def __init__(self, run: Run, teacher: Architecture | None) -> None:
+    def __init__(self, run: Run, teacher: Architecture | None, steps: int) -> None:
         super().__init__()
-        self.classes = run.task.classes
-        self.terms = run.terms
-        self.weights = {HARD: run.hard_weight} | {term.key: term.weight for term in run.terms}
-        self.projections = nn.ModuleDict()
+        self.run = run
+        self.steps = steps
+        self.terms = nn.ModuleDict()
         for term in run.terms:
-            for layer in _projected(term, run.student, teacher):
-                assert teacher is not None
-                name = f"{term.key}_{layer}"
-                linear = _projection(run.student.hidden, teacher.hidden, run.seed, name)
-                self.projections[name] = linear
-
-    def forward(self, student: Trace, teacher: Trace | None, labels: Tensor) -> dict[str, Tensor]:
-        """Every loss by name, unweighted: float32 scalars."""
-        losses = {HARD: hard(student.logits, labels, self.classes)}
-        for term in self.terms:
             assert teacher is not None
-            losses[term.key] = self._term(term, student, teacher)
+            self.terms[term.key] = Comparison(term, run.student, teacher, run.seed)
+
+    def forward(
+        self, student: Trace, teacher: Trace | None, labels: Tensor, step: int
+    ) -> dict[str, Tensor]:
+        """Every loss by name, unweighted: float32 scalars; `step` updates were made before."""
+        losses = {HARD: hard(student.logits, labels, self.run.task.classes)}
+        epoch = step * self.run.train.epochs // self.steps
+        for key, term in self.terms.items():
+            losses[key] = term(student, teacher, Moment(step, epoch, step / self.steps))
         return losses
 
-    def total(self, losses: Mapping[str, Tensor]) -> Tensor:
-        """The weighted sum that is minimised."""
-        return torch.stack([self.weights[name] * loss for name, loss in losses.items()]).sum()
+    def weights(self, step: int) -> dict[str, float]:
+        """The weight of every loss after `step` updates."""
+        schedules = {HARD: self.run.hard_schedules} | {
+            term.key: term.schedules for term in self.run.terms
+        }
+        fixed = {HARD: self.run.hard_weight} | {term.key: term.weight for term in self.run.terms}
+        return {
+            name: weight * schedules[name]["weight"].bind()(step / self.steps)
+            if "weight" in schedules[name]
+            else weight
+            for name, weight in fixed.items()
+        }
 
-    def _term(self, term: Term, student: Trace, teacher: Trace) -> Tensor:
-        view: Callable[..., tuple[Tensor, Tensor]] = function(term.view)
-        loss = term.loss.bind()
-        if term.pairs is None:
-            (ours, mask), (theirs, _) = view(student), view(teacher)
-            return loss(ours, theirs, mask)
-        parts = []
-        for layer, other in term.pairs:
-            (ours, mask), (theirs, _) = view(student, layer), view(teacher, other)
-            if (name := f"{term.key}_{layer}") in self.projections:
-                ours = self.projections[name](ours.float())
-            parts.append(term.pair_weight * loss(ours, theirs, mask))
-        return torch.stack(parts).sum()
+    def total(self, losses: Mapping[str, Tensor], step: int) -> Tensor:
+        """The weighted sum that is minimised."""
+        weights = self.weights(step)
+        return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
+
+    def learned(self) -> list[tuple[list[nn.Parameter], float | None]]:
+        """Parameters of the terms, and the learning rate that their term asks for."""
+        return [
+            (list(self.terms[term.key].parameters()), term.projection_lr) for term in self.run.terms
+        ]
 
 
 def hard(logits: Tensor, labels: Tensor, classes: int) -> Tensor:
@@ -82,20 +85,3 @@ def wanted(run: Run) -> tuple[frozenset[int], frozenset[int]]:
     """The student's and the teacher's layers that some term looks at."""
     pairs = [pair for term in run.terms for pair in term.pairs or ()]
     return frozenset(pair[0] for pair in pairs), frozenset(pair[1] for pair in pairs)
-
-
-def _projected(term: Term, student: Architecture, teacher: Architecture | None) -> list[int]:
-    if term.projection == "none" or not term.pairs or not teacher:
-        return []
-    if student.hidden == teacher.hidden:
-        return []
-    return sorted({layer for layer, _ in term.pairs})
-
-
-def _projection(student: int, teacher: int, seed: int, name: str) -> nn.Linear:
-    """A linear map with bias, its own random stream."""
-    generator = torch.Generator().manual_seed(streams.key(seed, f"projection/{name}"))
-    linear = nn.utils.skip_init(nn.Linear, student, teacher)
-    nn.init.normal_(linear.weight, std=PROJECTION_DEVIATION, generator=generator)
-    nn.init.zeros_(linear.bias)
-    return linear

@@ -42,7 +42,8 @@ def teachers(page: Page, overrides: tuple[str, ...], parent: Compose) -> tuple[R
     try:
         found = tuple(parent(*parent_overrides(teacher, overrides, fold)) for fold in folds)
     except BadInput as error:
-        raise BadInput(f"teacher={teacher.name}: {error}") from None
+        kind = type(error) if teacher.assistants else BadInput  # a chain may not fit a student
+        raise kind(f"teacher={teacher.name}: {error}") from None
     if any(run.data.fold != fold for run, fold in zip(found, folds, strict=True)):
         raise BadInput("teacher.assistant_overrides: data.fold: it is what the student leaves out")
     return found
@@ -143,7 +144,7 @@ def stage(page: Page, student: Architecture, overrides: tuple[str, ...], parent:
     try:
         return parent(*inherited, *chain, *_said(said), *own)
     except BadInput as error:
-        raise BadInput(f"init.run: {error}") from None
+        raise type(error)(f"init.run: {error}") from None
 
 
 def check_stage(run: Run) -> None:

@@ -63,8 +63,9 @@ class Entry(NamedTuple):
 def append(root: str | Path, record: Record) -> None:
     """Write a record as one line and sync it to disk."""
     path = Path(root) / "records" / f"{worker()}.jsonl"
-    start, end = append_line(path, asdict(record))
-    entry = _entry(asdict(record), path.name, start, end)
+    page = asdict(record)
+    start, end = append_line(path, page)
+    entry = _entry(page, path.name, start, end)
     # Not synced: what the index lacks is read from the records.
     with open(path.with_suffix(".index"), "a") as file:
         file.write(f"{record.uid} {entry.status} {entry.seconds} {start} {end}\n")

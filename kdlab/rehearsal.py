@@ -1,13 +1,14 @@
 """One evaluation of a term on random tensors of the real widths, before any work."""
 
+from dataclasses import replace
 from functools import lru_cache
 
 import torch
 
 from kdlab.architecture import Architecture
-from kdlab.build import Call, function
+from kdlab.comparison import Comparison, Moment
 from kdlab.remembered import by_content
-from kdlab.run import Term
+from kdlab.run import Term, layers_of
 from kdlab.trace import Heads, Trace
 
 ROWS, TOKENS = 2, 4
@@ -15,30 +16,25 @@ ROWS, TOKENS = 2, 4
 
 def rehearse(term: Term, student: Architecture, teacher: Architecture, classes: int) -> None:
     """Raise ValueError where the loss cannot compare these two architectures."""
-    pair = term.pairs[0] if term.pairs else ()
-    _compare(term.loss, term.view, term.projection, pair, student, teacher, classes)
+    # One pair speaks for all, unless they meet; weights may differ in thousands of runs.
+    together = term.weigh or term.mix == "features" or layers_of(term.view) == "layers"
+    pairs = term.pairs if together or not term.pairs else term.pairs[:1]
+    alike = replace(term, pairs=pairs, weight=1.0, schedules={}, projection_lr=None)
+    _compare(alike, student, teacher, classes)
 
 
-@by_content  # without a term's weight, which thousands of runs may have of their own
-def _compare(
-    call: Call,
-    view: str,
-    projection: str,
-    pair: tuple[int, ...],
-    student: Architecture,
-    teacher: Architecture,
-    classes: int,
-) -> None:
-    look = function(view)
-    ours, mask = look(_trace(student, classes), *pair[:1])
-    theirs, _ = look(_trace(teacher, classes), *pair[1:])
-    if projection == "auto" and ours.shape[-1] != student.hidden:
-        raise ValueError("projection: auto is for hidden states")
-    if projection == "auto" and ours.shape[-1] != theirs.shape[-1]:
-        ours = theirs
-    loss = call.bind()(ours, theirs, mask)
+@by_content
+def _compare(term: Term, student: Architecture, teacher: Architecture, classes: int) -> None:
+    ours, theirs = _trace(student, classes), _trace(teacher, classes)
+    comparison = Comparison(term, student, teacher, seed=0)
+    if term.projection != "none":
+        width = comparison.view(ours, *(term.pairs or [()])[0][:1])[0].shape[-1]
+        if width != student.hidden:
+            raise ValueError(f"projection: {term.projection} is for hidden states")
+    with torch.no_grad():
+        loss = comparison(ours, theirs, Moment(step=0, epoch=0, progress=0.0))
     if loss.shape != () or not torch.isfinite(loss):
-        raise ValueError(f"{call.target} does not give one finite number")
+        raise ValueError(f"{term.loss.target} does not give one finite number")
 
 
 @lru_cache(maxsize=256)

@@ -3,33 +3,17 @@
 Everything that can be known to fail is refused here, before any work.
 """
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
-from typing import Any
 
-from kdlab import build, checkpoints
+from kdlab import build, checkpoints, terms
 from kdlab.architecture import Architecture
 from kdlab.parents import Compose, check_stage, finished, stage, teacher_architecture, teachers
-from kdlab.run import Init, Run, Term, digest, effective
-from kdlab.schema import (
-    BadInput,
-    InitKeys,
-    MatchingKeys,
-    Named,
-    Node,
-    Page,
-    Size,
-    Task,
-    TermKeys,
-)
-from kdlab.streams import stream
+from kdlab.run import Init, Run, digest, effective
+from kdlab.schema import BadInput, InitKeys, Named, NotApplicable, Page, Size, Task
+from kdlab.terms import Option
 
-RESERVED = {"hard", "select"}  # the task's loss and the score, beside the terms in a record
 TEACHERS_WEIGHTS = {"pretrained", "finetuned"}
-
-Option = Callable[[str, str], Node]
 
 
 def resolve(
@@ -54,7 +38,7 @@ def resolve(
     source, task = build.call(page.task, Task, "task")
     _check_task(task)
     student = _student(page)
-    selected = _selected(page, task, option)
+    selected = terms.selected(page, task, overrides, option)
     used = bool(selected) or page.init.get("weights") == "finetuned"
     if used and page.tokenizer != page.teacher.tokenizer:
         raise BadInput(f"tokenizer={page.tokenizer}: a student reads with its teacher's tokenizer")
@@ -63,13 +47,14 @@ def resolve(
     source_dimensions = teacher_architecture(teacher, checkpoint)
     before = stage(page, student, overrides, parent) if page.init.get("run") else None
     init = _init(page, student, before.student if before else source_dimensions, option)
-    terms = tuple(
-        _term(page, key, node, student, source_dimensions) for key, node in selected.items()
+    compared = tuple(
+        terms.term(page, key, node, student, source_dimensions) for key, node in selected.items()
     )
-    _check_data(page, task, bool(terms))
+    _check_data(page, task, bool(compared))
     run = Run(
         seed=page.seed,
         hard_weight=page.hard.weight,
+        hard_schedules=terms.schedules(page.hard.schedules, None, "hard"),
         task=task,
         source=source,
         data=page.data,
@@ -78,7 +63,7 @@ def resolve(
         tokenizer=page.tokenizer,
         student=student,
         init=replace(init, run=before),
-        terms=terms,
+        terms=compared,
         teacher=teacher,
         teacher_checkpoint=checkpoint,
         choices={**choices, "knowledge": "+".join(selected) or "none"},
@@ -118,90 +103,16 @@ def _check_data(page: Page, task: Task, is_taught: bool) -> None:
 
 
 def _student(page: Page) -> Architecture:
-    shape, _ = build.call(page.shape, Named, "shape")
+    shape, keys = build.call(page.shape, Named, "shape")
     size: Size = page.size
-    dimensions = shape.bind()(size.layers, size.hidden, size.heads, size.intermediate)
+    try:
+        dimensions = shape.bind()(size.layers, size.hidden, size.heads, size.intermediate)
+    except ValueError as error:
+        raise NotApplicable(f"shape={keys.name}: {error}") from None
     student = Architecture(page.family, *dimensions)
     if student.hidden % student.heads:
         raise BadInput(f"size: {student.heads} heads do not divide the width {student.hidden}")
     return student
-
-
-def _selected(page: Page, task: Task, option: Option) -> dict[str, Node]:
-    """The terms by key, `logits` replaced by what it stands for, in a fixed order."""
-    nodes = dict(page.knowledge)
-    if reserved := nodes.keys() & RESERVED:
-        raise BadInput(f"knowledge: {', '.join(reserved)} names something else already")
-    if "none" in nodes:
-        if len(nodes) > 1:
-            others = ", ".join(sorted(set(nodes) - {"none"}))
-            raise BadInput(f"knowledge: none cannot be combined with {others}")
-        return {}
-    for key, node in page.knowledge.items():
-        if isinstance(node, Mapping) and node.get("name") == "logits":
-            name = node["regression" if task.classes == 1 else "classification"]
-            extra = set(node) - {"name", "regression", "classification", "weight"}
-            if extra or name in nodes:
-                what = f"it stands for {name}; select that to set {', '.join(sorted(extra))}"
-                raise BadInput(f"knowledge.{key}: {what if extra else f'{name} is selected twice'}")
-            new_key = name if key == "logits" else key
-            nodes[new_key] = option("knowledge", name) | {"weight": nodes.pop(key)["weight"]}
-    return dict(sorted(nodes.items()))
-
-
-def _term(
-    page: Page, key: str, node: Any, student: Architecture, teacher: Architecture | None
-) -> Term:
-    where = f"knowledge.{key}"
-    if not isinstance(node, Mapping) or "name" not in node:
-        raise BadInput(
-            f"{where}: a knob for a term that is not selected; "
-            f"add {key} to knowledge=[...], or drop it with ~{where}"
-        )
-    loss, keys = build.call(node, TermKeys, where)
-    classes = page.task["classes"]
-    if keys.min_classes > classes:
-        what = "a regression task" if classes == 1 else f"a task of {classes} classes"
-        raise BadInput(f"{where}: {keys.name} cannot apply to {what}")
-    assert teacher is not None  # a page with terms has one
-    if loss.knobs.get("relation_heads", 0) is None:  # null: the teacher's own heads
-        loss = replace(loss, knobs={**loss.knobs, "relation_heads": teacher.heads})
-    pairs, pair_weight = None, 1.0
-    if is_layered(keys.view):
-        pairs, pair_weight = _pairs(page, keys.matching or page.matching, key, student, teacher)
-    elif keys.matching:
-        raise BadInput(f"{where}.matching: {keys.name} compares no layers")
-    return Term(
-        key=key,
-        name=keys.name,
-        loss=loss,
-        view=keys.view,
-        weight=keys.weight,
-        projection=keys.projection,
-        pairs=pairs,
-        pair_weight=pair_weight,
-    )
-
-
-@cache
-def is_layered(view: str) -> bool:
-    """Whether a view takes a layer."""
-    return "layer" in inspect.signature(build.function(view)).parameters
-
-
-def _pairs(
-    page: Page, node: Node, key: str, student: Architecture, teacher: Architecture
-) -> tuple[tuple[tuple[int, int], ...], float]:
-    rule, keys = build.call(node, MatchingKeys, "matching")
-    try:
-        pairs = rule.bind()(student.layers, teacher.layers, stream(page.seed, "matching"))
-    except ValueError as error:
-        raise BadInput(f"matching={keys.name}: {error}") from None
-    if not pairs:
-        raise BadInput(
-            f"matching={keys.name}: knowledge.{key} compares layers and needs a matching"
-        )
-    return tuple(sorted(pairs)), 1.0 if keys.mass == "pairs" else 1.0 / len(pairs)
 
 
 def _init(page: Page, student: Architecture, teacher: Architecture | None, option: Option) -> Init:

@@ -1,9 +1,11 @@
 """A run: plain, frozen data, everything that decides a result, and the hash that names it."""
 
 import hashlib
+import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 from kdlab import checkpoints
@@ -20,7 +22,14 @@ class Term:
     """One piece of knowledge.
 
     `pairs` are 1-based (student layer, teacher layer), None where the view has no layers; each
-    pair's loss counts `weight * pair_weight`.
+    pair's loss counts `weight * pair_weight`, or what the module `weigh` gives the pair.
+
+    Attributes:
+        projection: none; auto, where widths differ; always.
+        shared: one projection for all layers.
+        projection_lr: of the projections and of `weigh`; None: the run's.
+        mix: weights are on losses, or on the teacher's features.
+        schedules: of the weight and of numeric knobs, by name.
     """
 
     key: str
@@ -31,6 +40,11 @@ class Term:
     projection: str
     pairs: tuple[tuple[int, int], ...] | None
     pair_weight: float
+    shared: bool
+    projection_lr: float | None
+    mix: str
+    weigh: Call | None
+    schedules: Mapping[str, Call]
 
 
 @dataclass(frozen=True)
@@ -57,6 +71,7 @@ class Run:
 
     seed: int
     hard_weight: float
+    hard_schedules: Mapping[str, Call]
     task: Task
     source: Call
     data: Data
@@ -112,7 +127,7 @@ def effective(run: Run) -> dict[str, Any]:
     return {
         "identity": IDENTITY,
         "seed": run.seed,
-        "hard": {"weight": run.hard_weight},
+        "hard": {"weight": run.hard_weight} | _schedules(run.hard_schedules),
         "task": _task(run),
         "data": _data(run),
         "train": _train(run.train),
@@ -215,4 +230,28 @@ def _term(term: Term) -> dict[str, Any]:
     if term.pairs is not None:
         page |= {"pairs": sorted(term.pairs), "pair_weight": term.pair_weight}
         page["projection"] = term.projection
-    return page
+    elif term.projection != "none":
+        page["projection"] = term.projection
+    # Later keys are left out at their neutral values: earlier uids stay what they are.
+    if term.projection != "none":
+        page |= {"projection_shared": True} if term.shared and term.pairs is not None else {}
+        page |= {} if term.projection_lr is None else {"projection_lr": term.projection_lr}
+    page |= {"mix": term.mix} if term.mix != "losses" else {}
+    page |= {"weigh": _named(term.weigh)} if term.weigh else {}
+    return page | _schedules(term.schedules)
+
+
+def _schedules(schedules: Mapping[str, Call]) -> dict[str, Any]:
+    named = {key: _named(call) for key, call in schedules.items()}
+    return {"schedules": named} if named else {}
+
+
+def _named(call: Call) -> dict[str, Any]:
+    return {"name": call.target.rpartition(".")[2], **call.knobs}
+
+
+@cache
+def layers_of(view: str) -> str | None:
+    """What a view takes beside a trace: a `layer`, all matched `layers` at once, or neither."""
+    found = {"layer", "layers"} & inspect.signature(function(view)).parameters.keys()
+    return next(iter(found), None)

@@ -5,7 +5,7 @@ keep that function's knobs beside the keys listed here; `kdlab.build` checks tho
 function's signature.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -20,6 +20,7 @@ Part = Annotated[float, Field(strict=True, gt=0, le=1, allow_inf_nan=False)]
 Folds = Annotated[int, Field(strict=True, ge=2)]
 Text = Annotated[str, Field(min_length=1)]
 ReportName = Annotated[str, Field(pattern=r"^report(_\w+)?$")]
+FamilyName = Literal["bert", "roberta", "distilbert", "electra", "modernbert"]
 Node = dict[str, Any]
 T = TypeVar("T")
 
@@ -34,12 +35,17 @@ class BadInput(ValueError):
     """What the user asked for cannot be done; the message names the key and what is allowed."""
 
 
+class NotApplicable(BadInput):
+    """Options that are right by themselves and cannot go together: a study leaves the run out."""
+
+
 @strict
 @dataclass(frozen=True, kw_only=True)
 class Hard:
-    """The task's own loss."""
+    """The task's own loss; `schedules` may have one of its weight."""
 
     weight: NonNegative
+    schedules: dict[str, Node] = field(default_factory=dict)
 
 
 @strict
@@ -113,7 +119,7 @@ class Teacher:
     """
 
     name: Text
-    family: Literal["bert", "roberta"]
+    family: FamilyName
     tokenizer: Text | None
     checkpoint: Text | None
     finetuned: bool
@@ -153,7 +159,7 @@ class Page:
 
     seed: Index
     hard: Hard
-    family: Literal["bert", "roberta"]
+    family: FamilyName
     tokenizer: Text | None
     task: Node
     data: Data
@@ -194,8 +200,11 @@ class TermKeys:
     view: Text
     weight: Positive
     min_classes: Count
-    projection: Literal["auto", "none"] = "none"
+    projection: Literal["none", "auto", "always"] = "none"
+    projection_shared: bool = False
+    projection_lr: Positive | None = None
     matching: Node | None = None
+    schedules: dict[str, Node] = field(default_factory=dict)
 
 
 @strict
@@ -205,6 +214,8 @@ class MatchingKeys:
 
     name: Text
     mass: Literal["one", "pairs"]
+    mix: Literal["losses", "features"] = "losses"
+    weigh: Node | None = None
 
 
 @strict
@@ -238,8 +249,14 @@ class LauncherKeys:
 
 @strict
 @dataclass(frozen=True, kw_only=True)
+class Bare:
+    """A node that has nothing but its function's knobs: a matching's `weigh`."""
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
 class Named:
-    """The keys of a shape that are not knobs of its function."""
+    """The keys of a shape or a schedule that are not knobs of its function."""
 
     name: Text
 

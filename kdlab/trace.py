@@ -1,4 +1,4 @@
-"""What one forward pass of a Hugging Face encoder exposes.
+"""What one forward pass of a Hugging Face transformer exposes.
 
 transformers lets a model's attention function be chosen by name. Ours notes queries, keys and
 values of the wanted layers, in the order of the calls, and then calls PyTorch's scaled dot
@@ -21,12 +21,22 @@ NAME = "kdlab"  # the attention implementation that models are loaded with
 
 @dataclass(frozen=True)
 class Heads:
-    """Queries, keys and values [b, h, t, d / h] of one layer, and the scale of its scores."""
+    """Queries, keys and values [b, h, t, d / h] of one layer, as its attention takes them.
+
+    Rotary positions are already in queries and keys. Keys and values that several query heads
+    share are repeated for each.
+
+    Attributes:
+        scaling: of the scores.
+        allowed: where a query sees part of the row only (causal attention, or a window), the keys
+            that it sees, without padding, [b or 1, 1, t, t]; None where it sees every token.
+    """
 
     query: Tensor
     key: Tensor
     value: Tensor
     scaling: float
+    allowed: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -35,7 +45,7 @@ class Trace:
 
     Attributes:
         logits: [b, c].
-        hidden: layers + 1 tensors [b, t, d].
+        hidden: layers + 1 tensors [b, t, d]; the last after the model's final norm, if it has one.
         heads: of the wanted layers only.
         mask: true at tokens [b, t].
     """
@@ -62,9 +72,28 @@ def _noted_attention(
     if tape := _tape.get():
         tape.calls += 1
         if tape.calls in tape.wanted:
-            scaling = rest.get("scaling") or query.shape[-1] ** -0.5
-            tape.heads[tape.calls] = Heads(query, key, value, scaling)
+            tape.heads[tape.calls] = _heads(module, query, key, value, mask, rest)
     return sdpa_attention_forward(module, query, key, value, mask, **rest)
+
+
+def _heads(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    rest: Mapping[str, Any],
+) -> Heads:
+    scaling = rest.get("scaling") or query.shape[-1] ** -0.5
+    if (shared := query.shape[1] // key.shape[1]) > 1:
+        key, value = (states.repeat_interleave(shared, dim=1) for states in (key, value))
+    causal = rest.get("is_causal")
+    causal = getattr(module, "is_causal", True) if causal is None else causal  # as SDPA's function
+    allowed = mask if causal or rest.get("sliding_window") else None
+    if causal and mask is None:
+        allowed = torch.ones(query.shape[2], key.shape[2], device=query.device).tril().bool()
+        allowed = allowed[None, None]
+    return Heads(query, key, value, scaling, allowed)
 
 
 AttentionInterface.register(NAME, _noted_attention)
@@ -81,7 +110,7 @@ def trace(model: nn.Module, batch: Mapping[str, Tensor], wanted: frozenset[int])
     tape = _Tape(wanted)
     token = _tape.set(tape)
     try:
-        output = model(**batch, output_hidden_states=True)
+        output = model(**_inputs(model, batch), output_hidden_states=True)
     finally:
         _tape.reset(token)
     if missing := wanted - set(tape.heads):
@@ -119,4 +148,10 @@ def joined(parts: Sequence[Trace], order: Tensor) -> Trace:
 def outputs(model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
     """Logits [b, c] in float32, without gradient."""
     with torch.no_grad():
-        return model(**batch).logits.float()
+        return model(**_inputs(model, batch)).logits.float()
+
+
+def _inputs(model: Any, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What a model takes of a batch: segments only where it knows two, whatever the tokenizer."""
+    segments = getattr(model.config, "type_vocab_size", 0) > 1
+    return {name: x for name, x in batch.items() if segments or name != "token_type_ids"}

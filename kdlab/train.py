@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from kdlab import learner as learning
@@ -17,6 +17,7 @@ from kdlab.learner import DIVERGED, DONE, TRAINING, Learner
 from kdlab.objective import wanted
 from kdlab.schema import Place
 from kdlab.teaching import show
+from kdlab.trace import Trace
 
 Evaluate = Callable[[Learner], float]
 # Set by who wants the process to end soon: the next step is the last, and all is saved.
@@ -63,14 +64,7 @@ def train(
         inputs = batch(data, batches[step], device)
         answers = labels(data, batches[step], device)
         began = time.monotonic()
-        shown = None
-        if teachers and any(learner.run.terms for learner in active):
-            precision = learners[0].run.train.precision
-            with (
-                torch.no_grad(),
-                torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"),
-            ):
-                shown = show(teachers, inputs, batches[step], layers)
+        shown = _shown(teachers, active, inputs, batches[step], layers)
         teacher_seconds += time.monotonic() - began
         for learner in active:
             began = time.monotonic()
@@ -89,6 +83,24 @@ def train(
     for learner in learners:
         learner.status = DONE if learner.status == TRAINING else DIVERGED
     return teacher_seconds
+
+
+def _shown(
+    teachers: Sequence[nn.Module],
+    active: Sequence[Learner],
+    inputs: dict[str, Tensor],
+    rows: np.ndarray,
+    layers: frozenset[int],
+) -> Trace | None:
+    """What the teachers make of a batch, if a learner looks at it."""
+    if not teachers or not any(learner.run.terms for learner in active):
+        return None
+    run, device = active[0].run, active[0].device
+    with (
+        torch.no_grad(),
+        torch.autocast(device.type, torch.bfloat16, enabled=run.train.precision == "bf16"),
+    ):
+        return show(teachers, inputs, rows, layers)
 
 
 def evaluation_points(steps: int, evaluations: int) -> list[int]:

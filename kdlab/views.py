@@ -1,19 +1,26 @@
 """What a term looks at: functions of a trace, or of a trace and a layer.
 
 A view returns a tensor and the mask of its valid units. Taking `layer` makes a term layered: its
-matching says which layers meet.
+matching says which layers meet. A stacked view takes `layers`: all matched layers of its side.
 """
 
+import torch
 from torch import Tensor
 
 from kdlab.trace import Trace
 
 View = tuple[Tensor, Tensor]
+UNSEEN = -1e4  # a score whose exponential is zero, and whose square is finite
 
 
 def logits(trace: Trace) -> View:
     """Outputs [b, c]."""
     return trace.logits, trace.mask.any(-1)
+
+
+def embeddings(trace: Trace) -> View:
+    """Embeddings [b, t, d], as they enter the first layer."""
+    return trace.hidden[0], trace.mask
 
 
 def tokens(trace: Trace, layer: int) -> View:
@@ -33,10 +40,40 @@ def mean_tokens(trace: Trace, layer: int) -> View:
     return mean, trace.mask.any(-1)
 
 
+def stacked_tokens(trace: Trace, layers: list[int]) -> View:
+    """Hidden states [b, t, L, d] after each of L layers, in the order given."""
+    return torch.stack([trace.hidden[layer] for layer in layers], dim=2), trace.mask
+
+
+def stacked_with_embedding(trace: Trace, layers: list[int]) -> View:
+    """Hidden states [b, t, 1 + L, d]: the embedding output, then those after each of L layers."""
+    return stacked_tokens(trace, [0, *layers])
+
+
 def attention_scores(trace: Trace, layer: int) -> View:
-    """Scaled scores Q Kᵀ / √d before mask and softmax [b, h, t, t] of a layer."""
+    """Scaled scores Q Kᵀ / √d before mask and softmax [b, h, t, t] of a layer.
+
+    Where a query cannot see a key (causal attention, or a window), the score is `UNSEEN`: finite,
+    and after a softmax nothing. Compare layers that see alike: a key that one side alone sees
+    outweighs all others in a squared difference.
+    """
     heads = trace.heads[layer]
-    return heads.query.float() @ heads.key.float().transpose(2, 3) * heads.scaling, trace.mask
+    scores = heads.query.float() @ heads.key.float().transpose(2, 3) * heads.scaling
+    if heads.allowed is not None:
+        scores = scores.masked_fill(~heads.allowed, UNSEEN)
+    return scores, trace.mask
+
+
+def mean_attention_scores(trace: Trace, layer: int) -> View:
+    """The mean of a layer's `attention_scores` over its heads [b, 1, t, t]."""
+    scores, mask = attention_scores(trace, layer)
+    return scores.mean(1, keepdim=True), mask
+
+
+def summed_attention_scores(trace: Trace, layer: int) -> View:
+    """The sum of a layer's `attention_scores` over its heads [b, 1, t, t]."""
+    scores, mask = attention_scores(trace, layer)
+    return scores.sum(1, keepdim=True), mask
 
 
 def queries(trace: Trace, layer: int) -> View:

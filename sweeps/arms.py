@@ -101,7 +101,10 @@ def _twin(arm: Arm, alone: bool) -> Arm:
     """The arm without knowledge of an arm with some."""
     case = NONE if alone else f"{NONE}, {arm.case}"
     point = {k: text for k, text in arm.values.items() if not overrides.concerns_knowledge(text)}
-    texts = (*overrides.without_knowledge(arm.overrides), f"knowledge={NONE}")
+    kept = overrides.without_knowledge(arm.overrides)
+    # A recipe may have weighed the task's loss against knowledge that is gone.
+    weight = ["hard.weight=1"] if any(overrides.key(text) == "recipe" for text in kept) else []
+    texts = (*kept, f"knowledge={NONE}", *weight)
     return Arm(case, _row(case, point.values()), point, texts, arm.rest, has_knowledge=False)
 
 

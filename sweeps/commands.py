@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kdlab import record
 from kdlab.config import place as place_of
-from kdlab.schema import BadInput, Place
+from kdlab.schema import BadInput, NotApplicable, Place
 from sweeps import events, failures, launch, plan, progress, saved, status, study, tune
 from sweeps.expand import Winner, count_open, expand
 from sweeps.plan import Planned, Work
@@ -49,14 +49,19 @@ def plan_only(asked: Request, hours: float | None) -> int:
     chosen = launch.launcher(place)
     runs = plan.unique(planned)
     work = plan.survey(runs, place.root, chosen.keys, chosen.parallel, hours=hours)
-    waiting = count_open(asked.study, asked.extra, winners)
+    waiting = count_open(asked.study, asked.extra, winners, plan.barred(planned))
     print(report(asked.study, planned, work, chosen, waiting))
     return 0
 
 
 def _place(asked: Request) -> Place:
-    first = next(expand(asked.study, asked.extra))
-    return launch.settled(place_of(*first.overrides), asked.name)
+    first = None
+    for cell in expand(asked.study, asked.extra):
+        try:
+            return launch.settled(place_of(*cell.overrides), asked.name)
+        except NotApplicable as error:
+            first = first or error
+    raise BadInput(f"{asked.name}: nothing is left to run: {first}")
 
 
 def _planned(asked: Request, place: Place) -> tuple[list[Planned], dict[str, Winner]]:
@@ -129,7 +134,7 @@ def _submit(
     chosen = launch.launcher(place)
     planned, winners = _planned(asked, place)
     runs = plan.unique(planned)
-    waiting = count_open(asked.study, asked.extra, winners)
+    waiting = count_open(asked.study, asked.extra, winners, plan.barred(planned))
     with launch.lock(place.root):
         if stop := failures.stopped(place.root, asked.name):
             raise BadInput(

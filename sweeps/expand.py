@@ -11,6 +11,7 @@ from sweeps.schema import Block, Study, Tune
 SEEDS = ("seed", "teacher.seed")
 Pair = tuple[int, int | None]  # a seed and a teacher's seed
 Rule = tuple[str, frozenset[overrides.Said]]
+Barred = Mapping[tuple[str, ...], str]  # overrides that make no run, and why
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Cell:
         trials: how many trials the arm had.
         group: what a winner is chosen for; the group's trials are compared by `rule`.
         unequal: the written reason if the block's arms have unequal numbers of trials.
-        excluded: the skip rule that leaves the cell out.
+        excluded: the skip rule that leaves the cell out, or why its options do not go together.
     """
 
     table: str
@@ -78,7 +79,7 @@ class Rounds:
 
 @dataclass(frozen=True)
 class Tried:
-    """An arm's trials, and how many of them no skip rule leaves out."""
+    """An arm's trials, and how many of them are not left out."""
 
     case: str
     lines: Sequence[Line]
@@ -86,9 +87,12 @@ class Tried:
 
 
 def expand(
-    study: Study, extra: tuple[str, ...] = (), winners: Mapping[str, Winner] | None = None
+    study: Study,
+    extra: tuple[str, ...] = (),
+    winners: Mapping[str, Winner] | None = None,
+    barred: Barred | None = None,
 ) -> Iterator[Cell]:
-    """Every run of a study, those of a skip rule marked with its name, seed by seed.
+    """Every run of a study, those that are left out marked with the reason, seed by seed.
 
     Trials come first. A tuned arm is confirmed once its group has a winner.
 
@@ -96,39 +100,46 @@ def expand(
         study: as `load` gives it.
         extra: overrides added to every run; to arms without knowledge only those that apply.
         winners: by group, as `sweeps.tune` chooses them.
+        barred: the overrides of cells that composing them has refused.
 
     Raises:
         BadInput: unequal numbers of trials without a reason, or a winner that is no trial.
     """
-    tuning, final, _ = _stages(study, extra, winners or {})
-    yield from _by_seed(tuning)
-    yield from _by_seed(final)
+    barred = barred or {}
+    tuning, final, _ = _stages(study, extra, winners or {}, barred)
+    yield from _by_seed(tuning, barred)
+    yield from _by_seed(final, barred)
 
 
 def count_open(
-    study: Study, extra: tuple[str, ...] = (), winners: Mapping[str, Winner] | None = None
+    study: Study,
+    extra: tuple[str, ...] = (),
+    winners: Mapping[str, Winner] | None = None,
+    barred: Barred | None = None,
 ) -> int:
     """How many confirming cells (arms times seeds) wait for their winners."""
-    return _stages(study, extra, winners or {})[2]
+    return _stages(study, extra, winners or {}, barred or {})[2]
 
 
-def _by_seed(stage: Sequence[Rounds]) -> Iterator[Cell]:
+def _by_seed(stage: Sequence[Rounds], barred: Barred) -> Iterator[Cell]:
     """The first seed of every cell before the second of any."""
     for number in range(max((len(rounds.pairs) for rounds in stage), default=0)):
         for rounds in stage:
             if number < len(rounds.pairs):
-                yield from (_cell(line, rounds.pairs[number]) for line in rounds.lines)
+                yield from (_cell(line, rounds.pairs[number], barred) for line in rounds.lines)
 
 
-def _cell(line: Line, pair: Pair) -> Cell:
+def _cell(line: Line, pair: Pair, barred: Barred) -> Cell:
     seeds = _seed_overrides(pair)
     said = {overrides.said(text) for text in seeds}
+    texts = (*line.cell.overrides, *seeds, *line.tail)
+    by_rule = next((name for name, asked in line.rules if asked <= said), "")
     return replace(
         line.cell,
         seed=pair[0],
         teacher_seed=pair[1],
-        overrides=(*line.cell.overrides, *seeds, *line.tail),
-        excluded=next((name for name, asked in line.rules if asked <= said), ""),
+        overrides=texts,
+        excluded=by_rule or barred.get(texts, ""),
     )
 
 
@@ -139,14 +150,14 @@ def _seed_overrides(pair: Pair) -> tuple[str, ...]:
 
 
 def _stages(
-    study: Study, extra: tuple[str, ...], winners: Mapping[str, Winner]
+    study: Study, extra: tuple[str, ...], winners: Mapping[str, Winner], barred: Barred
 ) -> tuple[list[Rounds], list[Rounds], int]:
     """The trials, what comes after them, and how many cells wait for a winner."""
     checks.check_extra(study, extra)
     tuning, final, waiting = [], [], 0
     for block, name in zip(study.blocks, _names(study), strict=True):
         if block.tune and block.confirm:
-            tried = _tried(study, block, block.tune, name, extra)
+            tried = _tried(study, block, block.tune, name, extra, barred)
             pairs = _tuning_pairs(study, block, block.tune)
             tuning.append(Rounds([line for entry in tried for line in entry.lines], pairs))
             lines = _confirmed(study, tried, winners)
@@ -160,7 +171,7 @@ def _stages(
 
 
 def _tried(
-    study: Study, block: Block, tune: Tune, name: str, extra: tuple[str, ...]
+    study: Study, block: Block, tune: Tune, name: str, extra: tuple[str, ...], barred: Barred
 ) -> list[Tried]:
     """Every arm with its trials: as many as any other arm, or else for a written reason."""
     pairs = _tuning_pairs(study, block, tune)
@@ -171,7 +182,8 @@ def _tried(
             _line(study, block, arm, extra, tuned=trial, stage="tune", group=group, rule=tune.rule)
             for trial in arms.trials(tune, arm.case)
         ]
-        ran = sum(1 for line in lines if not all(_cell(line, pair).excluded for pair in pairs))
+        cells = [[_cell(line, pair, barred) for pair in pairs] for line in lines]
+        ran = sum(1 for seeds in cells if not all(cell.excluded for cell in seeds))
         found.append(Tried(arm.case, lines, ran))
     unequal = _unequal(study, block, tune, found)
     return [
@@ -186,7 +198,7 @@ def _unequal(study: Study, block: Block, tune: Tune, tried: Sequence[Tried]) -> 
     """The reason for unequal numbers of trials, "" where they are equal."""
     by_case: dict[str, set[int]] = {}
     for entry in tried:
-        if entry.ran:  # an arm that skip rules leave out altogether is not compared
+        if entry.ran:  # an arm that is left out altogether is not compared
             by_case.setdefault(entry.case, set()).add(entry.ran)
     if len(set().union(*by_case.values())) < 2:
         return ""

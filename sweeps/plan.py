@@ -12,7 +12,7 @@ from kdlab import record
 from kdlab.assemble import compose_each
 from kdlab.remembered import still
 from kdlab.run import Run, parents, teachers
-from kdlab.schema import BadInput, LauncherKeys
+from kdlab.schema import BadInput, LauncherKeys, NotApplicable
 from sweeps import cohorts, estimate, events, failures, graph, progress, shards
 from sweeps.expand import Cell, Winner, count_open, expand
 from sweeps.progress import DONE, WAITING
@@ -21,7 +21,7 @@ from sweeps.schema import Study
 
 @dataclass(frozen=True)
 class Planned:
-    """One cell and its run; no run where a skip rule leaves the cell out."""
+    """One cell and its run; no run where the cell is left out."""
 
     cell: Cell
     run: Run | None
@@ -53,7 +53,7 @@ class Work:
 def plan(
     study: Study, extra: tuple[str, ...] = (), winners: Mapping[str, Winner] | None = None
 ) -> list[Planned]:
-    """Compose every run of a study.
+    """Compose every run of a study; those whose options do not go together are left out.
 
     Args:
         study: as it was loaded.
@@ -64,9 +64,13 @@ def plan(
         BadInput: naming the table, row and key of the first run that is wrong.
     """
     cells = list(expand(study, extra, winners))
-    planned = _composed(cells)
-    used = {entry.cell.excluded for entry in planned}
-    waiting = count_open(study, extra, winners)
+    runs = _composed(cells)
+    barred = {x: str(found) for x, found in runs.items() if isinstance(found, NotApplicable)}
+    if barred:
+        cells = list(expand(study, extra, winners, barred))
+    planned = [Planned(cell, _run(runs.get(cell.overrides))) for cell in cells]
+    used = {cell.excluded for cell in cells}
+    waiting = count_open(study, extra, winners, barred)
     for rule in study.skip:
         if rule.name not in used and not waiting:
             raise BadInput(
@@ -93,15 +97,26 @@ def _check_places(planned: Sequence[Planned]) -> None:
                 )
 
 
-def _composed(cells: Sequence[Cell]) -> list[Planned]:
-    runs = compose_each([cell.overrides for cell in cells if not cell.excluded])
-    planned = []
-    for cell in cells:
+def _composed(cells: Sequence[Cell]) -> dict[tuple[str, ...], Run | NotApplicable]:
+    """By overrides the run of every cell that no skip rule leaves out."""
+    kept = [cell for cell in cells if not cell.excluded]
+    runs = compose_each([cell.overrides for cell in kept])
+    found = {}
+    for cell in kept:
         try:
-            planned.append(Planned(cell, None if cell.excluded else next(runs)))
+            found[cell.overrides] = next(runs)
         except BadInput as error:
             raise BadInput(f"{cell.table}, row {cell.row!r}: {error}") from None
-    return planned
+    return found
+
+
+def _run(found: Run | NotApplicable | None) -> Run | None:
+    return found if isinstance(found, Run) else None
+
+
+def barred(planned: Sequence[Planned]) -> dict[tuple[str, ...], str]:
+    """The overrides of cells that are left out, and why, as `expand` and `count_open` take them."""
+    return {e.cell.overrides: e.cell.excluded for e in planned if e.cell.excluded}
 
 
 def unique(planned: Sequence[Planned]) -> list[Run]:
@@ -221,6 +236,7 @@ def write(
     planned: Sequence[Planned], seconds: Mapping[str, float], name: str, study: Study, root: str
 ) -> Path:
     """Write the plan's table, all that `analysis` needs to know of a study."""
+    reasons = {rule.name: f"{rule.name}: {rule.reason}" for rule in study.skip}
     rows = [
         {
             "study": name,
@@ -234,7 +250,7 @@ def write(
             "unequal": entry.cell.unequal,
             "seed": entry.cell.seed,
             "teacher_seed": entry.cell.teacher_seed,
-            "excluded": entry.cell.excluded,
+            "excluded": reasons.get(entry.cell.excluded, entry.cell.excluded),
             "overrides": json.dumps(entry.cell.overrides),
             "uid": entry.run.uid if entry.run else None,
             **_lineage(entry.run),

@@ -1,10 +1,11 @@
 """A plan in words."""
 
+from collections import Counter
 from collections.abc import Sequence
 from importlib import import_module
 
 from kdlab.schema import BadInput
-from sweeps import estimate
+from sweeps import estimate, students
 from sweeps.launch import Launcher
 from sweeps.plan import Planned, Work, counts
 from sweeps.schema import Study
@@ -21,9 +22,11 @@ def report(
     """
     counted = counts(planned, work)
     lines = [study.question, ", ".join(f"{n} {what}" for what, n in counted.items())]
+    left_out = Counter(entry.cell.excluded for entry in planned if entry.cell.excluded)
     for rule in study.skip:
-        left_out = sum(1 for entry in planned if entry.cell.excluded == rule.name)
-        lines.append(f"{left_out} excluded by {rule.name}: {rule.reason}")
+        lines.append(f"{left_out.pop(rule.name, 0)} excluded by {rule.name}: {rule.reason}")
+    lines += [f"{n} excluded by {why}" for why, n in left_out.items()]
+    lines += students.lines(entry.run for entry in planned if entry.run)
     lines += _tuning(planned)
     if waiting:
         lines.append(f"{waiting} runs wait for their settings to be tuned")

@@ -66,7 +66,15 @@ def test_no_function_on_a_shelf_has_a_default():
 
 
 @pytest.mark.parametrize(
-    ("shelf", "group"), [("matching/fixed", "matching"), ("init/copied", "init")]
+    ("shelf", "group"),
+    [
+        ("matching/fixed", "matching"),
+        ("init/copied", "init"),
+        ("init/averaged", "init"),
+        ("init/narrowed", "init"),
+        ("init/projected", "init"),
+        ("shape", "shape"),
+    ],
 )
 def test_every_public_function_is_reachable(shelf, group):
     path = Path(build.__file__).parent / f"{shelf}.py"
@@ -75,8 +83,22 @@ def test_every_public_function_is_reachable(shelf, group):
         for node in ast.parse(path.read_text()).body
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
     }
-    named = {content(group, name)["_target_"].rpartition(".")[2] for name in options(group)}
+    targets = [content(group, name)["_target_"].rpartition(".") for name in options(group)]
+    named = {name for module, _, name in targets if module == f"kdlab.{shelf.replace('/', '.')}"}
     assert public - {"copy"} == named
+
+
+def test_every_weighing_module_is_reachable_and_has_its_knobs():
+    nodes = [content("matching", name).get("weigh") for name in options("matching")]
+    named = {node["_target_"]: set(node) - {"_target_"} for node in nodes if node}
+    assert all(build.knobs(target).keys() == keys for target, keys in named.items())
+    modules = {
+        f"kdlab.matching.{path.stem}.{node.name}"
+        for path in (Path(build.__file__).parent / "matching").glob("*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef) and node.name != "Seen"
+    }
+    assert modules == named.keys()
 
 
 @pytest.mark.parametrize("name", [n for n in options("knowledge")])
@@ -99,12 +121,19 @@ def test_every_matching_composes(name):
     assert (run.terms[0].pairs is None) == (name == "none")
 
 
+@pytest.mark.parametrize("name", options("shape"))
+def test_every_shape_composes_and_names_its_oracle(name):
+    assert compose("size=tinybert6", f"shape={name}", "knowledge=none").student.hidden > 0
+    assert "\n# Oracle: " in (CONF / "shape" / f"{name}.yaml").read_text()
+
+
 @pytest.mark.parametrize("name", options("init"))
 def test_every_init_composes(name, small, tmp_path):
     own = {
         "random": [],
         "pretrained": ["init.checkpoint=CHECKPOINT"],
         "run": ["init.run=['knowledge=none']"],
+        "teacher_custom": ["init.weights=finetuned", "size=l2_h32_a2", "init.layers=[1,3]"],
     }.get(name, ["init.weights=finetuned", "size=l2_h32_a2"])
     (tmp_path / "config.json").write_text(json.dumps(CHECKPOINT))
     (tmp_path / "model.safetensors").write_bytes(b"")

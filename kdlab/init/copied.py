@@ -1,14 +1,8 @@
 """Inits that copy whole tensors."""
 
-import re
-
-from torch import Tensor
-
-from kdlab import layers
+from kdlab import families, layers
 from kdlab.architecture import Architecture
-
-Weights = dict[str, Tensor]
-LAYER = re.compile(r"(.*\blayers?\.)(\d+)(\..*)")
+from kdlab.init.tensors import Weights, check_equal, chosen_layers, select_layers
 
 
 def nothing(weights: Weights, student: Architecture, source: Architecture | None) -> Weights:
@@ -41,6 +35,22 @@ def skip(weights: Weights, student: Architecture, source: Architecture) -> Weigh
     return copy(weights, student, source, layers.skip(student.layers, source.layers))
 
 
+def both_ends(weights: Weights, student: Architecture, source: Architecture) -> Weights:
+    """Embeddings and S layers evenly spread, the first and the last included.
+
+    Sanh et al. 2019, arXiv 1910.01108: 12 to 6 is the list of their released code, 0, 2, 4, 7, 9,
+    11 counted from 0. They give no other depths; ours are the same spacing.
+    """
+    return copy(weights, student, source, layers.both_ends(student.layers, source.layers))
+
+
+def custom(
+    weights: Weights, student: Architecture, source: Architecture, *, layers: list[int]
+) -> Weights:
+    """Embeddings and the source layers of a list, 1-based, in its order."""
+    return copy(weights, student, source, chosen_layers(layers, student, source))
+
+
 def copy(
     weights: Weights, student: Architecture, source: Architecture, chosen: list[int]
 ) -> Weights:
@@ -49,17 +59,6 @@ def copy(
         raise ValueError(
             f"{student.layers} student layers are more than the source's {source.layers}"
         )
-    for name in ("family", "hidden", "heads", "intermediate"):
-        ours, theirs = getattr(student, name), getattr(source, name)
-        if ours != theirs:
-            raise ValueError(f"unequal {name}: the student has {ours}, the source {theirs}")
-    copied = {}
-    for name, tensor in weights.items():
-        match = LAYER.fullmatch(name)
-        if not match:
-            copied[name] = tensor
-            continue
-        for position, layer in enumerate(chosen):
-            if layer == int(match[2]) + 1:
-                copied[f"{match[1]}{position}{match[3]}"] = tensor
-    return copied
+    check_equal(student, source, "family", "hidden", "heads", "intermediate")
+    families.check_layers(student.family, chosen)
+    return select_layers(weights, chosen)

@@ -20,6 +20,23 @@ def kl(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     return distributions(student, teacher, mask)
 
 
+def cross_entropy(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+    """−Σ p log q of attention distributions, in nats, mean over heads and valid queries.
+
+    Not zero at equality: it is `kl` plus the teacher's entropy, with the same gradient.
+    TextBrewer's attention_ce (Yang et al. 2020, arXiv 2002.12620) leaves probability on padded
+    keys; on rows without padding it is this loss.
+
+    Args:
+        student, teacher: scaled scores before the softmax, [b, h, t, t], queries then keys.
+        mask: tokens [b, t].
+    """
+    _equal_heads(student, teacher)
+    log_q, log_p, padded = _over_keys(student, teacher, mask)
+    terms = (log_p.exp() * log_q).masked_fill(padded, 0.0)
+    return -over_valid(terms.sum(-1).mean(1), mask)
+
+
 def mse(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """Squared difference of scores, mean over heads and valid keys, then over valid queries.
 
@@ -40,18 +57,23 @@ def mse(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
 
 def distributions(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """KL(teacher ‖ student) of row softmaxes over valid keys; scores [b, h, t, t], mask [b, t]."""
+    log_q, log_p, padded = _over_keys(student, teacher, mask)
+    gap = (log_p - log_q).masked_fill(padded, 0.0)
+    return over_valid((log_p.exp() * gap).sum(-1).mean(1), mask)
+
+
+def _over_keys(student: Tensor, teacher: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """log q and log p over valid keys, float32 [b, h, t, t], and which keys are padded."""
     padded = ~mask.bool()[:, None, None, :]
     # Not -inf: an all-padded row, which does not count, must have finite gradients too.
     low = -1e30
     log_q = log_softmax(student.float().masked_fill(padded, low), dim=-1)
-    log_p = log_softmax(teacher.float().masked_fill(padded, low), dim=-1)
-    gap = (log_p - log_q).masked_fill(padded, 0.0)
-    return over_valid((log_p.exp() * gap).sum(-1).mean(1), mask)
+    return log_q, log_softmax(teacher.float().masked_fill(padded, low), dim=-1), padded
 
 
 def _equal_heads(student: Tensor, teacher: Tensor) -> None:
     if student.shape[1] != teacher.shape[1]:
         raise ValueError(
             f"unequal heads: the student has {student.shape[1]}, the teacher {teacher.shape[1]}; "
-            "attention needs equal head counts, value_relation does not"
+            "attention_kl_mean, attention_mse_mean and value_relation take unequal counts"
         )

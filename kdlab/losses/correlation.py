@@ -1,13 +1,11 @@
 """Correlations in place of divergences."""
 
-from typing import Annotated
-
-from annotated_types import Ge, Gt
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from kdlab.losses.classes import log_distributions
-from kdlab.losses.mean import over_valid
+from kdlab.losses.knobs import Temperature, Weight
+from kdlab.losses.mean import centred, over_valid
 
 
 def dist(
@@ -15,9 +13,9 @@ def dist(
     teacher: Tensor,
     mask: Tensor,
     *,
-    temperature: Annotated[float, Gt(0)],
-    row_weight: Annotated[float, Ge(0)],
-    class_weight: Annotated[float, Ge(0)],
+    temperature: Temperature,
+    row_weight: Weight,
+    class_weight: Weight,
 ) -> Tensor:
     """T² (β (1 − ρ within units) + γ (1 − ρ within classes)) of probabilities at temperature T.
 
@@ -33,18 +31,10 @@ def dist(
     """
     log_q, log_p = log_distributions(student, teacher, temperature)
     q, p = log_q.exp(), log_p.exp()
-    rows = over_valid(1 - cosine_similarity(_centred(q), _centred(p), dim=-1), mask)
-    classes = (1 - cosine_similarity(_columns(q, mask), _columns(p, mask), dim=0)).mean()
+    rows = over_valid(1 - cosine_similarity(_less_mean(q), _less_mean(p), dim=-1), mask)
+    classes = (1 - cosine_similarity(centred(q, mask), centred(p, mask), dim=0)).mean()
     return temperature**2 * (row_weight * rows + class_weight * classes * (mask.sum() > 1))
 
 
-def _centred(values: Tensor) -> Tensor:
+def _less_mean(values: Tensor) -> Tensor:
     return values - values.mean(-1, keepdim=True)
-
-
-def _columns(values: Tensor, mask: Tensor) -> Tensor:
-    """Valid units [n, c] less their mean, with zeros in place of the others."""
-    padding = ~mask.bool().reshape(-1, 1)
-    kept = values.reshape(-1, values.shape[-1]).masked_fill(padding, 0.0)
-    mean = kept.sum(0) / mask.sum().clamp(min=1)
-    return (kept - mean).masked_fill(padding, 0.0)

@@ -1,12 +1,10 @@
 """Decoupled distillation: the target class apart from the others."""
 
-from typing import Annotated
-
 import torch
-from annotated_types import Ge, Gt
 from torch import Tensor
 
 from kdlab.losses.classes import by_rank, divergence, log_distributions
+from kdlab.losses.knobs import Temperature, Weight
 from kdlab.losses.mean import over_valid
 
 
@@ -15,9 +13,9 @@ def dkd(
     teacher: Tensor,
     mask: Tensor,
     *,
-    temperature: Annotated[float, Gt(0)],
-    target_weight: Annotated[float, Ge(0)],
-    others_weight: Annotated[float, Ge(0)],
+    temperature: Temperature,
+    target_weight: Weight,
+    others_weight: Weight,
 ) -> Tensor:
     """T² (α TCKD + β NCKD) at temperature T, in nats per valid unit.
 

@@ -1,7 +1,6 @@
 """Losses on hidden states of equal width; where widths differ, the objective projects first."""
 
 from torch import Tensor
-from torch.nn.functional import normalize as unit
 
 from kdlab.losses.direction import direction
 from kdlab.losses.mean import over_valid
@@ -16,7 +15,7 @@ def mse(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         student, teacher: [..., d].
         mask: [...], true where the unit counts.
     """
-    _equal_width(student, teacher)
+    equal_width(student, teacher)
     return over_valid((student.float() - teacher.float()).square().mean(-1), mask)
 
 
@@ -31,10 +30,10 @@ def pkd(student: Tensor, teacher: Tensor, mask: Tensor, *, normalize: bool) -> T
         student, teacher: [..., d], one state a unit.
         mask: [...], true where the unit counts.
     """
-    _equal_width(student, teacher)
+    equal_width(student, teacher)
     student, teacher = student.float(), teacher.float()
     if normalize:
-        student, teacher = unit(student, dim=-1), unit(teacher, dim=-1)
+        student, teacher = direction(student), direction(teacher)
     return over_valid((student - teacher).square().sum(-1), mask)
 
 
@@ -48,12 +47,13 @@ def cosine(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         student, teacher: [..., d].
         mask: [...], true where the unit counts.
     """
-    _equal_width(student, teacher)
+    equal_width(student, teacher)
     student, teacher = direction(student.float()), direction(teacher.float())
     return over_valid(1 - (student * teacher).sum(-1), mask)
 
 
-def _equal_width(student: Tensor, teacher: Tensor) -> None:
+def equal_width(student: Tensor, teacher: Tensor) -> None:
+    """Raise ValueError where the last axes differ."""
     if student.shape[-1] != teacher.shape[-1]:
         raise ValueError(
             f"unequal width: the student has {student.shape[-1]}, the teacher {teacher.shape[-1]}; "

@@ -9,3 +9,11 @@ def over_valid(values: Tensor, mask: Tensor) -> Tensor:
         raise ValueError(f"a mask of {list(mask.shape)} for units of {list(values.shape)}")
     kept = values.masked_fill(~mask.bool(), 0.0)
     return kept.sum() / mask.sum().clamp(min=1)
+
+
+def centred(states: Tensor, mask: Tensor) -> Tensor:
+    """Valid units [n, d] of [..., d] less their mean, with zeros in place of the others."""
+    padding = ~mask.bool().reshape(-1, 1)
+    kept = states.reshape(-1, states.shape[-1]).masked_fill(padding, 0.0)
+    mean = kept.sum(0) / mask.sum().clamp(min=1)
+    return (kept - mean).masked_fill(padding, 0.0)

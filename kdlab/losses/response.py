@@ -1,19 +1,15 @@
 """Losses on outputs: logits of classes or of a vocabulary."""
 
-from typing import Annotated
-
-from annotated_types import Gt
 from torch import Tensor
 
 from kdlab.losses.classes import divergence, log_distributions
+from kdlab.losses.knobs import Temperature
 from kdlab.losses.mean import over_valid
 
 SMALLEST_VARIANCE = 1e-12  # of logits that are standardised: equal logits stay equal
 
 
-def kl(
-    student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: Annotated[float, Gt(0)]
-) -> Tensor:
+def kl(student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: Temperature) -> Tensor:
     """T² KL(teacher ‖ student) at temperature T, in nats per valid unit, summed over classes.
 
     Hinton et al. 2015, arXiv 1503.02531. PKD's code (arXiv 1908.09355) takes the mean over
@@ -28,7 +24,7 @@ def kl(
 
 
 def cross_entropy(
-    student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: Annotated[float, Gt(0)]
+    student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: Temperature
 ) -> Tensor:
     """−T² Σ p log q of teacher p and student q at temperature T, in nats per valid unit.
 
@@ -44,7 +40,7 @@ def cross_entropy(
 
 
 def standardised_kl(
-    student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: Annotated[float, Gt(0)]
+    student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: Temperature
 ) -> Tensor:
     """T² KL(teacher ‖ student) at temperature T of logits standardised by unit, in nats.
 

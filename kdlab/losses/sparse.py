@@ -1,22 +1,15 @@
 """KL from the teacher's few likeliest classes, as where its outputs are stored truncated."""
 
-from typing import Annotated
-
 import torch
-from annotated_types import Gt
 from torch import Tensor
 
 from kdlab.losses.classes import by_rank, divergence, log_distributions
+from kdlab.losses.knobs import Classes, Temperature
 from kdlab.losses.mean import over_valid
 
 
 def top_k_kl(
-    student: Tensor,
-    teacher: Tensor,
-    mask: Tensor,
-    *,
-    temperature: Annotated[float, Gt(0)],
-    k: Annotated[int, Gt(0)],
+    student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: Temperature, k: Classes
 ) -> Tensor:
     """T² KL(p̃ ‖ q) at temperature T, p̃ the teacher's k likeliest classes renormalised, in nats.
 
@@ -34,12 +27,7 @@ def top_k_kl(
 
 
 def top_k_tail_kl(
-    student: Tensor,
-    teacher: Tensor,
-    mask: Tensor,
-    *,
-    temperature: Annotated[float, Gt(0)],
-    k: Annotated[int, Gt(0)],
+    student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: Temperature, k: Classes
 ) -> Tensor:
     """T² KL(teacher ‖ student) at temperature T, all but k classes taken as one, in nats.
 

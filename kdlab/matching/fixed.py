@@ -1,6 +1,9 @@
 """Matchings that are fixed lists of pairs."""
 
 from random import Random
+from typing import Annotated
+
+from annotated_types import Gt
 
 from kdlab import layers
 
@@ -41,6 +44,15 @@ def random(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
     return _number(random.sample(range(1, teacher_layers + 1), student_layers))
 
 
+def random_in_order(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
+    """S distinct teacher layers in rising order, fixed by the seed: one draw of RAIL-KD, kept.
+
+    A control beside `random`. Haidar et al. 2021, arXiv 2109.10164, draw anew in training.
+    """
+    student_layers, teacher_layers = _fit(student_layers, teacher_layers)
+    return _number(sorted(random.sample(range(1, teacher_layers + 1), student_layers)))
+
+
 def last1(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
     """The last layer to the last layer. Wang et al. 2020, arXiv 2002.10957."""
     return [(student_layers, teacher_layers)]
@@ -57,6 +69,64 @@ def last_but_two(student_layers: int, teacher_layers: int, random: Random) -> Pa
             f"needs three layers on both sides, not {student_layers} and {teacher_layers}"
         )
     return [(student_layers - 2, teacher_layers - 2)]
+
+
+def last_k(
+    student_layers: int, teacher_layers: int, random: Random, *, k: Annotated[int, Gt(0)]
+) -> Pairs:
+    """The last k student layers to the last k teacher layers, in order: S-k+i to T-k+i.
+
+    Udagawa et al. 2023, arXiv 2310.08797.
+    """
+    if k > min(student_layers, teacher_layers):
+        raise ValueError(
+            f"k={k} is more than the layers of one side, {student_layers} and {teacher_layers}"
+        )
+    return [(student_layers - i, teacher_layers - i) for i in reversed(range(k))]
+
+
+def all_to_one(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
+    """Every student layer to the last teacher layer. A control: arXiv 2502.04499."""
+    return [(layer, teacher_layers) for layer in range(1, student_layers + 1)]
+
+
+def uniform_consecutive(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
+    """Each student layer to the block of teacher layers that ends in its layer of `skip`.
+
+    Udagawa et al. 2023, arXiv 2310.08797: with k = T / S, layer i to k(i-1)+1, ..., ki. Their
+    k = ceil(T / S) would leave student layers without a teacher layer (12 to 5); here, for any
+    depths, every teacher layer is in one block and no block is empty.
+    """
+    ends = [0, *layers.skip(*_fit(student_layers, teacher_layers))]
+    return [
+        (layer, teacher)
+        for layer in range(1, student_layers + 1)
+        for teacher in range(ends[layer - 1] + 1, ends[layer] + 1)
+    ]
+
+
+def uniform_last(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
+    """Each student layer to its layer of `skip` and to the last; the last student layer once.
+
+    Udagawa et al. 2023, arXiv 2310.08797.
+    """
+    pairs = skip(student_layers, teacher_layers, random)
+    return sorted({*pairs, *((layer, teacher_layers) for layer, _ in pairs)})
+
+
+def every(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
+    """Every student layer with every teacher layer: candidates for a matching that weighs."""
+    return [
+        (student, teacher)
+        for student in range(1, student_layers + 1)
+        for teacher in range(1, teacher_layers + 1)
+    ]
+
+
+def below_last(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
+    """`every`, without the last layer of either side."""
+    _needs_two(student_layers)
+    return every(*_fit(student_layers - 1, teacher_layers - 1), random)
 
 
 def custom(

@@ -14,7 +14,7 @@ def outputs(labels: np.ndarray, right: int) -> np.ndarray:
     return np.eye(2)[predicted]
 
 
-def leave(root, uid: str, found: np.ndarray | None, labels: np.ndarray) -> None:
+def leave(root, uid: str, found: np.ndarray | None, labels: np.ndarray, **cost) -> None:
     if found is None:
         record.append(root, Record(uid, {}, [], {"status": "diverged", "steps": 3}, {}, {}))
         return
@@ -27,4 +27,4 @@ def leave(root, uid: str, found: np.ndarray | None, labels: np.ndarray) -> None:
         "degenerate": [],
         "examples": {"select": digest, "report": digest},
     }
-    record.append(root, Record(uid, {}, [], result, {}, {"outputs": address}))
+    record.append(root, Record(uid, {}, [], result, cost, {"outputs": address}))

@@ -11,19 +11,23 @@ from kdlab import assemble, config
 from kdlab.assemble import compose_each
 from kdlab.config import compose, options
 from kdlab.remembered import still
-from kdlab.schema import BadInput
+from kdlab.schema import BadInput, NotApplicable
 
 LAYERED = "knowledge=hidden_mse"
 DEEP = ("size=l3_h64_a4", LAYERED)
 FINETUNED = ("init.weights=finetuned", "size=l2_h64_a4")
+INITS = [n for n in options("init") if n not in ("random", "pretrained", "teacher_custom")]
 MINILM = ("teacher=minilm_l6", "size=l3_h384", "init=teacher_first")
 
 OPTIONS = [
     (),
     *[(f"knowledge={name}", "task.classes=3") for name in options("knowledge")],  # all apply
     *[(*DEEP, f"matching={n}") for n in options("matching") if n not in ("none", "custom")],
-    *[(f"init=teacher_{rule}", *FINETUNED) for rule in ("first", "last", "skip")],
+    *[(f"init={n}", *FINETUNED) for n in INITS],
+    ("init=teacher_custom", "init.layers=[1,3]", *FINETUNED),
     *[(f"size={name}", "knowledge=none") for name in ("tiny", "mini", "l5_h320_a5", "l6_h384")],
+    *[(f"shape={name}", "size=tinybert6", "knowledge=none") for name in options("shape")],
+    ("size=tinybert4", "shape=deeper", "shape.head_width=8", "shape.factor=3", "knowledge=none"),
     ("knowledge=[logits_kl,hidden_mse,cls_pkd]", "matching=last"),
     ("knowledge=[hidden_mse]",),
     ("knowledge=[logits_kl,logits_kl]",),
@@ -116,9 +120,13 @@ WRONG = [
     ("task.metrics=[f1,wrong]",),
     ("init=pretrained",),
     ("init=teacher_first", "size=l2_h32_a2", "init.weights=finetuned"),
+    ("init=teacher_custom", *FINETUNED),
+    ("init=teacher_custom", "init.layers=[1,9]", *FINETUNED),
     ("matching=custom", LAYERED),
     ("matching=none", LAYERED),
     ("size=l3_h100_a7",),
+    ("size=mini", "shape=deep", "shape.factor=0"),
+    ("size=mini", "shape=standard", "shape.factor=2"),
     ("size=l3",),
     ("tokenizer=other",),
     ("teacher=none",),
@@ -222,6 +230,36 @@ def test_a_wrong_page_is_refused_in_its_place():
     assert [next(runs).seed for _ in range(17)] == list(range(17))
     with pytest.raises(BadInput, match="train.lr=-1: input should be greater than 0"):
         next(runs)
+
+
+def test_options_that_do_not_go_together_are_refused_in_their_place_as_compose_does():
+    pages = [
+        (f"seed={seed}", *own)
+        for seed in range(3)
+        for own in (
+            ("size=mini", "shape=deep"),
+            ("size=tiny", "shape=wide"),
+            ("knowledge=logits_dist", "size=tiny"),
+            ("knowledge=logits_kl",),
+        )
+    ]
+    assert len(pages) > 2 * assemble.CHECKS
+    for found, page in zip(compose_each(pages), pages, strict=True):
+        if isinstance(found, NotApplicable):
+            assert str(found) == refusal(lambda page=page: compose(*page))
+            assert isinstance(assembled(*page), NotApplicable)
+        else:
+            assert same(found, told(*page))
+    assert [isinstance(found, NotApplicable) for found in compose_each(pages)] == 3 * [
+        False, True, True, False,
+    ]  # fmt: skip
+
+
+def test_a_teacher_whose_options_do_not_go_together_is_wrong_for_every_student():
+    page = ("teacher.size=tiny", "teacher.overrides=['shape=wide']", "knowledge=logits_kl")
+    assert assembled(*page) is None
+    with pytest.raises(BadInput, match="teacher=scratch: shape=wide: l2_h128 has none"):
+        list(compose_each([(*page, f"seed={seed}") for seed in range(12)]))
 
 
 @pytest.mark.parametrize(

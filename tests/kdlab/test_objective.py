@@ -8,13 +8,14 @@ from kdlab.architecture import Architecture
 from kdlab.config import compose
 from kdlab.objective import Objective, hard, wanted
 from kdlab.rehearsal import _trace
+from kdlab.schema import BadInput
 
 
 def objective(*overrides: str) -> tuple[Objective, dict[str, torch.Tensor]]:
     run = compose(*overrides)
-    made = Objective(run, run.teacher.student)
+    made = Objective(run, run.teacher.student, steps=100)
     labels = torch.tensor([0, 1])
-    found = made(_trace(run.student, 2), _trace(run.teacher.student, 2), labels)
+    found = made(_trace(run.student, 2), _trace(run.teacher.student, 2), labels, 0)
     return made, {name: loss.detach() for name, loss in found.items()}
 
 
@@ -40,27 +41,21 @@ def test_the_total_is_the_weighted_sum():
         "knowledge=[logits_kl,hidden_mse]", "knowledge.hidden_mse.weight=10", "hard.weight=0.5"
     )
     expected = 0.5 * losses["hard"] + losses["logits_kl"] + 10 * losses["hidden_mse"]
-    torch.testing.assert_close(made.total(losses), expected)
-
-
-def test_projections_are_learned_where_widths_differ_and_belong_to_the_objective():
-    made, _ = objective(*LAYERED, "matching=skip")
-    assert sorted(made.projections) == ["hidden_mse_1", "hidden_mse_2", "hidden_mse_3"]
-    assert made.projections["hidden_mse_1"].weight.shape == (64, 48)
-    same, _ = objective("size=l3_h64_a4", "knowledge=hidden_mse")
-    assert not list(same.parameters())
-
-
-def test_a_projection_has_a_random_stream_of_its_own():
-    one, _ = objective("size=l3_h48_a4", "knowledge=hidden_mse")
-    two, _ = objective("size=l3_h48_a4", "knowledge=[cls_pkd,hidden_mse]")
-    for name, projection in one.projections.items():
-        assert torch.equal(projection.weight, two.projections[name].weight)
+    torch.testing.assert_close(made.total(losses, 0), expected)
 
 
 def test_only_matched_layers_are_wanted():
     run = compose("size=l3_h64_a4", "knowledge=[hidden_mse,logits_kl]", "matching=pkd_last")
     assert wanted(run) == (frozenset({1, 2}), frozenset({2, 3}))
+
+
+@pytest.mark.parametrize("name", ["attention_kl", "attention_ce", "attention_mse"])
+def test_head_means_meet_where_head_counts_differ(name):
+    sizes = ("size=l3_h64_a2", "teacher.size=l3_h64_a4", "matching=last")
+    with pytest.raises(BadInput, match=f"knowledge.{name}: unequal heads: .* 2, the teacher 4"):
+        compose(*sizes, f"knowledge={name}")
+    _, losses = objective(*sizes, f"knowledge={name}_mean")
+    assert losses[f"{name}_mean"] > 0
 
 
 def test_the_hard_loss_ignores_rows_without_a_label():

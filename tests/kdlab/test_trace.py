@@ -5,22 +5,27 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from kdlab import views
-from kdlab.trace import NAME, Trace, trace
+from kdlab.architecture import Architecture
+from kdlab.families import FAMILIES, configuration
+from kdlab.losses import attention, hidden, relation
+from kdlab.trace import NAME, Trace, outputs, trace
 
-DIMENSIONS = {
-    "num_hidden_layers": 3,
-    "hidden_size": 32,
-    "num_attention_heads": 4,
-    "intermediate_size": 64,
-    "vocab_size": 50,
-    "num_labels": 3,
-    "pad_token_id": 0,
+ENCODERS = sorted(FAMILIES)
+DECODERS = {  # no families yet: what looks at a model must take them all the same
+    "gpt2": {"n_layer": 3, "n_embd": 32, "n_head": 4},
+    "llama": {"num_key_value_heads": 2},
+    "mistral": {"num_key_value_heads": 1, "sliding_window": 4},
 }
+WINDOW = {"modernbert": {"local_attention": 6}}  # three tokens to each side
 
 
 def build(family: str, attention: str) -> torch.nn.Module:
     torch.manual_seed(0)
-    config = AutoConfig.for_model(family, **DIMENSIONS)
+    model = Architecture(family if family in FAMILIES else "bert", 3, 32, 4, 64)
+    ids = dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"), 0)
+    ids |= {"cls_token_id": 1, "sep_token_id": 2, "vocab_size": 50, "num_labels": 3}
+    page = configuration(model) | ids | DECODERS.get(family, {}) | WINDOW.get(family, {})
+    config = AutoConfig.for_model(family, **page)
     return AutoModelForSequenceClassification.from_config(
         config, attn_implementation=attention
     ).eval()
@@ -33,23 +38,106 @@ def batch() -> dict[str, torch.Tensor]:
     return {"input_ids": ids.masked_fill(mask == 0, 0), "attention_mask": mask}
 
 
-@pytest.mark.parametrize("family", ["bert", "roberta"])
+@pytest.mark.parametrize("family", [*ENCODERS, *DECODERS])
 def test_scores_are_those_of_eager_attention(family):
+    """Rows are longer than a window, and one ends long before the batch does."""
     eager = build(family, "eager")(**batch(), output_attentions=True, output_hidden_states=True)
     with torch.no_grad():
-        found = trace(build(family, NAME), batch(), frozenset({1, 3}))
-    assert set(found.heads) == {1, 3}
+        found = trace(build(family, NAME), batch(), frozenset({1, 2, 3}))
+    assert set(found.heads) == {1, 2, 3}
     torch.testing.assert_close(found.logits, eager.logits, atol=1e-5, rtol=1e-5)
     assert len(found.hidden) == 4
-    for layer in (1, 3):
+    for layer in (1, 2, 3):
         scores, mask = views.attention_scores(found, layer)
+        assert scores.shape == (2, 4, 10, 10)
         scores = scores.masked_fill(~mask[:, None, None, :], -1e30)
-        expected = eager.attentions[layer - 1]
-        torch.testing.assert_close(scores.softmax(-1), expected, atol=1e-5, rtol=1e-4)
-        hidden, _ = views.tokens(found, layer)
-        torch.testing.assert_close(
-            hidden[mask], eager.hidden_states[layer][mask], atol=1e-5, rtol=1e-4
+        ours, theirs = (
+            x.transpose(1, 2)[mask] for x in (scores.softmax(-1), eager.attentions[layer - 1])
         )
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+        assert (ours == 0).equal(theirs == 0)
+        states, _ = views.tokens(found, layer)
+        torch.testing.assert_close(
+            states[mask], eager.hidden_states[layer][mask], atol=1e-5, rtol=1e-4
+        )
+
+
+@pytest.mark.parametrize(
+    ("family", "seen"),
+    [
+        ("bert", [[10, 10], [10, 10], [10, 10]]),
+        ("modernbert", [[10, 10], [4, 7], [4, 7]]),
+        ("llama", [[1, 6], [1, 6], [1, 6]]),
+        ("mistral", [[1, 4], [1, 4], [1, 4]]),
+    ],
+)
+def test_a_query_sees_what_its_layer_lets_it_see(family, seen):
+    """The keys that the first and the sixth token of an unpadded row see, layer by layer."""
+    row = {name: tensor[:1] for name, tensor in batch().items()}
+    with torch.no_grad():
+        found = trace(build(family, NAME), row, frozenset({1, 2, 3}))
+    scores = [views.attention_scores(found, layer)[0] for layer in (1, 2, 3)]
+    assert [[int((x[0, 0, q] > views.UNSEEN).sum()) for q in (0, 5)] for x in scores] == seen
+
+
+@pytest.mark.parametrize("family", [*ENCODERS, *DECODERS])
+def test_stock_attention_gives_the_same_bits(family):
+    stock = build(family, "sdpa")(**batch(), output_hidden_states=True)
+    with torch.no_grad():
+        found = trace(build(family, NAME), batch(), frozenset({2}))
+    assert torch.equal(found.logits, stock.logits)
+    assert all(map(torch.equal, found.hidden, stock.hidden_states))
+
+
+@pytest.mark.parametrize("family", [*ENCODERS, *DECODERS])
+def test_losses_take_every_family_and_train_it(family):
+    """Also where a window leaves a padded query nothing to see: its gradient is no NaN."""
+    teacher, student = build(family, NAME), build(family, NAME)
+    with torch.no_grad():
+        same, shown = (trace(model, batch(), frozenset({2})) for model in (student, teacher))
+        for parameter in student.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    found = trace(student, batch(), frozenset({2}))
+
+    def losses(one: Trace) -> torch.Tensor:
+        def compare(view, loss, **knobs):
+            (ours, mask), (theirs, _) = view(one, 2), view(shown, 2)
+            return loss(ours, theirs, mask, **knobs)
+
+        return torch.stack([
+            compare(views.attention_scores, attention.kl),
+            compare(views.attention_scores, attention.mse),
+            compare(views.values, relation.kl, relation_heads=2),
+            compare(views.tokens, hidden.mse),
+        ])  # fmt: skip
+
+    assert losses(same).tolist() == [0.0] * 4
+    assert (losses(found) > 0).all()
+    losses(found).sum().backward()
+    gradients = [p.grad for p in student.base_model.parameters() if p.grad is not None]
+    assert all(gradient.isfinite().all() for gradient in gradients)
+    assert any(gradient.abs().sum() > 0 for gradient in gradients)
+
+
+def test_keys_that_query_heads_share_are_repeated_for_each():
+    with torch.no_grad():
+        heads = trace(build("llama", NAME), batch(), frozenset({1})).heads[1]
+    for states in (heads.key, heads.value):
+        assert states.shape == heads.query.shape == (2, 4, 10, 8)
+        assert torch.equal(states[:, 0], states[:, 1])
+        assert torch.equal(states[:, 2], states[:, 3])
+        assert not torch.equal(states[:, 1], states[:, 2])
+
+
+@pytest.mark.parametrize("family", [*ENCODERS, *DECODERS])
+def test_a_model_is_given_segments_only_if_it_knows_two(family):
+    """A tokenizer's segments reach BERT and ELECTRA, whatever other model shares the batch."""
+    model = build(family, NAME)
+    split = batch() | {"token_type_ids": torch.ones(2, 10, dtype=torch.long)}
+    with torch.no_grad():
+        plain, segments = (trace(model, x, frozenset()).logits for x in (batch(), split))
+        assert torch.equal(outputs(model, split), segments)
+    assert torch.equal(plain, segments) == (family not in ("bert", "electra"))
 
 
 def test_padding_changes_nothing():
@@ -77,12 +165,21 @@ def test_attention_that_is_not_seen_is_an_error():
         trace(build("bert", "eager"), batch(), frozenset({2}))
 
 
-def test_views_of_values_and_mean():
+def test_views_of_embeddings_first_token_and_mean():
     hidden = torch.tensor([[[2.0], [4.0], [100.0]]])
     mask = torch.tensor([[True, True, False]])
-    made = Trace(torch.zeros(1, 2), (hidden,), {}, mask)
+    made = Trace(torch.zeros(1, 2), (hidden, -hidden), {}, mask)
+    assert views.embeddings(made)[0].tolist() == hidden.tolist()
+    assert views.embeddings(made)[1].tolist() == mask.tolist()
     assert views.mean_tokens(made, 0)[0].tolist() == [[3.0]]
     assert views.cls(made, 0)[0].tolist() == [[2.0]]
+
+
+def test_the_view_of_embeddings_is_what_enters_the_first_layer():
+    model = build("bert", NAME)
+    with torch.no_grad():
+        found, _ = views.embeddings(trace(model, batch(), frozenset()))
+        assert torch.equal(found, model.bert.embeddings(batch()["input_ids"]))
 
 
 def test_views_of_queries_and_keys_give_the_attention_scores():
@@ -91,5 +188,24 @@ def test_views_of_queries_and_keys_give_the_attention_scores():
     (query, mask), (key, _) = views.queries(made, 2), views.keys(made, 2)
     scores, _ = views.attention_scores(made, 2)
     torch.testing.assert_close(query @ key.transpose(2, 3) / query.shape[-1] ** 0.5, scores)
+    mean, total = (
+        f(made, 2)[0] for f in (views.mean_attention_scores, views.summed_attention_scores)
+    )
+    assert mean.shape == total.shape == (2, 1, 10, 10)
+    torch.testing.assert_close(total, sum(scores[:, [head]] for head in range(4)))
+    torch.testing.assert_close(4 * mean, total)
     assert torch.equal(mask, made.mask)
     assert not torch.equal(query, key)
+
+
+def test_stacked_views_have_the_layers_in_the_order_given():
+    with torch.no_grad():
+        made = trace(build("bert", NAME), batch(), frozenset())
+    found, mask = views.stacked_tokens(made, [3, 1])
+    assert found.shape == (2, 10, 2, 32)
+    assert torch.equal(found[:, :, 0], made.hidden[3])
+    assert torch.equal(found[:, :, 1], made.hidden[1])
+    assert torch.equal(mask, made.mask)
+    longer, _ = views.stacked_with_embedding(made, [3, 1])
+    assert torch.equal(longer[:, :, 0], made.hidden[0])
+    assert torch.equal(longer[:, :, 1:], found)

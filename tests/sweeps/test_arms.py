@@ -1,22 +1,12 @@
 """The arms of a block, those without knowledge among them, which come by themselves."""
 
 import pytest
+from study_texts import SIZES
 
 from kdlab.config import compose
 from kdlab.schema import BadInput
 from sweeps import expand, overrides
 
-SIZES = """
-question: Which?
-base: [task=synthetic, matching=skip]
-seeds: [1]
-blocks:
-  - table: sizes
-    cases:
-      small: [size=l1_h32_a2, knowledge=logits_kl]
-      small hidden: [knowledge=hidden_mse, size=l1_h32_a2, matching=last]
-      large: [size=l2_h64_a4, "knowledge=[logits_kl,cls_pkd]", hard.weight=0.5]
-"""
 KNOWLEDGE = """
 question: Which?
 seeds: [1]

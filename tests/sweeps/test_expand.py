@@ -1,23 +1,13 @@
 """Cells: their order, seeds, teachers' seeds, trials and winners."""
 
 import pytest
+from study_texts import SIZES
 
 from kdlab.config import compose
 from kdlab.schema import BadInput
 from sweeps import expand, overrides
 from sweeps.expand import Winner
 
-SIZES = """
-question: Which?
-base: [task=synthetic, matching=skip]
-seeds: [1]
-blocks:
-  - table: sizes
-    cases:
-      small: [size=l1_h32_a2, knowledge=logits_kl]
-      small hidden: [knowledge=hidden_mse, size=l1_h32_a2, matching=last]
-      large: [size=l2_h64_a4, "knowledge=[logits_kl,cls_pkd]", hard.weight=0.5]
-"""
 TUNED = """
 question: Which?
 base: [task=synthetic]

@@ -104,7 +104,13 @@ def test_row_subsets_are_nested_and_extra_rows_come_after_them_without_labels(gl
     found = parts("task=rte", f"task.path={glue}")
 
     def take(**knobs):
-        knobs = {"rows": None, "transfer": "same", "extra_rows": None, "extra_split": "fit", "fold": None} | knobs
+        knobs = {
+            "rows": None,
+            "transfer": "same",
+            "extra_rows": None,
+            "extra_split": "fit",
+            "fold": None,
+        } | knobs
         return splits.training_rows(found, Data(**knobs), None)
 
     small, none = take(rows=100)

@@ -18,13 +18,18 @@ OPTIONS = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem not in N
 VIEWS = {
     "kdlab.views.logits": "bc",
     "kdlab.views.tokens": "btd",
+    "kdlab.views.embeddings": "btd",
     "kdlab.views.cls": "bd",
+    "kdlab.views.mean_tokens": "bd",
+    "kdlab.views.stacked_with_embedding": "btld",
     "kdlab.views.attention_scores": "bhtt",
+    "kdlab.views.mean_attention_scores": "bott",
+    "kdlab.views.summed_attention_scores": "bott",
     "kdlab.views.queries": "bhte",
     "kdlab.views.keys": "bhte",
     "kdlab.views.values": "bhte",
 }
-SIZES = {"b": 4, "t": 6, "c": 3, "d": 8, "h": 4, "e": 2}
+SIZES = {"b": 4, "t": 6, "c": 3, "d": 8, "h": 4, "e": 2, "l": 4, "o": 1}
 ROWS = torch.tensor([1, 1, 0, 1]).bool()
 TOKENS = torch.tensor(
     [[1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0], [0, 0, 1, 1, 0, 1], [1, 0, 0, 0, 0, 0]]
@@ -36,20 +41,40 @@ OTHER = {
     "relation_heads": 2,
     "skew": 0.4,
     "teacher_share": 0.2,
+    "head_mass": 0.9,
     "k": 3,
     "target_weight": 0.5,
     "others_weight": 2.0,
     "row_weight": 0.5,
     "class_weight": 2.0,
+    "window": 3,
 }
 # Losses that are not zero at equality, and why; of these, the value is tested with their formula.
 VALUE_AT_EQUALITY = {
     "logits_ce": "a cross-entropy contains the teacher's entropy",
+    "attention_ce": "a cross-entropy contains the teacher's entropy",
+    "attention_ce_mean": "a cross-entropy contains the teacher's entropy",
     "logits_topk_kl": "its optimum is the teacher renormalised over k classes",
+    "contrastive": "the batch's other units are never infinitely far",
 }
-GRADIENT_AT_EQUALITY = {"logits_topk_kl": VALUE_AT_EQUALITY["logits_topk_kl"]}
+GRADIENT_AT_EQUALITY = {
+    "logits_topk_kl": VALUE_AT_EQUALITY["logits_topk_kl"],
+    "contrastive": "it moves away from the other units as well",
+}
 # Losses that are no mean over units, and why.
-NOT_A_MEAN = {"logits_dist": "a class's correlation is over the units of a batch"}
+NOT_A_MEAN = {
+    "hidden_cka": "an alignment is of the units of a batch together",
+    "logits_dist": "a class's correlation is over the units of a batch",
+    "rkd_distance": "pairs of rows of two parts are in neither part",
+    "rkd_angle": "triples of rows of two parts are in neither part",
+    "similarity": "pairs of rows of two parts are in neither part",
+    "pkt": "pairs of rows of two parts are in neither part",
+    "contrastive": "the other units of a batch are its negatives",
+}
+# Losses whose units are rows, though their mask marks tokens, and why.
+BY_ROWS = {"channel_gram": "a row has one matrix of its channels"}
+# Losses whose gradient is not their value's slope, and why; it is tested with their formula.
+NOT_ITS_SLOPE = {"logits_adaptive_kl": "the weights of its two parts are constants to the gradient"}
 # Losses with kinks, one of them within 1e-2 of the example: their differences take smaller steps.
 KINKED = {"logits_tv"}
 
@@ -193,13 +218,22 @@ def test_a_single_valid_unit_is_that_unit_alone(name):
 @pytest.mark.parametrize("name", sorted(set(OPTIONS) - set(NOT_A_MEAN)))
 def test_a_batch_is_the_mean_of_its_parts_by_valid_units(name):
     loss, _, student, teacher, mask = example(name)
+    units = mask.any(-1) if name in BY_ROWS else mask
     total = 0.0
-    for part in (slice(0, 2), slice(2, None)):  # unequal numbers of valid units
-        total += loss(student[part], teacher[part], mask[part]) * mask[part].sum()
-    assert_close(loss(student, teacher, mask), total / mask.sum(), rtol=1e-5, atol=1e-6)
+    for part in (slice(0, 3), slice(3, None)):  # unequal numbers of valid units
+        total += loss(student[part], teacher[part], mask[part]) * units[part].sum()
+    assert_close(loss(student, teacher, mask), total / units.sum(), rtol=1e-5, atol=1e-6)
 
 
-@every_option
+@pytest.mark.parametrize("name", sorted(NOT_A_MEAN))
+def test_an_exception_is_no_mean_of_its_parts(name):
+    loss, _, student, teacher, mask = example(name)
+    parts = [loss(*(x[part] for x in (student, teacher, mask))) for part in (slice(2), slice(2, 4))]
+    mean = (2 * parts[0] + parts[1]) / 3  # by valid rows
+    assert abs(loss(student, teacher, mask) - mean) > 1e-3
+
+
+@pytest.mark.parametrize("name", sorted(set(OPTIONS) - set(NOT_ITS_SLOPE)))
 def test_gradient_matches_finite_differences(name):
     loss, _, student, teacher, mask = example(name)
     _, gradient = with_gradient(loss, student, teacher, mask)

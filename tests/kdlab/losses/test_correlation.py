@@ -5,17 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from drawn import UNITS, random_logits
 from torch import tensor
 from torch.testing import assert_close
 
 from kdlab.losses import correlation
-
-MASK = tensor([True, True, False, True, False, True])
-
-
-def random_logits(scale=2.0):
-    generator = torch.Generator().manual_seed(0)
-    return torch.randn((2, len(MASK), 5), generator=generator, dtype=torch.float64) * scale
 
 
 def dist(student, teacher, mask, temperature, rows, classes):
@@ -27,11 +21,11 @@ def dist(student, teacher, mask, temperature, rows, classes):
 @pytest.mark.parametrize(("rows", "classes"), [(1.0, 0.0), (0.0, 1.0), (0.5, 2.0)])
 def test_the_formula_in_float64(temperature, rows, classes):
     student, teacher = random_logits()
-    q, p = (np.exp(x[MASK].numpy() / temperature) for x in (student, teacher))
+    q, p = (np.exp(x[UNITS].numpy() / temperature) for x in (student, teacher))
     q, p = (x / x.sum(-1, keepdims=True) for x in (q, p))
     within = np.mean([1 - np.corrcoef(a, b)[0, 1] for a, b in zip(q, p, strict=True)])
     across = np.mean([1 - np.corrcoef(a, b)[0, 1] for a, b in zip(q.T, p.T, strict=True)])
-    loss = dist(student, teacher, MASK, temperature, rows, classes)
+    loss = dist(student, teacher, UNITS, temperature, rows, classes)
     expected = temperature**2 * (rows * within + classes * across)
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
@@ -58,12 +52,12 @@ def test_a_flatter_student_of_the_same_shape_costs_nothing():
     _, teacher = random_logits()
     probabilities = teacher.softmax(-1)
     flat = (0.3 * probabilities + 0.7 / 5).log()
-    assert dist(flat, teacher, MASK, 1.0, 1.0, 1.0).item() == pytest.approx(0.0, abs=1e-5)
+    assert dist(flat, teacher, UNITS, 1.0, 1.0, 1.0).item() == pytest.approx(0.0, abs=1e-5)
 
 
 def test_one_valid_unit_has_no_part_across_units():
     student, teacher = random_logits()
-    only = MASK & (torch.arange(len(MASK)) == 1)
+    only = UNITS & (torch.arange(len(UNITS)) == 1)
     student.requires_grad_()
     loss = dist(student, teacher, only, 1.0, 0.0, 1.0)
     assert loss == 0
@@ -72,8 +66,8 @@ def test_one_valid_unit_has_no_part_across_units():
 
 def test_the_part_across_units_is_no_mean_of_parts():
     student, teacher = random_logits()
-    whole = dist(student, teacher, MASK, 1.0, 0.0, 1.0)
-    half = [dist(student[c], teacher[c], MASK[c], 1.0, 0.0, 1.0) for c in (slice(3), slice(3, 6))]
+    whole = dist(student, teacher, UNITS, 1.0, 0.0, 1.0)
+    half = [dist(student[c], teacher[c], UNITS[c], 1.0, 0.0, 1.0) for c in (slice(3), slice(3, 6))]
     assert abs(whole - sum(half) / 2) > 0.01
 
 
@@ -82,14 +76,14 @@ def test_gradient_is_finite_with_sure_models_and_with_uniform_ones(scale):
     student, teacher = (x.float() * scale for x in random_logits())
     for start in (student, torch.zeros_like(student), teacher.clone()):
         start = start.requires_grad_()
-        loss = dist(start, teacher, MASK, 1.0, 1.0, 1.0)
+        loss = dist(start, teacher, UNITS, 1.0, 1.0, 1.0)
         assert torch.autograd.grad(loss, start)[0].isfinite().all()
 
 
 def test_units_may_have_any_shape():
     student, teacher = random_logits()
     folded = dist(
-        *(x.reshape(2, 3, 5) for x in (student, teacher)), MASK.reshape(2, 3), 1.0, 1.0, 1.0
+        *(x.reshape(2, 3, 5) for x in (student, teacher)), UNITS.reshape(2, 3), 1.0, 1.0, 1.0
     )
-    assert_close(folded, dist(student, teacher, MASK, 1.0, 1.0, 1.0))
+    assert_close(folded, dist(student, teacher, UNITS, 1.0, 1.0, 1.0))
     assert math.isfinite(folded)

@@ -5,18 +5,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from drawn import UNITS, random_logits
 from torch import tensor
 from torch.testing import assert_close
 
 from kdlab.losses import decoupled, response
 
-MASK = tensor([True, True, False, True, False, True])
 ONE = tensor([True])
-
-
-def random_logits(scale=2.0):
-    generator = torch.Generator().manual_seed(0)
-    return torch.randn((2, len(MASK), 5), generator=generator, dtype=torch.float64) * scale
 
 
 def dkd(student, teacher, mask, temperature, target, others):
@@ -33,14 +28,14 @@ def kl(a, b):
 def test_the_formula_in_float64(temperature, target, others):
     student, teacher = random_logits()
     values = []
-    for s, t in zip(student[MASK].numpy(), teacher[MASK].numpy(), strict=True):
+    for s, t in zip(student[UNITS].numpy(), teacher[UNITS].numpy(), strict=True):
         q, p = (np.exp(x / temperature) / np.exp(x / temperature).sum() for x in (s, t))
         label = t.argmax()
         rest_p, rest_q = np.delete(p, label), np.delete(q, label)
         tckd = kl(np.array([p[label], rest_p.sum()]), np.array([q[label], rest_q.sum()]))
         nckd = kl(rest_p / rest_p.sum(), rest_q / rest_q.sum())
         values.append(target * tckd + others * nckd)
-    loss = dkd(student, teacher, MASK, temperature, target, others)
+    loss = dkd(student, teacher, UNITS, temperature, target, others)
     assert loss.item() == pytest.approx(temperature**2 * np.mean(values), rel=1e-5)
 
 
@@ -60,7 +55,7 @@ def test_by_hand():
 @pytest.mark.parametrize("temperature", [1.0, 4.0])
 def test_a_units_kl_is_its_target_part_and_the_others_mass_times_their_part(temperature):
     student, teacher = random_logits()
-    for row in range(len(MASK)):
+    for row in range(len(UNITS)):
         pair = student[row : row + 1], teacher[row : row + 1]
         rest = 1 - (pair[1] / temperature).softmax(-1).max().item()
         whole = response.kl(*pair, ONE, temperature=temperature)
@@ -69,17 +64,17 @@ def test_a_units_kl_is_its_target_part_and_the_others_mass_times_their_part(temp
 
 def test_of_two_classes_only_the_target_part_is_left():
     student, teacher = (x[:, :2] for x in random_logits())
-    assert dkd(student, teacher, MASK, 4.0, 0.0, 8.0).item() == pytest.approx(0.0, abs=1e-6)
-    whole = response.kl(student, teacher, MASK, temperature=4.0)
-    assert_close(dkd(student, teacher, MASK, 4.0, 1.0, 8.0), whole, rtol=1e-5, atol=1e-6)
+    assert dkd(student, teacher, UNITS, 4.0, 0.0, 8.0).item() == pytest.approx(0.0, abs=1e-6)
+    whole = response.kl(student, teacher, UNITS, temperature=4.0)
+    assert_close(dkd(student, teacher, UNITS, 4.0, 1.0, 8.0), whole, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("scale", [1.0, 300.0])
 def test_gradient_is_finite_with_sure_models_and_zero_at_equality(scale):
     student, teacher = (x.float() * scale for x in random_logits())
     student.requires_grad_()
-    gradient = torch.autograd.grad(dkd(student, teacher, MASK, 1.0, 1.0, 8.0), student)[0]
+    gradient = torch.autograd.grad(dkd(student, teacher, UNITS, 1.0, 1.0, 8.0), student)[0]
     assert gradient.isfinite().all()
     same = student.detach().clone()
-    gradient = torch.autograd.grad(dkd(student, same, MASK, 1.0, 1.0, 8.0), student)[0]
+    gradient = torch.autograd.grad(dkd(student, same, UNITS, 1.0, 1.0, 8.0), student)[0]
     assert gradient.abs().max() < 1e-6

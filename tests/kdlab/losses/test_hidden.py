@@ -11,7 +11,9 @@ import torch
 from textbrewer.losses import cos_loss, hid_mse_loss, pkd_loss
 from torch import tensor
 
+from kdlab import views
 from kdlab.losses import hidden
+from kdlab.trace import Trace
 
 MASK = tensor(
     [
@@ -88,6 +90,18 @@ def test_normalised_pkd_is_textbrewers_pkd():
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_pkd_of_pooled_states_is_textbrewers_of_means_over_valid_tokens():
+    rows, mask = random_states()[:, :3], MASK[:3]  # TextBrewer takes no mask
+    means = [
+        torch.stack([x[valid].mean(0) for x, valid in zip(each, mask, strict=True)])
+        for each in rows
+    ]
+    traces = (Trace(torch.zeros(3, 2), (each,), {}, mask) for each in rows)
+    (student, units), (teacher, _) = (views.mean_tokens(trace, 0) for trace in traces)
+    loss = hidden.pkd(student, teacher, units, normalize=True)
+    assert loss.item() == pytest.approx(pkd_loss(*means).item(), rel=1e-5)
+
+
 def test_plain_pkd_is_the_width_times_mse():
     student, teacher = random_states(width=6)
     loss = hidden.pkd(student, teacher, MASK, normalize=False)
@@ -132,8 +146,10 @@ def test_cosine_is_textbrewers_cos():
     assert hidden.cosine(student, teacher, MASK).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_the_gradient_of_cosine_is_finite_at_a_zero_state():
+def test_the_gradient_at_a_zero_state_is_along_the_teachers_direction_and_as_large():
     student = torch.zeros(1, 2, requires_grad=True)
-    hidden.cosine(student, tensor([[3.0, 4.0]]), tensor([True])).backward()
-    # Along the teacher's direction, as large as that direction.
-    assert student.grad.tolist() == [pytest.approx([-0.6, -0.8])]
+    pair = student, tensor([[3.0, 4.0]]), tensor([True])
+    (gradient,) = torch.autograd.grad(hidden.cosine(*pair), student)
+    assert gradient.tolist() == [pytest.approx([-0.6, -0.8])]
+    (gradient,) = torch.autograd.grad(hidden.pkd(*pair, normalize=True), student)
+    assert gradient.tolist() == [pytest.approx([-1.2, -1.6])]  # of a square: twice

@@ -9,27 +9,18 @@ import math
 
 import pytest
 import torch
+from drawn import TOKENS, normal
 from textbrewer.losses import att_ce_loss
 from torch import tensor
 
 from kdlab.losses import relation
 
-MASK = tensor(
-    [
-        [True, True, True, True, True],
-        [True, True, True, False, False],
-        [False, True, False, True, False],
-        [False, False, False, False, False],
-    ]
-)
 HEAD_COUNTS = [(2, 2), (3, 2), (1, 4)]  # the student's and the teacher's
 
 
 def random_values(heads, width, seed):
-    generator = torch.Generator().manual_seed(seed)
-    rows, tokens = MASK.shape
-    shape = (rows, heads, tokens, width // heads)
-    return torch.randn(shape, generator=generator, dtype=torch.float64) * 1.5
+    rows, tokens = TOKENS.shape
+    return normal(rows, heads, tokens, width // heads, seed=seed) * 1.5
 
 
 def vector(values, row, token):
@@ -54,7 +45,7 @@ def scores(values, row, query, valid, head, heads):
 
 def scaled(values, row, heads):
     """X Xᵀ / √d_r between the valid tokens of one row, [1, heads, n, n]."""
-    tokens = [vector(values, row, i) for i in range(MASK.shape[1]) if MASK[row, i]]
+    tokens = [vector(values, row, i) for i in range(TOKENS.shape[1]) if TOKENS[row, i]]
     chunks = torch.stack(tensor(tokens, dtype=torch.float64).chunk(heads, dim=1))
     return torch.einsum("hid,hjd->hij", chunks, chunks)[None] / math.sqrt(chunks.shape[-1])
 
@@ -87,8 +78,8 @@ def test_against_the_textbook(student_heads, teacher_heads, relation_heads):
     teacher = random_values(teacher_heads, 8, seed=1)
     split = relation_heads or teacher_heads
     units = []
-    for row in range(len(MASK)):
-        valid = [i for i in range(MASK.shape[1]) if MASK[row, i]]
+    for row in range(len(TOKENS)):
+        valid = [i for i in range(TOKENS.shape[1]) if TOKENS[row, i]]
         for query in valid:
             total = 0.0
             for head in range(split):
@@ -96,7 +87,7 @@ def test_against_the_textbook(student_heads, teacher_heads, relation_heads):
                 p = softmax(scores(teacher, row, query, valid, head, split))
                 total += sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))
             units.append(total / split)
-    loss = relation.kl(student, teacher, MASK, relation_heads=relation_heads)
+    loss = relation.kl(student, teacher, TOKENS, relation_heads=relation_heads)
     assert loss.item() == pytest.approx(sum(units) / len(units), rel=1e-5)
 
 
@@ -104,22 +95,22 @@ def test_against_the_textbook(student_heads, teacher_heads, relation_heads):
 def test_it_is_textbrewers_attention_ce_of_relations_less_the_teachers_entropy(relation_heads):
     student, teacher = random_values(3, 12, seed=0), random_values(2, 8, seed=1)
     total = 0.0
-    for row, count in enumerate(MASK.sum(1).tolist()):
+    for row, count in enumerate(TOKENS.sum(1).tolist()):
         if count:
             ours, theirs = (scaled(x, row, relation_heads) for x in (student, teacher))
             # Without a mask TextBrewer drops negative scores; with ones it is the plain formula.
             ones = torch.ones(1, count)
             entropy = att_ce_loss(theirs, theirs, ones)
             total += count * (att_ce_loss(ours, theirs, ones) - entropy).item()
-    loss = relation.kl(student, teacher, MASK, relation_heads=relation_heads)
-    assert loss.item() == pytest.approx(total / MASK.sum().item(), rel=1e-5)
+    loss = relation.kl(student, teacher, TOKENS, relation_heads=relation_heads)
+    assert loss.item() == pytest.approx(total / TOKENS.sum().item(), rel=1e-5)
 
 
 def test_no_relation_heads_are_the_teachers_own_number():
     student, teacher = random_values(2, 12, seed=0), random_values(4, 8, seed=1)
-    own = relation.kl(student, teacher, MASK, relation_heads=None)
-    assert own == relation.kl(student, teacher, MASK, relation_heads=4)
-    assert own != relation.kl(student, teacher, MASK, relation_heads=2)
+    own = relation.kl(student, teacher, TOKENS, relation_heads=None)
+    assert own == relation.kl(student, teacher, TOKENS, relation_heads=4)
+    assert own != relation.kl(student, teacher, TOKENS, relation_heads=2)
 
 
 @pytest.mark.parametrize(("heads", "width"), [(5, 12), (3, 8)])
@@ -128,4 +119,4 @@ def test_relation_heads_that_do_not_divide_a_width_are_refused(heads, width):
     with pytest.raises(
         ValueError, match=f"relation_heads={heads} does not divide the width {width}"
     ):
-        relation.kl(student, teacher, MASK, relation_heads=heads)
+        relation.kl(student, teacher, TOKENS, relation_heads=heads)

@@ -10,19 +10,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from drawn import UNITS, random_logits
 from textbrewer.losses import kd_ce_loss, kd_mse_loss
 from torch import tensor
 from torch.testing import assert_close
 
 from kdlab.losses import response
-
-MASK = tensor([True, True, False, True, False, True])
-
-
-def random_logits(classes=5):
-    generator = torch.Generator().manual_seed(0)
-    shape = (2, len(MASK), classes)
-    return torch.randn(shape, generator=generator, dtype=torch.float64) * 3
 
 
 def test_kl_by_hand():
@@ -54,38 +47,38 @@ def test_mse_by_hand():
 def test_kl_against_the_textbook(temperature):
     student, teacher = random_logits()
     rows = []
-    for s, t in zip(student[MASK].numpy(), teacher[MASK].numpy(), strict=True):
+    for s, t in zip(student[UNITS].numpy(), teacher[UNITS].numpy(), strict=True):
         p = np.exp(t / temperature) / sum(np.exp(t / temperature))
         q = np.exp(s / temperature) / sum(np.exp(s / temperature))
         rows.append(sum(p[c] * math.log(p[c] / q[c]) for c in range(len(p))))
     expected = temperature**2 * sum(rows) / len(rows)
-    loss = response.kl(student, teacher, MASK, temperature=temperature)
+    loss = response.kl(student, teacher, UNITS, temperature=temperature)
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_mse_against_the_textbook():
     student, teacher = random_logits()
     rows = []
-    for s, t in zip(student[MASK].tolist(), teacher[MASK].tolist(), strict=True):
+    for s, t in zip(student[UNITS].tolist(), teacher[UNITS].tolist(), strict=True):
         rows.append(sum((a - b) ** 2 for a, b in zip(s, t, strict=True)) / len(s))
-    loss = response.mse(student, teacher, MASK)
+    loss = response.mse(student, teacher, UNITS)
     assert loss.item() == pytest.approx(sum(rows) / len(rows), rel=1e-5)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
 def test_kl_is_t_squared_textbrewer_less_the_teachers_entropy(temperature):
     student, teacher = random_logits()
-    entropy = kd_ce_loss(teacher[MASK], teacher[MASK], temperature)
-    expected = temperature**2 * (kd_ce_loss(student[MASK], teacher[MASK], temperature) - entropy)
-    loss = response.kl(student, teacher, MASK, temperature=temperature)
+    entropy = kd_ce_loss(teacher[UNITS], teacher[UNITS], temperature)
+    expected = temperature**2 * (kd_ce_loss(student[UNITS], teacher[UNITS], temperature) - entropy)
+    loss = response.kl(student, teacher, UNITS, temperature=temperature)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
 def test_cross_entropy_is_t_squared_textbrewer(temperature):
     student, teacher = random_logits()
-    expected = temperature**2 * kd_ce_loss(student[MASK], teacher[MASK], temperature)
-    loss = response.cross_entropy(student, teacher, MASK, temperature=temperature)
+    expected = temperature**2 * kd_ce_loss(student[UNITS], teacher[UNITS], temperature)
+    loss = response.cross_entropy(student, teacher, UNITS, temperature=temperature)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
@@ -103,7 +96,7 @@ def test_cross_entropy_has_the_gradient_of_kl():
     student, teacher = random_logits()
     student.requires_grad_()
     losses = [
-        f(student, teacher, MASK, temperature=4.0) for f in (response.kl, response.cross_entropy)
+        f(student, teacher, UNITS, temperature=4.0) for f in (response.kl, response.cross_entropy)
     ]
     one, other = (torch.autograd.grad(value, student)[0] for value in losses)
     assert_close(one, other, rtol=1e-4, atol=1e-7)
@@ -112,8 +105,8 @@ def test_cross_entropy_has_the_gradient_of_kl():
 def test_kl_has_t_squared_times_the_gradient_of_textbrewer():
     student, teacher = random_logits()
     student.requires_grad_()
-    loss = response.kl(student, teacher, MASK, temperature=4.0)
-    peer = 4.0**2 * kd_ce_loss(student[MASK], teacher[MASK], 4.0)
+    loss = response.kl(student, teacher, UNITS, temperature=4.0)
+    peer = 4.0**2 * kd_ce_loss(student[UNITS], teacher[UNITS], 4.0)
     ours, theirs = (torch.autograd.grad(value, student)[0] for value in (loss, peer))
     assert_close(ours, theirs, rtol=1e-4, atol=1e-7)
 
@@ -121,19 +114,19 @@ def test_kl_has_t_squared_times_the_gradient_of_textbrewer():
 @pytest.mark.parametrize("temperature", [1.0, 4.0])
 def test_mse_is_t_squared_textbrewer(temperature):
     student, teacher = random_logits()
-    expected = temperature**2 * kd_mse_loss(student[MASK], teacher[MASK], temperature)
-    assert response.mse(student, teacher, MASK).item() == pytest.approx(expected.item(), rel=1e-5)
+    expected = temperature**2 * kd_mse_loss(student[UNITS], teacher[UNITS], temperature)
+    assert response.mse(student, teacher, UNITS).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.0])
 def test_standardised_kl_in_float64(temperature):
     student, teacher = random_logits()
     rows = []
-    for s, t in zip(student[MASK].numpy(), teacher[MASK].numpy(), strict=True):
+    for s, t in zip(student[UNITS].numpy(), teacher[UNITS].numpy(), strict=True):
         s, t = ((x - x.mean()) / x.std(ddof=1) / temperature for x in (s, t))
         p, q = (np.exp(x) / np.exp(x).sum() for x in (t, s))
         rows.append((p * np.log(p / q)).sum())
-    loss = response.standardised_kl(student, teacher, MASK, temperature=temperature)
+    loss = response.standardised_kl(student, teacher, UNITS, temperature=temperature)
     assert loss.item() == pytest.approx(temperature**2 * np.mean(rows), rel=1e-5)
 
 
@@ -150,17 +143,17 @@ def test_standardised_kl_ignores_shift_and_scale_which_kl_does_not():
     student, teacher = random_logits()
     moved = 3 * student + 7
     one, other = (
-        response.standardised_kl(x, teacher, MASK, temperature=2.0) for x in (student, moved)
+        response.standardised_kl(x, teacher, UNITS, temperature=2.0) for x in (student, moved)
     )
     assert_close(one, other, rtol=1e-5, atol=0)
-    one, other = (response.kl(x, teacher, MASK, temperature=2.0) for x in (student, moved))
+    one, other = (response.kl(x, teacher, UNITS, temperature=2.0) for x in (student, moved))
     assert abs(one - other) > 0.1
 
 
 def test_standardised_kl_has_no_gradient_along_shift_and_scale():
     student, teacher = random_logits()
     student.requires_grad_()
-    loss = response.standardised_kl(student, teacher, MASK, temperature=2.0)
+    loss = response.standardised_kl(student, teacher, UNITS, temperature=2.0)
     gradient = torch.autograd.grad(loss, student)[0]
     assert gradient.norm() > 1e-2
     assert_close(gradient.sum(-1), torch.zeros(6).double(), rtol=0, atol=1e-6)
@@ -178,8 +171,8 @@ def test_standardised_kl_of_equal_logits_is_that_of_a_uniform_student():
 def test_a_mask_may_have_any_shape():
     student, teacher = random_logits()
     student, teacher = (x.reshape(2, 3, 5) for x in (student, teacher))
-    loss = response.kl(student, teacher, MASK.reshape(2, 3), temperature=2.0)
-    flat = response.kl(student.reshape(6, 5), teacher.reshape(6, 5), MASK, temperature=2.0)
+    loss = response.kl(student, teacher, UNITS.reshape(2, 3), temperature=2.0)
+    flat = response.kl(student.reshape(6, 5), teacher.reshape(6, 5), UNITS, temperature=2.0)
     assert_close(loss, flat)
 
 

@@ -1,0 +1,104 @@
+"""What differs between families of encoders, in one table.
+
+A family is a model type of transformers. Everything else reads what it needs from here, so that a
+new one is a new row, provided that its attention goes through transformers' attention interface
+(DeBERTa's does not).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kdlab.architecture import Architecture
+
+
+@dataclass(frozen=True)
+class Family:
+    """How a family's configuration and layers differ from BERT's.
+
+    Attributes:
+        names: of layers, hidden, heads and intermediate in its configuration.
+        fixed: what its configuration says beyond dimensions to match its public checkpoints.
+        as_wide: further widths of its configuration that are the model's own here.
+        kept: keys that a source of weights must share with the student.
+        ids: of special tokens that its configuration repeats.
+        matrices: of hidden times intermediate in a feed-forward layer; a gated one has three.
+        global_every: one layer in so many sees the whole row, the others a window around each
+            token; the first layer, which is global, then has no norm before its attention.
+    """
+
+    names: tuple[str, str, str, str] = (
+        "num_hidden_layers",
+        "hidden_size",
+        "num_attention_heads",
+        "intermediate_size",
+    )
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    as_wide: tuple[str, ...] = ()
+    kept: tuple[str, ...] = (
+        "hidden_act",
+        "layer_norm_eps",
+        "max_position_embeddings",
+        "type_vocab_size",
+    )
+    ids: tuple[str, ...] = ("pad_token_id",)
+    matrices: int = 2
+    global_every: int = 1
+
+
+FAMILIES: Mapping[str, Family] = {
+    "bert": Family(),
+    "roberta": Family(
+        fixed={"max_position_embeddings": 514, "type_vocab_size": 1, "layer_norm_eps": 1e-5}
+    ),
+    "distilbert": Family(  # Sanh et al. 2019, arXiv 1910.01108
+        names=("n_layers", "dim", "n_heads", "hidden_dim"),
+        kept=("activation", "max_position_embeddings"),
+    ),
+    "electra": Family(  # Clark et al. 2020, arXiv 2003.10555
+        as_wide=("embedding_size",),
+        kept=(*Family.kept, "embedding_size"),
+    ),
+    "modernbert": Family(  # Warner et al. 2024, arXiv 2412.13663
+        fixed={"classifier_pooling": "mean"},
+        kept=(
+            *("hidden_activation", "norm_eps", "norm_bias", "attention_bias", "mlp_bias"),
+            *("local_attention", "layer_types", "rope_parameters"),
+        ),
+        ids=tuple(f"{name}_token_id" for name in ("pad", "bos", "eos", "cls", "sep")),
+        matrices=3,
+        global_every=3,
+    ),
+}
+
+
+def configuration(model: Architecture) -> dict[str, Any]:
+    """What a model's configuration says of its dimensions and of its family."""
+    family = FAMILIES[model.family]
+    sizes = (model.layers, model.hidden, model.heads, model.intermediate)
+    dimensions = dict(zip(family.names, sizes, strict=True))
+    return {**dimensions, **dict.fromkeys(family.as_wide, model.hidden), **family.fixed}
+
+
+def check_layers(family: str, chosen: Sequence[int]) -> None:
+    """Refuse to put source layers (1-based) where a student of the family has another kind.
+
+    Raises:
+        ValueError: naming the first that does not fit.
+    """
+    for position, layer in enumerate(chosen, 1):
+        ours, theirs = _kind(family, position), _kind(family, layer)
+        if ours != theirs:
+            raise ValueError(
+                f"{family}: the source's layer {layer} is {theirs}, the student's layer {position} "
+                f"{ours}; such layers do not stand in for each other"
+            )
+
+
+def _kind(family: str, layer: int) -> str:
+    every = FAMILIES[family].global_every
+    if every == 1:
+        return "plain"
+    if layer == 1:
+        return "first"
+    return "global" if layer % every == 1 else "local"

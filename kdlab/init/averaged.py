@@ -1,0 +1,35 @@
+"""Inits that average layers."""
+
+import torch
+
+from kdlab import families, layers
+from kdlab.architecture import Architecture
+from kdlab.init.tensors import (
+    Weights,
+    check_equal,
+    chosen_layers,
+    in_layer,
+    layer_of,
+    select_layers,
+)
+
+
+def average(weights: Weights, student: Architecture, source: Architecture) -> Weights:
+    """Embeddings, and for each student layer the mean of a block of consecutive source layers.
+
+    The blocks are those of `kdlab.layers.blocks`: every source layer is in one, sizes differ by
+    one at most. Bae et al. 2024, arXiv 2410.20672, average the layers that they tie, which are
+    not consecutive.
+    """
+    last = chosen_layers("skip", student, source)
+    check_equal(student, source, "family", "hidden", "heads", "intermediate")
+    blocks = layers.blocks(student.layers, source.layers)
+    for nth in range(max(map(len, blocks))):
+        families.check_layers(student.family, [block[nth % len(block)] for block in blocks])
+    averaged = select_layers(weights, last)
+    for name in averaged:
+        position = layer_of(name)
+        if position is not None:
+            block = [weights[in_layer(name, layer - 1)] for layer in blocks[position]]
+            averaged[name] = torch.stack(block).mean(0)
+    return averaged

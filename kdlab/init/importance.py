@@ -1,0 +1,98 @@
+"""How much of an encoder's weights a unit carries, and the encoder of the largest units.
+
+Norms are Frobenius, sums are in float64, and equal units keep their order.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from kdlab.architecture import Architecture
+from kdlab.init.tensors import Weights, kinds, layer_of, part, take
+
+Scores = dict[int | None, Tensor]
+
+
+def on_stream(weights: Weights, hidden: int) -> list[Tensor]:
+    """The matrices that read, write or hold states of the stream, as rows [n, d], float64."""
+    found = []
+    for name, tensor in weights.items():
+        axes = kinds(name, tensor, hidden)
+        if tensor.ndim == 2 and "stream" in axes:
+            rows = tensor if axes[1] == "stream" else tensor.T
+            found.append(rows.double())
+    return found
+
+
+def moment(weights: Weights, hidden: int) -> Tensor:
+    """The sum of MᵀM / ‖M‖² [d, d] over the matrices M on the stream: each counts the same."""
+    total = torch.zeros(hidden, hidden, dtype=torch.float64)
+    for rows in on_stream(weights, hidden):
+        if (size := rows.square().sum()) > 0:
+            total += rows.T @ rows / size
+    return total
+
+
+def stream(weights: Weights, hidden: int) -> Tensor:
+    """For each unit of the stream its share of the matrices' squared norms, summed [d]."""
+    total = torch.zeros(hidden, dtype=torch.float64)
+    for rows in on_stream(weights, hidden):
+        squares = rows.square().sum(0)
+        if (size := squares.sum()) > 0:
+            total += squares / size
+    return total
+
+
+def heads(layer: Weights, count: int) -> Tensor:
+    """For each head the norm of what it writes, W_O [W_V, b_V] [h]."""
+    value = torch.cat([layer["value.weight"], layer["value.bias"][:, None]], 1).double()
+    out = layer["out.weight"].double()
+    left = out.T.reshape(count, -1, out.shape[0])
+    right = value.reshape(count, -1, value.shape[1])
+    return (left.transpose(1, 2) @ right).flatten(1).norm(dim=1)
+
+
+def neurons(layer: Weights) -> Tensor:
+    """For each neuron the norm of its rank-one map, ‖[w_in, b_in]‖ ‖w_out‖ [f]."""
+    reads = torch.cat([layer["up.weight"], layer["up.bias"][:, None]], 1).double()
+    return reads.norm(dim=1) * layer["down.weight"].double().norm(dim=0)
+
+
+def largest(scores: Tensor, count: int) -> Tensor:
+    """The 0-based positions of the largest scores, in ascending order."""
+    return scores.sort(descending=True, stable=True).indices[:count].sort().values
+
+
+def take_heads(weights: Weights, student: Architecture, source: Architecture) -> Weights:
+    """Each layer with its largest heads only, whole; the stream has the student's width."""
+    width = source.hidden // source.heads
+
+    def units(layer: Weights) -> Tensor:
+        chosen = largest(heads(layer, source.heads), student.heads)
+        return (chosen[:, None] * width + torch.arange(width)).flatten()
+
+    return _take(weights, student.hidden, "heads", units)
+
+
+def take_neurons(weights: Weights, student: Architecture) -> Weights:
+    """Each layer with its largest neurons only; the stream has the student's width."""
+    return _take(
+        weights, student.hidden, "inner",
+        lambda layer: largest(neurons(layer), student.intermediate),
+    )  # fmt: skip
+
+
+def by_part(weights: Weights) -> dict[int, Weights]:
+    """The tensors of each layer, 0-based, under `kdlab.init.tensors.part`."""
+    found: dict[int, Weights] = {}
+    for name, tensor in weights.items():
+        layer = layer_of(name)
+        if layer is not None:
+            found.setdefault(layer, {})[part(name)] = tensor
+    return found
+
+
+def _take(weights: Weights, hidden: int, kind: str, units: Callable[[Weights], Tensor]) -> Weights:
+    chosen: Scores = {number: units(layer) for number, layer in by_part(weights).items()}
+    return take(weights, hidden, (kind,), lambda layer: chosen[layer])

@@ -1,0 +1,155 @@
+"""What an encoder's tensors are: their layer, and whose units their rows and columns are."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from torch import Tensor
+
+from kdlab import layers
+from kdlab.architecture import Architecture
+
+Weights = dict[str, Tensor]
+Rule = Literal["first", "last", "skip", "both_ends"]
+Kinds = tuple[str, ...]
+
+LAYER = re.compile(r"(.*\blayers?\.)(\d+)(\..*)")
+# What a tensor does, by its name without layer, `.weight` and `.bias`.
+ROLES = {
+    r"attention\.(self\.query|q_lin)": "query",
+    r"attention\.(self\.key|k_lin)": "key",
+    r"attention\.(self\.value|v_lin)": "value",
+    r"attention\.(output\.dense|out_lin)": "out",
+    r"intermediate\.dense|ffn\.lin1": "up",
+    r"output\.dense|ffn\.lin2": "down",
+    r"(.*\.)?(LayerNorm|\w+_layer_norm)": "norm",
+    r"embeddings\.\w+_embeddings": "table",
+    r"embeddings_project": "entry",
+    r"pooler\.dense": "pooler",
+}
+FAMILIES = ("bert", "roberta", "electra", "distilbert")
+# Rows and columns by role. The stream is what every layer reads and writes, in [b, t, d].
+KINDS: dict[str, Kinds] = {
+    "query": ("heads", "stream"),
+    "key": ("heads", "stream"),
+    "value": ("heads", "stream"),
+    "out": ("stream", "heads"),
+    "up": ("inner", "stream"),
+    "down": ("stream", "inner"),
+    "norm": ("stream",),
+    "table": ("token", "stream"),
+    "entry": ("stream", "before"),
+    "pooler": ("pooled", "stream"),
+}
+
+
+def role(name: str) -> str:
+    """What a tensor does; ValueError for a name that no known family has."""
+    found = LAYER.fullmatch(name)
+    part = (found[3][1:] if found else name).removesuffix(".weight").removesuffix(".bias")
+    for pattern, what in ROLES.items():
+        if re.fullmatch(pattern, part):
+            return what
+    raise ValueError(f"no rule for the tensor {name}")
+
+
+def part(name: str) -> str:
+    """What a tensor does and which it is, such as `query.weight`."""
+    return f"{role(name)}.{name.rpartition('.')[2]}"
+
+
+def kinds(name: str, tensor: Tensor, hidden: int) -> Kinds:
+    """Whose units a tensor's dimensions are.
+
+    Embeddings of another width than the stream's (ELECTRA's) are no part of the stream.
+    """
+    if name.startswith("embeddings.") and tensor.shape[-1] != hidden:
+        return ("token", "before")[-tensor.ndim :]
+    return KINDS[role(name)][: tensor.ndim]
+
+
+def layer_of(name: str) -> int | None:
+    """The 0-based layer that a tensor belongs to, None outside the layers."""
+    found = LAYER.fullmatch(name)
+    return int(found[2]) if found else None
+
+
+def in_layer(name: str, layer: int) -> str:
+    """The name of the same tensor in another layer, 0-based."""
+    return LAYER.sub(rf"\g<1>{layer}\g<3>", name)
+
+
+def select_layers(weights: Weights, chosen: Sequence[int]) -> Weights:
+    """Everything but the layers as it is, and the `chosen` layers (1-based) in order."""
+    copied = {}
+    for name, tensor in weights.items():
+        found = LAYER.fullmatch(name)
+        if not found:
+            copied[name] = tensor
+            continue
+        for position, layer in enumerate(chosen):
+            if layer == int(found[2]) + 1:
+                copied[in_layer(name, position)] = tensor
+    return copied
+
+
+def take(
+    weights: Weights, hidden: int, kind: Kinds, units: Callable[[int | None], Tensor]
+) -> Weights:
+    """The tensors with some units of these kinds only.
+
+    Args:
+        weights: an encoder's.
+        hidden: the width of its stream.
+        kind: the kinds of units to choose from.
+        units: the 0-based units to keep, by layer.
+    """
+    taken = {}
+    for name, tensor in weights.items():
+        for dimension, what in enumerate(kinds(name, tensor, hidden)):
+            if what in kind:
+                tensor = tensor.index_select(dimension, units(layer_of(name)))
+        taken[name] = tensor
+    return taken
+
+
+def chosen_layers(rule: Rule | list[int], student: Architecture, source: Architecture) -> list[int]:
+    """The source layers (1-based) that a rule of `kdlab.layers` or a list names."""
+    if student.layers > source.layers:
+        raise ValueError(
+            f"{student.layers} student layers are more than the source's {source.layers}"
+        )
+    if isinstance(rule, str):
+        found: list[int] = getattr(layers, rule)(student.layers, source.layers)
+        return found
+    if len(rule) != student.layers:
+        raise ValueError(f"layers={rule}: {len(rule)} for a student of {student.layers}")
+    if len(set(rule)) < len(rule) or not all(1 <= layer <= source.layers for layer in rule):
+        raise ValueError(f"layers={rule}: each is one of 1 to {source.layers}, none comes twice")
+    return rule
+
+
+def check_equal(student: Architecture, source: Architecture, *names: str) -> None:
+    """ValueError where the student differs from the source in one of these."""
+    for name in names:
+        ours, theirs = getattr(student, name), getattr(source, name)
+        if ours != theirs:
+            raise ValueError(f"unequal {name}: the student has {ours}, the source {theirs}")
+
+
+def check_narrower(student: Architecture, source: Architecture) -> None:
+    """ValueError unless the student is of the source's family and no dimension is larger."""
+    check_equal(student, source, "family")
+    if student.family not in FAMILIES:
+        raise ValueError(f"knows the tensors of {', '.join(FAMILIES)}, not of {student.family}")
+    for name in ("hidden", "heads", "intermediate"):
+        ours, theirs = getattr(student, name), getattr(source, name)
+        if ours > theirs:
+            raise ValueError(f"larger {name}: the student has {ours}, the source {theirs}")
+
+
+def check_head_width(student: Architecture, source: Architecture) -> None:
+    """ValueError where heads cannot be taken whole."""
+    ours, theirs = (shape.hidden // shape.heads for shape in (student, source))
+    if ours != theirs:
+        raise ValueError(f"unequal width of heads: the student has {ours}, the source {theirs}")

@@ -1,0 +1,11 @@
+"""Ranges of knobs that more than one loss has."""
+
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Lt
+
+Temperature = Annotated[float, Gt(0)]
+Weight = Annotated[float, Ge(0)]  # of one part of a loss against another
+Share = Annotated[float, Gt(0), Lt(1)]
+Skew = Annotated[float, Ge(0), Lt(1)]
+Classes = Annotated[int, Gt(0)]  # a number of them

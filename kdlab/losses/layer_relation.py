@@ -1,0 +1,70 @@
+"""CKD's layer-transforming relation: how a token's states in several layers relate to each other.
+
+Park, Kim and Yang 2021, arXiv 2109.08359. Widths may differ, the number of layers may not. The
+view stacks all matched layers, as `kdlab.views.stacked_with_embedding` does.
+"""
+
+from torch import Tensor
+
+from kdlab.losses.direction import direction
+from kdlab.losses.mean import over_valid
+from kdlab.losses.others import identity, kl_over_others
+
+FEWEST = 3  # layers: the softmax over one other layer is 1, and an angle needs three
+
+
+def pair(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+    """KL(teacher ‖ student) of a layer's softmax of cosines to the other layers, in nats.
+
+    Of a token's states, mean over layers and valid tokens. Park et al. 2021, arXiv 2109.08359,
+    with their code's cosine and KL; it divides by tokens · L², 1/L of this (and is NaN on current
+    PyTorch).
+
+    Args:
+        student [b, t, L, d], teacher [b, t, L, d'], L ≥ 3 layers in order.
+        mask: tokens [b, t].
+    """
+    _check(student, teacher)
+    ours, theirs = (direction(_valid(states, mask)) for states in (student, teacher))
+    layers = mask.bool()[..., None].expand(ours.shape[:-1])
+    return kl_over_others(ours @ ours.transpose(2, 3), theirs @ theirs.transpose(2, 3), layers)
+
+
+def triple(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+    """Squared difference of the cosines of angles i-j-k of a token's states in layers i, j and k.
+
+    Mean over triples of different layers and over valid tokens. Park et al. 2021, arXiv
+    2109.08359, with their code's squared difference; it takes the mean over triples with repeated
+    layers too, (L − 1)(L − 2) / L² of this. Memory grows with b · t · L² · d.
+
+    Args:
+        student [b, t, L, d], teacher [b, t, L, d'], L ≥ 3 layers in order.
+        mask: tokens [b, t].
+    """
+    _check(student, teacher)
+    ours, theirs = (_angles(_valid(states, mask)) for states in (student, teacher))
+    count = student.shape[2]
+    # Angles at a layer between itself and another are 0 on both sides, those of i = k are 1.
+    gaps = (ours - theirs).square().masked_fill(identity(ours[0, 0, 0]), 0.0).sum((2, 3, 4))
+    return over_valid(gaps / (count * (count - 1) * (count - 2)), mask)
+
+
+def _check(student: Tensor, teacher: Tensor) -> None:
+    if student.ndim != 4 or student.shape[:3] != teacher.shape[:3]:
+        raise ValueError("relations between layers need the stacked layers of both, equally many")
+    if student.shape[2] < FEWEST:
+        raise ValueError(
+            f"relations between layers need {FEWEST} or more, here {student.shape[2]}; "
+            "a matching of more pairs, or the view stacked_with_embedding"
+        )
+
+
+def _valid(states: Tensor, mask: Tensor) -> Tensor:
+    """Valid tokens in float32, zeros in place of the others [b, t, L, d]."""
+    return states.float().masked_fill(~mask.bool()[..., None, None], 0.0)
+
+
+def _angles(states: Tensor) -> Tensor:
+    """Cosine of the angle at layer j between layers i and k [b, t, j, i, k]."""
+    edges = direction(states[:, :, None, :] - states[:, :, :, None])
+    return edges @ edges.transpose(3, 4)

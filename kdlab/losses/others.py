@@ -1,0 +1,29 @@
+"""What losses on relations to the other units share."""
+
+import torch
+from torch import Tensor
+
+from kdlab.losses.attention import distributions
+
+NEVER = -1e30  # a score without probability; not -inf, whose differences are not finite
+
+
+def kl_over_others(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+    """KL(teacher ‖ student) of a unit's softmax over the other valid units, mean over valid units.
+
+    With two valid units the one other has all probability, with one there is none: zero.
+
+    Args:
+        student, teacher: scores [..., n, n] of units with units.
+        mask: [..., n], true where the unit counts.
+    """
+    itself = identity(mask)
+    ours, theirs = (x.float().masked_fill(itself, NEVER) for x in (student, teacher))
+    count = mask.shape[-1]
+    ours, theirs = (x.reshape(-1, 1, count, count) for x in (ours, theirs))
+    return distributions(ours, theirs, mask.reshape(-1, count))
+
+
+def identity(mask: Tensor) -> Tensor:
+    """True where a unit meets itself [n, n], of units [..., n]."""
+    return torch.eye(mask.shape[-1], dtype=torch.bool, device=mask.device)

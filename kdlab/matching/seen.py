@@ -1,0 +1,27 @@
+"""What a weighed matching may look at in one step."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One step of one term. S student and T teacher layers are candidates, in order of depth.
+
+    Attributes:
+        step: updates made before this one.
+        epoch: passes over the labelled rows before this one.
+        student: S views of the student's layers after projection, float32.
+        teacher: T views of the teacher's layers, float32.
+        mask: true at the views' valid units.
+        cost: the term's loss between positions i (student) and j (teacher), with gradient.
+    """
+
+    step: int
+    epoch: int
+    student: list[Tensor]
+    teacher: list[Tensor]
+    mask: Tensor
+    cost: Callable[[int, int], Tensor]

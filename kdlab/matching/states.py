@@ -1,0 +1,31 @@
+"""Views as states: of rows [b, d], or of tokens [b, t, d]."""
+
+from torch import Tensor
+
+
+def of_rows(view: Tensor) -> Tensor:
+    """One state a row [b, d]: the row's own, or its first token's.
+
+    Raises:
+        ValueError: the view has other axes, such as heads.
+    """
+    _check(view)
+    return view if view.ndim == 2 else view[:, 0]
+
+
+def of_units(view: Tensor, mask: Tensor) -> Tensor:
+    """The states [n, d] of all valid units of a view [b, d] or [b, t, d].
+
+    Raises:
+        ValueError: the view has other axes, such as heads.
+    """
+    _check(view)
+    return view[mask]
+
+
+def _check(view: Tensor) -> None:
+    if view.ndim not in (2, 3):
+        raise ValueError(
+            "this matching looks at states of rows or tokens, not at heads or scores "
+            f"of {view.ndim} axes"
+        )

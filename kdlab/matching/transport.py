@@ -1,0 +1,94 @@
+"""Weights that move knowledge from teacher layers to student layers at the least cost."""
+
+from typing import Annotated
+
+import torch
+from annotated_types import Gt
+from torch import Tensor, nn
+
+from kdlab.matching.seen import Seen
+
+FLOOR = 1e-6  # no layer's weight falls lower, so that each keeps a unit cost
+LEAST = 1e-12  # of the total unit cost: a layer that costs nothing counts as costing this
+
+
+class EarthMover(nn.Module):
+    """The optimal flow between the layers of both sides, whose weights follow its costs.
+
+    Li et al. 2020, arXiv 2010.06133 (BERT-EMD). The flow F solves the transport problem whose
+    costs are the term's losses of all pairs and whose marginals are the layers' weights, uniform
+    at first; the loss is sum(F * cost), with gradient through the cost alone. After each step a
+    layer's unit cost C (what its weight pays, per weight) gives its next weight: with
+    h = sum(C) / C, softmax(h / temperature) as in the paper, or h / sum(h) at temperature
+    null, as in the released code since 2021.
+
+    Where we differ: the weights have a floor of 1e-6, for a layer whose weight underflows has no
+    unit cost (0 / 0 in the released code); a layer that costs nothing gets the largest weight (the
+    least in the released code); where all cost nothing, the weights stay. Each term has weights of
+    its own, as in that code with `seperate`. Its first release took a second softmax by default.
+
+    Args:
+        students, teachers: how many layers are candidates.
+        seed: unused.
+        temperature: of the softmax; null for no softmax.
+
+    Attributes:
+        student_weights: [S] float64, total 1; the mass that each student layer receives next.
+        teacher_weights: [T] float64, total 1.
+    """
+
+    student_weights: Tensor
+    teacher_weights: Tensor
+
+    def __init__(
+        self,
+        students: int,
+        teachers: int,
+        seed: int,
+        *,
+        temperature: Annotated[float, Gt(0)] | None,
+    ) -> None:
+        super().__init__()
+        self.temperature = temperature
+        for name, count in (("student_weights", students), ("teacher_weights", teachers)):
+            self.register_buffer(name, torch.full((count,), 1.0 / count, dtype=torch.float64))
+
+    def forward(self, seen: Seen) -> Tensor:
+        """The flow [S, T] float32, total 1; the weights move on."""
+        rows, columns = range(len(seen.student)), range(len(seen.teacher))
+        cost = torch.stack([torch.stack([seen.cost(i, j) for j in columns]) for i in rows])
+        cost = cost.detach().double()
+        if not cost.isfinite().all():  # there is no cheapest flow, and the loss will show it
+            return torch.full_like(cost, 1.0 / cost.numel(), dtype=torch.float32)
+        flow = _flow(self.student_weights, self.teacher_weights, cost)
+        paid = flow * cost
+        for weights, total in (
+            (self.student_weights, paid.sum(1)),
+            (self.teacher_weights, paid.sum(0)),
+        ):
+            weights.copy_(reweighed(weights, total / weights, self.temperature))
+        return flow.float()
+
+
+def reweighed(weights: Tensor, unit: Tensor, temperature: float | None) -> Tensor:
+    """The next weights [n] of layers from their unit costs [n]: the cheaper, the larger."""
+    total = unit.sum()
+    if total == 0:
+        return weights
+    cheapness = total / unit.clamp(min=LEAST * total)
+    if temperature is None:
+        chosen = cheapness / cheapness.sum()
+    else:
+        chosen = torch.softmax(cheapness / temperature, 0)
+    floored = chosen.clamp(min=FLOOR)
+    return floored / floored.sum()
+
+
+def _flow(students: Tensor, teachers: Tensor, cost: Tensor) -> Tensor:
+    """The cheapest flow [S, T] with these marginals, all float64."""
+    from ot import emd
+
+    return torch.as_tensor(
+        emd(students.cpu().numpy(), teachers.cpu().numpy(), cost.cpu().numpy()),
+        device=cost.device,
+    )

@@ -1,0 +1,146 @@
+"""Knowledge options become terms: a loss, what it looks at, and which layers meet."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from kdlab import build
+from kdlab.architecture import Architecture
+from kdlab.build import Call
+from kdlab.run import Term, layers_of
+from kdlab.schema import (
+    BadInput,
+    Bare,
+    MatchingKeys,
+    Named,
+    Node,
+    NotApplicable,
+    Page,
+    Task,
+    TermKeys,
+)
+from kdlab.streams import stream
+
+RESERVED = {"hard", "select"}  # the task's loss and the score, beside the terms in a record
+
+Option = Callable[[str, str], Node]
+
+
+def selected(page: Page, task: Task, overrides: Sequence[str], option: Option) -> dict[str, Node]:
+    """The terms by key, `logits` replaced by what it stands for, in a fixed order."""
+    nodes = dict(page.knowledge)
+    if reserved := nodes.keys() & RESERVED:
+        raise BadInput(f"knowledge: {', '.join(reserved)} names something else already")
+    if "none" in nodes:
+        others = [
+            key
+            for key in sorted(nodes)
+            if key != "none" and not _is_recipes(key, nodes[key], overrides)
+        ]
+        if others:
+            raise BadInput(f"knowledge: none cannot be combined with {', '.join(others)}")
+        return {}
+    for key, node in page.knowledge.items():
+        if isinstance(node, Mapping) and node.get("name") == "logits":
+            name = node["regression" if task.classes == 1 else "classification"]
+            extra = set(node) - {"name", "regression", "classification", "weight"}
+            if extra or name in nodes:
+                what = f"it stands for {name}; select that to set {', '.join(sorted(extra))}"
+                raise BadInput(f"knowledge.{key}: {what if extra else f'{name} is selected twice'}")
+            new_key = name if key == "logits" else key
+            nodes[new_key] = option("knowledge", name) | {"weight": nodes.pop(key)["weight"]}
+    return dict(sorted(nodes.items()))
+
+
+def _is_recipes(key: str, node: Any, overrides: Sequence[str]) -> bool:
+    """Whether a node is a recipe's knobs for a term that is not selected any more."""
+    asked = any(f"knowledge.{key}" in text for text in overrides)
+    return isinstance(node, Mapping) and "name" not in node and not asked
+
+
+def term(
+    page: Page, key: str, node: Any, student: Architecture, teacher: Architecture | None
+) -> Term:
+    """The term of a knowledge node, its matching included.
+
+    Raises:
+        BadInput: naming the key that cannot be.
+    """
+    where = f"knowledge.{key}"
+    if not isinstance(node, Mapping) or "name" not in node:
+        raise BadInput(
+            f"{where}: a knob for a term that is not selected; "
+            f"add {key} to knowledge=[...], or drop it with ~{where}"
+        )
+    loss, keys = build.call(node, TermKeys, where)
+    classes = page.task["classes"]
+    if keys.min_classes > classes:
+        what = "a regression task" if classes == 1 else f"a task of {classes} classes"
+        raise NotApplicable(f"{where}: {keys.name} cannot apply to {what}")
+    assert teacher is not None  # a page with terms has one
+    if loss.knobs.get("relation_heads", 0) is None:  # null: the teacher's own heads
+        loss = replace(loss, knobs={**loss.knobs, "relation_heads": teacher.heads})
+    learned = keys.projection == "always" or (
+        keys.projection == "auto" and student.hidden != teacher.hidden
+    )
+    if keys.projection == "none" and (keys.projection_shared or keys.projection_lr):
+        raise BadInput(f"{where}.projection_shared, projection_lr: {key} has projection: none")
+    found = Term(
+        key=key,
+        name=keys.name,
+        loss=loss,
+        view=keys.view,
+        weight=keys.weight,
+        projection=keys.projection,
+        pairs=None,
+        pair_weight=1.0,
+        shared=keys.projection_shared and learned,
+        projection_lr=keys.projection_lr if learned else None,
+        mix="losses",
+        weigh=None,
+        schedules=schedules(keys.schedules, loss, where),
+    )
+    if layers_of(keys.view):
+        return _matched(found, keys.matching or page.matching, page.seed, student, teacher)
+    if keys.matching:
+        raise BadInput(f"{where}.matching: {keys.name} compares no layers")
+    return found
+
+
+def _matched(
+    term: Term, node: Node, seed: int, student: Architecture, teacher: Architecture
+) -> Term:
+    """The term with the pairs of a matching, and what weighs them."""
+    rule, keys = build.call(node, MatchingKeys, "matching")
+    where = f"matching={keys.name}"
+    try:
+        pairs = rule.bind()(student.layers, teacher.layers, stream(seed, "matching"))
+    except ValueError as error:
+        raise BadInput(f"{where}: {error}") from None
+    if not pairs:
+        raise BadInput(f"{where}: knowledge.{term.key} compares layers and needs a matching")
+    weigh = build.call(keys.weigh, Bare, "matching.weigh")[0] if keys.weigh else None
+    mixed = weigh or keys.mix == "features"
+    if mixed and layers_of(term.view) == "layers":
+        raise BadInput(f"{where}: knowledge.{term.key} compares all matched layers at once")
+    if weigh and keys.mass == "pairs":
+        raise BadInput(f"{where}: its weights sum to one; matching.mass=pairs is for fixed pairs")
+    weight = 1.0 if keys.mass == "pairs" else 1.0 / len(pairs)
+    return replace(term, pairs=tuple(sorted(pairs)), pair_weight=weight, mix=keys.mix, weigh=weigh)
+
+
+def schedules(nodes: Mapping[str, Node], loss: Call | None, where: str) -> dict[str, Call]:
+    """The schedules of a weight and of a loss's numeric knobs, checked along the way."""
+    knobs = loss.knobs if loss else {}
+    numbers = {knob: value for knob, value in knobs.items() if type(value) in (int, float)}
+    found = {}
+    for key, node in sorted(nodes.items()):
+        if key not in ("weight", *numbers):
+            known = ", ".join(["weight", *sorted(numbers)])
+            raise BadInput(f"{where}.schedules.{key}: no such number; known: {known}")
+        found[key], _ = build.call(node, Named, f"{where}.schedules.{key}")
+        for progress in (0.0, 0.5, 1.0 - 1e-6) if key in numbers else ():
+            assert loss is not None
+            value = numbers[key] * found[key].bind()(progress)
+            build.check(loss.target, key, value, f"{where}.{key} at {progress:.0%} of training")
+    return found

@@ -1,0 +1,171 @@
+"""Every option trains in its own way, and no key of one is dead: five steps on eight classes."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import eight_classes
+import pytest
+
+from kdlab.config import option, options
+
+GOLDEN = Path(__file__).parent / "golden" / "five_steps.json"
+NOT_RUN = {"none", "logits"}  # nothing to compare; a choice between two others
+WIDE = (
+    "size=l3_h32_a4",
+    "init.weights=finetuned",
+)  # as wide as its teacher, whose weights it takes
+# What an option needs beside its name.
+OWN: dict[tuple[str, str], tuple[str, ...]] = {
+    ("matching", "custom"): ("matching.pairs=[[1,3],[3,4]]",),
+    **{
+        ("init", f"teacher_{rule}"): WIDE
+        for rule in ("first", "last", "skip", "both_ends", "average")
+    },
+    ("init", "teacher_custom"): (*WIDE, "init.layers=[2,5,6]"),
+    **{
+        ("init", f"teacher_{way}"): ("init.weights=finetuned", "size=l3_h16_a2")
+        for way in ("slice", "weight_selection", "magnitude", "svd")
+    },
+    # With all tokens the pairs that are most alike are those of `first`, at every step.
+    ("matching", "cka"): ("knowledge=cls_pkd",),
+}
+
+
+def runs_of(group: str) -> dict[str, tuple[str, ...]]:
+    """The options of a group and the overrides that show each."""
+    shown = {
+        "knowledge": lambda name: (f"knowledge={name}",),
+        "matching": lambda name: ("knowledge=hidden_mse", f"matching={name}"),
+        "schedule": lambda name: (
+            "knowledge=logits_kl", f"+schedule@knowledge.logits_kl.schedules.weight={name}",
+        ),
+        "init": lambda name: ("knowledge=logits_kl", f"init={name}"),
+    }  # fmt: skip
+    names = [name for name in options(group) if name not in NOT_RUN]
+    return {name: (*shown[group](name), *OWN.get((group, name), ())) for name in names}
+
+
+GROUPS = ("knowledge", "matching", "schedule", "init")
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("eight")
+    eight_classes.write(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(room) -> dict[str, dict[str, Any]]:
+    """By group/name the losses after each of five steps."""
+    base = eight_classes.base(room)
+    runs = {
+        f"{group}/{name}": eight_classes.composed([*base, *own])
+        for group in GROUPS
+        for name, own in runs_of(group).items()
+        if (group, name) != ("init", "pretrained")
+    }
+    results = eight_classes.results(list(runs.values()), room / "runs")
+    return {
+        name: {
+            loss: values for loss, values in results[run.uid]["curves"].items() if loss != "select"
+        }
+        for name, run in runs.items()
+    }
+
+
+def test_five_steps_are_what_they_were(found):
+    """After a change that is meant: KDLAB_GOLDEN=write, and a line in CHANGELOG under Numbers."""
+    if os.environ.get("KDLAB_GOLDEN") == "write":
+        GOLDEN.write_text(json.dumps(found, indent=0) + "\n")
+    golden = json.loads(GOLDEN.read_text())
+    assert sorted(golden) == sorted(found)
+    for name, losses in golden.items():
+        assert sorted(losses) == sorted(found[name])
+        for loss, values in losses.items():
+            assert found[name][loss] == pytest.approx(values, rel=2e-3, abs=1e-6), f"{name}: {loss}"
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_no_two_options_train_alike(found, group):
+    seen: dict[tuple[float, ...], str] = {}
+    for name, losses in found.items():
+        if name.startswith(f"{group}/"):
+            curve = tuple(value for values in losses.values() for value in values)
+            assert seen.setdefault(curve, name) == name
+            assert len(set(curve)) > 5
+
+
+# ---- no key is dead ------------------------------------------------------------------------------
+
+# Of every key of an option, a value that its YAML does not have.
+CHANGED: dict[str, str] = {
+    "weight": "30.0", "temperature": "0.5", "normalize": "false", "relation_heads": "2",
+    "skew": "0.4", "teacher_share": "0.2", "k": "3", "target_weight": "0.5",
+    "others_weight": "2.0", "row_weight": "0.5", "class_weight": "2.0", "window": "3",
+    "projection": "always", "mass": "pairs", "pairs": "[[2,2]]", "start": "0.5", "end": "0.3",
+    "steps": "2", "layers": "[1,4,7]", "head_mass": "0.2",
+    "mix": "features",
+}  # fmt: skip
+# Keys that say what an option is, not how it does it: nobody can change the first two.
+NAMES = {
+    "name": "an option's own name", "_target_": "its function",
+    "min_classes": "says where the option is refused, which test_conf sees",
+    "view": "a function by name: another view is another piece of knowledge",
+    "weights": "whose weights: test_init sees pretrained and finetuned differ",
+    "checkpoint": "a file: test_init",
+}  # fmt: skip
+# What a change needs beside it, or instead of CHANGED's value.
+BESIDE = {"projection": ("size=l3_h32_a4",)}
+ONE_PAIR = {("last1", "mass"), ("last_but_two", "mass")}  # one pair has the weight of one
+# What is refused, with a reason: weights that sum to one, and those that differ by row.
+REFUSED = {(n, "mass") for n in ("emd", "alp_kd", "rail_kd", "cka")} | {("alp_kd", "mix")}
+
+
+def keys_of(group: str, name: str) -> list[str]:
+    found = []
+    for key, value in option(group, name).items():
+        inner = [f"{key}.{own}" for own in value] if isinstance(value, dict) else [key]
+        found += [own for own in inner if own.rpartition(".")[2] not in NAMES]
+    return found
+
+
+def place_of(group: str, name: str) -> str:
+    """Where an option's keys stand in the page."""
+    return {
+        "knowledge": f"knowledge.{name}",
+        "schedule": "knowledge.logits_kl.schedules.weight",
+    }.get(group, group)
+
+
+LIVE = [
+    (group, name, key)
+    for group in GROUPS
+    for name in runs_of(group)
+    for key in keys_of(group, name)
+    if (name, key) not in ONE_PAIR | REFUSED
+]
+
+
+@pytest.fixture(scope="module")
+def changed(room) -> dict[tuple[str, str, str], tuple[Any, Any]]:
+    """By group, option and key the results with the YAML's value and with another."""
+    pairs = {}
+    for group, name, key in LIVE:
+        own = [*eight_classes.base(room), *runs_of(group)[name], *BESIDE.get(key, ())]
+        value = CHANGED.get(key.rpartition(".")[2])
+        assert value is not None, f"{group}/{name}: add another value of {key} to CHANGED"
+        other = [*own, f"{place_of(group, name)}.{key}={value}"]
+        pairs[group, name, key] = (eight_classes.composed(own), eight_classes.composed(other))
+    runs = [run for pair in pairs.values() for run in pair]
+    results = eight_classes.results(runs, room / "runs")
+    return {which: (results[one.uid], results[other.uid]) for which, (one, other) in pairs.items()}
+
+
+@pytest.mark.parametrize(("group", "name", "key"), LIVE)
+def test_a_key_changes_what_is_trained(changed, group, name, key):
+    one, other = changed[group, name, key]
+    assert one["curves"] != other["curves"]
+    assert one["weights"] != other["weights"]
