@@ -16,7 +16,8 @@ from kdlab.schema import BadInput, NotApplicable
 LAYERED = "knowledge=hidden_mse"
 DEEP = ("size=l3_h64_a4", LAYERED)
 FINETUNED = ("init.weights=finetuned", "size=l2_h64_a4")
-INITS = [n for n in options("init") if n not in ("random", "pretrained", "teacher_custom")]
+GIVEN = ("random", "pretrained", "run", "teacher_custom")  # these want keys of their own
+INITS = [n for n in options("init") if n not in GIVEN]
 MINILM = ("teacher=minilm_l6", "size=l3_h384", "init=teacher_first")
 
 OPTIONS = [
