@@ -265,7 +265,7 @@ def test_a_batch_may_lack_a_fold(at_work):
     rows = np.array([7, 1, 4, 3])  # none of fold 2
     inputs = batch(task.training, rows, CPU)
     with torch.no_grad():
-        found = teaching.show(three, inputs, rows, frozenset())
+        found = teaching.show(three, inputs, rows, frozenset(), None)
         first = trace(three[1], inputs, frozenset())
     assert torch.allclose(found.logits[:3], first.logits[:3], atol=1e-5)
 
