@@ -20,8 +20,10 @@ def load(study: str, root: str) -> pd.DataFrame:
     layers, and all) and `flops` (of one row of 128 tokens), NaN where no record says them. `arm` is
     the row, `teacher_seed` -1 where all share a teacher.
 
-    Teachers come as rows named "teacher". `state` is done, diverged, missing or excluded; what is
-    excluded (the column says why) was never composed: it has no task, one row and no score.
+    Teachers come as rows without a seed, named "teacher", or, where students of one table and task
+    have teachers of different kinds, "teacher, ROW" by the first row that has them. `state` is
+    done, diverged, missing or excluded; what is excluded (the column says why) was never composed:
+    it has no task, one row and no score.
 
     Raises:
         BadInput: if the study was never launched under this root.
@@ -50,8 +52,24 @@ def read_plan(study: str, root: str) -> pd.DataFrame:
 
 def _teachers(plan: pd.DataFrame) -> pd.DataFrame:
     """One planned row for every teacher of a table, stage and task."""
-    used = plan[plan["teacher"].notna()].drop_duplicates(["table", "stage", "task", "teacher"])
-    return used.assign(uid=used["teacher"], row=TEACHER, control="", overrides="[]", seed=NO_SEED)
+    place = ["table", "stage", "task"]
+    taught = plan[plan["uid"].notna()].assign(teacher=plan["teachers"].map(json.loads, "ignore"))
+    taught = taught.explode("teacher").dropna(subset="teacher")
+    found = [
+        part.assign(row=part["row"].map(_kinds(part))).drop_duplicates(["row", "teacher"])
+        for _, part in taught.groupby(place, sort=False)
+    ]
+    used = pd.concat(found) if found else taught
+    return used.assign(uid=used["teacher"], control="", overrides="[]", seed=NO_SEED)
+
+
+def _kinds(taught: pd.DataFrame) -> dict[str, str]:
+    """What each row's teachers are called: rows with the same ones, or a part of them, share."""
+    teachers = {str(row): set(part["teacher"]) for row, part in taught.groupby("row", sort=False)}
+    ordered = sorted(teachers, key=lambda row: -len(teachers[row]))
+    first = {row: next(o for o in ordered if teachers[row] <= teachers[o]) for row in teachers}
+    is_one = len(set(first.values())) == 1
+    return {row: TEACHER if is_one else f"{TEACHER}, {name}" for row, name in first.items()}
 
 
 def _scores(entry: dict[Any, Any], found: dict[str, Record]) -> list[dict[str, object]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.frame import NO_SEED, TEACHER
+from analysis.frame import NO_SEED
 
 Place = tuple[str, str]  # an arm and a task
 
@@ -92,7 +92,7 @@ def _trials(students: pd.DataFrame) -> list[str]:
 
 
 def _students(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame[frame["row"] != TEACHER]
+    return frame[frame["seed"] != NO_SEED]
 
 
 def _listed(values: Sequence[object] | pd.Series) -> str:

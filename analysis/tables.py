@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn import config_context
 
-from analysis.frame import TEACHER
+from analysis.frame import NO_SEED
 from analysis.legend import excluded, legend, notes
 from analysis.stats import Pair, interval, spread
 from kdlab import metrics
@@ -81,7 +81,7 @@ def tables(frame: pd.DataFrame, found: dict[str, Record], root: str, split: str)
 def _with_trials(frame: pd.DataFrame) -> pd.DataFrame:
     """Trials in a table of their own, a row each, compared with nothing: they are for choosing."""
     is_trial = frame["stage"] == "tune"
-    is_student = is_trial & (frame["row"] != TEACHER)
+    is_student = is_trial & (frame["seed"] != NO_SEED)
     rows = (frame["row"] + ", " + frame["trial"]).where(is_student, frame["row"])
     return frame.assign(
         table=(frame["table"] + "_tune").where(is_trial, frame["table"]),
@@ -93,7 +93,8 @@ def _with_trials(frame: pd.DataFrame) -> pd.DataFrame:
 def _table(
     name: str, frame: pd.DataFrame, found: dict[str, Record], root: str, split: str
 ) -> Table:
-    rows = sorted(frame["row"].unique(), key=lambda row: row != TEACHER)
+    teachers = set(frame["row"][frame["seed"] == NO_SEED])
+    rows = sorted(frame["row"].unique(), key=lambda row: row not in teachers)
     out = frame[frame["state"] == "excluded"]
     frame = frame[frame["state"] != "excluded"]
     frame = frame.assign(column=[_column(*key) for key in _keys(frame)])

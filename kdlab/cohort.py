@@ -11,13 +11,13 @@ import torch
 from filelock import FileLock
 from torch import nn
 
-from kdlab import costs, learner, models, objective, record, score
+from kdlab import costs, learner, models, objective, record, score, teaching
 from kdlab.data import splits, tokens
 from kdlab.data.tokens import Encoded
 from kdlab.learner import DIVERGED, DONE, Learner
+from kdlab.parents import teacher_architecture
 from kdlab.record import Record
-from kdlab.resolve import teacher_architecture
-from kdlab.run import Run, batch_key, teacher_key
+from kdlab.run import Run, batch_key, parents, teacher_key
 from kdlab.schema import BadInput, Place
 from kdlab.tracker import watching
 from kdlab.train import train
@@ -38,8 +38,9 @@ def distill(
 ) -> Record | list[Record]:
     """Train a run, or a cohort of runs side by side, and record what came of it.
 
-    Missing teachers are trained first. A run that is done already is not repeated. A run's
-    `result` is the same, bit for bit on CPU at equal `threads`, whatever its cohort.
+    Missing parents, teachers or earlier stages, are trained first. A run that is done already is
+    not repeated. A run's `result` is the same, bit for bit on CPU at equal `threads`, whatever its
+    cohort.
 
     Args:
         runs: one run, or runs that share task, batches, seed and teacher.
@@ -69,21 +70,21 @@ def distill(
 
 def _distill(cohort: Sequence[Run], place: Place, device: torch.device) -> None:
     task = _task_data(cohort[0])  # before any teacher is trained: data may be refused
-    for parent in {run.teacher.uid: run.teacher for run in cohort if run.teacher}.values():
+    for parent in {parent.uid: parent for run in cohort for parent in parents(run)}.values():
         ensure(parent, place)
-    teacher = models.load_teacher(_with_teacher(cohort), task.tokenizer, place.root, device)
+    teachers = teaching.load(_with_teacher(cohort), task.tokenizer, place.root, device)
     learners = [_learner(run, task, device, place) for run in cohort]
     with watching([student.run for student in learners], place) as watches:
         teacher_seconds = train(
             learners,
-            teacher,
+            teachers,
             task.training,
             task.batches,
             evaluate=lambda x: _select_score(x, task),
             place=place,
             note=lambda x, event: watches[x.run.uid].evaluated(event),
         )
-        shown = _teacher_outputs(teacher, task, learners, device)
+        shown = _teacher_outputs(teachers, task, learners, device)
         recorded = record.index(place.root)  # of runs whose model is asked for, or was lost
         for student in learners:
             uid = student.run.uid
@@ -108,10 +109,10 @@ def missing(runs: Sequence[Run], place: Place) -> list[Run]:
     return [run for run in runs if is_missing(run)]
 
 
-def ensure(teacher: Run, place: Place) -> None:
-    """Train a teacher that is missing; a second process that needs it waits and finds it."""
-    if distill(teacher, replace(place, save=True)).result["status"] == DIVERGED:
-        raise RuntimeError(f"teacher {teacher.uid} diverged: it cannot teach")
+def ensure(parent: Run, place: Place) -> None:
+    """Train a parent that is missing; a second process that needs it waits and finds it."""
+    if distill(parent, replace(place, save=True)).result["status"] == DIVERGED:
+        raise RuntimeError(f"parent {parent.uid} diverged: no run can learn or start from it")
 
 
 def _lock(place: Place, uid: str) -> FileLock:
@@ -122,11 +123,15 @@ def _lock(place: Place, uid: str) -> FileLock:
 
 @dataclass(frozen=True)
 class TaskData:
-    """A task as a cohort sees it: rows tokenised once, and the batches of the whole training."""
+    """A task as a cohort sees it: rows tokenised once, and the batches of the whole training.
+
+    `scheduled` is how many batches there were if `train.stop` cut none off.
+    """
 
     tokenizer: Any
     training: Encoded
     batches: list[np.ndarray]
+    scheduled: int
     scored: Mapping[str, Encoded]
     ids: Mapping[str, np.ndarray]
 
@@ -143,10 +148,12 @@ def _task_data(run: Run) -> TaskData:
         return tokens.masked(data, tokenizer, run.task.masked) if run.task.masked else data
 
     training = encode(splits.join(labelled, hidden))
+    batches = tokens.schedule(training.lengths(), len(labelled), run.train, run.seed)
     return TaskData(
         tokenizer,
         training,
-        tokens.schedule(training.lengths(), len(labelled), run.train, run.seed),
+        batches[: max(1, round(run.train.stop * len(batches)))],
+        len(batches),
         {name: encode(rows) for name, rows in parts.items() if name != "fit"},
         {name: rows.ids for name, rows in parts.items() if name != "fit"},
     )
@@ -155,8 +162,9 @@ def _task_data(run: Run) -> TaskData:
 def _learner(run: Run, task: TaskData, device: torch.device, place: Place) -> Learner:
     model = models.build_student(run, task.tokenizer, place.root).to(device)
     dimensions = teacher_architecture(run.teacher, run.teacher_checkpoint)
-    goal = objective.Objective(run, dimensions, len(task.batches)).to(device)
-    student = learner.start(run, model, goal, objective.wanted(run)[0], len(task.batches))
+    goal = objective.Objective(run, dimensions, task.scheduled).to(device)
+    wanted = objective.wanted(run)[0]
+    student = learner.start(run, model, goal, wanted, len(task.batches), task.scheduled)
     learner.restore(student, place.root)
     return student
 
@@ -168,13 +176,13 @@ def _select_score(student: Learner, task: TaskData) -> float:
 
 
 def _teacher_outputs(
-    teacher: nn.Module | None, task: TaskData, learners: Sequence[Learner], device: torch.device
+    teachers: Sequence[nn.Module], task: TaskData, learners: Sequence[Learner], device: torch.device
 ) -> dict[str, np.ndarray]:
-    if teacher is None or not any(student.run.terms for student in learners):
+    if not teachers or not any(student.run.terms for student in learners):
         return {}
     if learners[0].run.task.masked:  # too many outputs to be kept and compared
         return {}
-    return {name: score.predict(teacher, data, device) for name, data in task.scored.items()}
+    return {name: teaching.outputs(teachers, data, device) for name, data in task.scored.items()}
 
 
 def _result(

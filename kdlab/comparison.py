@@ -40,28 +40,35 @@ class Comparison(nn.Module):
     Args:
         term: what is compared.
         student, teacher: the dimensions of both.
-        classes: of the task.
+        classes: of the task; None of a language model.
         seed: of the run.
     """
 
     def __init__(
-        self, term: Term, student: Architecture, teacher: Architecture, classes: int, seed: int
+        self,
+        term: Term,
+        student: Architecture,
+        teacher: Architecture,
+        classes: int | None,
+        seed: int,
     ) -> None:
         super().__init__()
+        to_classes = classes if term.projection == "classes" else None
         self.term = term
         self.view: Callable[..., tuple[Tensor, Tensor]] = function(term.view)
         self.stacks = layers_of(term.view) == "layers"
         self.projections = nn.ModuleDict()
         for place in _projected(term, student, teacher):
             stream = term.key if place == SHARED else f"{term.key}_{place}"
-            width = classes if term.projection == "classes" else teacher.hidden
+            width = to_classes or teacher.hidden
             self.projections[place] = _projection(student.hidden, width, seed, stream)
         self.ours = sorted({pair[0] for pair in term.pairs or ()})
         self.theirs = sorted({pair[1] for pair in term.pairs or ()})
         self.readouts = nn.ModuleDict()
-        for layer in self.theirs if term.projection == "classes" else ():
-            stream = f"{term.key}_teacher_{layer}"
-            self.readouts[str(layer)] = _projection(teacher.hidden, classes, seed, stream)
+        if to_classes:
+            for layer in self.theirs:
+                stream = f"{term.key}_teacher_{layer}"
+                self.readouts[str(layer)] = _projection(teacher.hidden, to_classes, seed, stream)
         self.weigh: nn.Module | None = None
         if term.weigh:
             stream_key = streams.key(seed, "matching")

@@ -23,8 +23,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from kdlab import build, sizes
+from kdlab.parents import Compose
 from kdlab.remembered import of_files
-from kdlab.resolve import Compose, resolve
+from kdlab.resolve import resolve
 from kdlab.run import Run
 from kdlab.schema import BadInput, LauncherKeys, Page, Place, TrackerKeys, parse
 from kdlab.terms import Option

@@ -24,7 +24,7 @@ def load(task: Task, path: Path) -> Any:
         BadInput: the task masks tokens, and the checkpoint lacks a language model's head.
     """
     if task.masked:
-        model, missing = _language_model(path)
+        model, missing = _with_head(task, path)
         if missing:
             raise BadInput(
                 f"teacher: {path} has no masked-LM head ({missing[0]} is missing); with "
@@ -36,11 +36,11 @@ def load(task: Task, path: Path) -> Any:
     )
 
 
-def take_along(model: Any, path: Path) -> bool:
-    """Copy the masked-LM head of a checkpoint; false if it has none of the model's shape."""
+def take_along(task: Task, model: Any, path: Path) -> bool:
+    """Copy the head of a checkpoint; false if it has none of the model's shape."""
     if checkpoints.config(str(path))["model_type"] != model.config.model_type:
         return False
-    source, missing = _language_model(path)
+    source, missing = _with_head(task, path)
     own, theirs = _head(model), _head(source)
     shapes = [{name: p.shape for name, p in head.items()} for head in (own, theirs)]
     if missing or shapes[0] != shapes[1]:
@@ -51,9 +51,9 @@ def take_along(model: Any, path: Path) -> bool:
     return True
 
 
-def _language_model(path: Path) -> tuple[Any, list[str]]:
-    """A checkpoint as a masked language model, and what its head lacks there."""
-    model, loading = AutoModelForMaskedLM.from_pretrained(
+def _with_head(task: Task, path: Path) -> tuple[Any, list[str]]:
+    """A checkpoint with the head of a task, and what the head lacks there."""
+    model, loading = kind(task).from_pretrained(
         path,
         attn_implementation=NAME,
         use_safetensors=True,

@@ -52,14 +52,20 @@ class Learner:
 
 
 def start(
-    run: Run, model: nn.Module, objective: Objective, wanted: frozenset[int], steps: int
+    run: Run,
+    model: nn.Module,
+    objective: Objective,
+    wanted: frozenset[int],
+    steps: int,
+    scheduled: int,
 ) -> Learner:
-    """A learner at step 0."""
+    """A learner at step 0, which makes `steps` of the `scheduled` steps."""
     if run.train.freeze_encoder:
         model.base_model.requires_grad_(False)
     groups = _groups(model, objective, run.train)
     optimizer = torch.optim.AdamW(groups, lr=run.train.lr, fused=True)
-    scheduler = get_scheduler(run.train.schedule, optimizer, int(run.train.warmup * steps), steps)
+    warmup = int(run.train.warmup * scheduled)
+    scheduler = get_scheduler(run.train.schedule, optimizer, warmup, scheduled)
     device = next(model.parameters()).device
     outer = _random_state(device)
     torch.manual_seed(streams.key(run.seed, "dropout"))

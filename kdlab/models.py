@@ -36,7 +36,8 @@ def build_student(run: Run, tokenizer: Any, root: str) -> nn.Module:
 
     The encoder is drawn from the stream "student", the head from "head": a classifier is the same
     in every arm that shares seed, width and classes. The head of a masked language model comes
-    along with an init whose source has one of the same shape.
+    along with an init whose source has one of the same shape. A stage has the head of the run that
+    it starts from with `init.head=keep`, else a fresh one.
     """
     ids = {key: getattr(tokenizer, key) for key in FAMILIES[run.student.family].ids}
     config = _config(run, _vocabulary(run, tokenizer), **ids)
@@ -44,8 +45,7 @@ def build_student(run: Run, tokenizer: Any, root: str) -> nn.Module:
         torch.manual_seed(streams.key(run.seed, "student"))
         model = heads.kind(run.task).from_config(config, attn_implementation=NAME)
     _copy(run, model, root)
-    copied = run.task.masked and run.init.weights != "none"
-    if not (copied and heads.take_along(model, _origin(run, root)[0])):
+    if not _take_head(run, model, root):
         _fresh_head(model, run.seed)
     return model
 
@@ -71,6 +71,14 @@ def _config(run: Run, vocabulary: int, **ids: int) -> Any:
         **ids,
         **configuration(run.student),
     )
+
+
+def _take_head(run: Run, model: Any, root: str) -> bool:
+    """Copy a head where the init's source has one for the student; false if it has none."""
+    if run.init.run:
+        return run.init.head == "keep" and heads.take_along(run.task, model, _origin(run, root)[0])
+    masked = run.task.masked and run.init.weights != "none"
+    return bool(masked) and heads.take_along(run.task, model, _origin(run, root)[0])
 
 
 def _vocabulary(run: Run, tokenizer: Any) -> int:
@@ -116,6 +124,8 @@ def _source(run: Run, own: Any, root: str) -> tuple[dict[str, Tensor], Architect
 
 def _origin(run: Run, root: str) -> tuple[Path, Architecture]:
     """The folder that an init copies from, and the dimensions of its model."""
+    if run.init.run:
+        return folder(root, run.init.run.uid), run.init.run.student
     if run.init.weights == "finetuned" and run.teacher:
         return folder(root, run.teacher.uid), run.teacher.student
     name = str(run.init.checkpoint or run.teacher_checkpoint)

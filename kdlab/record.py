@@ -6,7 +6,7 @@ Under `root`:
     records/<worker>.index     where each record lies, so that asking what is done reads none
     outputs/<worker>.f16       per-example outputs, addressed by a record's artifacts
     examples/<digest>.npz      ids and labels of a split's rows, once for all runs
-    models/<uid>/              teachers, and students saved on request (Hugging Face folders)
+    models/<uid>/              parents, and students saved on request (Hugging Face folders)
     checkpoints/<uid>.pt       unfinished runs, for resuming
     locks/<uid>.lock           held while a process trains the run
     wandb/                     W&B's own files

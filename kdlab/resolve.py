@@ -3,21 +3,18 @@
 Everything that can be known to fail is refused here, before any work.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
-from typing import Any
 
 from kdlab import build, checkpoints, terms
 from kdlab.architecture import Architecture
+from kdlab.parents import Compose, check_stage, finished, stage, teacher_architecture, teachers
 from kdlab.run import Init, Run, digest, effective
-from kdlab.schema import BadInput, InitKeys, Named, NotApplicable, Page, Size, Task, Teacher
+from kdlab.schema import BadInput, Data, InitKeys, Named, NotApplicable, Page, Size, Task
 from kdlab.tasks import check_task
 from kdlab.terms import Option
 
 TEACHERS_WEIGHTS = {"pretrained", "finetuned"}
-
-Compose = Callable[..., Run]
 
 
 def resolve(
@@ -33,7 +30,7 @@ def resolve(
         page: the parsed configuration.
         choices: the option chosen in each group.
         overrides: the command-line overrides, from which a teacher inherits task and splits.
-        parent: composes the teacher's run from overrides.
+        parent: composes a parent's run from overrides.
         option: reads one option's file, for `knowledge=logits`.
 
     Raises:
@@ -46,17 +43,16 @@ def resolve(
     used = bool(selected) or page.init.get("weights") == "finetuned"
     if used and page.tokenizer != page.teacher.tokenizer:
         raise BadInput(f"tokenizer={page.tokenizer}: a student reads with its teacher's tokenizer")
-    teacher = _parent(page, _heard(overrides, choices), parent) if used else None
-    finished = _finished(page) if used else None
-    source_dimensions = teacher_architecture(teacher, finished)
-    init = _init(page, student, source_dimensions, option)
+    heard = _heard(overrides, choices)
+    teacher, *others = (teachers(page, heard, parent) if used else ()) or (None,)
+    checkpoint = finished(page) if used else None
+    source_dimensions = teacher_architecture(teacher, checkpoint)
+    before = stage(page, student, heard, parent) if page.init.get("run") else None
+    init = _init(page, student, before.student if before else source_dimensions, option)
     compared = tuple(
         terms.term(page, key, node, student, source_dimensions) for key, node in selected.items()
     )
-    if page.data.transfer == "unlabelled" and not compared:
-        raise BadInput(
-            "data.transfer=unlabelled: without knowledge, rows without a label teach nothing"
-        )
+    _check_data(page.data, is_taught=bool(compared))
     run = Run(
         seed=page.seed,
         hard_weight=page.hard.weight,
@@ -68,13 +64,15 @@ def resolve(
         protocol=page.protocol,
         tokenizer=page.tokenizer,
         student=student,
-        init=init,
+        init=replace(init, run=before),
         terms=compared,
         teacher=teacher,
-        teacher_checkpoint=finished,
+        teacher_checkpoint=checkpoint,
         choices={**choices, "knowledge": "+".join(selected) or "none"},
         overrides=overrides,
+        other_teachers=tuple(others),
     )
+    check_stage(run)
     _check_objective(run)
     return replace(run, uid=digest(effective(run)))
 
@@ -86,70 +84,13 @@ def _heard(overrides: tuple[str, ...], choices: Mapping[str, str]) -> tuple[str,
     return (f"task={choices['task']}", *overrides)
 
 
-def _parent(page: Page, overrides: tuple[str, ...], parent: Compose) -> Run | None:
-    """The teacher's run; None for a finished checkpoint."""
-    if page.teacher.finetuned:
-        return None
-    if page.teacher.size is None:
-        raise BadInput("teacher=none: knowledge and finetuned inits need a teacher")
-    for text in page.teacher.overrides:
-        if _is_inherited(text):
-            raise BadInput(f"teacher.overrides: {text}: task and splits are the student's")
-    try:
-        return parent(*_frozen(page), *parent_overrides(page.teacher, overrides))
-    except BadInput as error:
-        raise BadInput(f"teacher={page.teacher.name}: {error}") from None
-
-
-def _frozen(page: Page) -> list[str]:
-    """On a corpus a pretrained teacher learns a head and stays what it is, unless told not to."""
-    is_kept = page.task.get("masked") is not None and page.teacher.checkpoint
-    return ["train.freeze_encoder=true"] if is_kept else []
-
-
-def _finished(page: Page) -> str | None:
-    """The finished checkpoint that serves as teacher, if one does."""
-    return page.teacher.checkpoint if page.teacher.finetuned else None
-
-
-def teacher_architecture(teacher: Run | None, finished: str | None) -> Architecture | None:
-    """The dimensions of a teacher, None where there is none."""
-    if teacher:
-        return teacher.student
-    return checkpoints.architecture(finished) if finished else None
-
-
-def parent_overrides(teacher: Teacher, overrides: tuple[str, ...]) -> list[str]:
-    """The teacher's run, as overrides: the student's task and splits, the teacher's own rest."""
-    inherited = [text for text in overrides if _is_inherited(text)]
-    own = {
-        "teacher": "none",
-        "knowledge": "none",
-        "family": teacher.family,
-        "tokenizer": _quote(teacher.tokenizer),
-        "size": teacher.size,
-        "seed": teacher.seed,
-        "data.rows": _quote(teacher.rows),
-        "train.lr": teacher.lr,
-        "train.epochs": teacher.epochs,
-    }
-    if teacher.checkpoint:
-        own["++init.checkpoint"] = _quote(teacher.checkpoint)
-    return [*inherited, *teacher.overrides, *(f"{key}={value}" for key, value in own.items())]
-
-
-@lru_cache(4096)
-def _is_inherited(override: str) -> bool:
-    key = override.lstrip("+~").partition("=")[0]
-    own = ("protocol.checkpoint", "protocol.evaluations")
-    return key.partition(".")[0] in ("task", "protocol") and key not in own
-
-
-def _quote(value: Any) -> str:
-    if value is None or isinstance(value, int):
-        return "null" if value is None else str(value)
-    escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+def _check_data(data: Data, is_taught: bool) -> None:
+    if data.fold and data.fold[0] >= data.fold[1]:
+        raise BadInput(f"data.fold={list(data.fold)}: fold k of K, k from 0 to K - 1")
+    if data.transfer == "unlabelled" and not is_taught:
+        raise BadInput(
+            "data.transfer=unlabelled: without knowledge, rows without a label teach nothing"
+        )
 
 
 def _student(page: Page) -> Architecture:
@@ -172,6 +113,10 @@ def _init(page: Page, student: Architecture, teacher: Architecture | None, optio
     if keys.weights != stated and not {keys.weights, stated} <= TEACHERS_WEIGHTS:
         allowed = sorted(TEACHERS_WEIGHTS) if stated in TEACHERS_WEIGHTS else [stated]
         raise BadInput(f"init.weights={keys.weights}: init={keys.name} takes {', '.join(allowed)}")
+    if keys.weights != "run" and (keys.run or keys.head != "fresh"):
+        raise BadInput(f"init.run, init.head: init={keys.name} has no earlier run; use init=run")
+    if keys.weights == "run" and not keys.run:
+        raise BadInput(f"init={keys.name}: init.run must be given, as a list of overrides")
     if checkpoint and keys.weights != "checkpoint":
         raise BadInput(f"init.checkpoint: init={keys.name} reads none; use init=pretrained")
     if keys.weights == "pretrained":
@@ -190,7 +135,7 @@ def _init(page: Page, student: Architecture, teacher: Architecture | None, optio
         call.bind()({}, student, source)
     except ValueError as error:
         raise BadInput(f"init={keys.name}: {error}") from None
-    return Init(keys.name, call, keys.weights, checkpoint)
+    return Init(keys.name, call, keys.weights, checkpoint, head=keys.head)
 
 
 def _check_objective(run: Run) -> None:

@@ -50,17 +50,25 @@ class Term:
 
 @dataclass(frozen=True)
 class Init:
-    """Where the student starts: `call` picks from the weights of a checkpoint or of the teacher."""
+    """Where the student starts: `call` picks from the weights of a checkpoint or of a parent.
+
+    `run` is the earlier run of a stage; with `head="keep"` its classifier is copied too.
+    """
 
     name: str
     call: Call
     weights: str
     checkpoint: str | None
+    run: "Run | None" = None
+    head: str = "fresh"
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run. `teacher` is a parent run, `teacher_checkpoint` a finished model; None: unused."""
+    """One run. `teacher` is a parent run, `teacher_checkpoint` a finished model; None: unused.
+
+    Of cross-fitted teachers `teacher` is that of fold 0, `other_teachers` are those of the others.
+    """
 
     seed: int
     hard_weight: float
@@ -78,17 +86,19 @@ class Run:
     teacher_checkpoint: str | None
     choices: Mapping[str, str]
     overrides: tuple[str, ...]
+    other_teachers: "tuple[Run, ...]" = ()
     uid: str = ""
 
 
 def batch_key(run: Run) -> str:
     """What runs must share to be trained side by side over the same batches, hashed."""
     train = _flat(run.train)
+    keys = ("epochs", "batch_size", "batching", "precision", "stop")
     shared = {
         "seed": run.seed,
         "task": _task(run),
         "data": _data(run),
-        "train": {key: train[key] for key in ("epochs", "batch_size", "batching", "precision")},
+        "train": {key: train[key] for key in keys},
         "protocol": _protocol(run),
         "tokenizer": _tokenizer(run),
     }
@@ -102,10 +112,21 @@ def is_everywhere(run: Run) -> bool:
     return any(term.view == EVERYWHERE for term in run.terms)
 
 
+def teachers(run: Run) -> list[Run]:
+    """The runs that a run learns from: one, or one for each fold of its rows in order."""
+    return [run.teacher, *run.other_teachers] if run.teacher else []
+
+
+def parents(run: Run) -> list[Run]:
+    """The runs that a run learns from or starts from, each once."""
+    found = [*teachers(run), *([run.init.run] if run.init.run else [])]
+    return list({parent.uid: parent for parent in found}.values())
+
+
 def teacher_key(run: Run) -> str | None:
-    """What names the run's teacher: a uid or a checkpoint's identity; None without a teacher."""
+    """What names the run's teacher: a uid, of folds several; a checkpoint's identity; or None."""
     if run.teacher:
-        return run.teacher.uid
+        return "+".join(teacher.uid for teacher in teachers(run))
     return checkpoints.identity(run.teacher_checkpoint) if run.teacher_checkpoint else None
 
 
@@ -117,7 +138,7 @@ def effective(run: Run) -> dict[str, Any]:
         "hard": {"weight": run.hard_weight} | _schedules(run.hard_schedules),
         "task": _task(run),
         "data": _data(run),
-        "train": _train(run),
+        "train": _train(run.train),
         "protocol": _protocol(run),
         "tokenizer": _tokenizer(run),
         "student": _flat(run.student),
@@ -177,21 +198,24 @@ def _rows(source: Call, splits: list[str]) -> Any:
     return source.bind()().identity(splits)
 
 
-def _train(run: Run) -> dict[str, Any]:
-    neutral = () if run.train.freeze_encoder else ("freeze_encoder",)
-    return {key: value for key, value in _flat(run.train).items() if key not in neutral}
-
-
 def _protocol(run: Run) -> dict[str, Any]:
     page = _flat(run.protocol)
     unused = ("select", "select_max") if run.protocol.select_on == "report" else ()
     return {key: value for key, value in page.items() if key not in unused}
 
 
+def _train(train: Train) -> dict[str, Any]:
+    neutral = {"stop": 1, "freeze_encoder": False}
+    return {key: v for key, v in _flat(train).items() if key not in neutral or v != neutral[key]}
+
+
 def _data(run: Run) -> dict[str, Any]:
+    page = _flat(run.data)
     if run.data.transfer == "same":
-        return {"rows": run.data.rows, "transfer": "same"}
-    return _flat(run.data)
+        page = {key: page[key] for key in ("rows", "transfer", "fold")}
+    if run.data.fold is None:
+        del page["fold"]
+    return page
 
 
 def _tokenizer(run: Run) -> str:
@@ -202,6 +226,8 @@ def _init(init: Init) -> dict[str, Any]:
     page: dict[str, Any] = {"name": init.name, "weights": init.weights, **init.call.knobs}
     if init.checkpoint:
         page["checkpoint"] = checkpoints.identity(init.checkpoint)
+    if init.run:
+        page |= {"run": init.run.uid, "head": init.head}
     return page
 
 

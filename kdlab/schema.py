@@ -16,6 +16,8 @@ Count = Annotated[int, Field(strict=True, ge=1)]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, ge=0, lt=1, allow_inf_nan=False)]
+Part = Annotated[float, Field(strict=True, gt=0, le=1, allow_inf_nan=False)]
+Folds = Annotated[int, Field(strict=True, ge=2)]
 Text = Annotated[str, Field(min_length=1)]
 ReportName = Annotated[str, Field(pattern=r"^report(_\w+)?$")]
 FamilyName = Literal["bert", "roberta", "distilbert", "electra", "modernbert"]
@@ -51,7 +53,8 @@ class Hard:
 class Train:
     """Optimisation: AdamW, a warm-up, a schedule of transformers' `get_scheduler`.
 
-    With `freeze_encoder` the head alone learns, but for what it shares with the embeddings.
+    With `freeze_encoder` the head alone learns, but for what it shares with the embeddings. `stop`
+    is the share of the steps that are made; the schedule keeps its full length.
     """
 
     epochs: Count
@@ -64,17 +67,22 @@ class Train:
     batching: Literal["bucket", "random"]
     precision: Literal["fp32", "bf16"]
     freeze_encoder: bool
+    stop: Part
 
 
 @strict
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """Which training rows the student sees, and which of them without a label."""
+    """Which training rows the student sees, and which of them without a label.
+
+    `fold` leaves out fold k of K: every K-th row of the fixed order, whatever the seed.
+    """
 
     rows: Count | None
     transfer: Literal["same", "unlabelled"]
     extra_rows: Count | None
     extra_split: Literal["fit", "test"]
+    fold: tuple[Index, Folds] | None
 
 
 @strict
@@ -103,7 +111,14 @@ class Size:
 @strict
 @dataclass(frozen=True, kw_only=True)
 class Teacher:
-    """A teacher: a run of its own, or with `finetuned` a finished checkpoint."""
+    """A teacher: a run of its own, or with `finetuned` a finished checkpoint.
+
+    Attributes:
+        stop: the share of its training that a teacher makes.
+        folds: as many teachers, each without a fold of the rows, which it then teaches.
+        assistants: sizes between teacher and student, each taught by the one before.
+        assistant_overrides: what the assistants do beside.
+    """
 
     name: Text
     family: FamilyName
@@ -116,6 +131,10 @@ class Teacher:
     epochs: Count | None
     rows: Count | None
     overrides: list[str]
+    stop: Part
+    folds: Folds | None
+    assistants: list[Text]
+    assistant_overrides: list[str]
 
 
 @strict
@@ -211,8 +230,10 @@ class InitKeys:
     """The keys of an init that are not knobs of its function."""
 
     name: Text
-    weights: Literal["none", "checkpoint", "pretrained", "finetuned"]
+    weights: Literal["none", "checkpoint", "pretrained", "finetuned", "run"]
     checkpoint: Text | None = None
+    run: list[str] | None = None
+    head: Literal["fresh", "keep"] = "fresh"
 
 
 @strict

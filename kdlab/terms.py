@@ -100,8 +100,10 @@ def term(
         weigh=None,
         schedules=schedules(keys.schedules, loss, where),
     )
-    if keys.projection == "classes" and layers_of(keys.view) != "layer":
-        raise BadInput(f"{where}.projection=classes: for layers that are compared one by one")
+    if keys.projection == "classes" and (layers_of(keys.view) != "layer" or classes is None):
+        raise BadInput(
+            f"{where}.projection=classes: for layers that are compared one by one, on classes"
+        )
     if layers_of(keys.view):
         return _matched(found, keys.matching or page.matching, page.seed, student, teacher)
     if keys.matching:

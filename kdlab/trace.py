@@ -5,10 +5,10 @@ values of the wanted layers, in the order of the calls, and then calls PyTorch's
 product attention: no hooks, no eager attention, for every model that uses that interface.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 import torch
@@ -173,6 +173,31 @@ def _only(model: Any, asked: Asked | None) -> Iterator[None]:
         yield
     finally:
         handle.remove()
+
+
+def joined(parts: Sequence[Trace], order: Tensor) -> Trace:
+    """Traces of parts of a batch as that of the whole.
+
+    Args:
+        parts: of equal padded length and the same layers.
+        order: [b], the row of the parts, one after the other, that each row of the whole is.
+    """
+
+    def join(values: Sequence[Any]) -> Any:
+        first = values[0]
+        if isinstance(first, Tensor):
+            return torch.cat(list(values))[order]
+        if isinstance(first, tuple):
+            return tuple(join(each) for each in zip(*values, strict=True))
+        if isinstance(first, Mapping):
+            return {key: join([value[key] for value in values]) for key in first}
+        if is_dataclass(first) and not isinstance(first, type):
+            names = [field.name for field in fields(first)]
+            return replace(first, **{n: join([getattr(v, n) for v in values]) for n in names})
+        return first  # the same in every part, as is the scale of scores
+
+    whole: Trace = join(parts)
+    return whole
 
 
 def _inputs(model: Any, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:

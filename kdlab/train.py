@@ -18,7 +18,8 @@ from kdlab.learner import DIVERGED, DONE, TRAINING, Learner
 from kdlab.objective import wanted
 from kdlab.run import is_everywhere
 from kdlab.schema import Place
-from kdlab.trace import Asked, Trace, trace
+from kdlab.teaching import show
+from kdlab.trace import Asked, Trace
 
 Evaluate = Callable[[Learner], float]
 # Set by who wants the process to end soon: the next step is the last, and all is saved.
@@ -31,20 +32,20 @@ class Stopped(Exception):
 
 def train(
     learners: Sequence[Learner],
-    teacher: nn.Module | None,
+    teachers: Sequence[nn.Module],
     data: Encoded,
     batches: Sequence[np.ndarray],
     evaluate: Evaluate,
     place: Place,
     note: Callable[[Learner, dict[str, float]], None],
 ) -> float:
-    """Train every learner over the same batches; return the seconds the teacher took.
+    """Train every learner over the same batches; return the seconds the teachers took.
 
     A learner that was resumed joins when the batches reach its step; one that diverges leaves.
 
     Args:
         learners: of one cohort.
-        teacher: frozen; None if no learner needs one.
+        teachers: frozen; one, one for each fold, or none if no learner needs one.
         data: the training rows, tokenised.
         batches: the rows of every step.
         evaluate: scores a learner on select.
@@ -66,7 +67,7 @@ def train(
         key = streams.key(learners[0].run.seed, f"masks/{step}")
         inputs, answers, asked = examples(data, batches[step], device, key, everywhere)
         began = time.monotonic()
-        shown = _shown(teacher, active, inputs, layers, asked)
+        shown = _shown(teachers, active, inputs, batches[step], layers, asked)
         teacher_seconds += time.monotonic() - began
         for learner in active:
             began = time.monotonic()
@@ -88,21 +89,22 @@ def train(
 
 
 def _shown(
-    teacher: nn.Module | None,
+    teachers: Sequence[nn.Module],
     active: Sequence[Learner],
     inputs: dict[str, Tensor],
+    rows: np.ndarray,
     layers: frozenset[int],
     asked: Asked | None,
 ) -> Trace | None:
-    """What the teacher makes of a batch, if a learner looks at it."""
-    if teacher is None or not any(learner.run.terms for learner in active):
+    """What the teachers make of a batch, if a learner looks at it."""
+    if not teachers or not any(learner.run.terms for learner in active):
         return None
     run, device = active[0].run, active[0].device
     with (
         torch.no_grad(),
         torch.autocast(device.type, torch.bfloat16, enabled=run.train.precision == "bf16"),
     ):
-        return trace(teacher, inputs, layers, asked)
+        return show(teachers, inputs, rows, layers, asked)
 
 
 def evaluation_points(steps: int, evaluations: int) -> list[int]:

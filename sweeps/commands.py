@@ -169,7 +169,7 @@ def _account(work: Work, place: Place) -> int:
     trouble = events.fold(place.root).trouble
     for uid in failed:
         found = failures.failure(trouble.get(uid, []))
-        print(f"failed {uid}: {found['error'] if found else 'its teacher failed'}", file=sys.stderr)
+        print(f"failed {uid}: {found['error'] if found else 'a parent failed'}", file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -185,12 +185,24 @@ def retry(name: str, root: str, *, classes: Sequence[str], uids: Sequence[str], 
     if unknown := set(uids) - failed.keys():
         raise BadInput(f"--uid {sorted(unknown)[0]}: it has not failed")
     chosen = {u for u, event in failed.items() if all_ or event["class"] in classes or u in uids}
-    # A run cannot be done without its teacher.
-    chosen |= {t for uid in chosen if (t := family.get(uid)) in failed}
-    launch.forgive(root, sorted(u for u in chosen if u))
+    chosen |= _ancestors(chosen, family) & failed.keys()  # no run can be done without these
+    chosen |= {
+        uid
+        for uid, event in failed.items()
+        if event["class"] == "parent_failed" and _ancestors({uid}, family) & chosen
+    }
+    launch.forgive(root, sorted(chosen))
     failures.stop_file(root, name).unlink(missing_ok=True)
     print(f"{len(chosen)} of {len(failed)} failures forgiven", flush=True)
     return run_launch(launched(name, root), None, wait=False)
+
+
+def _ancestors(uids: set[str], family: Mapping[str, Sequence[str]]) -> set[str]:
+    found: set[str] = set()
+    while uids:
+        uids = {parent for uid in uids for parent in family[uid]} - found
+        found |= uids
+    return found
 
 
 def rerun(uid: str, root: str) -> int:

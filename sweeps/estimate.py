@@ -8,8 +8,8 @@ from functools import cache
 from typing import Any
 
 from kdlab.architecture import Architecture
+from kdlab.parents import teacher_architecture
 from kdlab.record import Entry
-from kdlab.resolve import teacher_architecture
 from kdlab.run import Run
 
 BACKWARD = 3.0  # a training step's operations in forward passes
@@ -68,7 +68,7 @@ def training_flops(run: Run) -> float:
     dimensions = teacher_architecture(run.teacher, run.teacher_checkpoint)
     if run.terms and dimensions:
         forward += inference_flops(dimensions, tokens)
-    return forward * training_rows(run) * run.train.epochs
+    return forward * training_rows(run) * run.train.epochs * run.train.stop
 
 
 def training_rows(run: Run) -> int:

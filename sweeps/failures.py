@@ -9,7 +9,7 @@
 | node_failure | a device error, or a task gone with its node | elsewhere; alone thrice: failed |
 | io_error | a stale or broken file system | again; alone thrice: failed |
 | code_error | any other exception | one by one, failed; ten alike, no success: a stop |
-| parent_failed | the teacher failed or diverged | failed, until the teacher is done |
+| parent_failed | a parent failed or diverged | failed, until its parents are done |
 | disk_full | no space, no quota | the task ends, nothing is held against its runs |
 | lost, cancelled | a task that ended without a word | nothing is held against its runs |
 

@@ -3,12 +3,7 @@
 from collections.abc import Iterable, Sequence
 from graphlib import TopologicalSorter
 
-from kdlab.run import Run
-
-
-def parents(run: Run) -> list[Run]:
-    """The runs that a run learns from or starts from."""
-    return [run.teacher] if run.teacher else []
+from kdlab.run import Run, parents
 
 
 def with_ancestors(runs: Iterable[Run]) -> dict[str, Run]:
@@ -24,7 +19,7 @@ def with_ancestors(runs: Iterable[Run]) -> dict[str, Run]:
 def levels(runs: Sequence[Run]) -> list[list[Run]]:
     """Runs by depth: those of a level have their parents in earlier ones, or outside of `runs`.
 
-    Runs that no other needs are all in the last level: one without a teacher may share its
+    Runs that no other needs are all in the last level: one without a parent may share its
     batches, and so its cohort, with others that have one.
     """
     own = {run.uid: run for run in runs}

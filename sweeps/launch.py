@@ -15,9 +15,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from kdlab import build, checkpoints, record
-from kdlab.run import Run
+from kdlab.run import Run, parents
 from kdlab.schema import BadInput, LauncherKeys, Place
-from sweeps import events, failures, graph, progress, shards, worker
+from sweeps import events, failures, progress, shards, worker
 from sweeps.array import Array
 from sweeps.events import Event, State
 from sweeps.plan import Work
@@ -182,7 +182,7 @@ def _submit(array: Array, chosen: Launcher) -> str:
 def _before(chunk: Sequence[Sequence[Sequence[Run]]], held: Held) -> dict[str, str]:
     """The submissions that may still train a parent of these runs."""
     runs = (run for cohorts in chunk for cohort in cohorts for run in cohort)
-    wanted = {parent.uid for run in runs for parent in graph.parents(run)}
+    wanted = {parent.uid for run in runs for parent in parents(run)}
     return {intent: job for intent, job, uids in held if wanted & uids}
 
 

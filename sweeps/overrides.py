@@ -1,9 +1,10 @@
 """Hydra overrides as texts: their keys and values, and what in them concerns knowledge."""
 
-import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
+
+from kdlab.parents import quoted
 
 Said = tuple[str, str]
 
@@ -67,13 +68,7 @@ def value_text(value: Any) -> str:
 
 def parent(texts: Sequence[str]) -> str:
     """A teacher's own overrides as one override of its student's."""
-    return f"teacher.overrides=[{','.join(map(_quoted, texts))}]"
-
-
-def _quoted(text: str) -> str:
-    """In Hydra's single quotes, where only backslashes before a quote are doubled."""
-    escaped = re.sub(r"(\\*)'", r"\1\1\\'", text)
-    return "'" + re.sub(r"(\\+)$", r"\1\1", escaped) + "'"
+    return f"teacher.overrides=[{','.join(map(quoted, texts))}]"
 
 
 def _bare(text: str) -> str:

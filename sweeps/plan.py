@@ -11,7 +11,7 @@ import pandas as pd
 from kdlab import record
 from kdlab.assemble import compose_each
 from kdlab.remembered import still
-from kdlab.run import Run
+from kdlab.run import Run, parents, teachers
 from kdlab.schema import BadInput, LauncherKeys, NotApplicable
 from sweeps import cohorts, estimate, events, failures, graph, progress, shards
 from sweeps.expand import Cell, Winner, count_open, expand
@@ -34,7 +34,7 @@ class Work:
     Attributes:
         states: every run of the study by uid.
         due: runs to submit, in order of priority.
-        parents: of those, the teachers that are trained for others.
+        parents: of those, and of what they build on, the runs whose models others need.
         beyond: runs that the budget leaves out.
         levels: due runs as cohorts and shards, by depth in the graph.
         seconds: what each due run takes.
@@ -149,15 +149,15 @@ def survey(
     """
     done, state = record.index(root), events.fold(root)
     family = graph.with_ancestors(runs)
-    teachers = {uid: run.teacher.uid if run.teacher else None for uid, run in family.items()}
+    links = {uid: [parent.uid for parent in parents(run)] for uid, run in family.items()}
     live = progress.live(root, state) if ask else {}
-    states = progress.states(teachers, done, state, live)
+    states = progress.states(links, done, state, live)
     again = set(again) & set(family)
     seconds = estimate.seconds(list(family.values()), done, launcher.gflops)
     own = {run.uid for run in runs}
     wanted = [*runs, *(family[uid] for uid in again if uid not in own)]
     due, beyond = _due(wanted, states, root, again, seconds, hours, paid or {})
-    parents = {p.uid for run in due for p in graph.parents(run)}
+    needed = {parent for uid in graph.with_ancestors(due) for parent in links[uid]}
     alone = {uid for uid, trouble in state.trouble.items() if failures.must_be_alone(trouble)}
     total = sum(seconds[run.uid] for run in due)
     limit = min(60 * launcher.minutes, max(total / parallel, SHORTEST))
@@ -166,7 +166,7 @@ def survey(
     return Work(
         states={run.uid: states[run.uid] for run in runs},
         due=due,
-        parents=parents,
+        parents=needed,
         beyond=beyond,
         levels=[shards.pack(level, seconds, limit) for level in grouped],
         seconds=seconds,
@@ -192,8 +192,7 @@ def _due(
     for run in runs:
         if states[run.uid] != WAITING and run.uid not in again:
             continue
-        needed = [p for p in graph.parents(run) if _is_missing(p, states, root)] + [run]
-        new = {each.uid: each for each in needed if each.uid not in due}
+        new = {each.uid: each for each in _needed(run, states, root) if each.uid not in due}
         cost = sum(seconds[uid] for uid in new if uid not in paid)
         if hours is not None and cost and spent + cost > 3600 * hours:
             beyond.append(run)
@@ -201,6 +200,12 @@ def _due(
         spent += cost
         due |= new
     return list(due.values()), beyond
+
+
+def _needed(run: Run, states: Mapping[str, str], root: str) -> list[Run]:
+    """A run after the ancestors that must be trained for it, each before its children."""
+    missing = [parent for parent in parents(run) if _is_missing(parent, states, root)]
+    return [*(each for parent in missing for each in _needed(parent, states, root)), run]
 
 
 def _is_missing(parent: Run, states: Mapping[str, str], root: str) -> bool:
@@ -248,7 +253,7 @@ def write(
             "excluded": reasons.get(entry.cell.excluded, entry.cell.excluded),
             "overrides": json.dumps(entry.cell.overrides),
             "uid": entry.run.uid if entry.run else None,
-            "teacher": entry.run.teacher.uid if entry.run and entry.run.teacher else None,
+            **_lineage(entry.run),
             "task": entry.run.choices["task"] if entry.run else None,
             "metrics": json.dumps(entry.run.task.metrics if entry.run else []),
             "reports": json.dumps(list(entry.run.task.report) if entry.run else []),
@@ -260,3 +265,16 @@ def write(
     path = progress.study_folder(root, name) / "plan.parquet"
     record.write_whole(path, pd.DataFrame(rows).to_parquet(index=False))
     return path
+
+
+def _lineage(run: Run | None) -> dict[str, str | None]:
+    """A run's teachers and parents as JSON, and each ancestor with its own parents."""
+    if run is None:
+        return {"teachers": None, "parents": None, "ancestors": None}
+    first = parents(run)
+    links = {uid: [p.uid for p in parents(a)] for uid, a in graph.with_ancestors(first).items()}
+    return {
+        "teachers": json.dumps([teacher.uid for teacher in teachers(run)]),
+        "parents": json.dumps([parent.uid for parent in first]),
+        "ancestors": json.dumps(links),
+    }

@@ -1,6 +1,6 @@
 """Where every run of a study stands."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -15,7 +15,7 @@ STATES = (DONE, DIVERGED, FAILED, RUNNING, QUEUED, WAITING)
 
 
 def states(
-    uids: Mapping[str, str | None],
+    uids: Mapping[str, Sequence[str]],
     done: Mapping[str, Entry],
     state: State,
     live: Mapping[Task, str],
@@ -23,7 +23,7 @@ def states(
     """The state of each run.
 
     Args:
-        uids: each run, with its teacher's uid.
+        uids: each run, with the uids of its parents, which are among them.
         done: the index of the records.
         state: all events.
         live: the tasks that a scheduler knows of.
@@ -37,28 +37,32 @@ def states(
         for uid in state.running[event["file"]]["uids"]
     }
     failed = {uid for uid, events in state.trouble.items() if failures.failure(events)}
+    lost: dict[str, bool] = {}
+
+    def is_failed(uid: str) -> bool:
+        """Whether it cannot be done: it failed itself, or a parent did that has no record."""
+        if uid not in lost:
+            stands = uid in failed and _stands(uid, uids[uid], done, state)
+            lost[uid] = uid not in done and (stands or any(map(is_failed, uids[uid])))
+        return lost[uid]
+
     found = {}
-    for uid, teacher in uids.items():
+    for uid in uids:
         if uid in done:
             found[uid] = done[uid].status
-        elif _is_failed(uid, teacher, failed, done, state):
+        elif is_failed(uid):
             found[uid] = FAILED
         else:
             found[uid] = RUNNING if uid in running else QUEUED if uid in waiting else WAITING
     return found
 
 
-def _is_failed(
-    uid: str, teacher: str | None, failed: set[str], done: Mapping[str, Entry], state: State
-) -> bool:
-    if teacher and teacher not in done and teacher in failed:
-        return True
-    if uid not in failed:
-        return False
+def _stands(uid: str, parents: Sequence[str], done: Mapping[str, Entry], state: State) -> bool:
+    """Whether a failure stands: parents that were brought home since clear their children."""
     found = failures.failure(state.trouble[uid])
-    # A parent that was brought home since clears its children.
-    recovered = teacher is not None and teacher in done and done[teacher].status == DONE
-    return not (found and found["class"] == "parent_failed" and recovered)
+    home = [parent for parent in parents if parent in done and done[parent].status == DONE]
+    is_clear = bool(parents) and len(home) == len(parents)
+    return not (found and found["class"] == "parent_failed" and is_clear)
 
 
 def _uids(state: State, task: Task) -> list[str]:

@@ -53,9 +53,9 @@ def _graph(work: Work) -> str:
     levels = [sum(len(c) for task in packed for c in task) for packed in work.levels]
     tasks = sum(len(packed) for packed in work.levels)
     cohorts = sum(len(task) for packed in work.levels for task in packed)
-    teachers = sum(1 for run in work.due if run.uid in work.parents)
+    parents = sum(1 for run in work.due if run.uid in work.parents)
     depth = ", then ".join(str(n) for n in levels)
-    return f"graph: {depth} runs, {teachers} of them teachers; {cohorts} cohorts in {tasks} tasks"
+    return f"graph: {depth} runs, {parents} of them parents; {cohorts} cohorts in {tasks} tasks"
 
 
 def _hours(work: Work, chosen: Launcher) -> str:

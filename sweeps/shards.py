@@ -20,7 +20,7 @@ class Shard:
         study: whose runs.
         save: uids whose model is kept, because runs start or learn from it.
         again: uids that are repeated although they are recorded.
-        runs: frozen runs and their teachers by uid.
+        runs: frozen runs and their ancestors by uid.
     """
 
     study: str
@@ -31,17 +31,16 @@ class Shard:
     runs: Mapping[str, Any]
 
     def run(self, uid: str) -> Run:
-        """A run of the shard, or a teacher of one."""
+        """A run of the shard, or an ancestor of one."""
         return frozen.thaw(self.runs, uid)
 
-    def parent(self, uid: str) -> str | None:
-        """The uid of a run's teacher."""
-        return self.runs[uid]["teacher"]
+    def parents(self, uid: str) -> list[str]:
+        """The uids of a run's parents."""
+        return frozen.parent_uids(self.runs[uid])
 
     def depth(self, uid: str) -> int:
         """How many generations a run has before it."""
-        parent = self.parent(uid)
-        return 1 + self.depth(parent) if parent else 0
+        return max((1 + self.depth(parent) for parent in self.parents(uid)), default=0)
 
 
 def pack(

@@ -1,5 +1,6 @@
 """What a study looks like from the terminal: states, rate, coverage, failures."""
 
+import json
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from sweeps.events import Event, State
 from sweeps.progress import DIVERGED, DONE, RUNNING, STATES
 
 WINDOW = 1800.0  # seconds over which the rate is taken
-COLUMNS = ["table", "row", "task", "seed", "excluded", "uid", "teacher", "seconds"]
+COLUMNS = ["table", "row", "task", "seed", "excluded", "uid", "parents", "ancestors", "seconds"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Status:
     """A study at a moment.
 
     Attributes:
-        counts: runs by state, teachers included.
+        counts: runs by state, ancestors included.
         rate: runs an hour, over the last half hour in which any ended.
         hours: used, and estimated for all.
         tasks: tasks by the scheduler's word for their state.
@@ -97,12 +98,14 @@ def studies(root: str | Path) -> list[str]:
     return sorted(path.parent.name for path in Path(root).glob("studies/*/plan.parquet"))
 
 
-def family(plan: pd.DataFrame) -> dict[str, str | None]:
-    """Every run of a plan with its teacher's uid, and every teacher."""
-    teachers = {str(uid): None for uid in plan["teacher"].dropna().unique().tolist()}
-    known = plan["teacher"].notna().tolist()
-    students = zip(plan["uid"].tolist(), plan["teacher"].tolist(), known, strict=True)
-    return {**teachers, **{uid: parent if has else None for uid, parent, has in students}}
+def family(plan: pd.DataFrame) -> dict[str, list[str]]:
+    """Every run of a plan and every ancestor, each with the uids of its parents."""
+    found: dict[str, list[str]] = {}
+    for text in plan["ancestors"].unique().tolist():
+        found |= json.loads(text)
+    parsed = {text: json.loads(text) for text in plan["parents"].unique().tolist()}
+    links = zip(plan["uid"].tolist(), plan["parents"].tolist(), strict=True)
+    return {**found, **{uid: parsed[text] for uid, text in links}}
 
 
 def _rate(state: State, study: str) -> float:

@@ -62,19 +62,22 @@ def replay(
 
 
 def _shown(study: str, root: str) -> dict[str, Shown]:
-    """Every run of the study and every teacher, by uid."""
+    """Every run of the study and every ancestor, by uid."""
     path = Path(root) / "studies" / study / "plan.parquet"
     if not path.is_file():
         known = sorted(p.parent.name for p in Path(root).glob("studies/*/plan.parquet"))
         raise BadInput(f"no study {study!r} under {root}; known: {', '.join(known) or 'none'}")
     plan = pd.read_parquet(path)
-    taught = plan[plan["teacher"].notna()]
-    teachers = {
-        uid: Shown(f"teacher, {task}, {uid[:8]}", "teacher", ())
-        for uid, task in zip(taught["teacher"], taught["task"], strict=True)
+    children = plan[plan["ancestors"].notna()].drop_duplicates(["teachers", "ancestors", "task"])
+    teachers = {uid for text in children["teachers"] for uid in json.loads(text)}
+    ancestors = {
+        uid: Shown(f"{kind}, {task}, {uid[:8]}", kind, ())
+        for text, task in zip(children["ancestors"], children["task"], strict=True)
+        for uid in json.loads(text)
+        for kind in ["teacher" if uid in teachers else "parent"]
     }
-    # A teacher that is a row of the study too is shown as the row.
-    return teachers | {
+    # One that is a row of the study too is shown as the row.
+    return ancestors | {
         str(uid): Shown(
             f"{rows['row'].iloc[0]}, {rows['task'].iloc[0]}, seed {rows['seed'].iloc[0]}",
             "student",

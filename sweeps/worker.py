@@ -107,17 +107,18 @@ def _ready(worker: Worker, uids: list[str]) -> list[str]:
     done = record.index(worker.root)
     state = events.fold(worker.root)
     uids = [uid for uid in uids if _is_due(worker, uid, done, state)]
-    missing = {p for uid in uids if (p := worker.shard.parent(uid)) and not _has_model(worker, p)}
-    for parent in missing:
+    needed = dict.fromkeys(p for uid in uids for p in worker.shard.parents(uid))
+    for parent in (uid for uid in needed if not _has_model(worker, uid)):
         lost = failures.failure(state.trouble.get(parent, []))
         diverged = parent in done and done[parent].status == DIVERGED
         if lost or diverged:
-            children = [uid for uid in uids if worker.shard.parent(uid) == parent]
+            children = [uid for uid in uids if parent in worker.shard.parents(uid)]
             _tell_children(worker, children, parent, lost)
             uids = [uid for uid in uids if uid not in children]
-        else:  # its own task did not bring it home: do it here, once among all who need it
+        elif any(parent in worker.shard.parents(uid) for uid in uids):
+            # Its own task did not bring it home: do it here, once among all who need it.
             worker.queue.appendleft(uids)
-            return [parent]
+            return _ready(worker, [parent])
     crowded = [uid for uid in uids if failures.must_be_alone(state.trouble.get(uid, []))]
     if crowded and len(uids) > 1:
         worker.queue.extendleft([uid] for uid in reversed(crowded))
@@ -143,7 +144,7 @@ def _tell_children(
 ) -> None:
     why = f"{lost['class']}, {lost['error']}" if lost else "it diverged"
     for uid in children:
-        what = {"class": "parent_failed", "error": f"teacher {parent} failed: {why}"}
+        what = {"class": "parent_failed", "error": f"parent {parent} failed: {why}"}
         _note(worker, "trouble", [uid], **what, fingerprint="parent", parent=parent)
 
 

@@ -71,6 +71,40 @@ BAD = [
     (["task.classes=3", "task.metrics=[f1]", "task.select_by=[f1]"], "f1 does not fit"),
     (["tokenizer=elsewhere"], "a student reads with its teacher's tokenizer"),
     (["seed=9007199254740993"], "seed=9007199254740993"),
+    (["data.fold=[3,3]"], "data.fold=[3, 3]: fold k of K"),
+    (["train.stop=0"], "train.stop=0: input should be greater than 0"),
+    (["teacher.folds=1"], "teacher.folds=1: input should be greater than or equal to 2"),
+    (["teacher.folds=3", "data.fold=[0,3]"], "leaves out data.fold already"),
+    (
+        ["teacher.folds=3", "init=teacher_first", "init.weights=finetuned", "size=l2_h64_a4"],
+        "needs one teacher, not one a fold",
+    ),
+    (["teacher.assistants=[nope]"], "teacher=scratch: size=nope: no such option"),
+    (
+        ["teacher.assistants=[l3_h64_a4]", "teacher.assistant_overrides=['size=tiny']"],
+        "teacher.assistant_overrides: size=tiny: the chain says it",
+    ),
+    (
+        ["teacher.assistants=[l3_h64_a4]", "teacher.assistant_overrides=['data.fold=[0,2]']"],
+        "teacher.assistant_overrides: data.fold: it is what the student leaves out",
+    ),
+    (
+        ["data.fold=[0,2]", "init=run", "init.run=['task=synthetic','knowledge=none']"],
+        "init.run: it trains on the fold that data.fold leaves out",
+    ),
+    (["init=run"], "init.run: must be given"),
+    (["init=run", "init.run=[]"], "init.run must be given, as a list of overrides"),
+    (["init=run", "init.run=['train.lr=0']"], "init.run: train.lr=0"),
+    (
+        ["init=run", "init.run=['size=l3_h64_a4']"],
+        "init=run: the student has 2 layers, the checkpoint 3",
+    ),
+    (["init=run", "init.run=['protocol=pkd_legacy']"], "it may see select"),
+    (["+init.head=keep"], "init=random has no earlier run; use init=run"),
+    (
+        ["init=run", "init.run=['task=synthetic','task.words=8']"],
+        "init.run: it reads other tokens than the student",
+    ),
 ]
 REGRESSION = ["task.classes=1", "task.metrics=[pearson]", "task.select_by=[pearson]"]
 

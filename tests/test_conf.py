@@ -132,6 +132,7 @@ def test_every_init_composes(name, small, tmp_path):
     own = {
         "random": [],
         "pretrained": ["init.checkpoint=CHECKPOINT"],
+        "run": ["init.run=['knowledge=none']"],
         "teacher_custom": ["init.weights=finetuned", "size=l2_h32_a2", "init.layers=[1,3]"],
     }.get(name, ["init.weights=finetuned", "size=l2_h32_a2"])
     (tmp_path / "config.json").write_text(json.dumps(CHECKPOINT))

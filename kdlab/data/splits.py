@@ -75,7 +75,8 @@ def training_rows(splits: Mapping[str, Rows], data: Data, extra: Rows | None) ->
 
     Args:
         splits: as `split` gives them.
-        data: how many rows.
+        data: how many rows, and the fold of them that is left out. A row's fold is its place in
+            the fixed order modulo the number of folds: the same for every seed and subset.
         extra: the test split, if that is where further rows come from; it loses rows that are
             in select or report.
     """
@@ -83,7 +84,10 @@ def training_rows(splits: Mapping[str, Rows], data: Data, extra: Rows | None) ->
     wanted = len(ordered) if data.rows is None else data.rows
     if wanted > len(ordered):
         raise BadInput(f"data.rows={wanted}: fit has {len(ordered)} rows")
-    kept, rest = ordered.take(range(wanted)), ordered.take(range(wanted, len(ordered)))
+    kept = ordered.take(_outside(range(wanted), data.fold))
+    rest = ordered.take(_outside(range(wanted, len(ordered)), data.fold))
+    if not len(kept):
+        raise BadInput(f"data.fold={data.fold}: none of {wanted} rows is left")
     if data.transfer == "same":
         return kept, rest.take([])
     if extra is not None:
@@ -94,6 +98,10 @@ def training_rows(splits: Mapping[str, Rows], data: Data, extra: Rows | None) ->
         raise BadInput(f"data.extra_rows={more}: there are {len(rest)} further rows")
     hidden = rest.take(range(more))
     return kept, Rows(hidden.ids, hidden.texts, np.full(more, UNLABELLED))
+
+
+def _outside(places: range, fold: tuple[int, int] | None) -> list[int]:
+    return [place for place in places if fold is None or place % fold[1] != fold[0]]
 
 
 def join(first: Rows, second: Rows) -> Rows:

@@ -9,6 +9,7 @@ from made import ROWS, leave, outputs
 from analysis import frame, tables
 from kdlab import record
 from kdlab.config import compose
+from kdlab.run import teachers
 from sweeps import expand, plan, study, tune
 
 TUNED = """
@@ -169,3 +170,35 @@ blocks:
     assert cell["hidden"].difference == 0.0
     assert table.notes[:3] == ["seeds 1, 2", "teacher seeds 5, 6", "1 runs missing"]
     assert not any("seed" in text for text in table.legend.values())
+
+
+def test_teachers_of_different_kinds_have_rows_of_their_own(tmp_path):
+    path = tmp_path / "kinds.yaml"
+    path.write_text(
+        """
+question: From whom?
+seeds: [1, 2]
+blocks:
+  - table: main
+    control: logits
+    cases:
+      logits: [knowledge=logits_kl]
+      hidden: [knowledge=hidden_mse]
+      assisted: [knowledge=logits_kl, "teacher.assistants=[l3_h64_a4]"]
+      fitted: [knowledge=logits_kl, teacher.folds=3]
+"""
+    )
+    cells = planned(path, tmp_path)
+    labels = np.random.default_rng(0).integers(2, size=ROWS).astype(float)
+    right = {"logits": [320], "assisted": [300], "fitted": [240, 250, 260]}
+    for entry in cells:
+        for run, number in zip(teachers(entry.run), right.get(entry.cell.row, []), strict=False):
+            if run.uid not in record.records(tmp_path):
+                leave(tmp_path, run.uid, outputs(labels, number), labels)
+    table = read_tables(path, tmp_path, "report")["main"]
+    kinds = ["teacher, logits", "teacher, assisted", "teacher, fitted"]
+    assert table.rows[:3] == kinds
+    found = [table.cells[kind, "synthetic accuracy"] for kind in kinds]
+    assert [(cell.n, cell.expected) for cell in found] == [(1, 1), (1, 1), (3, 3)]
+    assert [cell.mean for cell in found] == [80.0, 75.0, 62.5]
+    assert not set(kinds) & set(table.legend)

@@ -16,7 +16,8 @@ from kdlab.schema import BadInput, NotApplicable
 LAYERED = "knowledge=hidden_mse"
 DEEP = ("size=l3_h64_a4", LAYERED)
 FINETUNED = ("init.weights=finetuned", "size=l2_h64_a4")
-INITS = [n for n in options("init") if n not in ("random", "pretrained", "teacher_custom")]
+GIVEN = ("random", "pretrained", "run", "teacher_custom")  # these want keys of their own
+INITS = [n for n in options("init") if n not in GIVEN]
 MINILM = ("teacher=minilm_l6", "size=l3_h384", "init=teacher_first")
 
 OPTIONS = [
@@ -56,6 +57,22 @@ VALUES = [
     ("teacher.family=roberta",),
     ("teacher.overrides=['init=random','train.clip=2','++hard.weight=3']", "data.rows=100"),
     ("teacher.overrides=[]",),
+    ("teacher.stop=0.5", "train.stop=0.5", "data.fold=[1,3]"),
+    ("teacher.folds=3", "data.rows=100", "teacher.rows=50"),
+    ("teacher.assistants=[l3_h64_a4,l2_h64_a4]", "teacher.folds=2", "seed=2", "task.words=8"),
+    (
+        "teacher.assistants=[l3_h64_a4]",
+        "teacher.assistant_overrides=['knowledge=[logits_kl,hidden_mse]','matching=last']",
+        "teacher.overrides=['train.clip=2','++hard.weight=3']",
+    ),
+    ("init=run", "init.run=['knowledge=hidden_mse','hard.weight=0']", "data.rows=50", "seed=3"),
+    ("init=run", "init.run=['knowledge=none','teacher=none']", "init.head=keep", "size=tiny"),
+    (
+        "init=run",
+        "init.run=['init=run','init.run=[\\'seed=7\\',\\'knowledge=none\\']']",
+        "teacher.assistants=[l3_h64_a4]",
+        "size.intermediate=100",
+    ),
 ]
 HYDRAS = [  # with what only Hydra understands, before and after values of the same node
     (*DEEP, "+matching@knowledge.hidden_mse.matching=last", "matching=first", "seed=2"),
@@ -121,6 +138,25 @@ WRONG = [
     ("knowledge=value_relation", "knowledge.value_relation.relation_heads=5"),
     ("task.train_rows=1.5",),
     ("data=unlabelled", "knowledge=none"),
+    ("data.fold=[3,3]",),
+    ("data.fold=[0,1]",),
+    ("train.stop=0",),
+    ("teacher.stop=1.1",),
+    ("teacher.folds=1",),
+    ("teacher.folds=3", "data.fold=[0,3]"),
+    ("teacher.folds=3", "init=teacher_first", *FINETUNED),
+    ("teacher.assistants=[nope]",),
+    ("teacher.assistants=[l3_h64_a4]", "teacher.assistant_overrides=['task=rte']"),
+    ("teacher.assistants=[l3_h64_a4]", "teacher.assistant_overrides=['teacher=none']"),
+    ("teacher.assistants=[l3_h64_a4]", "teacher.assistant_overrides=['wrong=1']"),
+    ("init=run",),
+    ("init=run", "init.run=[]"),
+    ("init=run", "init.run=['wrong=1']"),
+    ("init=run", "init.run=['size=l3_h64_a4']"),
+    ("init=run", "init.run=['protocol=pkd_legacy']"),
+    ("init=run", "init.run=['task=rte']"),
+    ("+init.head=keep",),
+    ("+init.run=['knowledge=none']",),
 ]
 
 

@@ -8,6 +8,7 @@ import pytest
 from kdlab.config import compose
 from kdlab.run import digest, effective
 
+STAGE = ("init=run", "knowledge=logits_kl")
 LAYERED = ("size=l2_h64_a4", "knowledge=hidden_mse")
 
 # A change here orphans every record: say why in the changelog, under Numbers.
@@ -53,6 +54,9 @@ SAME = [
     (("knowledge=logits_kl",), ("knowledge=logits_kl", "matching=last")),
     (("knowledge=logits_kl",), ("knowledge=[logits_kl]",)),
     (("knowledge=logits",), ("knowledge=logits_kl",)),
+    ((), ("teacher.stop=1", "train.stop=1.0", "teacher.folds=null", "teacher.assistants=[]")),
+    ((), ("teacher.assistant_overrides=['knowledge=logits_mse']",)),
+    (("knowledge=none",), ("knowledge=none", "teacher.folds=3", "teacher.stop=0.5")),
     (("knowledge=none",), ("knowledge=none", "teacher.seed=5")),
     (("knowledge=none",), ("knowledge=none", "teacher=none")),
     (("knowledge=none",), ("knowledge=none", "matching=first", "data.extra_rows=5")),
@@ -117,6 +121,20 @@ DIFFERENT = [
     ("knowledge=hidden_mse", "matching=last"),
     ("knowledge=hidden_mse", "matching.mass=pairs"),
     ("+knowledge@knowledge.late=hidden_mse",),
+    ("train.stop=0.5",),
+    ("data.fold=[0,5]",),
+    ("data.fold=[1,5]",),
+    ("teacher.stop=0.5",),
+    ("teacher.folds=2",),
+    ("teacher.folds=3",),
+    ("teacher.assistants=[l4_h64_a4]",),
+    ("teacher.assistants=[l4_h64_a4,l4_h64_a4]",),
+    ("teacher.assistants=[l4_h64_a4]", "teacher.assistant_overrides=['knowledge=logits_mse']"),
+    ("teacher.assistants=[l4_h64_a4]", "teacher.folds=2"),
+    (*STAGE, "init.run=['knowledge=none']"),
+    (*STAGE, "init.run=['knowledge=none']", "init.head=keep"),
+    (*STAGE, "init.run=['knowledge=none','train.epochs=1']"),
+    (*STAGE, "init.run=['init=run','init.run=[\\'knowledge=none\\']']"),
 ]
 
 

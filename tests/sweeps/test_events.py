@@ -38,7 +38,7 @@ def test_states_follow_records_then_trouble_then_the_queue(tmp_path):
     trouble(tmp_path, ["f"], "code_error")
     tell(tmp_path, "start", uids=["b"])
     state = events.fold(tmp_path)
-    uids = dict.fromkeys("abcdefgh") | {"h": "f"}
+    uids = {key: [] for key in "abcdefgh"} | {"h": ["g", "f"], "i": ["h"]}
     live = {("i", 0): "RUNNING"}
     found = progress.states(uids, {"a": entry(), "e": entry("diverged")}, state, live)
     assert found == {
@@ -50,8 +50,9 @@ def test_states_follow_records_then_trouble_then_the_queue(tmp_path):
         "f": "failed",
         "g": "to run",
         "h": "failed",  # its teacher is f
+        "i": "failed",  # it starts from h
     }
-    assert progress.states({"b": None}, {}, state, {})["b"] == "to run"
+    assert progress.states({"b": []}, {}, state, {})["b"] == "to run"
 
 
 def test_a_torn_event_is_passed_over(tmp_path):
@@ -117,7 +118,7 @@ def test_a_host_is_left_out_once_different_runs_failed_on_it(tmp_path):
 def test_children_come_back_with_their_teacher(tmp_path):
     trouble(tmp_path, ["child"], "parent_failed")
     state = events.fold(tmp_path)
-    uids = {"teacher": None, "child": "teacher"}
+    uids = {"teacher": [], "child": ["teacher"]}
     assert progress.states(uids, {}, state, {})["child"] == "failed"
     assert progress.states(uids, {"teacher": entry()}, state, {})["child"] == "to run"
     assert progress.states(uids, {"teacher": entry("diverged")}, state, {})["child"] == "failed"
@@ -206,4 +207,4 @@ def test_one_success_at_their_depth_keeps_a_sweep_going(tmp_path):
 
 def test_an_unknown_uid_has_no_state_of_its_own(tmp_path):
     append_line(tmp_path / "events" / "w.jsonl", {"event": "exit", "time": 1.0, "why": "all done"})
-    assert progress.states({"a": None}, {}, events.fold(tmp_path), {}) == {"a": "to run"}
+    assert progress.states({"a": []}, {}, events.fold(tmp_path), {}) == {"a": "to run"}

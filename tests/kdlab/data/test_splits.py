@@ -104,7 +104,13 @@ def test_row_subsets_are_nested_and_extra_rows_come_after_them_without_labels(gl
     found = parts("task=rte", f"task.path={glue}")
 
     def take(**knobs):
-        knobs = {"rows": None, "transfer": "same", "extra_rows": None, "extra_split": "fit"} | knobs
+        knobs = {
+            "rows": None,
+            "transfer": "same",
+            "extra_rows": None,
+            "extra_split": "fit",
+            "fold": None,
+        } | knobs
         return splits.training_rows(found, Data(**knobs), None)
 
     small, none = take(rows=100)
@@ -123,7 +129,7 @@ def test_row_subsets_are_nested_and_extra_rows_come_after_them_without_labels(gl
 
 def test_the_test_split_as_transfer_set_loses_held_out_rows():
     found = {"fit": rows("a", "b"), "select": rows("c"), "report": rows("d")}
-    data = Data(rows=None, transfer="unlabelled", extra_rows=None, extra_split="test")
+    data = Data(rows=None, transfer="unlabelled", extra_rows=None, extra_split="test", fold=None)
     _, extra = splits.training_rows(found, data, rows("c", "D", "e"))
     assert extra.texts == [("e",)]
 
