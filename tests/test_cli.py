@@ -15,7 +15,7 @@ BAD = [
     (["+train.foo=1"], "train.foo: unknown key"),
     (["size=foo"], "size=foo: no such option; allowed: base, large"),
     (["task=nope"], "task=nope: no such option; allowed: cola"),
-    (["knowledge=[logits_kl,nope]"], "knowledge=nope: no such option; allowed: attention_kl"),
+    (["knowledge=[logits_kl,nope]"], "knowledge=nope: no such option; allowed: attention_ce"),
     (["seed=-1"], "seed=-1"),
     (["seed=abc"], "seed='abc'"),
     (["seed=1.5"], "seed=1.5"),
@@ -166,8 +166,8 @@ def test_overrides_may_follow_options():
 def test_help_lists_groups_options_and_examples():
     shown = run("kdlab", "--help").stdout
     for word in (
-        "knowledge: attention_kl",
-        "matching: custom",
+        "knowledge: attention_ce",
+        "matching: all_to_one",
         "size: base",
         "python -m kdlab task=",
     ):
