@@ -211,6 +211,9 @@ def one_line(error: BaseException) -> str:
     text = f"{error} {error.__cause__ or ''}"
     if found := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text):
         return f"{found[1]}={found[2]}: no such option; allowed: {', '.join(options(found[1]))}"
+    # A selected term lacks the key itself, not the node that it would be in.
+    if found := re.search(r"override '(knowledge\.\w+\.\S+)'.*full_key: \1\s", text, re.DOTALL):
+        return f"{found[1]}: unknown key; --cfg job shows the known ones"
     if found := re.search(r"Could not override '(knowledge\.([^.']+)[^']*)'", text):
         return (
             f"{found[1]}: {found[2]} is not selected; add it to knowledge=[...]"

@@ -13,7 +13,7 @@ from typing import Any
 from kdlab import checkpoints, streams
 from kdlab.architecture import Architecture
 from kdlab.run import Run
-from kdlab.schema import BadInput, Page, Teacher
+from kdlab.schema import BadInput, NotApplicable, Page, Teacher
 
 Compose = Callable[..., Run]
 Fold = tuple[int, int] | None
@@ -32,9 +32,10 @@ def teachers(page: Page, overrides: tuple[str, ...], parent: Compose) -> tuple[R
         raise BadInput("teacher=none: knowledge and finetuned inits need a teacher")
     is_masked = page.task.get("masked") is not None
     if teacher.folds and is_masked:
-        raise BadInput("teacher.folds: a text is its own labels; there is nothing to cross-fit")
+        raise NotApplicable("teacher.folds: a text is its own labels; there is nothing to cross-fit")
     if teacher.folds and page.init.get("weights") == "finetuned":
-        raise BadInput("teacher.folds: init.weights=finetuned needs one teacher, not one a fold")
+        what = "init.weights=finetuned needs one teacher, not one a fold"
+        raise NotApplicable(f"teacher.folds: {what}")
     _check_own("teacher.overrides", teacher.overrides, ())
     _check_own("teacher.assistant_overrides", teacher.assistant_overrides, ("teacher", "size"))
     folds: list[Fold] = [page.data.fold]

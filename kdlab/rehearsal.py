@@ -9,34 +9,76 @@ from kdlab.architecture import Architecture
 from kdlab.comparison import Comparison, Moment
 from kdlab.remembered import by_content
 from kdlab.run import Term, layers_of
+from kdlab.schema import BadInput
 from kdlab.trace import Heads, Trace
 
 ROWS, TOKENS = 2, 4
+HEADS = ("query", "key", "value")
 VOCABULARY = 30_000  # of a language model, about: its tokenizer may not be made yet
 
 
-def rehearse(term: Term, student: Architecture, teacher: Architecture, classes: int | None) -> None:
-    """Raise ValueError where the loss cannot compare these two; without classes, of masked-LM."""
+def rehearse(
+    term: Term,
+    student: Architecture,
+    teacher: Architecture,
+    classes: int | None,
+    is_frozen: bool,
+) -> None:
+    """Raise ValueError where the loss cannot compare these two, or would teach nothing.
+
+    Args:
+        term: what is compared.
+        student, teacher: the dimensions of both.
+        classes: of the task; None of masked-LM.
+        is_frozen: the student's encoder learns nothing.
+    """
     # One pair speaks for all, unless they meet; weights may differ in thousands of runs.
     together = term.weigh or term.mix == "features" or layers_of(term.view) == "layers"
     pairs = term.pairs if together or not term.pairs else term.pairs[:1]
     alike = replace(term, pairs=pairs, weight=1.0, schedules={}, projection_lr=None)
-    _compare(alike, student, teacher, classes)
+    _compare(alike, student, teacher, classes, is_frozen)
 
 
 @by_content
-def _compare(term: Term, student: Architecture, teacher: Architecture, classes: int | None) -> None:
-    ours, theirs = _trace(student, classes), _trace(teacher, classes)
-    comparison = Comparison(term, student, teacher, classes, seed=0)
+def _compare(
+    term: Term,
+    student: Architecture,
+    teacher: Architecture,
+    classes: int | None,
+    is_frozen: bool,
+) -> None:
+    ours, theirs = _learning(_trace(student, classes), is_frozen), _trace(teacher, classes)
+    comparison = Comparison(term, student, teacher, classes, seed=0).requires_grad_(False)
     if term.projection != "none":
-        width = comparison.view(ours, *(term.pairs or [()])[0][:1])[0].shape[-1]
-        if width != student.hidden:
-            raise ValueError(f"projection: {term.projection} is for hidden states")
-    with torch.no_grad():
-        moment = Moment(step=0, epoch=0, progress=0.0)
-        loss = comparison(ours, theirs, moment, taught=torch.sum)
+        _check_projected(term, comparison.view(ours, *(term.pairs or [()])[0][:1])[0], student)
+    moment = Moment(step=0, epoch=0, progress=0.0)
+    loss = comparison(ours, theirs, moment, taught=torch.sum)
     if loss.shape != () or not torch.isfinite(loss):
         raise ValueError(f"{term.loss.target} does not give one finite number")
+    if not loss.requires_grad and is_frozen:
+        raise ValueError("it teaches the encoder, which train.freeze_encoder=true keeps as it is")
+    if not loss.requires_grad:
+        raise ValueError(f"{term.loss.target} does not depend on the student")
+
+
+def _check_projected(term: Term, view: torch.Tensor, student: Architecture) -> None:
+    if view.shape[-1] != student.hidden:
+        raise BadInput(f"projection: {term.projection} is for hidden states")
+    if term.projection == "classes" and view.ndim != 2:
+        raise BadInput("projection: classes is for one state a row, such as view: kdlab.views.cls")
+
+
+def _learning(trace: Trace, is_frozen: bool) -> Trace:
+    """A student's trace, whose gradient reaches what learns: outputs, and states if they do."""
+    logits = trace.logits.detach().requires_grad_()
+    if is_frozen:
+        return replace(trace, logits=logits)
+    hidden = tuple(states.detach().requires_grad_() for states in trace.hidden)
+    heads = {}
+    for layer, own in trace.heads.items():
+        parts = {key: getattr(own, key).detach().requires_grad_() for key in HEADS}
+        heads[layer] = replace(own, **parts)
+    return replace(trace, logits=logits, hidden=hidden, heads=heads)
 
 
 @lru_cache(maxsize=256)

@@ -138,7 +138,7 @@ def _init(page: Page, student: Architecture, teacher: Architecture | None, optio
     try:
         call.bind()({}, student, source)
     except ValueError as error:
-        raise BadInput(f"init={keys.name}: {error}") from None
+        raise terms.misfit(call, error)(f"init={keys.name}: {error}") from None
     return Init(keys.name, call, keys.weights, checkpoint, head=keys.head)
 
 
@@ -154,6 +154,7 @@ def _check_objective(run: Run) -> None:
     assert source is not None
     for term in run.terms:
         try:
-            rehearse(term, run.student, source, run.task.classes)
+            rehearse(term, run.student, source, run.task.classes, run.train.freeze_encoder)
         except ValueError as error:
-            raise BadInput(f"knowledge.{term.key}: {error}") from None
+            kind = BadInput if isinstance(error, BadInput) else NotApplicable
+            raise kind(f"knowledge.{term.key}: {error}") from None
