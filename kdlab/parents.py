@@ -32,7 +32,8 @@ def teachers(page: Page, overrides: tuple[str, ...], parent: Compose) -> tuple[R
         raise BadInput("teacher=none: knowledge and finetuned inits need a teacher")
     is_masked = page.task.get("masked") is not None
     if teacher.folds and is_masked:
-        raise NotApplicable("teacher.folds: a text is its own labels; there is nothing to cross-fit")
+        what = "a text is its own labels; there is nothing to cross-fit"
+        raise NotApplicable(f"teacher.folds: {what}")
     if teacher.folds and page.init.get("weights") == "finetuned":
         what = "init.weights=finetuned needs one teacher, not one a fold"
         raise NotApplicable(f"teacher.folds: {what}")

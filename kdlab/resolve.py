@@ -9,6 +9,7 @@ from dataclasses import replace
 from kdlab import build, checkpoints, terms
 from kdlab.architecture import Architecture
 from kdlab.parents import Compose, check_stage, finished, stage, teacher_architecture, teachers
+from kdlab.remembered import of_files
 from kdlab.run import Init, Run, digest, effective
 from kdlab.schema import BadInput, Data, InitKeys, Named, NotApplicable, Page, Size, Task
 from kdlab.tasks import check_task
@@ -54,6 +55,8 @@ def resolve(
         terms.term(page, key, node, student, source_dimensions) for key, node in selected.items()
     )
     _check_data(page.data, is_taught=bool(compared))
+    if checkpoint and compared:
+        _check_outputs(task, checkpoint)
     run = Run(
         seed=page.seed,
         hard_weight=page.hard.weight,
@@ -137,9 +140,27 @@ def _init(page: Page, student: Architecture, teacher: Architecture | None, optio
     source = checkpoints.architecture(checkpoint) if checkpoint else teacher
     try:
         call.bind()({}, student, source)
+        if files := checkpoint or (finished(page) if keys.weights == "finetuned" else None):
+            _check_source(student, files)
     except ValueError as error:
         raise terms.misfit(call, error)(f"init={keys.name}: {error}") from None
     return Init(keys.name, call, keys.weights, checkpoint, head=keys.head)
+
+
+@of_files
+def _check_source(student: Architecture, checkpoint: str) -> None:
+    from kdlab.models import check_source
+
+    check_source(student, checkpoint)
+
+
+def _check_outputs(task: Task, checkpoint: str) -> None:
+    found = checkpoints.outputs(checkpoint)
+    if task.classes is not None and found != task.classes:
+        raise NotApplicable(
+            f"teacher.checkpoint={checkpoint}: {found} outputs, "
+            f"and task.classes={task.classes} in task={task.name}"
+        )
 
 
 def _check_objective(run: Run) -> None:

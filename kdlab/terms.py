@@ -100,6 +100,9 @@ def term(
         weigh=None,
         schedules=schedules(keys.schedules, loss, where),
     )
+    if keys.projection != "none" and layers_of(keys.view) == "layers":
+        what = f"{keys.name} compares all matched layers at once, as they are"
+        raise BadInput(f"{where}.projection={keys.projection}: {what}")
     if keys.projection == "classes" and layers_of(keys.view) != "layer":
         raise BadInput(f"{where}.projection=classes: for layers that are compared one by one")
     if keys.projection == "classes" and classes is None:

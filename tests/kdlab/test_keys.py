@@ -1,186 +1,144 @@
-"""No key that decides a run is dead: what the other groups say, and what no YAML shows."""
+"""No key that decides a run is dead: what is not knowledge, matching or init, and the keys of
+those that no YAML shows."""
 
-from dataclasses import dataclass, fields, is_dataclass
+import shutil
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import eight_classes
+import numpy as np
 import pandas as pd
 import pytest
-import test_options
+from key_trials import EXCEPTIONS, SHAPED, TEACHER, TRIALS
 from omegaconf import OmegaConf
 
 import kdlab
 from kdlab import models, schema
-from kdlab.config import CONF, option, options
+from kdlab.config import CONF, compose, option, options
+from kdlab.data import tokens
+from kdlab.data.splits import Rows
+from kdlab.schema import NotApplicable
 
-TAUGHT = ("knowledge=logits_kl",)
-LAYERED = ("knowledge=hidden_mse",)
-TRAINED = ("curves", "weights")  # of a run's result: losses at every step, and what it ends with
-
-
-@dataclass(frozen=True)
-class Trial:
-    """Overrides, others in addition, and the parts of a run's result that must then differ."""
-
-    one: tuple[str, ...]
-    other: tuple[str, ...]
-    sees: tuple[str, ...] = TRAINED
-
-
-def key(text: str, *one: str, sees: tuple[str, ...] = TRAINED, also: tuple[str, ...] = ()):
-    """The trial of one override beside others."""
-    return Trial((*TAUGHT, *one), (text, *also), sees)
-
-
-# The synthetic task of two classes and a text, small; the table is that of `eight_classes`.
-SYNTHETIC = (
-    "task=synthetic", "task.train_rows=200", "task.report_rows=40", "task.max_length=16",
-)  # fmt: skip
-CORPUS = (
-    "task=corpus", "task.path={room}/corpus", "task.words=8", "task.report_rows=32",
-    "task.max_length=12",
-)  # fmt: skip
-TRANSFER = ("data.rows=100", "data.transfer=unlabelled")
-GIVEN = ("teacher.checkpoint={room}/a", "teacher.tokenizer={room}/a", "teacher.size=l2_h16_a2")
-FINISHED = (*GIVEN, "teacher.finetuned=true")
-INIT = ("size=l2_h16_a2", "tokenizer={room}/a", "teacher.tokenizer={room}/a")
-SCORES, SELECT = ("scores",), ("examples",)
-
-# By place in the page: a key, and its trial. `{room}` is a folder with tables and checkpoints.
-TRIALS: dict[str, dict[str, Trial]] = {
-    "page": {
-        "seed": key("seed=1"),
-        "family": key("family=roberta"),
-        "tokenizer": key("tokenizer={room}/a", also=("teacher.tokenizer={room}/a",)),
-    },
-    "hard": {
-        "weight": key("hard.weight=0.5"),
-        "schedules": key("+schedule@hard.schedules.weight=growth"),
-    },
-    "train": {
-        "epochs": key("train.epochs=2"),
-        "batch_size": key("train.batch_size=16"),
-        "lr": key("train.lr=1e-3"),
-        "schedule": key("train.schedule=constant_with_warmup"),
-        "warmup": key("train.warmup=0.5"),
-        "weight_decay": key("train.weight_decay=0.5"),
-        "clip": key("train.clip=0.001"),
-        "batching": key("train.batching=random"),
-        "precision": key("train.precision=bf16"),
-        "freeze_encoder": key("train.freeze_encoder=true"),
-        "stop": key("train.stop=0.4"),
-    },
-    "data": {
-        "rows": key("data.rows=100"),
-        "transfer": key("data.transfer=unlabelled", "data.rows=100"),
-        "extra_rows": key("data.extra_rows=30", *TRANSFER),
-        "extra_split": key("data.extra_split=test", *TRANSFER),
-        "fold": key("data.fold=[0,4]"),
-    },
-    "protocol": {
-        "select_on": key("protocol.select_on=report", sees=(*TRAINED, *SELECT)),
-        "select": key("protocol.select=0.4", sees=(*TRAINED, *SELECT)),
-        "select_max": key("protocol.select_max=8", sees=(*TRAINED, *SELECT)),
-        "checkpoint": key("protocol.checkpoint=best_select", "train.lr=3e-2", sees=("weights",)),
-        "evaluations": key("protocol.evaluations=2", sees=("curves",)),
-    },
-    "size": {
-        "layers": key("size.layers=2"),
-        "hidden": key("size.hidden=24"),
-        "heads": key("size.heads=2"),
-        "intermediate": key("size.intermediate=50"),
-    },
-    "teacher": {
-        "family": key("teacher.family=roberta", "family=bert"),
-        "tokenizer": key("teacher.tokenizer={room}/a", also=("tokenizer={room}/a",)),
-        "checkpoint": key("teacher.checkpoint={room}/b", *FINISHED),
-        "finetuned": key("teacher.finetuned=true", *GIVEN),
-        "size": key("teacher.size=l2_h16_a2"),
-        "seed": key("teacher.seed=1"),
-        "lr": key("teacher.lr=1e-3"),
-        "epochs": key("teacher.epochs=2"),
-        "rows": key("teacher.rows=100"),
-        "overrides": key("teacher.overrides=['init=random','train.weight_decay=0.5']"),
-        "stop": key("teacher.stop=0.5"),
-        "folds": key("teacher.folds=2"),
-        "assistants": key("teacher.assistants=[l1_h16_a2]"),
-        "assistant_overrides": key(
-            "teacher.assistant_overrides=['knowledge=logits_mse']", "teacher.assistants=[l1_h16_a2]"
-        ),
-    },
-    "table": {
-        "path": key("task.path={room}/tables/x"),
-        "subset": key("task.subset=y", "task.path={room}/tables", "++task.subset=x"),
-        "folder": key("task.folder=y", "task.path={room}/tables", "++task.folder=x"),
-        "text": key("task.text=[sentence,reversed]"),
-        "label": key("task.label=other"),
-        "metrics": key("task.metrics=[accuracy,matthews]", sees=SCORES),
-        "select_by": key(
-            "task.select_by=[matthews]", "task.metrics=[accuracy,matthews]", "train.lr=3e-2",
-            sees=("curves",),
-        ),
-        "train": key("task.train=test"),
-        "report": key("task.report={report: test}", sees=SCORES),
-        "test": key("task.test=train", *TRANSFER, "data.extra_split=test"),
-        "holdout": key("task.holdout=kdlab.data.splits.sentences", sees=(*TRAINED, *SELECT)),
-        "max_length": key("task.max_length=8"),
-        "classes": key("task.classes=9"),
-    },
-    "synthetic": {
-        "train_rows": key("task.train_rows=180", *SYNTHETIC),
-        "report_rows": key("task.report_rows=50", *SYNTHETIC, sees=SCORES),
-        "words": key("task.words=9", *SYNTHETIC),
-        "length": key("task.length=6", *SYNTHETIC),
-        "sharpness": key("task.sharpness=1", *SYNTHETIC),
-        "max_length": key("task.max_length=8", *SYNTHETIC),
-    },
-    "corpus": {
-        "path": key("task.path={room}/other.txt", *CORPUS),
-        "column": key("task.column=other", *CORPUS),
-        "document": key("task.document=doc", *CORPUS),
-        "words": key("task.words=6", *CORPUS),
-        "report_rows": key("task.report_rows=48", *CORPUS),
-        "masked": key("task.masked=0.4", *CORPUS),
-        "metrics": key("task.metrics=[mlm_likelihood]", *CORPUS, sees=SCORES),
-        "select_by": key("task.select_by=[mlm_accuracy]", *CORPUS, sees=("curves",)),
-        "train": key("task.train=validation", *CORPUS, "protocol.select=0.5"),
-        "report": key("task.report={report: train}", *CORPUS, "protocol.select=0.5", sees=SCORES),
-        "holdout": key(
-            "task.holdout=kdlab.data.splits.hold_out", *CORPUS, sees=(*TRAINED, *SELECT)
-        ),
-        "max_length": key("task.max_length=8", *CORPUS),
-    },
-    "knowledge": {
-        "view": key("knowledge.cls_pkd.view=kdlab.views.mean_tokens", "knowledge=cls_pkd"),
-        "projection": key("++knowledge.hidden_mse.projection=always", *LAYERED, "size=l3_h32_a4"),
-        "projection_shared": key("+knowledge.hidden_mse.projection_shared=true", *LAYERED),
-        "projection_lr": key("+knowledge.hidden_mse.projection_lr=0.1", *LAYERED),
-        "matching": key("+matching@knowledge.hidden_mse.matching=last", *LAYERED),
-        "schedules": key("+schedule@knowledge.logits_kl.schedules.temperature=stairs"),
-        "weight": key("knowledge.logits_kl.weight=3"),
-    },
-    "matching": {
-        "mass": key("matching.mass=pairs", *LAYERED),
-        "mix": key("+matching.mix=features", *LAYERED, "matching=uniform_last"),
-        "weigh": key(
-            "+matching.weigh={_target_: kdlab.matching.transport.EarthMover, temperature: 1.0}",
-            *LAYERED, "matching=uniform_last",
-        ),
-    },
-    "init": {
-        "weights": key("init.weights=finetuned", *GIVEN, *INIT, "init=teacher_first"),
-        "checkpoint": key("init.checkpoint={room}/b", "init=pretrained", *INIT,
-                          "++init.checkpoint={room}/a"),
-        "run": key("init.run=['knowledge=logits_mse']", "init=run", "++init.run=['knowledge=none']"),
-        "head": key("init.head=keep", "init=run", "++init.run=['knowledge=none']"),
-    },
-    "shape": {
-        f"{name}.{knob}": key(
-            f"shape.{knob}={value}", f"shape={name}", "size.layers=4", "size.hidden=32",
-            "size.intermediate=128", "++shape.head_width=4", "++shape.tolerance=0.03",
-        )
-        for name in options("shape") if name != "standard"
-        for knob, value in (("factor", 1.3), ("head_width", 8), ("tolerance", 0.5))
-    },
+KINDS = {
+    "page": schema.Page, "hard": schema.Hard, "train": schema.Train, "data": schema.Data,
+    "protocol": schema.Protocol, "size": schema.Size, "teacher": schema.Teacher,
+    "table": schema.Task, "synthetic": schema.Task, "corpus": schema.Task,
+    "knowledge": schema.TermKeys, "matching": schema.MatchingKeys, "init": schema.InitKeys,
+    "shape": schema.Named,
 }  # fmt: skip
+NOT_A_RUNS = {
+    "Place": "where and how a run is computed", "LauncherKeys": "the same",
+    "TrackerKeys": "who watches", "Bare": "has no keys",
+}  # fmt: skip
+# Groups of conf/ whose keys are tried elsewhere, or that have none of a run's.
+GROUPS_ELSEWHERE = {
+    "knowledge": "test_options", "matching": "test_options", "init": "test_options",
+    "schedule": "test_options", "recipe": "sets other groups' keys: test_recipes",
+    "launcher": "no part of a run", "tracker": "no part of a run", "hydra": "Hydra's own",
+}  # fmt: skip
+
+
+def known(place: str) -> set[str]:
+    return set(TRIALS[place]) | set(EXCEPTIONS.get(place, {}))
+
+
+@pytest.mark.parametrize("place", KINDS)
+def test_every_key_of_the_schema_has_a_trial_or_a_reason(place):
+    assert {field.name for field in fields(KINDS[place])} <= known(place)
+    assert not TRIALS[place].keys() & EXCEPTIONS.get(place, {}).keys()
+
+
+def test_every_kind_of_the_schema_decides_runs_or_says_why_not():
+    kinds = {name for name, kind in vars(schema).items() if hasattr(kind, "__pydantic_config__")}
+    assert kinds == {kind.__name__ for kind in KINDS.values()} | NOT_A_RUNS.keys()
+
+
+def place_of(group: str, name: str) -> str:
+    sources = {"synthetic": "synthetic", "corpus": "corpus"}  # all others are tables
+    return sources.get(name, "table") if group == "task" else group
+
+
+@pytest.mark.parametrize("group", sorted(path.name for path in CONF.iterdir() if path.is_dir()))
+def test_every_key_of_a_yaml_has_a_trial_or_a_reason(group):
+    if group in GROUPS_ELSEWHERE:
+        return
+    for name in [name for name in options(group) if "[" not in name]:
+        keys = set(option(group, name)) - {"_target_", "defaults"}
+        if group == "shape":
+            keys = {f"{name}.{key}" for key in keys - {"name"}}
+        assert keys <= known(place_of(group, name)), name
+
+
+def test_every_key_of_a_file_of_several_options_has_a_trial_or_a_reason():
+    pages = {name: OmegaConf.load(CONF / f"{name}.yaml") for name in ("run", "teaching", "glue")}
+    assert {path.stem for path in CONF.glob("*.yaml")} == set(pages)
+    assert set(pages["teaching"]) <= known("teacher")
+    assert set(pages["glue"]) - {"_target_"} <= known("table")
+    of_place = {field.name for field in fields(schema.Place)}
+    assert set(pages["run"]) - {"defaults", "hydra"} <= known("page") | of_place
+
+
+ALL = [(place, key) for place, keys in TRIALS.items() for key in keys]
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory) -> Path:
+    """Tables, texts, two finished models, and a tokenizer that knows few words."""
+    folder = tmp_path_factory.mktemp("keys")
+    eight_classes.write(folder)
+    for name, shift in (("x", 1), ("y", 2)):
+        (folder / "tables" / name).mkdir(parents=True)
+        for path in folder.glob("*.parquet"):
+            table = pd.read_parquet(path)
+            table["label"] = (table["label"] + shift) % eight_classes.CLASSES
+            table.to_parquet(folder / "tables" / name / path.name)
+    draw = np.random.default_rng(0)
+    lines = [" ".join(f"w{word}" for word in row) for row in draw.integers(20, size=(300, 5))]
+    text = pd.DataFrame({"text": lines, "other": lines[::-1], "doc": np.arange(300) // 7})
+    (folder / "corpus").mkdir()
+    text.to_parquet(folder / "corpus" / "text.parquet")
+    (folder / "other.txt").write_text("\n".join(lines[50:] + lines[:7]))
+    for name, seed in (("a", 1), ("b", 2)):
+        own = page(folder, "knowledge=none", "size=l2_h16_a2", f"seed={seed}")
+        run = eight_classes.composed(own)
+        kdlab.distill(run, root=str(folder / "given"), threads=1, save=True)
+        shutil.copytree(models.folder(folder / "given", run.uid), folder / name)
+    shutil.copytree(folder / "a", folder / "few_words")
+    few = Rows(np.arange(1), [("w1 w2 w3 w4 w5",)], np.zeros(1))
+    tokens.word_level(few).save_pretrained(folder / "few_words")
+    return folder
+
+
+def page(room: Path, *overrides: str) -> list[str]:
+    own = [text.format(room=room) for text in overrides]
+    base = eight_classes.base(room)
+    if any(text.startswith("task=") for text in own):
+        base = tuple(text for text in base if not text.startswith(("task", "protocol")))
+    return [*base, *TEACHER, *own]
+
+
+@pytest.fixture(scope="module")
+def found(room) -> dict[tuple[str, str], tuple[dict, dict]]:
+    """By place and key the results without and with the key's other value."""
+    trials = [TRIALS[place][key] for place, key in ALL]
+    own = [page(room, *trial.own) for trial in trials]
+    other = [page(room, *trial.own, trial.more) for trial in trials]
+    runs = list(eight_classes.composed_each([*own, *other]))
+    results = eight_classes.results(runs, room / "runs")
+    shown = [results[run.uid] for run in runs]
+    return dict(zip(ALL, zip(shown[: len(ALL)], shown[len(ALL) :], strict=True), strict=True))
+
+
+@pytest.mark.parametrize(("place", "key"), ALL)
+def test_a_key_changes_what_a_run_does(found, place, key):
+    one, other = found[place, key]
+    for part in TRIALS[place][key].sees:
+        assert one[part] != other[part], part
+
+
+@pytest.mark.parametrize("name", [name for name in options("shape") if name != "standard"])
+def test_a_shapes_tolerance_decides_what_is_refused(name):
+    own = (f"shape={name}", *SHAPED, "knowledge=none")
+    assert compose(*own).student.layers != 4
+    with pytest.raises(NotApplicable, match="0 % are allowed"):
+        compose(*own, "shape.tolerance=0")
