@@ -88,6 +88,10 @@ def test_report_shows_winners_and_no_trial(confirmed):
         "seeds 1, 2",
         "trials: none 2, logits 4",
         "unequal trials: the weight is the question",
+        "no marks: a test needs 5 seeds",
+        # The teacher has 210 right and the control 301 and 302.
+        "headroom (teacher minus none), in points: synthetic accuracy -22.9; "
+        "the share of it that a row closes is blank where it is within the spread",
     ]
     assert table.legend == {
         "none": f"knowledge=none (tuned: {BEST['none']})",
