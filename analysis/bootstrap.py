@@ -47,6 +47,21 @@ def interval(
     return float(low), float(high)
 
 
+def from_examples(differences: np.ndarray) -> float:
+    """The variance of the mean difference that comes from the examples, which all seeds share.
+
+    Seeds that gain and lose on the same examples would on others too: a spread over seeds does not
+    show it. It does show what is of one seed and example, which is therefore taken off here.
+
+    Args:
+        differences: of each seed on each draw of the examples [DRAWS, seeds], two seeds or more.
+    """
+    seeds = differences.shape[1]
+    means = differences.mean(1)
+    own = (differences - means[:, None]).var(0, ddof=1).sum() / (seeds * (seeds - 1))
+    return max(0.0, float(means.var(ddof=1) - own))
+
+
 def _weights(seeds: Sequence[int], teachers: Sequence[int]) -> np.ndarray:
     """How often each draw takes each pair [DRAWS, pairs]."""
     is_own = len(set(teachers)) == len(teachers)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import stats
-from analysis.bootstrap import interval, resample
+from analysis.bootstrap import from_examples, interval, resample
 from analysis.frame import NO_SEED
 from kdlab.record import Record, read_examples, read_outputs
 
@@ -30,7 +30,8 @@ class Cell:
     Attributes:
         low: with `high` the bounds of the difference.
         detectable: the smallest difference that so many seeds, spread like these, would show.
-        p: of the paired t-test, and Holm's `adjusted`; `equivalence` is Holm's p of TOST.
+        p: of the paired t-test over seeds and examples, and Holm's `adjusted`.
+        equivalence: Holm's p of two one-sided tests (TOST).
         mark: what the two claim: `*` (0.05), `**` (0.01), `≈` (none beyond the margin).
         headroom: the row's teachers minus its arm without knowledge, and its spread (see `share`).
         share: of the headroom closed, in percent; NaN where headroom is within its spread.
@@ -100,17 +101,20 @@ def _compared(
     both = _paired(part, column[column["row"] == control])
     if both.empty or part["row"].iloc[0] == control:
         return cell
+    drawn = _drawn(both, draws)
+    low, high = interval(drawn, list(both["seed"]), list(both["teacher_seed"]))
     # A test over seeds: teachers of a seed are no further seeds.
     differences = list(PERCENT * both["difference"].groupby(both["seed"]).mean())
-    low, high = _interval(both, draws)
+    by_seed = pd.DataFrame(drawn).T.groupby(both["seed"]).mean().T.to_numpy()
+    examples = from_examples(by_seed) if len(differences) > 1 else NOTHING
     return replace(
         cell,
         difference=PERCENT * float(both["difference"].mean()),
         low=low,
         high=high,
-        detectable=stats.detectable(differences),
-        p=stats.paired_t(differences),
-        equivalence=stats.equivalence(differences, margin),
+        detectable=stats.detectable(differences, examples),
+        p=stats.paired_t(differences, examples),
+        equivalence=stats.equivalence(differences, examples, margin),
     )
 
 
@@ -121,14 +125,15 @@ def _paired(part: pd.DataFrame, control: pd.DataFrame) -> pd.DataFrame:
     return both.assign(difference=both["score"] - both["score_control"])
 
 
-def _interval(both: pd.DataFrame, draws: Draws) -> tuple[float, float]:
+def _drawn(both: pd.DataFrame, draws: Draws) -> np.ndarray:
+    """Each pair's difference in points on each draw of the examples [draws, pairs]."""
     split, metric = str(both["split"].iloc[0]), str(both["metric"].iloc[0])
     differences = []
     for uid, other in zip(both["uid"], both["uid_control"], strict=True):
         (ids, ours), (other_ids, theirs) = (draws(key, split, metric) for key in (uid, other))
         assert np.array_equal(ids, other_ids)
         differences.append(PERCENT * (ours - theirs))
-    return interval(np.stack(differences, 1), list(both["seed"]), list(both["teacher_seed"]))
+    return np.stack(differences, 1)
 
 
 def _headroom(cell: Cell, part: pd.DataFrame, column: pd.DataFrame) -> Cell:

@@ -25,7 +25,7 @@ def corrected(cells: Cells, margin: float = MARGIN) -> Cells:
 
 
 def _mark(cell: Cell, margin: float) -> str:
-    """A t-test over seeds takes the examples as they are: the interval has to agree for others."""
+    """A test over seeds takes the teachers as they are: the interval has to agree for others."""
     mark = ""
     if not cell.low <= 0 <= cell.high and cell.adjusted < LEVEL:
         mark = "**" if cell.adjusted < STRONG else "*"
@@ -49,10 +49,11 @@ def _family(compared: list[Cell], margin: float) -> list[str]:
     if untested := len(compared) - len(tested):
         counted += f" that have {SEEDS_NEEDED} seeds and vary ({untested} do not)"
     return [
-        f"* p < {LEVEL:g}, ** p < {STRONG:g}: paired t-test over seeds, corrected by Holm in the "
-        f"family of {counted}, and the interval without zero",
-        f"≈ no difference beyond ± {margin:g} points: two one-sided paired t-tests over seeds at "
-        f"{LEVEL:g}, corrected by Holm in the same family, and the interval within ± {margin:g}; "
+        f"marks: * p < {LEVEL:g}, ** p < {STRONG:g}, if the interval is without zero: paired "
+        "t-test over seeds (each the mean of its teachers), its error with that of the examples, "
+        f"corrected by Holm in the family of {counted}",
+        f"≈ no difference beyond ± {margin:g} points, if the interval is within them: two "
+        f"one-sided tests of this kind at {LEVEL:g}, corrected in the same family; "
         "a difference without a mark is not shown to be none",
     ]
 
@@ -63,7 +64,7 @@ def _detectable(cells: Mapping[tuple[str, str], Cell]) -> list[str]:
         return []
     return [
         "smallest difference that would have been found with 80 % power (paired t-test at "
-        f"{LEVEL:g} of one cell, from its spread and seeds), in points: {shown}"
+        f"{LEVEL:g} of one cell, uncorrected), in points: {shown}"
     ]
 
 

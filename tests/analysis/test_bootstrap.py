@@ -113,3 +113,31 @@ def test_a_missing_pair_of_crossed_teachers_is_left_out_of_draws():
     differences = np.tile([0.1, 0.2, 0.3], (bootstrap.DRAWS, 1))
     low, high = bootstrap.interval(differences, [1, 2, 1], [5, 5, 6])
     assert 0.1 <= low < high <= 0.3
+
+
+def test_the_variance_from_examples_is_that_of_an_analysis_of_variance():
+    """Six seeds that gain and lose on the same examples: two ways, one observation each."""
+    random = np.random.default_rng(6)
+    seeds, rows = 6, 2000
+    gains = random.normal(0, 0.3, size=rows)
+    chances = [0.5 + gains / 2, 0.5 - gains / 2]
+    ours, theirs = ((random.random((seeds, rows)) < p).astype(int) for p in chances)
+    labels = np.ones(rows)
+    drawn = [
+        bootstrap.resample("accuracy", labels, np.eye(2)[a])
+        - bootstrap.resample("accuracy", labels, np.eye(2)[b])
+        for a, b in zip(ours, theirs, strict=True)
+    ]
+    table = ours - theirs
+    of_examples = seeds * table.mean(0).var(ddof=1)
+    rest = table - table.mean(0) - table.mean(1, keepdims=True) + table.mean()
+    of_rest = (rest**2).sum() / ((seeds - 1) * (rows - 1))
+    expected = (of_examples - of_rest) / (seeds * rows)
+    assert bootstrap.from_examples(np.stack(drawn, 1)) == pytest.approx(expected, rel=0.2)
+
+
+def test_seeds_that_err_on_examples_of_their_own_bring_no_variance_from_examples():
+    random = np.random.default_rng(8)
+    drawn = np.stack([right(np.full(1000, 0.7), random) for _ in range(12)], 1)
+    differences = drawn[:, :6] - drawn[:, 6:]
+    assert bootstrap.from_examples(differences) < 0.4 * differences.mean(1).var()
