@@ -1,8 +1,10 @@
 """What a table claims: its tests corrected as one family, and what stands under it of them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+
+import numpy as np
 
 from analysis.cells import Cell
 from analysis.stats import LEVEL, MARGIN, SEEDS_NEEDED, holm
@@ -39,6 +41,32 @@ def notes(cells: Mapping[tuple[str, str], Cell], margin: float) -> list[str]:
     if not compared:
         return []
     return [*_family(compared, margin), *_detectable(cells), *_headroom(cells)]
+
+
+def ranks(
+    cells: Mapping[tuple[str, str], Cell], rows: Sequence[str], columns: Sequence[str]
+) -> list[str]:
+    """The mean rank over all columns of the rows that have every run of every column.
+
+    Nothing for one column, one complete row, or a table that compares nothing.
+    """
+    from scipy.stats import rankdata
+
+    is_compared = any(not math.isnan(cell.difference) for cell in cells.values())
+    complete = [row for row in rows if all(_is_complete(cells.get((row, c))) for c in columns)]
+    if not is_compared or len(columns) < 2 or len(complete) < 2:
+        return []
+    means = np.array([[cells[row, column].mean for column in columns] for row in complete])
+    mean_ranks = rankdata(-means, axis=0).mean(1)
+    order = np.argsort(mean_ranks, kind="stable")
+    shown = "; ".join(f"{complete[i]} {mean_ranks[i]:.1f}" for i in order)
+    left = [row for row in rows if row not in complete]
+    note = f"mean rank over {', '.join(columns)} (1 is best, of {len(complete)}): {shown}"
+    return [note + (f"; without a rank, being incomplete: {', '.join(left)}" if left else "")]
+
+
+def _is_complete(cell: Cell | None) -> bool:
+    return cell is not None and cell.n == cell.expected
 
 
 def _family(compared: list[Cell], margin: float) -> list[str]:

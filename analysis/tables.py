@@ -88,7 +88,12 @@ def _table(name: str, frame: pd.DataFrame, draws: Draws, split: str, margin: flo
         columns=columns,
         cells=cells,
         legend=legend(frame),
-        notes=[*notes(frame), *excluded(out), *claims.notes(cells, margin)],
+        notes=[
+            *notes(frame),
+            *excluded(out),
+            *claims.notes(cells, margin),
+            *claims.ranks(cells, [row for row in rows if row not in teachers], columns),
+        ],
     )
 
 

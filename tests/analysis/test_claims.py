@@ -219,3 +219,24 @@ def test_headroom_is_to_the_arm_without_knowledge_whatever_the_control(tmp_path)
     assert found["better"].difference == pytest.approx(100 * (1403 - 1201) / 2000)
     assert found["better"].headroom == pytest.approx(20.0)
     assert found["same"].share == pytest.approx(100 * 1 / 400)
+
+
+def test_ranks_are_of_rows_that_have_every_run_and_name_their_columns():
+    means = {"none": (60.0, 70.0), "logits": (62.0, 70.0), "hidden": (61.0, 72.0), "gone": (90, 90)}
+    whole = Cell(5, 5, 0.0, 1.0, 1.0)
+    found = {
+        (row, column): replace(whole, mean=mean)
+        for row, scores in means.items()
+        for column, mean in zip(("rte accuracy", "mrpc f1"), scores, strict=True)
+    }
+    found["gone", "mrpc f1"] = replace(whole, n=4)
+    columns = ["rte accuracy", "mrpc f1"]
+    # RTE 3, 1, 2; MRPC 2.5, 2.5, 1.
+    assert claims.ranks(found, list(means), columns) == [
+        "mean rank over rte accuracy, mrpc f1 (1 is best, of 3): hidden 1.5; logits 1.8; none 2.8; "
+        "without a rank, being incomplete: gone"
+    ]
+    assert claims.ranks(found, list(means), columns[:1]) == []
+    assert claims.ranks(found, ["gone", "none"], columns) == []
+    alone = {key: replace(cell, difference=math.nan) for key, cell in found.items()}
+    assert claims.ranks(alone, list(means), columns) == []
