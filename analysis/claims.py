@@ -32,6 +32,7 @@ def _mark(cell: Cell, margin: float) -> str:
     if not cell.low <= 0 <= cell.high and cell.adjusted < LEVEL:
         mark = "**" if cell.adjusted < STRONG else "*"
     is_small = -margin < cell.low and cell.high < margin and cell.equivalence < LEVEL
+    is_small &= cell.degenerate < cell.n  # runs that all failed are alike in nothing else
     return f"{mark}≈" if is_small else mark
 
 

@@ -90,6 +90,9 @@ def test_marks_need_the_test_and_the_interval():
         ("chance", "x"): replace(cell, p=0.2),
         ("same", "x"): replace(cell, low=-0.4, high=0.5, p=0.9, equivalence=0.001),
         ("same of these examples", "x"): replace(cell, low=-1.2, p=0.9, equivalence=0.001),
+        ("both failed", "x"): replace(
+            cell, low=-0.4, high=0.5, p=0.9, equivalence=0.001, degenerate=6
+        ),
         ("untested", "x"): replace(cell, p=math.nan, equivalence=math.nan),
     }
     marks = {row: found.mark for (row, _), found in claims.corrected(cells, 1.0).items()}
@@ -100,10 +103,11 @@ def test_marks_need_the_test_and_the_interval():
         "chance": "",
         "same": "≈",
         "same of these examples": "",
+        "both failed": "",
         "untested": "",
     }
     assert (
-        "the family of all 6 differences of this table that have 5 seeds and vary (1 do"
+        "the family of all 7 differences of this table that have 5 seeds and vary (1 do"
         in (claims.notes(claims.corrected(cells), 1.0)[0])
     )
 
