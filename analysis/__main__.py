@@ -29,6 +29,8 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     import os
 
+    from analysis.stats import MARGIN
+
     parser = argparse.ArgumentParser(
         prog="python -m analysis",
         description=__doc__,
@@ -40,6 +42,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("study")
     command.add_argument("--root", default=os.environ.get("KDLAB_ROOT", "runs"))
     command.add_argument("--split", choices=("report", "select"), default="report")
+    command.add_argument(
+        "--margin",
+        type=float,
+        default=MARGIN,
+        metavar="POINTS",
+        help="differences that do not matter: ≈ marks what is shown to be smaller (%(default)s)",
+    )
     return parser
 
 
@@ -47,10 +56,12 @@ def _tables(arguments: argparse.Namespace) -> None:
     from analysis import formats, frame, tables
     from kdlab.record import records, write_whole
 
+    if not arguments.margin > 0:
+        raise BadInput(f"--margin {arguments.margin:g}: points above 0")
     loaded = frame.load(arguments.study, arguments.root)
     found = records(arguments.root)
     room = Path(arguments.root) / "studies" / arguments.study / "tables"
-    shown = tables.tables(loaded, found, arguments.root, arguments.split)
+    shown = tables.tables(loaded, found, arguments.root, arguments.split, arguments.margin)
     if not shown:
         raise BadInput(
             f"{arguments.study}: nothing to show on {arguments.split}; trials: --split select"

@@ -4,8 +4,9 @@ import math
 
 import pandas as pd
 
+from analysis.cells import Cell
 from analysis.frame import TEACHER
-from analysis.tables import Cell, Table
+from analysis.tables import Table
 
 
 def markdown(table: Table) -> str:
@@ -43,13 +44,14 @@ def explanation(table: Table) -> str:
     return (
         "Cells: mean ± standard deviation over seeds, in points; (n/expected) where runs are "
         "missing; then the paired difference to the control with a 95 % bootstrap interval over "
-        "seeds and examples."
+        "teachers, seeds and examples."
         + (" FLOPs: of one row of 128 tokens." if _models_differ(table) else "")
     )
 
 
 def _wide(table: Table) -> pd.DataFrame:
     rows, are_shown = [], _models_differ(table)
+    shared = {column for (_, column), cell in table.cells.items() if not math.isnan(cell.share)}
     for row in table.rows:
         entry = {"": row}
         if are_shown:
@@ -58,6 +60,8 @@ def _wide(table: Table) -> pd.DataFrame:
             cell = table.cells.get((row, column))
             entry[column] = _score(cell)
             entry[f"Δ {column}"] = _difference(cell)
+            if column in shared:
+                entry[f"gap closed {column}"] = _share(cell)
         rows.append(entry)
     return pd.DataFrame(rows)
 
@@ -96,7 +100,11 @@ def _score(cell: Cell | None) -> str:
 def _difference(cell: Cell | None) -> str:
     if cell is None or math.isnan(cell.difference):
         return ""
-    return f"{cell.difference:+.1f} [{cell.low:.1f}, {cell.high:.1f}]"
+    return f"{cell.difference:+.1f} [{cell.low:.1f}, {cell.high:.1f}]{cell.mark}"
+
+
+def _share(cell: Cell | None) -> str:
+    return "" if cell is None or math.isnan(cell.share) else f"{cell.share:.0f} %"
 
 
 def _sentence(note: str) -> str:
@@ -106,7 +114,7 @@ def _sentence(note: str) -> str:
 TEX = {
     "\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$",
     "{": r"\{", "}": r"\}", "^": r"\^{}", "~": r"\~{}", "Δ": r"$\Delta$", "±": r"$\pm$",
-    "†": r"$\dagger$",
+    "†": r"$\dagger$", "≈": r"$\approx$", "*": r"$^{*}$", "<": "$<$",
 }  # fmt: skip
 
 

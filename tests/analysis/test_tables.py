@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from made import ROWS, leave, outputs
-from scipy.stats import norm
 
-from analysis import formats, frame, stats, tables
-from kdlab import metrics, record
+from analysis import formats, frame, tables
+from kdlab import record
 from kdlab.schema import BadInput
 from sweeps import plan, study
 
@@ -113,34 +112,3 @@ def test_same_records_same_bytes(root):
 def test_a_study_that_never_ran_says_what_to_do(tmp_path):
     with pytest.raises(BadInput, match="python -m sweeps launch nope --wait"):
         frame.load("nope", str(tmp_path))
-
-
-def test_interval_of_one_seed_is_the_normal_one_for_a_mean():
-    """With one seed the bootstrap is over examples alone: compare with the central limit."""
-    random = np.random.default_rng(1)
-    labels = random.integers(2, size=2000).astype(float)
-    ours, theirs = (
-        np.eye(2)[np.where(random.random(2000) < p, labels, 1 - labels).astype(int)]
-        for p in (0.8, 0.7)
-    )
-    low, high = stats.interval([stats.Pair(labels, ours, theirs)], metrics.accuracy)
-    gain = (ours.argmax(1) == labels).astype(float) - (theirs.argmax(1) == labels)
-    half = norm.ppf(0.975) * gain.std() / math.sqrt(2000)
-    assert low == pytest.approx(gain.mean() - half, abs=0.004)
-    assert high == pytest.approx(gain.mean() + half, abs=0.004)
-
-
-def test_seeds_widen_the_interval():
-    labels = np.zeros(2000)
-    pairs = []
-    for right in (1000, 1400, 1800):
-        ours = np.eye(2)[(np.arange(2000) >= right).astype(int)]
-        pairs.append(stats.Pair(labels, ours, np.eye(2)[(np.arange(2000) >= 1000).astype(int)]))
-    low, high = stats.interval(pairs, metrics.accuracy)
-    assert low < 0.05
-    assert high > 0.35
-
-
-def test_spread():
-    assert stats.spread([1.0, 3.0]) == pytest.approx(math.sqrt(2))
-    assert math.isnan(stats.spread([1.0]))

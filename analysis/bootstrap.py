@@ -1,0 +1,83 @@
+"""Hierarchical bootstrap over teachers, seeds and examples.
+
+A draw takes the examples once for all runs, which share them, so that a run's scores on all draws
+are computed once however many differences it is part of.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from analysis import resampled
+
+DRAWS = 500
+
+
+def resample(metric: str, labels: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+    """A run's scores [DRAWS] on resampled examples: the same draws for all runs of as many rows.
+
+    Args:
+        metric: its name in `kdlab.metrics`.
+        labels: [n].
+        outputs: [n, classes].
+    """
+    function: Callable[..., np.ndarray] = getattr(resampled, metric)
+    return function(_counts(len(labels)), labels, outputs.astype(np.float64))
+
+
+def interval(
+    differences: np.ndarray, seeds: Sequence[int], teachers: Sequence[int]
+) -> tuple[float, float]:
+    """A 95 % interval of the mean paired difference.
+
+    Seeds are resampled, and teachers apart from them where they are crossed; a teacher for each
+    pair goes with its seed. With few of either it is too narrow rather than too wide.
+
+    Args:
+        differences: of each pair on each draw of the examples [DRAWS, pairs].
+        seeds: of each pair.
+        teachers: each pair's teacher's seed.
+    """
+    weights = _weights(seeds, teachers)
+    total = weights.sum(1)
+    drawn = total > 0  # of crossed pairs some may be missing
+    means = (weights * differences)[drawn].sum(1) / total[drawn]
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def from_examples(differences: np.ndarray) -> float:
+    """The variance of the mean difference that comes from the examples, which all seeds share.
+
+    Seeds that gain and lose on the same examples would on others too: a spread over seeds does not
+    show it. It does show what is of one seed and example, which is therefore taken off here.
+
+    Args:
+        differences: of each seed on each draw of the examples [DRAWS, seeds], two seeds or more.
+    """
+    seeds = differences.shape[1]
+    means = differences.mean(1)
+    own = (differences - means[:, None]).var(0, ddof=1).sum() / (seeds * (seeds - 1))
+    return max(0.0, float(means.var(ddof=1) - own))
+
+
+def _weights(seeds: Sequence[int], teachers: Sequence[int]) -> np.ndarray:
+    """How often each draw takes each pair [DRAWS, pairs]."""
+    is_own = len(set(teachers)) == len(teachers)
+    levels = [range(len(teachers))] if is_own else [seeds, teachers]
+    random = np.random.Generator(np.random.PCG64(1))
+    weights = np.ones((DRAWS, len(seeds)))
+    for level in levels:
+        names, place = np.unique(np.asarray(level), return_inverse=True)
+        chances = np.full(len(names), 1 / len(names))
+        weights *= random.multinomial(len(names), chances, size=DRAWS)[:, place]
+    return weights
+
+
+@lru_cache(maxsize=2)
+def _counts(rows: int) -> np.ndarray:
+    """How often each draw takes each example [DRAWS, rows]."""
+    random = np.random.Generator(np.random.PCG64(0))
+    drawn = (random.integers(rows, size=rows) for _ in range(DRAWS))
+    return np.stack([np.bincount(taken, minlength=rows) for taken in drawn]).astype(np.float64)
