@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -173,11 +174,16 @@ def _made(study: str, root: str) -> pd.DataFrame:
 def _found(root: str, wanted: set[str]) -> pd.DataFrame:
     """What is recorded of the wanted runs, by uid; columns that no record has are empty."""
     rows = list(recorded.rows(root, wanted))
-    names = dict.fromkeys([*OWN, *(name for row in rows for name in row)])
-    columns = {name: [row.get(name) for row in rows] for name in ("uid", *names)}
-    found = pd.DataFrame(columns, dtype=object).set_index("uid")
-    words = [name for name in names if name in TEXTS or name.startswith(CHOICE)]
-    return found.astype({name: float for name in names if name not in words})
+    names = dict.fromkeys(chain(OWN, chain.from_iterable(rows)))
+    columns = {
+        name: np.array(
+            [row.get(name) for row in rows],
+            dtype=object if name in TEXTS or name.startswith(CHOICE) else float,
+        )
+        for name in names
+        if name != "uid"
+    }
+    return pd.DataFrame(columns, index=[row["uid"] for row in rows])
 
 
 def _parsed(planned: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -193,7 +199,8 @@ def _parsed(planned: pd.DataFrame, column: str) -> pd.DataFrame:
 def _teachers(plan: pd.DataFrame) -> pd.DataFrame:
     """One planned row for every teacher of a table, stage and task."""
     place = ["table", "stage", "task"]
-    taught = plan[plan["uid"].notna()].assign(teacher=plan["teachers"].map(json.loads, "ignore"))
+    taught = plan[plan["uid"].notna()].drop_duplicates([*place, "row", "teachers"])
+    taught = taught.assign(teacher=taught["teachers"].map(json.loads, "ignore"))
     taught = taught.explode("teacher").dropna(subset="teacher")
     found = [
         part.assign(row=part["row"].map(_kinds(part))).drop_duplicates(["row", "teacher"])
