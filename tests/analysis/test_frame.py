@@ -12,7 +12,7 @@ from made import ROWS, leave, outputs
 from pandas.testing import assert_frame_equal
 
 import analysis
-from analysis import audit, frame
+from analysis import audit, frame, tables
 from analysis.recorded import PASSING
 from kdlab import record
 from kdlab.record import Record
@@ -121,6 +121,14 @@ def test_records_are_stale_if_their_code_is_not_that_of_most_unless_one_is_named
     }
     assert stale[None] == {uids["none", 2]}
     assert stale["old"] == {uids["none", 1], uids["logits", 1]}
+
+
+def test_failed_runs_are_noted_under_the_table(made):
+    root, _ = made
+    shown = tables.tables(frame.load("made", root), record.records(root), root, "report")
+    notes = next(table.notes for table in shown if table.name == "main")
+    assert {"1 runs failed", "1 runs diverged"} <= set(notes)
+    assert not any("missing" in note for note in notes)  # but the teacher, who is no student
 
 
 def test_trouble_that_is_forgiven_or_passes_by_itself_fails_no_run(made):
