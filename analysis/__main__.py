@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from analysis import default_root
 from kdlab.schema import BadInput
 
 EPILOG = """\
@@ -27,8 +28,6 @@ def main() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    import os
-
     from analysis.stats import MARGIN
 
     parser = argparse.ArgumentParser(
@@ -40,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("tables", help="print the tables; write .md, .tex and .csv")
     command.add_argument("study")
-    command.add_argument("--root", default=os.environ.get("KDLAB_ROOT", "runs"))
+    command.add_argument("--root", default=default_root())
     command.add_argument("--split", choices=("report", "select"), default="report")
     command.add_argument(
         "--margin",

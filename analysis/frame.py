@@ -1,45 +1,139 @@
-"""A study's plan and its records as one tidy frame: one row per run and score."""
+"""A study's plan and its records as one tidy frame: one row per run, or per run and score."""
 
 import json
+from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from kdlab.record import Record, records
+from analysis import recorded
+from analysis.recorded import CHOICE, COUNTED, NUMBERS, SEP, WORDS
+from analysis.remembered import recalled
+from kdlab import record
+from kdlab.record import Record
 from kdlab.schema import BadInput
 
 TEACHER = "teacher"
 NO_SEED = -1  # of a teacher that all seeds share, and of a teacher's row
+SHAPE = ("family", "layers", "hidden", "heads", "intermediate")  # of a student
+TEXTS = ("uid", "state", "degenerate", "file", *WORDS)
+OWN = ("state", "copies", "steps", "degenerate", *COUNTED.values(), *NUMBERS, *WORDS, "file")
+
+
+def runs(study: str, root: str, *, code: str | None = None) -> pd.DataFrame:
+    """One row per planned run, and one per teacher of a table, stage and task.
+
+    Columns:
+
+    - of the plan: study, question, table, row, control, stage, trial, trials, unequal, seed,
+      teacher_seed (-1 where all share a teacher), task, uid, overrides, `arm` (the row), ...
+    - of the student: family, layers, hidden, heads, intermediate (empty of teachers); the option
+      chosen in each group (knowledge, matching, init, size, ...).
+    - `state`: done, diverged, failed (no record, and `trouble` names the class of what happened
+      last; it may be tried again), missing, or excluded; what is excluded (the column says why)
+      was never composed: it has no task and no score.
+    - `copies`: how many equal records there are; `stale`: whether the record is of other code than
+      `code`. `analysis.audit` names and counts them.
+    - scores as `split/metric`, such as `report/accuracy`: fractions; `degenerate`: the splits with
+      one prediction for every row, apart by spaces; steps.
+    - of the cost: transformer, embeddings and parameters (of the layers, of the embeddings, of
+      all), flops (of one row of 128 tokens), seconds, teacher_seconds, cohort, peak_memory (bytes),
+      threads, commit, host, device, torch.
+
+    Teachers come as rows without a seed, named "teacher", or, where students of one table and task
+    have teachers of different kinds, "teacher, ROW" by the first row that has them. A run that
+    stands in two tables has two rows: `drop_duplicates("uid")` before counting runs.
+
+    The frame is kept in `studies/STUDY/frame.parquet` and made anew when a record, an event or the
+    plan changed. Its attrs name study, root and code.
+
+    Args:
+        study: its name.
+        root: where its runs are.
+        code: the commit that records should be of; unless given, the one that most are of.
+
+    Raises:
+        BadInput: if the study was never launched under this root, or two records contradict.
+    """
+    _check_launched(study, root)
+    frame = recalled(study, root, lambda: _made(study, root))
+    if code is None:  # of equally many the first in the alphabet
+        counts = frame.drop_duplicates("uid")["commit"].value_counts()
+        code = min(counts.index[counts == counts.max()], default=None)
+    frame["stale"] = frame["commit"].notna() & (frame["commit"] != code)
+    frame.attrs = {"study": study, "root": str(root), "code": code}
+    return frame
 
 
 def load(study: str, root: str) -> pd.DataFrame:
-    """One row per planned run and score: study, table, row, control, stage, trial, seed, task, uid,
-    state, and `split`, `metric`, `score` (a fraction; NaN where the run is not done), `degenerate`
-    (one prediction for every row); of the student `transformer` and `parameters` (those of its
-    layers, and all) and `flops` (of one row of 128 tokens), NaN where no record says them. `arm` is
-    the row, `teacher_seed` -1 where all share a teacher.
-
-    Teachers come as rows without a seed, named "teacher", or, where students of one table and task
-    have teachers of different kinds, "teacher, ROW" by the first row that has them. `state` is
-    done, diverged, missing or excluded; what is excluded (the column says why) was never composed:
-    it has no task, one row and no score.
+    """As `runs`, but one row per run and score: `split`, `metric`, `score` (a fraction; NaN where
+    the run is not done), `degenerate` (one prediction for every row). What is excluded has one row.
 
     Raises:
-        BadInput: if the study was never launched under this root.
+        BadInput: as `runs`.
     """
-    plan = read_plan(study, root)
-    plan = plan.assign(
-        arm=plan["row"], teacher_seed=plan["teacher_seed"].astype("Int64").fillna(NO_SEED)
+    frame = runs(study, root)
+    keys = list(zip(frame["reports"].tolist(), frame["metrics"].tolist(), strict=True))
+    asked = {key: _asked(*key) for key in set(keys)}
+    counts = [len(asked[key]) or 1 for key in keys]
+    places = [place for key in keys for place in asked[key] or [SEP]]
+    frame = frame.loc[frame.index.repeat(counts)].reset_index(drop=True)
+    score = pd.Series(np.nan, frame.index)
+    for place in set(places) & set(frame.columns):
+        is_here = np.array(places) == place
+        score[is_here] = frame.loc[is_here, place]
+    named = pd.Series(places, frame.index).str.split(SEP, expand=True).replace("", None)
+    constant = frame["degenerate"].fillna("").tolist()
+    return frame.assign(
+        split=named[0],
+        metric=named[1],
+        score=score,
+        degenerate=[
+            place.split(SEP)[0] in found.split()
+            for place, found in zip(places, constant, strict=True)
+        ],
     )
-    found = records(root)
-    planned = pd.concat([plan, _teachers(plan)]).to_dict("records")
-    rows = [{**entry, **scored} for entry in planned for scored in _scores(entry, found)]
-    return pd.DataFrame(rows)
+
+
+def _asked(reports: str, metrics: str) -> list[str]:
+    """The splits and metrics of a run in order; none of what was left out."""
+    return [f"{s}{SEP}{m}" for s in ["select", *json.loads(reports)] for m in json.loads(metrics)]
+
+
+def recorded_run(frame: pd.DataFrame, uid: str) -> Record:
+    """The whole record of one run of a frame: its curves, shares, digests, provenance.
+
+    Raises:
+        BadInput: if the frame has no record of it.
+    """
+    rows = frame[(frame["uid"] == uid) & frame["file"].notna()]
+    if rows.empty:
+        raise BadInput(f"no record of run {uid!r} in study {frame.attrs['study']}")
+    return record.read(frame.attrs["root"], recorded.entry(rows.to_dict("records")[0]))
+
+
+def outputs(frame: pd.DataFrame, uid: str, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ids [n], labels [n] and outputs [n, classes] of a run's rows of a split, read now.
+
+    Raises:
+        BadInput: if there is no record of the run, or it has no outputs on the split.
+    """
+    found, root = recorded_run(frame, uid), frame.attrs["root"]
+    kept = [name for name in found.artifacts.get("outputs", {}) if name != "file"]
+    if split not in kept:
+        raise BadInput(f"run {uid}: no outputs on {split!r} (there: {', '.join(kept) or 'none'})")
+    ids, labels = record.read_examples(root, found, split)
+    return ids, labels, record.read_outputs(root, found, split).astype(np.float32)
 
 
 def read_plan(study: str, root: str) -> pd.DataFrame:
     """The table that `sweeps` wrote of a study."""
+    return pd.read_parquet(_check_launched(study, root))
+
+
+def _check_launched(study: str, root: str) -> Path:
     path = Path(root) / "studies" / study / "plan.parquet"
     if not path.is_file():
         known = ", ".join(sorted(p.parent.name for p in path.parent.parent.glob("*/plan.parquet")))
@@ -47,60 +141,80 @@ def read_plan(study: str, root: str) -> pd.DataFrame:
             f"no plan of study {study!r} under {root} (there: {known or 'none'}); "
             f"first: python -m sweeps launch {study} --wait"
         )
-    return pd.read_parquet(path)
+    return path
+
+
+def _made(study: str, root: str) -> pd.DataFrame:
+    plan = read_plan(study, root)
+    plan = plan.drop(columns=["ancestors", "seconds"]).assign(
+        arm=plan["row"], teacher_seed=plan["teacher_seed"].astype("Int64").fillna(NO_SEED)
+    )
+    planned = pd.concat([plan, _teachers(plan)], ignore_index=True)
+    chosen = _parsed(planned, "choices").add_prefix(CHOICE)
+    shape = _parsed(planned, "student").reindex(columns=list(SHAPE))
+    shape = shape.astype(dict.fromkeys(SHAPE[1:], float))
+    found = _found(root, set(planned["uid"].dropna()))
+    found = found.reindex(planned["uid"].to_numpy()).set_axis(planned.index)
+    for name in chosen.columns:  # what is not recorded yet was planned
+        own = found[name] if name in found.columns else None
+        found[name] = chosen[name] if own is None else own.where(own.notna(), chosen[name])
+    held = planned["uid"].astype(object).map(recorded.trouble(root)).astype(object)
+    found["trouble"] = held.where(found["state"].isna(), None)
+    found["state"] = np.select(
+        [planned["excluded"] != "", found["state"].notna(), found["trouble"].notna()],
+        ["excluded", found["state"], "failed"],
+        "missing",
+    )
+    found = found.rename(columns=lambda name: name.removeprefix(CHOICE))
+    told = [name for name in found.columns if name not in planned.columns]
+    planned = planned.drop(columns=["choices", "student"], errors="ignore")
+    return pd.concat([planned, shape, found[told]], axis=1)
+
+
+def _found(root: str, wanted: set[str]) -> pd.DataFrame:
+    """What is recorded of the wanted runs, by uid; columns that no record has are empty."""
+    rows = list(recorded.rows(root, wanted))
+    names = dict.fromkeys(chain(OWN, chain.from_iterable(rows)))
+    columns = {
+        name: np.array(
+            [row.get(name) for row in rows],
+            dtype=object if name in TEXTS or name.startswith(CHOICE) else float,
+        )
+        for name in names
+        if name != "uid"
+    }
+    return pd.DataFrame(columns, index=[row["uid"] for row in rows])
+
+
+def _parsed(planned: pd.DataFrame, column: str) -> pd.DataFrame:
+    """A column of JSON as columns; an empty one where the plan is older than it."""
+    if column not in planned.columns:
+        return pd.DataFrame(index=planned.index)
+    texts = planned[column].where(planned["seed"] != NO_SEED).fillna("{}")
+    codes, known = pd.factorize(texts)
+    pages = pd.DataFrame([json.loads(text) for text in known], dtype=object)
+    return pages.take(codes).set_axis(planned.index)
 
 
 def _teachers(plan: pd.DataFrame) -> pd.DataFrame:
     """One planned row for every teacher of a table, stage and task."""
     place = ["table", "stage", "task"]
-    taught = plan[plan["uid"].notna()].assign(teacher=plan["teachers"].map(json.loads, "ignore"))
+    taught = plan[plan["uid"].notna()].drop_duplicates([*place, "row", "teachers"])
+    taught = taught.assign(teacher=taught["teachers"].map(json.loads, "ignore"))
     taught = taught.explode("teacher").dropna(subset="teacher")
     found = [
         part.assign(row=part["row"].map(_kinds(part))).drop_duplicates(["row", "teacher"])
         for _, part in taught.groupby(place, sort=False)
     ]
     used = pd.concat(found) if found else taught
-    return used.assign(uid=used["teacher"], control="", overrides="[]", seed=NO_SEED)
+    used = used.assign(uid=used["teacher"], control="", overrides="[]", seed=NO_SEED)
+    return used.drop(columns="teacher")
 
 
-def _kinds(taught: pd.DataFrame) -> dict[str, str]:
+def _kinds(taught: pd.DataFrame) -> Mapping[str, str]:
     """What each row's teachers are called: rows with the same ones, or a part of them, share."""
     teachers = {str(row): set(part["teacher"]) for row, part in taught.groupby("row", sort=False)}
     ordered = sorted(teachers, key=lambda row: -len(teachers[row]))
     first = {row: next(o for o in ordered if teachers[row] <= teachers[o]) for row in teachers}
     is_one = len(set(first.values())) == 1
     return {row: TEACHER if is_one else f"{TEACHER}, {name}" for row, name in first.items()}
-
-
-def _scores(entry: dict[Any, Any], found: dict[str, Record]) -> list[dict[str, object]]:
-    """One row a score; empty ones for a run without a record, so that it counts as missing."""
-    if entry["excluded"]:
-        return [{"state": "excluded", "score": float("nan"), "degenerate": False}]
-    record = found.get(entry["uid"])
-    state = record.result["status"] if record else "missing"
-    scores = record.result.get("scores", {}) if record else {}
-    constant = record.result.get("degenerate", []) if record else []
-    splits = ["select", *json.loads(entry["reports"])]
-    return [
-        {
-            "split": split,
-            "metric": metric,
-            "score": scores.get(split, {}).get(metric, float("nan")),
-            "state": state,
-            "degenerate": split in constant,
-            **_model(record),
-        }
-        for split in splits
-        for metric in json.loads(entry["metrics"])
-    ]
-
-
-def _model(record: Record | None) -> dict[str, float]:
-    """Parameters and operations that a record states."""
-    cost = record.cost if record else {}
-    counted = cost.get("parameters", {})
-    found = (counted.get("transformer"), counted.get("total"), cost.get("flops"))
-    return {
-        key: float("nan") if number is None else float(number)
-        for key, number in zip(("transformer", "parameters", "flops"), found, strict=True)
-    }

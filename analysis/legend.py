@@ -41,7 +41,7 @@ def notes(frame: pd.DataFrame) -> list[str]:
         found.append(f"teacher seeds {_listed(paired)}")
     found += _trials(students)
     states = students.drop_duplicates("uid")["state"].value_counts()
-    for state in ("missing", "diverged"):
+    for state in ("missing", "failed", "diverged"):
         if states.get(state, 0):
             found.append(f"{states[state]} runs {state}")
     if "report" in set(students["select_on"]):

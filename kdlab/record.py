@@ -97,7 +97,7 @@ def _indexed(path: Path) -> Iterator[tuple[str, Entry]]:
 
 
 def _unindexed(path: Path, start: int, end: int) -> Iterator[tuple[str, Entry]]:
-    for page, first, last in _addressed_lines(path, start, end):
+    for page, first, last in addressed_lines(path, start, end):
         yield page["uid"], _entry(page, path.name, first, last)
 
 
@@ -124,7 +124,7 @@ def records(root: str | Path) -> dict[str, Record]:
     """
     found: dict[str, Record] = {}
     for path in sorted((Path(root) / "records").glob("*.jsonl")):
-        for page, _, _ in _addressed_lines(path, 0, path.stat().st_size):
+        for page, _, _ in addressed_lines(path, 0, path.stat().st_size):
             record = Record(**page)
             first = found.setdefault(record.uid, record)
             if first.result != record.result:
@@ -150,10 +150,11 @@ def append_line(path: Path, page: Mapping[str, Any]) -> tuple[int, int]:
 
 def whole_lines(path: Path) -> Iterator[dict[str, Any]]:
     """Every whole line of a file that `append_line` wrote."""
-    return (page for page, _, _ in _addressed_lines(path, 0, path.stat().st_size))
+    return (page for page, _, _ in addressed_lines(path, 0, path.stat().st_size))
 
 
-def _addressed_lines(path: Path, start: int, end: int) -> Iterator[tuple[dict[str, Any], int, int]]:
+def addressed_lines(path: Path, start: int, end: int) -> Iterator[tuple[dict[str, Any], int, int]]:
+    """Every whole line within some bytes of a file, and the bytes where it begins and ends."""
     with open(path, "rb") as file:
         file.seek(start)
         for line in file.read(end - start).splitlines(keepends=True):

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -255,6 +255,8 @@ def write(
             "uid": entry.run.uid if entry.run else None,
             **_lineage(entry.run),
             "task": entry.run.choices["task"] if entry.run else None,
+            "choices": json.dumps(dict(entry.run.choices)) if entry.run else None,
+            "student": json.dumps(asdict(entry.run.student)) if entry.run else None,
             "metrics": json.dumps(entry.run.task.metrics if entry.run else []),
             "reports": json.dumps(list(entry.run.task.report) if entry.run else []),
             "seconds": seconds.get(entry.run.uid) if entry.run else None,

@@ -1,0 +1,94 @@
+"""What records and events say of runs, one flat row a run; no per-example output is read."""
+
+from collections.abc import Iterator, Mapping, Set
+from pathlib import Path
+from typing import Any
+
+from kdlab.record import Entry, Record, addressed_lines, has_outputs, read, whole_lines
+from kdlab.schema import BadInput
+
+Row = dict[str, Any]
+SEP = "/"  # between split and metric in a column's name
+CHOICE = "choice" + SEP  # before a group in a row, until columns are named
+NUMBERS = ("flops", "seconds", "teacher_seconds", "cohort", "peak_memory", "threads")
+WORDS = ("commit", "host", "device", "torch")
+COUNTED = {"embeddings": "embeddings", "transformer": "transformer", "total": "parameters"}
+# Classes of trouble that are never held against a run: it goes on, or is done again, by itself.
+PASSING = {"preempted", "time_limit", "disk_full", "lost", "cancelled"}
+
+
+def rows(root: str, wanted: Set[str]) -> Iterator[Row]:
+    """One row for each of the wanted runs that has a record, with the number of its `copies`.
+
+    Raises:
+        BadInput: if two records of a run have unequal results.
+    """
+    found: dict[str, Row] = {}
+    for path in sorted((Path(root) / "records").glob("*.jsonl")):
+        for page, start, end in addressed_lines(path, 0, path.stat().st_size):
+            if page["uid"] not in wanted:
+                continue
+            row = _row(page, path.name, start, end)
+            first = found.setdefault(page["uid"], row)
+            if first is not row:
+                found[page["uid"]] = _chosen(root, first, row, page)
+    yield from found.values()
+
+
+def _chosen(root: str, first: Row, row: Row, page: Row) -> Row:
+    """Of two records of a run the one whose outputs are there, the first if both are."""
+    earlier = read(root, entry(first))
+    if earlier.result != page["result"]:
+        raise BadInput(
+            f"two unequal results of run {row['uid']}, in records/{first['file']} and "
+            f"records/{row['file']}: they come from other threads, devices or versions; "
+            "move one file away"
+        )
+    is_first = has_outputs(root, earlier) or not has_outputs(root, Record(**page))
+    return {**(first if is_first else row), "copies": first["copies"] + 1}
+
+
+def entry(row: Mapping[Any, Any]) -> Entry:
+    """Where the record of a row lies."""
+    where = (row["file"], int(row["start"]), int(row["end"]))
+    return Entry(row["state"], float(row["seconds"] or 0), *where)
+
+
+def _row(page: Row, file: str, start: int, end: int) -> Row:
+    result, cost = page["result"], page["cost"]
+    counted = cost.get("parameters", {})
+    return {
+        "uid": page["uid"],
+        "state": result["status"],
+        "copies": 1,
+        "steps": result.get("steps"),
+        "degenerate": " ".join(result.get("degenerate", ())),
+        **{name: counted.get(key) for key, name in COUNTED.items()},
+        **{name: cost.get(name) for name in NUMBERS + WORDS},
+        **{CHOICE + group: option for group, option in page["choices"].items()},
+        **{
+            f"{split}{SEP}{metric}": score
+            for split, scores in result.get("scores", {}).items()
+            for metric, score in scores.items()
+        },
+        "file": file,
+        "start": start,
+        "end": end,
+    }
+
+
+def trouble(root: str) -> dict[str, str]:
+    """By uid the class of the last trouble that is held against a run and was not forgiven."""
+    held: dict[str, list[tuple[float, str]]] = {}
+    forgiven: dict[str, int] = {}
+    for path in sorted((Path(root) / "events").glob("*.jsonl")):
+        for event in whole_lines(path):
+            if event["event"] == "trouble":
+                for uid in event["uids"]:
+                    held.setdefault(uid, []).append((event["time"], event["class"]))
+            elif event["event"] == "retry":
+                for uid, count in event["uids"].items():
+                    forgiven[uid] = max(count, forgiven.get(uid, 0))
+    left = {uid: sorted(events)[forgiven.get(uid, 0) :] for uid, events in held.items()}
+    last = {uid: events[-1][1] for uid, events in left.items() if events}
+    return {uid: kind for uid, kind in last.items() if kind not in PASSING}
