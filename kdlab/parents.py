@@ -50,11 +50,17 @@ def teachers(page: Page, overrides: tuple[str, ...], parent: Compose) -> tuple[R
             parent(*frozen, *parent_overrides(teacher, overrides, fold)) for fold in folds
         )
     except BadInput as error:
-        kind = type(error) if teacher.assistants else BadInput  # a chain may not fit a student
-        raise kind(f"teacher={teacher.name}: {error}") from None
+        raise _refusal(teacher, error) from None
     if any(run.data.fold != fold for run, fold in zip(found, folds, strict=True)):
         raise BadInput("teacher.assistant_overrides: data.fold: it is what the student leaves out")
     return found
+
+
+def _refusal(teacher: Teacher, error: BadInput) -> BadInput:
+    if not teacher.assistants:
+        return BadInput(f"teacher={teacher.name}: {error}")
+    chain = ",".join(teacher.assistants)  # it may not fit a student
+    return type(error)(f"teacher.assistants=[{chain}]: {error}")
 
 
 def _check_own(key: str, own: list[str], taken: tuple[str, ...]) -> None:

@@ -47,7 +47,8 @@ def resolve(
     teacher, *others = (teachers(page, heard, parent) if used else ()) or (None,)
     checkpoint = finished(page) if used else None
     source_dimensions = teacher_architecture(teacher, checkpoint)
-    is_staged = page.init.get("weights") == "run" and page.init.get("run")
+    earlier = build.call(page.init, InitKeys, "init")[1].run
+    is_staged = earlier and page.init.get("weights") == "run"
     before = stage(page, student, heard, parent) if is_staged else None
     init = _init(page, student, before.student if before else source_dimensions, option)
     compared = tuple(
@@ -154,6 +155,6 @@ def _check_objective(run: Run) -> None:
     assert source is not None
     for term in run.terms:
         try:
-            rehearse(term, run.student, source, run.task.classes)
+            rehearse(term, run.student, source, run.task.classes, run.train.batch_size)
         except ValueError as error:
             raise BadInput(f"knowledge.{term.key}: {error}") from None

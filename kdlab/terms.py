@@ -126,11 +126,13 @@ def _matched(
     weigh = build.call(keys.weigh, Bare, "matching.weigh")[0] if keys.weigh else None
     mixed = weigh or keys.mix == "features"
     if mixed and layers_of(term.view) == "layers":
-        raise BadInput(f"{where}: knowledge.{term.key} compares all matched layers at once")
+        raise NotApplicable(f"{where}: knowledge.{term.key} compares all matched layers at once")
     if weigh and keys.mass == "pairs":
-        raise BadInput(f"{where}: its weights sum to one; matching.mass=pairs is for fixed pairs")
+        raise BadInput(f"{where}: its weights sum to one; set matching.mass=one")
     weight = 1.0 if keys.mass == "pairs" else 1.0 / len(pairs)
-    return replace(term, pairs=tuple(sorted(pairs)), pair_weight=weight, mix=keys.mix, weigh=weigh)
+    alone = not weigh and len({layer for layer, _ in pairs}) == len(pairs)
+    mix = "losses" if alone else keys.mix  # of one layer there is no mixture
+    return replace(term, pairs=tuple(sorted(pairs)), pair_weight=weight, mix=mix, weigh=weigh)
 
 
 def schedules(nodes: Mapping[str, Node], loss: Call | None, where: str) -> dict[str, Call]:
