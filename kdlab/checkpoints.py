@@ -90,6 +90,12 @@ def architecture(checkpoint: str) -> Architecture:
         raise BadInput(f"checkpoint {checkpoint}: config.json has no {error}") from None
 
 
+def outputs(checkpoint: str) -> int:
+    """Outputs of a classifier, as its config.json states them; unstated it has two."""
+    page = config(checkpoint)
+    return len(page.get("id2label") or ()) or int(page.get("num_labels", 2))
+
+
 def _config_file(checkpoint: str) -> Path:
     if is_folder(checkpoint):
         return locate(checkpoint) / "config.json"

@@ -19,7 +19,8 @@ class Family:
     Attributes:
         names: of layers, hidden, heads and intermediate in its configuration.
         fixed: what its configuration says beyond dimensions to match its public checkpoints.
-        as_wide: further widths of its configuration that are the model's own here.
+        as_wide: further widths of its configuration that are the model's own here, and in a source
+            of weights too.
         kept: keys that a source of weights must share with the student.
         ids: of special tokens that its configuration repeats.
         matrices: of hidden times intermediate in a feed-forward layer; a gated one has three.
@@ -57,7 +58,6 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "electra": Family(  # Clark et al. 2020, arXiv 2003.10555
         as_wide=("embedding_size",),
-        kept=(*Family.kept, "embedding_size"),
     ),
     "modernbert": Family(  # Warner et al. 2024, arXiv 2412.13663
         fixed={"classifier_pooling": "mean"},

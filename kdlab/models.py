@@ -91,7 +91,7 @@ def _vocabulary(run: Run, tokenizer: Any) -> int:
 def _copy(run: Run, model: Any, root: str) -> None:
     if run.init.weights == "none":
         return
-    weights, source = _source(run, model.config, root)
+    weights, source = _source(run, root)
     chosen = run.init.call.bind()(weights, run.student, source)
     own = model.base_model.state_dict()
     # A pooler that the source lacks stays random; anything else missing is our mistake.
@@ -110,13 +110,12 @@ def _copy(run: Run, model: Any, root: str) -> None:
     )
 
 
-def _source(run: Run, own: Any, root: str) -> tuple[dict[str, Tensor], Architecture]:
-    """Weights that an init copies from, and their dimensions; `own`: the student's config."""
+def _source(run: Run, root: str) -> tuple[dict[str, Tensor], Architecture]:
+    """Weights that an init copies from, and their dimensions."""
     path, source = _origin(run, root)
     model, loading = AutoModel.from_pretrained(
         path, use_safetensors=True, dtype=torch.float32, output_loading_info=True
     )
-    _check_config(run, own, model.config)
     # What the files lack, transformers fills from the process's random state: leave it out.
     weights = model.state_dict()
     return {name: weights[name] for name in weights if name not in loading["missing_keys"]}, source
@@ -132,15 +131,22 @@ def _origin(run: Run, root: str) -> tuple[Path, Architecture]:
     return checkpoints.locate(name), checkpoints.architecture(name)
 
 
-def _check_config(run: Run, own: Any, source: Any) -> None:
-    """Refuse weights that were trained under another activation, norm or position table."""
-    for key in FAMILIES[run.student.family].kept:
+def check_source(student: Architecture, checkpoint: str) -> None:
+    """ValueError for weights trained under another activation, norm or position table."""
+    family = FAMILIES[student.family]
+    own = AutoConfig.for_model(student.family, **configuration(student))
+    source = AutoConfig.for_model(**checkpoints.config(checkpoint))
+    for key in family.as_wide:
+        width, theirs = getattr(source, family.names[1]), getattr(source, key)
+        if width != theirs:
+            raise ValueError(f"{key} is {theirs} in the source, not its width {width}")
+    for key in family.kept:
         ours, theirs = getattr(own, key), getattr(source, key)
         if isinstance(ours, list):  # an item a layer
             shared = min(len(ours), len(theirs))
             ours, theirs = ours[:shared], theirs[:shared]
         if ours != theirs:
-            raise BadInput(f"init={run.init.name}: {key} is {theirs} in the source, {ours} here")
+            raise ValueError(f"{key} is {theirs} in the source, {ours} here")
 
 
 def _fresh_head(model: Any, seed: int) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from kdlab import checkpoints, streams
 from kdlab.architecture import Architecture
 from kdlab.run import Run
-from kdlab.schema import BadInput, Page, Teacher
+from kdlab.schema import BadInput, NotApplicable, Page, Teacher
 
 Compose = Callable[..., Run]
 Fold = tuple[int, int] | None
@@ -32,9 +32,11 @@ def teachers(page: Page, overrides: tuple[str, ...], parent: Compose) -> tuple[R
         raise BadInput("teacher=none: knowledge and finetuned inits need a teacher")
     is_masked = page.task.get("masked") is not None
     if teacher.folds and is_masked:
-        raise BadInput("teacher.folds: a text is its own labels; there is nothing to cross-fit")
+        what = "a text is its own labels; there is nothing to cross-fit"
+        raise NotApplicable(f"teacher.folds: {what}")
     if teacher.folds and page.init.get("weights") == "finetuned":
-        raise BadInput("teacher.folds: init.weights=finetuned needs one teacher, not one a fold")
+        what = "init.weights=finetuned needs one teacher, not one a fold"
+        raise NotApplicable(f"teacher.folds: {what}")
     _check_own("teacher.overrides", teacher.overrides, ())
     _check_own("teacher.assistant_overrides", teacher.assistant_overrides, ("teacher", "size"))
     folds: list[Fold] = [page.data.fold]
@@ -50,17 +52,11 @@ def teachers(page: Page, overrides: tuple[str, ...], parent: Compose) -> tuple[R
             parent(*frozen, *parent_overrides(teacher, overrides, fold)) for fold in folds
         )
     except BadInput as error:
-        raise _refusal(teacher, error) from None
+        kind = type(error) if teacher.assistants else BadInput  # a chain may not fit a student
+        raise kind(f"teacher={teacher.name}: {error}") from None
     if any(run.data.fold != fold for run, fold in zip(found, folds, strict=True)):
         raise BadInput("teacher.assistant_overrides: data.fold: it is what the student leaves out")
     return found
-
-
-def _refusal(teacher: Teacher, error: BadInput) -> BadInput:
-    if not teacher.assistants:
-        return BadInput(f"teacher={teacher.name}: {error}")
-    chain = ",".join(teacher.assistants)  # it may not fit a student
-    return type(error)(f"teacher.assistants=[{chain}]: {error}")
 
 
 def _check_own(key: str, own: list[str], taken: tuple[str, ...]) -> None:

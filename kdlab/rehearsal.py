@@ -9,59 +9,92 @@ from kdlab.architecture import Architecture
 from kdlab.comparison import Comparison, Moment
 from kdlab.remembered import by_content
 from kdlab.run import Term, layers_of
+from kdlab.schema import BadInput
 from kdlab.trace import Heads, Trace
 
-ROWS, TOKENS = 3, 4  # angles need three rows
+ROWS, TOKENS = 2, 4
+HEADS = ("query", "key", "value")
 VOCABULARY = 30_000  # of a language model, about: its tokenizer may not be made yet
 
 
 def rehearse(
-    term: Term, student: Architecture, teacher: Architecture, classes: int | None, batch_size: int
+    term: Term,
+    student: Architecture,
+    teacher: Architecture,
+    classes: int | None,
+    is_frozen: bool,
 ) -> None:
-    """Raise ValueError where the loss cannot compare these two; without classes, of masked-LM."""
+    """Raise ValueError where the loss cannot compare these two, or would teach nothing.
+
+    Args:
+        term: what is compared.
+        student, teacher: the dimensions of both.
+        classes: of the task; None of masked-LM.
+        is_frozen: the student's encoder learns nothing.
+    """
     # One pair speaks for all, unless they meet; weights may differ in thousands of runs.
     together = term.weigh or term.mix == "features" or layers_of(term.view) == "layers"
     pairs = term.pairs if together or not term.pairs else term.pairs[:1]
     alike = replace(term, pairs=pairs, weight=1.0, schedules={}, projection_lr=None)
-    found = _compare(alike, student, teacher, classes, ROWS)
-    if batch_size < ROWS and found and not _compare(alike, student, teacher, classes, batch_size):
-        raise ValueError(f"it compares rows: always zero with train.batch_size={batch_size}")
+    _compare(alike, student, teacher, classes, is_frozen)
 
 
 @by_content
 def _compare(
-    term: Term, student: Architecture, teacher: Architecture, classes: int | None, rows: int
-) -> float:
-    ours, theirs = _trace(student, classes, rows, 0), _trace(teacher, classes, rows, 1)
-    comparison = Comparison(term, student, teacher, classes, seed=0)
+    term: Term,
+    student: Architecture,
+    teacher: Architecture,
+    classes: int | None,
+    is_frozen: bool,
+) -> None:
+    ours, theirs = _learning(_trace(student, classes), is_frozen), _trace(teacher, classes)
+    comparison = Comparison(term, student, teacher, classes, seed=0).requires_grad_(False)
     if term.projection != "none":
-        view = comparison.view(ours, *(term.pairs or [()])[0][:1])[0]
-        if view.shape[-1] != student.hidden:
-            raise ValueError(f"projection: {term.projection} is for hidden states")
-        if comparison.readouts and view.ndim != 2:  # the labels are of rows
-            raise ValueError("projection: classes is for one state a row: kdlab.views.cls")
-    with torch.no_grad():
-        moment = Moment(step=0, epoch=0, progress=0.0)
-        loss = comparison(ours, theirs, moment, taught=torch.sum)
+        _check_projected(term, comparison.view(ours, *(term.pairs or [()])[0][:1])[0], student)
+    moment = Moment(step=0, epoch=0, progress=0.0)
+    loss = comparison(ours, theirs, moment, taught=torch.sum)
     if loss.shape != () or not torch.isfinite(loss):
         raise ValueError(f"{term.loss.target} does not give one finite number")
-    return loss.item()
+    if not loss.requires_grad and is_frozen:
+        raise ValueError("it teaches the encoder, which train.freeze_encoder=true keeps as it is")
+    if not loss.requires_grad:
+        raise ValueError(f"{term.loss.target} does not depend on the student")
+
+
+def _check_projected(term: Term, view: torch.Tensor, student: Architecture) -> None:
+    if view.shape[-1] != student.hidden:
+        raise BadInput(f"projection: {term.projection} is for hidden states")
+    if term.projection == "classes" and view.ndim != 2:
+        raise BadInput("projection: classes is for one state a row, such as view: kdlab.views.cls")
+
+
+def _learning(trace: Trace, is_frozen: bool) -> Trace:
+    """A student's trace, whose gradient reaches what learns: outputs, and states if they do."""
+    logits = trace.logits.detach().requires_grad_()
+    if is_frozen:
+        return replace(trace, logits=logits)
+    hidden = tuple(states.detach().requires_grad_() for states in trace.hidden)
+    heads = {}
+    for layer, own in trace.heads.items():
+        parts = {key: getattr(own, key).detach().requires_grad_() for key in HEADS}
+        heads[layer] = replace(own, **parts)
+    return replace(trace, logits=logits, hidden=hidden, heads=heads)
 
 
 @lru_cache(maxsize=256)
-def _trace(model: Architecture, classes: int | None, rows: int, seed: int) -> Trace:
-    generator = torch.Generator().manual_seed(seed)
+def _trace(model: Architecture, classes: int | None) -> Trace:
+    generator = torch.Generator().manual_seed(model.hidden)
 
     def random(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=generator)
 
-    hidden = tuple(random(rows, TOKENS, model.hidden) for _ in range(model.layers + 1))
-    shape = (rows, model.heads, TOKENS, model.hidden // model.heads)
+    hidden = tuple(random(ROWS, TOKENS, model.hidden) for _ in range(model.layers + 1))
+    shape = (ROWS, model.heads, TOKENS, model.hidden // model.heads)
     heads = Heads(random(*shape), random(*shape), random(*shape), 1.0)
     return Trace(
-        random(rows, classes or VOCABULARY),
+        random(ROWS, classes or VOCABULARY),
         hidden,
         dict.fromkeys(range(1, model.layers + 1), heads),
-        torch.ones(rows, TOKENS, dtype=torch.bool),
-        None if classes else torch.ones(rows, dtype=torch.bool),
+        torch.ones(ROWS, TOKENS, dtype=torch.bool),
+        None if classes else torch.ones(ROWS, dtype=torch.bool),
     )

@@ -9,6 +9,7 @@ from dataclasses import replace
 from kdlab import build, checkpoints, terms
 from kdlab.architecture import Architecture
 from kdlab.parents import Compose, check_stage, finished, stage, teacher_architecture, teachers
+from kdlab.remembered import of_files
 from kdlab.run import Init, Run, digest, effective
 from kdlab.schema import BadInput, Data, InitKeys, Named, NotApplicable, Page, Size, Task
 from kdlab.tasks import check_task
@@ -47,14 +48,15 @@ def resolve(
     teacher, *others = (teachers(page, heard, parent) if used else ()) or (None,)
     checkpoint = finished(page) if used else None
     source_dimensions = teacher_architecture(teacher, checkpoint)
-    earlier = build.call(page.init, InitKeys, "init")[1].run
-    is_staged = earlier and page.init.get("weights") == "run"
+    is_staged = page.init.get("weights") == "run" and page.init.get("run")
     before = stage(page, student, heard, parent) if is_staged else None
     init = _init(page, student, before.student if before else source_dimensions, option)
     compared = tuple(
         terms.term(page, key, node, student, source_dimensions) for key, node in selected.items()
     )
     _check_data(page.data, is_taught=bool(compared))
+    if checkpoint and compared:
+        _check_outputs(task, checkpoint)
     run = Run(
         seed=page.seed,
         hard_weight=page.hard.weight,
@@ -138,9 +140,27 @@ def _init(page: Page, student: Architecture, teacher: Architecture | None, optio
     source = checkpoints.architecture(checkpoint) if checkpoint else teacher
     try:
         call.bind()({}, student, source)
+        if files := checkpoint or (finished(page) if keys.weights == "finetuned" else None):
+            _check_source(student, files)
     except ValueError as error:
-        raise BadInput(f"init={keys.name}: {error}") from None
+        raise terms.misfit(call, error)(f"init={keys.name}: {error}") from None
     return Init(keys.name, call, keys.weights, checkpoint, head=keys.head)
+
+
+@of_files
+def _check_source(student: Architecture, checkpoint: str) -> None:
+    from kdlab.models import check_source
+
+    check_source(student, checkpoint)
+
+
+def _check_outputs(task: Task, checkpoint: str) -> None:
+    found = checkpoints.outputs(checkpoint)
+    if task.classes is not None and found != task.classes:
+        raise NotApplicable(
+            f"teacher.checkpoint={checkpoint}: {found} outputs, "
+            f"and task.classes={task.classes} in task={task.name}"
+        )
 
 
 def _check_objective(run: Run) -> None:
@@ -155,6 +175,7 @@ def _check_objective(run: Run) -> None:
     assert source is not None
     for term in run.terms:
         try:
-            rehearse(term, run.student, source, run.task.classes, run.train.batch_size)
+            rehearse(term, run.student, source, run.task.classes, run.train.freeze_encoder)
         except ValueError as error:
-            raise BadInput(f"knowledge.{term.key}: {error}") from None
+            kind = BadInput if isinstance(error, BadInput) else NotApplicable
+            raise kind(f"knowledge.{term.key}: {error}") from None

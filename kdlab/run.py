@@ -190,7 +190,8 @@ def _task(run: Run) -> dict[str, Any]:
 
 @by_content
 def _task_page(task: Task) -> dict[str, Any]:
-    return asdict(task) | {"holdout": task.holdout.rpartition(".")[2]}
+    holdout = task.holdout.removeprefix("kdlab.data.").removeprefix("splits.")
+    return asdict(task) | {"holdout": holdout}
 
 
 @of_files

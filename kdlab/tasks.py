@@ -1,7 +1,7 @@
 """What a task may say, checked while planning."""
 
 from kdlab import build, metrics
-from kdlab.schema import BadInput, Data, Task
+from kdlab.schema import BadInput, Data, NotApplicable, Task
 
 
 def check_task(task: Task, data: Data) -> None:
@@ -19,9 +19,9 @@ def check_task(task: Task, data: Data) -> None:
         raise BadInput(f"task.select_by: {sorted(missing)} are not in task.metrics")
     build.function(task.holdout)
     if data.transfer == "unlabelled" and task.masked:
-        raise BadInput("data.transfer=unlabelled: text has no labels that could be hidden")
+        raise NotApplicable("data.transfer=unlabelled: text has no labels that could be hidden")
     if data.transfer == "unlabelled" and data.extra_split == "test" and not task.test:
-        raise BadInput(f"data.extra_split=test: task {task.name} names no test split")
+        raise NotApplicable(f"data.extra_split=test: task {task.name} names no test split")
 
 
 def _fits(name: str, task: Task) -> bool:

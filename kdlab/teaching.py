@@ -19,7 +19,12 @@ from kdlab.trace import Asked, Trace, joined, trace
 
 
 def load(student: run.Run, tokenizer: Any, root: str, device: torch.device) -> list[nn.Module]:
-    """The run's teachers, frozen and without dropout: one, one for each fold, or none."""
+    """The run's teachers, frozen and without dropout: one, one for each fold, or none.
+
+    A run without knowledge needs none, though it may start from its teacher's weights.
+    """
+    if not student.terms:
+        return []
     ways = [replace(student, teacher=teacher) for teacher in run.teachers(student)] or [student]
     found = [models.load_teacher(way, tokenizer, root, device) for way in ways]
     return [teacher for teacher in found if teacher is not None]

@@ -100,10 +100,13 @@ def term(
         weigh=None,
         schedules=schedules(keys.schedules, loss, where),
     )
-    if keys.projection == "classes" and (layers_of(keys.view) != "layer" or classes is None):
-        raise BadInput(
-            f"{where}.projection=classes: for layers that are compared one by one, on classes"
-        )
+    if keys.projection != "none" and layers_of(keys.view) == "layers":
+        what = f"{keys.name} compares all matched layers at once, as they are"
+        raise BadInput(f"{where}.projection={keys.projection}: {what}")
+    if keys.projection == "classes" and layers_of(keys.view) != "layer":
+        raise BadInput(f"{where}.projection=classes: for layers that are compared one by one")
+    if keys.projection == "classes" and classes is None:
+        raise NotApplicable(f"{where}.projection=classes: a text has no classes")
     if layers_of(keys.view):
         return _matched(found, keys.matching or page.matching, page.seed, student, teacher)
     if keys.matching:
@@ -119,20 +122,39 @@ def _matched(
     where = f"matching={keys.name}"
     try:
         pairs = rule.bind()(student.layers, teacher.layers, stream(seed, "matching"))
+        weigh = _weigh(keys, pairs)
     except ValueError as error:
-        raise BadInput(f"{where}: {error}") from None
+        raise misfit(rule, error)(f"{where}: {error}") from None
     if not pairs:
-        raise BadInput(f"{where}: knowledge.{term.key} compares layers and needs a matching")
-    weigh = build.call(keys.weigh, Bare, "matching.weigh")[0] if keys.weigh else None
+        raise NotApplicable(f"{where}: knowledge.{term.key} compares layers and needs a matching")
     mixed = weigh or keys.mix == "features"
     if mixed and layers_of(term.view) == "layers":
         raise NotApplicable(f"{where}: knowledge.{term.key} compares all matched layers at once")
-    if weigh and keys.mass == "pairs":
-        raise BadInput(f"{where}: its weights sum to one; set matching.mass=one")
     weight = 1.0 if keys.mass == "pairs" else 1.0 / len(pairs)
-    alone = not weigh and len({layer for layer, _ in pairs}) == len(pairs)
-    mix = "losses" if alone else keys.mix  # of one layer there is no mixture
-    return replace(term, pairs=tuple(sorted(pairs)), pair_weight=weight, mix=mix, weigh=weigh)
+    return replace(term, pairs=tuple(sorted(pairs)), pair_weight=weight, mix=keys.mix, weigh=weigh)
+
+
+def _weigh(keys: MatchingKeys, pairs: Sequence[tuple[int, int]]) -> Call | None:
+    """What weighs the pairs of a matching, tried on so many layers; None: nothing does."""
+    if keys.weigh is None:
+        return None
+    if "_target_" not in keys.weigh:
+        raise BadInput(f"it does not weigh: matching.weigh has {', '.join(keys.weigh)} alone")
+    if keys.mass == "pairs":
+        raise BadInput("its weights sum to one; matching.mass=pairs is for fixed pairs")
+    weigh = build.call(keys.weigh, Bare, "matching.weigh")[0]
+    students, teachers = (len({pair[side] for pair in pairs}) for side in (0, 1))
+    weigh.bind()(students, teachers, 0)
+    return weigh
+
+
+def misfit(call: Call, error: ValueError) -> type[BadInput]:
+    """How a function's refusal of dimensions is refused.
+
+    Other dimensions would do, unless somebody wrote a list of layers: that is wrong by itself.
+    """
+    is_written = any(isinstance(value, list) for value in call.knobs.values())
+    return BadInput if is_written or isinstance(error, BadInput) else NotApplicable
 
 
 def schedules(nodes: Mapping[str, Node], loss: Call | None, where: str) -> dict[str, Call]:

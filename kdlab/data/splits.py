@@ -48,7 +48,8 @@ def split(task: Task, source: Source, protocol: Protocol) -> dict[str, Rows]:
     fit, select = held_out(train, list(report.values()), protocol.select, protocol.select_max)
     if not len(fit) or not len(select):
         raise BadInput(
-            f"protocol.select={protocol.select}: {len(select)} of {len(train)} rows held out"
+            f"protocol.select={protocol.select}: of {len(train)} rows {len(select)} are held out "
+            f"and {len(fit)} left, none of which is in select or report"
         )
     return {"fit": fit, "select": select, **report}
 

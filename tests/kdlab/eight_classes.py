@@ -1,7 +1,7 @@
 """A task of eight classes, and runs of five steps on it."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 import kdlab
+from kdlab.assemble import compose_each
 from kdlab.config import compose
 from kdlab.run import Run, batch_key, teacher_key
 
@@ -54,5 +55,15 @@ def results(runs: Sequence[Run], root: Path) -> dict[str, dict[str, Any]]:
 
 def composed(overrides: Sequence[str]) -> Run:
     """The run of overrides, later ones in the place of earlier ones for the same group."""
-    chosen = {text.partition("=")[0]: text for text in overrides}
-    return compose(*chosen.values())
+    return compose(*_chosen(overrides))
+
+
+def composed_each(pages: Iterable[Sequence[str]]) -> Iterator[Run]:
+    """As `composed`, sooner."""
+    for found in compose_each([_chosen(overrides) for overrides in pages]):
+        assert isinstance(found, Run), found
+        yield found
+
+
+def _chosen(overrides: Sequence[str]) -> tuple[str, ...]:
+    return tuple({text.partition("=")[0]: text for text in overrides}.values())

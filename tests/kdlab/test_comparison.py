@@ -45,7 +45,7 @@ def made(*overrides: str, **changed):
     run = compose(*overrides)
     term = replace(run.terms[0], **changed)
     comparison = Comparison(term, run.student, run.teacher.student, run.task.classes, run.seed)
-    return comparison, _trace(run.student, 2, 2, 0), _trace(run.teacher.student, 2, 2, 1)
+    return comparison, _trace(run.student, 2), _trace(run.teacher.student, 2)
 
 
 def taught(logits):
@@ -99,11 +99,6 @@ def test_fixed_pairs_mix_features_too():
     expected = 2 / 3 * square(student.hidden[1], middle)
     expected += 1 / 3 * square(student.hidden[2], teacher.hidden[4])
     torch.testing.assert_close(comparison(student, teacher, START, taught), expected)
-
-
-def test_one_layer_alone_is_no_mixture():
-    pairs = "matching.pairs=[[1,1],[2,4]]"
-    assert compose(*MIXED, pairs, "+matching.mix=features").uid == compose(*MIXED, pairs).uid
 
 
 def test_projections_are_learned_where_widths_differ():

@@ -15,7 +15,7 @@ def objective(*overrides: str) -> tuple[Objective, dict[str, torch.Tensor]]:
     run = compose(*overrides)
     made = Objective(run, run.teacher.student, steps=100)
     labels = torch.tensor([0, 1])
-    found = made(_trace(run.student, 2, 2, 0), _trace(run.teacher.student, 2, 2, 1), labels, 0)
+    found = made(_trace(run.student, 2), _trace(run.teacher.student, 2), labels, 0)
     return made, {name: loss.detach() for name, loss in found.items()}
 
 

@@ -24,6 +24,7 @@ OWN: dict[tuple[str, str], tuple[str, ...]] = {
         ("init", f"teacher_{rule}"): WIDE
         for rule in ("first", "last", "skip", "both_ends", "average")
     },
+    ("init", "run"): ("init.run=['knowledge=hidden_mse','hard.weight=0']",),
     ("init", "teacher_custom"): (*WIDE, "init.layers=[2,5,6]"),
     **{
         ("init", f"teacher_{way}"): ("init.weights=finetuned", "size=l3_h16_a2")
@@ -108,7 +109,7 @@ CHANGED: dict[str, str] = {
     "others_weight": "2.0", "row_weight": "0.5", "class_weight": "2.0", "window": "3",
     "projection": "always", "mass": "pairs", "pairs": "[[2,2]]", "start": "0.5", "end": "0.3",
     "steps": "2", "layers": "[1,4,7]", "head_mass": "0.2",
-    "mix": "features", "teacher_scale": "0.5",
+    "mix": "features", "teacher_scale": "0.5", "run": "['knowledge=none']", "head": "keep",
 }  # fmt: skip
 # Keys that say what an option is, not how it does it: nobody can change the first two.
 NAMES = {

@@ -80,6 +80,30 @@ blocks:
     assert "logits_dist cannot apply to a task of 2 classes" in entry.cell.excluded
 
 
+def test_layers_and_widths_that_do_not_fit_are_left_out_and_counted(read, tmp_path):
+    loaded = read(
+        """
+question: Which layers, from where?
+seeds: [1]
+blocks:
+  - table: depths
+    grid: {size: [l2_h64_a4, l6_h64_a4, l2_h64_a2], hard.weight: [1, 0.5]}
+    base: [task=synthetic, teacher.size=l4_h64_a4]
+    cases:
+      hidden: [knowledge=hidden_mse, matching=last]
+      attention: [knowledge=attention_kl]
+"""
+    )
+    planned = plan.plan(loaded)
+    out = [entry.cell.excluded for entry in planned if entry.run is None]
+    assert len(out) == 2 * (2 + 1)
+    lines = text(loaded, planned, tmp_path)
+    deep = "6 student layers are more than the teacher's 4"
+    assert f"2 excluded by matching=last: {deep}" in lines
+    assert f"2 excluded by matching=skip: {deep}" in lines
+    assert sum("2 excluded by knowledge.attention_kl: unequal heads" in line for line in lines) == 1
+
+
 def test_a_mistake_still_stops_the_plan(read):
     with pytest.raises(BadInput, match="shapes, row 'none, size=tiny, shape=broad': shape=broad"):
         plan.plan(read(SHAPES.replace("wide", "broad")))
