@@ -104,6 +104,8 @@ BAD = [
     ),
     (["init=run"], "init.run: must be given"),
     (["init=run", "init.run=[]"], "init.run must be given, as a list of overrides"),
+    (["init=run", "init.run=[3]"], "init.run.0=3: input should be a valid string"),
+    (["init=run", "init.run='seed=3'"], "init.run='seed=3': input should be a valid list"),
     (["init=run", "init.run=['train.lr=0']"], "init.run: train.lr=0"),
     (
         ["init=run", "init.run=['size=l3_h64_a4']"],
