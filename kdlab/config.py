@@ -17,7 +17,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -27,7 +27,17 @@ from kdlab.parents import Compose
 from kdlab.remembered import of_files
 from kdlab.resolve import resolve
 from kdlab.run import Run
-from kdlab.schema import BadInput, LauncherKeys, Page, Place, TrackerKeys, parse
+from kdlab.schema import (
+    BadInput,
+    Hard,
+    LauncherKeys,
+    MatchingKeys,
+    Page,
+    Place,
+    TermKeys,
+    TrackerKeys,
+    parse,
+)
 from kdlab.terms import Option
 
 DEFAULT_SIZE = "size=l2_h64_a4"  # of conf/run.yaml; exact sizes have no file
@@ -211,25 +221,32 @@ def one_line(error: BaseException) -> str:
     text = f"{error} {error.__cause__ or ''}"
     if found := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text):
         return f"{found[1]}={found[2]}: no such option; allowed: {', '.join(options(found[1]))}"
-    # A selected term lacks the key itself, not the node that it would be in.
-    if found := re.search(r"override '(knowledge\.\w+\.\S+)'.*full_key: \1\s", text, re.DOTALL):
-        return f"{found[1]}: unknown key; --cfg job shows the known ones"
-    if found := re.search(r"Could not override '(knowledge\.([^.']+)[^']*)'", text):
-        return (
-            f"{found[1]}: {found[2]} is not selected; add it to knowledge=[...]"
-            if found[2] in options("knowledge")
-            else f"{found[1]}: no such option; allowed: {', '.join(options('knowledge'))}"
-        )
     if found := re.search(r"Could not override '([^']+)'", text):
-        return f"{found[1]}: unknown key; --cfg job shows the known ones"
+        missing = re.search(r"full_key: (\S+)", text)
+        return f"{found[1]}: {_unknown(found[1], missing[1] if missing else found[1])}"
     if found := re.search(r"Missing mandatory value.*full_key: (\S+)", text, re.DOTALL):
         return f"{found[1]}: must be given"
     if found := re.search(r"variable '(\w+)' not found.*full_key: (\S+)", text, re.DOTALL):
         return f"{found[2]}: must be given, here or as the environment variable {found[1]}"
+    where = f"{error.override}: " if isinstance(error, OverrideParseException) else ""
     lines = [line.strip() for line in str(error).splitlines()]
-    return " ".join(
+    return where + " ".join(
         line for line in lines if line and not line.startswith(("full_key", "object_type"))
     )
+
+
+def _unknown(key: str, missing: str) -> str:
+    """Why `key` cannot be overridden, `missing` being the part of it that is not there."""
+    group, _, name = missing.partition(".")
+    if group == "knowledge" and "." not in name:
+        if name in options("knowledge"):
+            return f"{name} is not selected; add it to knowledge=[...]"
+        return f"no such option; allowed: {', '.join(options('knowledge'))}"
+    kind = {"knowledge": TermKeys, "matching": MatchingKeys, "hard": Hard}.get(group)
+    if (own := missing.rpartition(".")[2]) in getattr(kind, "__dataclass_fields__", {}):
+        added = {"schedules": f"schedule@{missing}.NUMBER", "matching": f"matching@{missing}"}
+        return f"not in the option's file; a plus adds it: +{added.get(own, key)}=..."
+    return "unknown key; --cfg job shows the known ones"
 
 
 def options(group: str) -> list[str]:

@@ -48,7 +48,8 @@ def resolve(
     teacher, *others = (teachers(page, heard, parent) if used else ()) or (None,)
     checkpoint = finished(page) if used else None
     source_dimensions = teacher_architecture(teacher, checkpoint)
-    is_staged = page.init.get("weights") == "run" and page.init.get("run")
+    earlier = build.call(page.init, InitKeys, "init")[1].run
+    is_staged = earlier and page.init.get("weights") == "run"
     before = stage(page, student, heard, parent) if is_staged else None
     init = _init(page, student, before.student if before else source_dimensions, option)
     compared = tuple(

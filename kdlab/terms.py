@@ -131,7 +131,9 @@ def _matched(
     if mixed and layers_of(term.view) == "layers":
         raise NotApplicable(f"{where}: knowledge.{term.key} compares all matched layers at once")
     weight = 1.0 if keys.mass == "pairs" else 1.0 / len(pairs)
-    return replace(term, pairs=tuple(sorted(pairs)), pair_weight=weight, mix=keys.mix, weigh=weigh)
+    alone = not weigh and len({layer for layer, _ in pairs}) == len(pairs)
+    mix = "losses" if alone else keys.mix  # of one layer there is no mixture
+    return replace(term, pairs=tuple(sorted(pairs)), pair_weight=weight, mix=mix, weigh=weigh)
 
 
 def _weigh(keys: MatchingKeys, pairs: Sequence[tuple[int, int]]) -> Call | None:

@@ -31,6 +31,16 @@ BAD = [
     (["knowledge=hidden_mse", "size=l6_h64_a4"], "6 student layers are more than the teacher's 4"),
     (["size=l2_h64_a5"], "5 heads do not divide the width 64"),
     (["knowledge=logits_kl", "knowledge.cls_pkd.weight=5"], "cls_pkd is not selected"),
+    (
+        ["knowledge=hidden_mse", "knowledge.hidden_mse.projection_lr=0.1"],
+        "a plus adds it: +knowledge.hidden_mse.projection_lr=...",
+    ),
+    (
+        ["knowledge=logits_kl", "knowledge.logits_kl.schedules.weight.end=0.1"],
+        "a plus adds it: +schedule@knowledge.logits_kl.schedules.NUMBER=...",
+    ),
+    (["matching.mix=features"], "matching.mix: not in the option's file; a plus adds it"),
+    (["init=run", "init.run=[knowledge=none]"], "init.run=[knowledge=none]: no viable"),
     (["knowledge=logits_kl", "+knowledge.cls_pkd.weight=5"], "~knowledge.cls_pkd"),
     (["knowledge=[none,cls_pkd]"], "none cannot be combined with cls_pkd"),
     (["knowledge=[logits,logits_kl]"], "logits_kl is selected twice"),
@@ -94,6 +104,8 @@ BAD = [
     ),
     (["init=run"], "init.run: must be given"),
     (["init=run", "init.run=[]"], "init.run must be given, as a list of overrides"),
+    (["init=run", "init.run=[3]"], "init.run.0=3: input should be a valid string"),
+    (["init=run", "init.run='seed=3'"], "init.run='seed=3': input should be a valid list"),
     (["init=run", "init.run=['train.lr=0']"], "init.run: train.lr=0"),
     (
         ["init=run", "init.run=['size=l3_h64_a4']"],

@@ -101,6 +101,11 @@ def test_fixed_pairs_mix_features_too():
     torch.testing.assert_close(comparison(student, teacher, START, taught), expected)
 
 
+def test_one_layer_alone_is_no_mixture():
+    pairs = "matching.pairs=[[1,1],[2,4]]"
+    assert compose(*MIXED, pairs, "+matching.mix=features").uid == compose(*MIXED, pairs).uid
+
+
 def test_projections_are_learned_where_widths_differ():
     narrow = ("size=l3_h48_a4", "knowledge=hidden_mse", "matching=skip")
     comparison, _, _ = made(*narrow)
