@@ -278,6 +278,8 @@ def _check_cohort(cohort: Sequence[Run]) -> None:
         raise BadInput("runs of a cohort must share one teacher")
     if len({run.uid for run in cohort}) != len(cohort):
         raise BadInput("a run is twice in the cohort")
+    if {parent.uid for run in cohort for parent in parents(run)} & {run.uid for run in cohort}:
+        raise BadInput("a run and its parent cannot train side by side: give the children alone")
 
 
 def _with_teacher(cohort: Sequence[Run]) -> Run:

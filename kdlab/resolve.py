@@ -48,7 +48,8 @@ def resolve(
     teacher, *others = (teachers(page, heard, parent) if used else ()) or (None,)
     checkpoint = finished(page) if used else None
     source_dimensions = teacher_architecture(teacher, checkpoint)
-    before = stage(page, student, heard, parent) if page.init.get("run") else None
+    is_staged = page.init.get("weights") == "run" and page.init.get("run")
+    before = stage(page, student, heard, parent) if is_staged else None
     init = _init(page, student, before.student if before else source_dimensions, option)
     compared = tuple(
         terms.term(page, key, node, student, source_dimensions) for key, node in selected.items()
@@ -117,7 +118,10 @@ def _init(page: Page, student: Architecture, teacher: Architecture | None, optio
         allowed = sorted(TEACHERS_WEIGHTS) if stated in TEACHERS_WEIGHTS else [stated]
         raise BadInput(f"init.weights={keys.weights}: init={keys.name} takes {', '.join(allowed)}")
     if keys.weights != "run" and (keys.run or keys.head != "fresh"):
-        raise BadInput(f"init.run, init.head: init={keys.name} has no earlier run; use init=run")
+        raise BadInput(
+            f"init.run, init.head: init={keys.name} has no earlier run; "
+            "use init=run, or drop a recipe's with ~init.run ~init.head"
+        )
     if keys.weights == "run" and not keys.run:
         raise BadInput(f"init={keys.name}: init.run must be given, as a list of overrides")
     if checkpoint and keys.weights != "checkpoint":

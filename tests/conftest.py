@@ -11,6 +11,10 @@ from typing import Any
 
 import pytest
 
+# Before torch is there, and for every process that a test starts: models here are so small that
+# more threads only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Widths, depths and rows at which a student trains in about a second.
 SMALL = (
     "task.train_rows=300",

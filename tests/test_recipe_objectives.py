@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import ot
 import pytest
 import torch
 
@@ -316,3 +317,26 @@ def test_tinyberts_layers_are_its_code(general, width):
     embedding, states, attention = tinybert_layers(student, teacher, objective, pairs)
     expected = embedding + sum(states.values()) + sum(attention.values())
     assert found.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_bert_emd_is_its_code_at_the_first_step(general):
+    student, teacher = pair(layers=4)
+    init = ("init=random", "~init.run")
+    run = compose("recipe=bert_emd", *SMALL, f"size=l4_h{WIDTH}_a{HEADS}", *init)
+    found, objective = minimised(run, student, teacher)
+    every = [(i, j) for i in range(1, 5) for j in range(1, 13)]
+    embedding, *layers = tinybert_layers(student, teacher, objective, every)
+    even = np.full(4, 1 / 4), np.full(12, 1 / 12)
+    costs = [np.array([list(x.values())]).reshape(4, 12) for x in layers]
+    moved = sum((ot.emd(*even, cost) * cost).sum() for cost in costs)
+    logits = entropic(student, teacher, 1).mean()
+    assert found == pytest.approx(0.001 * (moved + embedding) + logits, rel=1e-5)
+
+
+@pytest.mark.parametrize(("step", "weight"), [(0, 4), (35, 2.5)])
+def test_fitnets_is_its_paper(step, weight):
+    student, teacher = pair()
+    run = run_of("fitnets", "~init.run")
+    logits = entropic(student, teacher, 3).sum(-1).mean()
+    found, _ = minimised(run, student, teacher, step)
+    assert found == pytest.approx(hard(student) + weight * logits, rel=1e-5)

@@ -41,7 +41,7 @@ def test_a_multirun_is_launched_once_and_found_again(small, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["matching=skip,no_such"], "matching=no_such: no such option; allowed: custom"),
+        (["matching=skip,no_such"], "matching=no_such: no such option; allowed: all_to_one"),
         (["seeed=1,2"], "seeed: unknown key"),
         (["train.lr=1e-3,nan"], "train.lr=nan"),
         (["seed=1,x"], "seed=x: a whole number"),

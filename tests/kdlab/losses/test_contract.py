@@ -1,6 +1,6 @@
 """What every knowledge option promises, whatever its formula."""
 
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -80,6 +80,7 @@ NOT_ITS_SLOPE = {"logits_adaptive_kl": "the weights of its two parts are constan
 KINKED = {"logits_tv"}
 
 
+@cache
 def read(name):
     return OmegaConf.to_container(OmegaConf.load(CONF / f"{name}.yaml"))
 
