@@ -43,7 +43,7 @@ SPEARMAN = "task.select_by=[spearman]"
 NUMBER = ("task.classes=1", "task.metrics=[pearson,spearman]", SPEARMAN, "knowledge=logits_mse")
 STRETCHES = "task.holdout=kdlab.data.corpus.hold_out"
 EMD = "{{_target_: kdlab.matching.transport.EarthMover, temperature: 1.0}}"
-SHAPED = ("size=l4_h48", "shape.head_width=4")
+SHAPED = ("size=l3_h40_a10", "shape.head_width=4")
 
 # By place in the page: a key, and its trial. `{room}` is a folder with tables and checkpoints.
 TRIALS: dict[str, dict[str, Trial]] = {
@@ -93,7 +93,7 @@ TRIALS: dict[str, dict[str, Trial]] = {
         f"{name}.{knob}": tried(f"shape.{knob}={value}", f"shape={name}", *SHAPED)
         for name in options("shape")
         if name != "standard"
-        for knob, value in (("factor", 0.75), ("head_width", 2))
+        for knob, value in (("factor", 1.0), ("head_width", 2))
     },
     "teacher": {
         "family": tried("teacher.family=roberta", "family=bert"),

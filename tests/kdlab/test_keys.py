@@ -139,6 +139,6 @@ def test_a_key_changes_what_a_run_does(found, place, key):
 @pytest.mark.parametrize("name", [name for name in options("shape") if name != "standard"])
 def test_a_shapes_tolerance_decides_what_is_refused(name):
     own = (f"shape={name}", *SHAPED, "knowledge=none")
-    assert compose(*own).student.layers != 4
+    assert compose(*own).student.layers != 3
     with pytest.raises(NotApplicable, match="0 % are allowed"):
         compose(*own, "shape.tolerance=0")
