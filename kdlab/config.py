@@ -115,8 +115,8 @@ def composed(overrides: Sequence[str], *, resolve: bool) -> tuple[dict[str, Any]
     """
     register(overrides)
     for override in overrides:
-        if SHIELDED.match(override):
-            raise BadInput(f"{override}: an option's function and name are its file's to say")
+        if reason := _refused(override):
+            raise BadInput(f"{override}: {reason}")
     try:
         with _conf():
             config = hydra_compose("run", list(overrides), return_hydra_config=True)
@@ -165,7 +165,17 @@ def parsed(text: str) -> Override | None:
         override = OverridesParser.create().parse_override(text)
     except HydraException:
         return None
-    return None if SHIELDED.match(text) or override.is_sweep_override() else override
+    return None if _refused(text) or override.is_sweep_override() else override
+
+
+def _refused(override: str) -> str | None:
+    """Why an override is not for a user to say, None if it is."""
+    if SHIELDED.match(override):
+        return "an option's function and name are its file's to say"
+    group, _, value = override.partition("=")
+    if value.startswith("[") and group != "knowledge" and (CONF / group).is_dir():
+        return f"one option; only knowledge takes several; allowed: {', '.join(options(group))}"
+    return None
 
 
 def resolved(text: str) -> Any:

@@ -15,6 +15,7 @@ BAD = [
     (["+train.foo=1"], "train.foo: unknown key"),
     (["size=foo"], "size=foo: no such option; allowed: base, large"),
     (["task=nope"], "task=nope: no such option; allowed: cola"),
+    (["recipe=[kd,rkd]"], "recipe=[kd,rkd]: one option; only knowledge takes several"),
     (["knowledge=[logits_kl,nope]"], "knowledge=nope: no such option; allowed: attention_ce"),
     (["seed=-1"], "seed=-1"),
     (["seed=abc"], "seed='abc'"),
@@ -195,7 +196,8 @@ def test_cfg_job_shows_the_run():
     assert "knowledge:" in shown
 
 
-def test_a_run_leaves_its_record_under_root(small, tmp_path):
+def test_a_run_leaves_its_record_under_root(small, tmp_path, monkeypatch):
+    monkeypatch.delenv("KDLAB_ROOT", raising=False)
     found = run("kdlab", *small, "threads=1", "knowledge=none", cwd=tmp_path)
     assert found.returncode == 0, found.stderr
     assert "report" in found.stdout

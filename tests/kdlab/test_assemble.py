@@ -102,6 +102,7 @@ WRONG = [
     ("train.lr",),
     ("train.lr=1e-3,1e-4",),
     ("trian.lr=1",),
+    ("matching=[skip,last]", LAYERED),
     ("train.lr.x=1",),
     ("train=fast",),
     ("train=3",),
