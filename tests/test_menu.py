@@ -75,3 +75,11 @@ def test_the_readmes_new_loss_is_one_function_and_one_yaml(tmp_path, small):
         if record.choices["knowledge"] == "hidden_absolute"
     ]
     assert 0 < curve[-1] < curve[0]
+
+
+@pytest.mark.parametrize("group", ["knowledge", "matching", "init"])
+def test_the_study_of_the_menu_has_every_option(group):
+    text = (ROOT / "sweeps" / "studies" / "menu.yaml").read_text()
+    named = set(re.findall(rf"\b{group}=(\w+)", text))
+    elsewhere = {"none", "logits"} if group == "knowledge" else {"none", "run"}
+    assert set(options(group)) - named <= elsewhere  # init=run is the study stages
