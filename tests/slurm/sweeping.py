@@ -114,7 +114,7 @@ class Sweep:
         lines = {pid: command_line(pid) for pid in self.cluster.processes()}
         return [pid for pid, line in lines.items() if kind in line and "srun" not in line]
 
-    def await_told(self, kind: str) -> None:
+    def await_told(self, kind: str, seconds: float = 180) -> None:
         """Wait until an event says so, as its class or its reason."""
 
         def told() -> bool:
@@ -122,7 +122,7 @@ class Sweep:
             said = events.read(self.root)
             return any(kind in (event.get("class"), event.get("why")) for event in said)
 
-        wait_until(told, f"an event of {kind}", 180, every=0.5)
+        wait_until(told, f"an event of {kind}", seconds, every=0.5)
 
     def progress(self, runs: int, seconds: float = 120) -> None:
         """Wait until so many more runs are recorded, or none is left in the queue."""

@@ -145,11 +145,17 @@ def node_comes_back(sweep: Sweep, room: Path) -> None:
 
 def workers_are_killed(sweep: Sweep, room: Path) -> None:
     """First the process that trains a cohort, then a task's own."""
-    for kind, told in (("multiprocessing.spawn", "crashed"), ("submitit.core._submit", "")):
-        wait_until(lambda kind=kind: sweep.processes(kind), kind, 60)
-        send(sweep.processes(kind)[0], signal.SIGKILL)
-        if told:
-            sweep.await_told(told)
+    trains, task = "multiprocessing.spawn", "submitit.core._submit"
+    for _ in range(4):  # one may be between two cohorts, or be left from the dead node
+        wait_until(lambda: sweep.processes(trains), trains, 60)
+        send(max(sweep.processes(trains)), signal.SIGKILL)
+        with contextlib.suppress(TimeoutError):
+            sweep.await_told("crashed", 45)
+            break
+    else:
+        raise AssertionError("four processes were killed and no task says that one crashed")
+    wait_until(lambda: sweep.processes(task), task, 60)
+    send(sweep.processes(task)[0], signal.SIGKILL)
 
 
 def task_is_requeued(sweep: Sweep, room: Path) -> None:
