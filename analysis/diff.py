@@ -126,7 +126,7 @@ def _by_column(target: Target) -> dict[Column, Scored]:
 def _line(
     column: Column, ours: Scored, theirs: Scored, roots: tuple[str, str], margin: float
 ) -> str:
-    task, split, metric = column
+    _, split, _ = column
     name = column_name(*column) + (" on select" if split == "select" else "")
     shown = [_mean([score for _, score in scored]) for scored in (ours, theirs)]
     return f"{name}: A {shown[0]}, B {shown[1]}; {_difference(column, ours, theirs, roots, margin)}"
