@@ -51,18 +51,21 @@ def _counted(target: Target) -> str:
 
 
 def _options(ours: Target, theirs: Target) -> list[str]:
-    """Options and keys with other values; a key in which only one study's runs differ is not told
-    by the other."""
+    """Options and keys with other values.
+
+    A key in which only one of two studies' runs differ is not told by the other.
+    """
     a, b = (_values([run.told for run in target.runs]) for target in (ours, theirs))
     shared = [name for name in a if name in b]
-    found = _lines(shared, a, b)
     same = "options and keys: the same" if shared else "options and keys: not known of both"
-    alone = [
-        f"  {name}: told only of {'A' if name in a else 'B'}: {(a | b)[name]}"
-        for name in {**a, **b}
-        if name not in shared and "." in name
-    ]
-    return [*(["options and keys that differ (A | B):", *found] if found else [same]), *alone]
+    found = _lines(shared, a, b)
+    if ours.study and theirs.study:
+        found += [
+            f"  {name}: only {'A' if name in a else 'B'} tells: {(a | b)[name]}"
+            for name in {**a, **b}
+            if name not in shared and "." in name
+        ]
+    return ["options and keys that differ (A | B):", *found] if found else [same]
 
 
 def _overrides(ours: Target, theirs: Target) -> list[str]:
