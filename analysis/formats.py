@@ -163,7 +163,8 @@ TEX = {
     "{": r"\{", "}": r"\}", "^": r"\^{}", "~": r"\~{}", "Δ": r"$\Delta$", "±": r"$\pm$",
     "†": r"$\dagger$", "≈": r"$\approx$", "*": r"$^{*}$", "<": "$<$", ">": "$>$", "–": "--",
     "§": r"\S{}", "¶": r"\P{}", "‖": r"$\Vert$",
-    "'": r"\textquotesingle{}", '"': r"\textquotedbl{}",
+    "'": r"\textquotesingle{}",
+    '"': r"{\char34}", "|": r"\textbar{}", "`": r"\textasciigrave{}",
 }  # fmt: skip
 
 
