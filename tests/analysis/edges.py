@@ -52,7 +52,7 @@ blocks:
       ours: [knowledge=hidden_mse]
       ours, large: [knowledge=hidden_mse, size=l3_h64_a4]
 skip:
-  - {name: costly, when: [knowledge.logits_kl.weight=9, task=mnli], reason: three_times 100 % & a day}
+  - {name: costly, when: [knowledge.logits_kl.weight=9, task=mnli], reason: three_times 100 % &}
 """,
     "tuned": """
 question: Does it help?
@@ -169,7 +169,11 @@ def _tuned() -> None:
     )
     for entry in _planned("tuned", winners):
         cell = entry.cell
-        gain = 40 * cell.row.startswith("both") + 15 * ("skip" in cell.row) + 50 * (cell.row == "logits")
+        gain = (
+            40 * cell.row.startswith("both")
+            + 15 * ("skip" in cell.row)
+            + 50 * (cell.row == "logits")
+        )
         teacher = cell.teacher_seed or 0
         _leave(entry.run, 1500 + gain + 3 * cell.seed + teacher)
         _leave_teachers(entry.run, 1800 + teacher)
