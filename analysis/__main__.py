@@ -122,7 +122,7 @@ def _tables(arguments: argparse.Namespace) -> None:
     import analysis
     from analysis import audit, formats
 
-    chosen, arrange = _formats(arguments.format), _layout(arguments.layout)
+    chosen, arrange = _formats(arguments.format), layout(arguments.layout)
     if not arguments.margin > 0:
         raise BadInput(f"--margin {arguments.margin:g}: points above 0")
     runs = analysis.load(arguments.study, arguments.root)
@@ -133,12 +133,12 @@ def _tables(arguments: argparse.Namespace) -> None:
             f"{arguments.study}: nothing to show on {arguments.split}; trials: --split select"
         )
     room = Path(arguments.root) / "studies" / arguments.study / "tables"
-    _write(shown, room, arguments.split, chosen)
+    write(shown, room, arguments.split, chosen)
     print("\n".join(formats.markdown(table) for table in shown))
     print(f"written to {room} ({', '.join(f'.{suffix}' for suffix in chosen)})")
 
 
-def _layout(name: str | None) -> "Callable[..., list[Table]]":
+def layout(name: str | None) -> "Callable[..., list[Table]]":
     """How a study's tables are arranged: each as its block says, or all in one way."""
     from analysis import papers
 
@@ -149,7 +149,7 @@ def _layout(name: str | None) -> "Callable[..., list[Table]]":
     return getattr(papers, name)  # type: ignore[no-any-return]
 
 
-def _write(shown: "list[Table]", room: Path, split: str, chosen: list[str]) -> None:
+def write(shown: "list[Table]", room: Path, split: str, chosen: list[str]) -> None:
     """A file for each table and format, under names that LaTeX and shells like."""
     from analysis.formats import FORMATS
     from kdlab.record import write_whole

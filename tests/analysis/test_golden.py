@@ -7,35 +7,17 @@ import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
-import edges
 import pandas as pd
 import pytest
 
-import analysis
-from analysis import __main__ as command
-from analysis import formats, papers
-
 GOLDEN = Path(__file__).parent / "golden"
-OF_STUDY = ("main", "B1_GLUE", "A7_systems", "tuned", "A2_matching")
-OF_TRIALS = ("tuned_tune_select", "tuned_select")
 VOID = {"br", "hr", "img", "meta"}
 
 
 @pytest.fixture(scope="module")
-def written(edge_study) -> dict[str, str]:
-    """By name of a file what the command writes, and the tables of the trials."""
-    with edges.inside(edge_study), pytest.MonkeyPatch.context() as patched:
-        patched.setattr("sys.argv", ["analysis", "tables", edges.NAME, "--root", edges.ROOT])
-        command.main()
-        room = Path(edges.ROOT) / "studies" / edges.NAME / "tables"
-        found = {path.name: path.read_text() for path in sorted(room.iterdir())}
-        runs = analysis.load(edges.NAME, edges.ROOT)
-        trials = papers.of_study(runs[runs["table"] == "tuned"], split="select")
-        for name, table in zip(OF_TRIALS, trials, strict=True):
-            found |= {f"{name}.{s}": text(table) for s, text in formats.FORMATS.items()}
-    names = {f"{name}.{suffix}" for name in OF_STUDY + OF_TRIALS for suffix in formats.FORMATS}
-    assert set(found) == names
-    return found
+def written(edge_tables) -> dict[str, str]:
+    """By name of a file its text."""
+    return edge_tables.files
 
 
 def of_kind(written: dict[str, str], suffix: str) -> dict[str, str]:
