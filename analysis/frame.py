@@ -19,7 +19,10 @@ TEACHER = "teacher"
 NO_SEED = -1  # of a teacher that all seeds share, and of a teacher's row
 SHAPE = ("family", "layers", "hidden", "heads", "intermediate")  # of a student
 TEXTS = ("uid", "state", "degenerate", "file", *WORDS)
-OWN = ("state", "copies", "steps", "degenerate", *COUNTED.values(), *NUMBERS, *WORDS, "file")
+OWN = (
+    *("state", "copies", "steps", "examples_seen", "degenerate"),
+    *(*COUNTED.values(), *NUMBERS, *WORDS, "file"),
+)
 
 
 def runs(study: str, root: str, *, code: str | None = None) -> pd.DataFrame:
@@ -37,10 +40,11 @@ def runs(study: str, root: str, *, code: str | None = None) -> pd.DataFrame:
     - `copies`: how many equal records there are; `stale`: whether the record is of other code than
       `code`. `analysis.audit` names and counts them.
     - scores as `split/metric`, such as `report/accuracy`: fractions; `degenerate`: the splits with
-      one prediction for every row, apart by spaces; steps.
+      one prediction for every row, apart by spaces; steps; examples_seen (rows in all batches).
     - of the cost: transformer, embeddings and parameters (of the layers, of the embeddings, of
-      all), flops (of one row of 128 tokens), seconds, teacher_seconds, cohort, peak_memory (bytes),
-      threads, commit, host, device, torch.
+      all), flops (of one row of 128 tokens), latency (ms; of one row of latency_tokens), seconds,
+      teacher_seconds, cohort, peak_memory (bytes), threads, commit, host, device, torch. What older
+      records lack (latency, examples_seen) is empty.
 
     Teachers come as rows without a seed, named "teacher", or, where students of one table and task
     have teachers of different kinds, "teacher, ROW" by the first row that has them. A run that

@@ -4,13 +4,16 @@ from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
-from kdlab.record import Entry, Record, addressed_lines, has_outputs, read, whole_lines
+from kdlab.record import Entry, Record, addressed_lines, has_outputs, is_same, read, whole_lines
 from kdlab.schema import BadInput
 
 Row = dict[str, Any]
 SEP = "/"  # between split and metric in a column's name
 CHOICE = "choice" + SEP  # before a group in a row, until columns are named
-NUMBERS = ("flops", "seconds", "teacher_seconds", "cohort", "peak_memory", "threads")
+NUMBERS = (
+    *("flops", "latency", "latency_tokens", "seconds", "teacher_seconds", "cohort"),
+    *("peak_memory", "threads"),
+)
 WORDS = ("commit", "host", "device", "torch")
 COUNTED = {"embeddings": "embeddings", "transformer": "transformer", "total": "parameters"}
 # Classes of trouble that are never held against a run: it goes on, or is done again, by itself.
@@ -38,7 +41,7 @@ def rows(root: str, wanted: Set[str]) -> Iterator[Row]:
 def _chosen(root: str, first: Row, row: Row, page: Row) -> Row:
     """Of two records of a run the one whose outputs are there, the first if both are."""
     earlier = read(root, entry(first))
-    if earlier.result != page["result"]:
+    if not is_same(earlier.result, page["result"]):
         raise BadInput(
             f"two unequal results of run {row['uid']}, in records/{first['file']} and "
             f"records/{row['file']}: they come from other threads, devices or versions; "
@@ -62,6 +65,7 @@ def _row(page: Row, file: str, start: int, end: int) -> Row:
         "state": result["status"],
         "copies": 1,
         "steps": result.get("steps"),
+        "examples_seen": result.get("examples_seen"),
         "degenerate": " ".join(result.get("degenerate", ())),
         **{name: counted.get(key) for key, name in COUNTED.items()},
         **{name: cost.get(name) for name in NUMBERS + WORDS},

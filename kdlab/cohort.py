@@ -192,7 +192,11 @@ def _result(
     run = student.run
     if student.best and student.status != DIVERGED:
         student.model.load_state_dict(student.best["weights"])
-    result: dict[str, Any] = {"status": student.status, "steps": student.step}
+    result: dict[str, Any] = {
+        "status": student.status,
+        "steps": student.step,
+        "examples_seen": sum(map(len, task.batches[: student.step])),
+    }
     if student.status == DIVERGED:
         return result, {}
     found = {
@@ -226,6 +230,7 @@ def _cost(
         "teacher_seconds": round(teacher_seconds, 3),
         "cohort": cohort,
         "peak_memory": costs.peak_memory(device),
+        **costs.latency(student.model),
         **costs.provenance(device),
     }
 
@@ -245,7 +250,7 @@ def _leave(
         name: record.write_examples(place.root, task.ids[name], task.scored[name].labels)
         for name in found
     }
-    if earlier and earlier.result != result:
+    if earlier and not record.is_same(earlier.result, result):
         raise RuntimeError(
             f"run {run.uid} was repeated with another result (other threads, device or versions?): "
             "the first record stays"

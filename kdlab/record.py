@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 SCHEMA = 1
+LATER = ("examples_seen",)  # keys of a result that earlier records lack
 
 
 @dataclass(frozen=True)
@@ -127,11 +128,19 @@ def records(root: str | Path) -> dict[str, Record]:
         for page, _, _ in addressed_lines(path, 0, path.stat().st_size):
             record = Record(**page)
             first = found.setdefault(record.uid, record)
-            if first.result != record.result:
+            if not is_same(first.result, record.result):
                 raise ValueError(f"two unequal results of run {record.uid}, the second in {path}")
             if first is not record and not has_outputs(root, first):
                 found[record.uid] = record
     return found
+
+
+def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two results are equal, leaving aside what one lacks because it was recorded before."""
+    lacking = {key for key in LATER if key not in one or key not in other}
+    return all(
+        one.get(key) == other.get(key) for key in (one.keys() | other.keys()) - lacking
+    )
 
 
 def has_outputs(root: str | Path, record: Record) -> bool:
