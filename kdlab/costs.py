@@ -74,7 +74,7 @@ def latency(model: Any, tokens: int = FLOP_TOKENS) -> dict[str, float | int]:
     was_training = model.training
     model.eval()
     taken: list[float] = []
-    while len(taken) <= PASSES and sum(taken) < PATIENCE or len(taken) < 2:
+    while (len(taken) <= PASSES and sum(taken) < PATIENCE) or len(taken) < 2:
         _settle(device)
         began = time.perf_counter()
         outputs(model, row)
