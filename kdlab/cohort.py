@@ -74,8 +74,11 @@ def distill(
             stack.enter_context(_lock(place, uid))
         if waiting := cohort if again else missing(cohort, place):
             task = task_data(waiting[0], place.predict_test)  # first: data may be refused
-            simple = place.predict_test and not again
-            done = predicting.complete(waiting, task, place.root, device) if simple else []
+            done = (
+                predicting.complete(waiting, task, place.root, device)
+                if place.predict_test and not again
+                else []
+            )
             if rest := [run for run in waiting if run.uid not in done]:
                 _distill(rest, task, place, device)
     found = record.entries(place.root)
