@@ -10,7 +10,6 @@ from made import ROWS, leave, outputs
 
 from analysis import bootstrap, claims, formats, frame, stats, tables
 from analysis.cells import Cell
-from kdlab import record
 from sweeps import plan, study
 
 EXAMPLES, SEEDS, STUDIES = 400, 6, 200
@@ -145,9 +144,7 @@ def written(path, text: str = STUDY, teacher: int = 320, margin: float = 5.0) ->
         leave(path.parent, entry.run.uid, outputs(labels, right), labels)
     (uid,) = {entry.run.teacher.uid for entry in planned if entry.run.teacher}
     leave(path.parent, uid, outputs(labels, teacher), labels)
-    found = record.records(path.parent)
-    loaded_frame = frame.load(path.stem, str(path.parent))
-    (table,) = tables.tables(loaded_frame, found, str(path.parent), "report", margin)
+    (table,) = tables.arranged(frame.runs(path.stem, str(path.parent)), margin=margin)
     return table
 
 
@@ -158,7 +155,14 @@ def cells(table: tables.Table) -> dict[str, Cell]:
 def test_marks_stand_in_every_format_with_their_family_below(tmp_path):
     table = written(tmp_path / "five.yaml")
     marks = {row: cell.mark for row, cell in cells(table).items()}
-    assert marks == {"teacher": "", "none": "", "better": "**", "same": "≈", "unsure": ""}
+    assert marks == {
+        "teacher": "",
+        "majority": "",
+        "none": "",
+        "better": "**",
+        "same": "≈",
+        "unsure": "",
+    }
     text = formats.markdown(table)
     assert re.search(r"better .*\]\*\* +\|", text)
     assert "in the family of all 3 differences of this table" in text

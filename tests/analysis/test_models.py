@@ -46,8 +46,7 @@ def left(text: str, path, trains=lambda cell: True) -> dict[str, tables.Table]:
                 counted = costs.parameters(models.outline(run, WORDS))
                 flops = costs.inference_flops(run.student)
                 leave(root, run.uid, outputs(labels, 300), labels, parameters=counted, flops=flops)
-    found = record.records(root)
-    shown = tables.tables(frame.load(path.stem, str(root)), found, str(root), "report")
+    shown = tables.arranged(frame.runs(path.stem, str(root)))
     return {table.name: table for table in shown}
 
 
@@ -72,7 +71,7 @@ def test_rows_of_several_architectures_say_what_they_are(shown):
     assert found["none, size=small, shape=standard"][2] == "3.36 G"
     assert found["teacher"][0] == "0.200 M"
     assert found["logits, size=small, shape=deep"][:4] == ["", "", "", "missing (0/2)"]
-    assert "FLOPs: of one row of 128 tokens" in formats.markdown(shown["shapes"])
+    assert "FLOPs and latency: of one row of 128 tokens" in formats.markdown(shown["shapes"])
     assert "Transformer" in formats.latex(shown["shapes"])
 
 
@@ -96,6 +95,7 @@ def test_what_was_left_out_is_a_row_of_na_in_its_place_with_the_reason(shown):
     table = shown["shapes"]
     assert table.rows == [
         "teacher",
+        "majority",
         *(
             f"{case}, size={size}, shape={shape}"
             for size in ("tiny", "small")
@@ -127,11 +127,11 @@ def test_an_arm_without_any_trial_is_na_where_winners_are(tmp_path):
     cells = [(e.cell, e.run.uid if e.run else None) for e in plan.plan(loaded)]
     planned = plan.plan(loaded, (), tune.choose(cells, lambda uid: 1.0))
     plan.write(planned, {}, path.stem, loaded, str(tmp_path))
-    loaded_frame = frame.load("tuned", str(tmp_path))
-    found = record.records(tmp_path)
-    (table,) = tables.tables(loaded_frame, found, str(tmp_path), "report")
+    runs = frame.runs("tuned", str(tmp_path))
+    (table,) = tables.arranged(runs)
     assert table.rows == [
         "teacher",
+        "majority",
         *(
             f"{case}, size={size}, shape=deep"
             for size in ("tiny", "small")
@@ -142,5 +142,5 @@ def test_an_arm_without_any_trial_is_na_where_winners_are(tmp_path):
     assert rows(table)["logits, size=small, shape=deep"][0] == "missing (0/1)"
     # Of trials only those of arms that have none: the small student has the other one.
     assert "2 runs left out by hot: diverges" in table.notes
-    (trials, _) = tables.tables(loaded_frame, found, str(tmp_path), "select")
+    (trials, _) = tables.arranged(runs, split="select")
     assert "4 runs left out by hot: diverges" in trials.notes

@@ -9,7 +9,6 @@ import pytest
 from made import ROWS, leave, outputs
 
 from analysis import formats, frame, tables
-from kdlab import record
 from kdlab.schema import BadInput
 from sweeps import plan, study
 
@@ -58,13 +57,13 @@ def root(tmp_path_factory):
 
 @cache
 def build(root: str, split: str = "report") -> tables.Table:
-    (table,) = tables.tables(frame.load("made", root), record.records(root), root, split)
+    (table,) = tables.arranged(frame.runs("made", root), split=split)
     return table
 
 
 def test_cells_know_what_they_are(root):
     table = build(root)
-    assert table.rows == ["teacher", "none", "logits", "gone", "wild"]
+    assert table.rows == ["teacher", "majority", "none", "logits", "gone", "wild"]
     assert table.columns == ["synthetic accuracy"]
     cell = {row: table.cells[row, "synthetic accuracy"] for row in table.rows}
     assert cell["none"].mean == pytest.approx(62.0)
@@ -111,4 +110,4 @@ def test_same_records_same_bytes(root):
 
 def test_a_study_that_never_ran_says_what_to_do(tmp_path):
     with pytest.raises(BadInput, match="python -m sweeps launch nope --wait"):
-        frame.load("nope", str(tmp_path))
+        frame.runs("nope", str(tmp_path))
