@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 
 from analysis import default_root
-from analysis.frame import NO_SEED, SEP, reader, runs
+from analysis.frame import NO_SEED, reader, runs
 from analysis.glue import HEADER, HIGHEST, LOWEST, SHEETS, Sheet, check
+from analysis.recorded import SEP
 from kdlab.record import Record, kept, read_examples, read_outputs, write_whole
 from kdlab.schema import BadInput
 
