@@ -35,6 +35,7 @@ class Choice:
     Attributes:
         seed: its own; None of a teacher.
         score: on select, in points: the mean of the task's metrics, 0 for a constant prediction.
+        is_constant: whether its prediction is; then those of all others are.
         done: runs of the row that it was chosen from, of so many `planned`.
         trials: of the settings that all of these share; 0 where they were not tuned.
         is_held_out: whether select is held out of train; else it is the dev set.
@@ -45,6 +46,7 @@ class Choice:
     row: str
     seed: int | None
     score: float
+    is_constant: bool
     metrics: tuple[str, ...]
     done: int
     planned: int
@@ -88,8 +90,10 @@ def _best(task: str, rows: pd.DataFrame) -> Choice | None:
     metrics = tuple(json.loads(done["metrics"].iloc[0]))
     score = done[[f"select{SEP}{name}" for name in metrics]].mean(axis=1)
     constant = done["degenerate"].fillna("").str.split().map(lambda splits: "select" in splits)
-    ordered = done.assign(score=score.where(~constant, 0.0)).sort_values(
-        ["score", "seed", "teacher_seed"], ascending=[False, True, True], kind="stable"
+    ordered = done.assign(score=score.where(~constant, 0.0), constant=constant).sort_values(
+        ["constant", "score", "seed", "teacher_seed"],
+        ascending=[True, False, True, True],
+        kind="stable",
     )
     best = ordered.iloc[0]
     return Choice(
@@ -98,6 +102,7 @@ def _best(task: str, rows: pd.DataFrame) -> Choice | None:
         row=str(best["row"]),
         seed=None if best["seed"] == NO_SEED else int(best["seed"]),
         score=PERCENT * float(best["score"]),
+        is_constant=bool(best["constant"]),
         metrics=metrics,
         done=len(done),
         planned=len(rows),
@@ -114,9 +119,10 @@ def told(choices: Sequence[Choice]) -> list[str]:
         split = "select (held out of train)" if each.is_held_out else "select, WHICH IS THE DEV SET"
         missing = f" ({each.planned} planned)" if each.done < each.planned else ""
         tuned = f", settings tuned in {each.trials} trials" if each.trials else ""
+        constant = ", EVERY PREDICTION THE SAME" if each.is_constant else ""
         lines.append(
             f"{each.task}: {each.row}, {seed}, run {each.uid}: {each.score:.1f} "
-            f"{'/'.join(each.metrics)} on {split}, the best of {each.done} runs{missing}{tuned}"
+            f"{'/'.join(each.metrics)} on {split}, the best of {each.done} runs{missing}{tuned}{constant}"
         )
     return lines
 
@@ -173,8 +179,9 @@ def _lacking(frame: pd.DataFrame, found: Mapping[str, Record], lacking: Mapping[
             else f"python -m sweeps launch {shlex.quote(study)} --wait root={shlex.quote(root)}"
             for task in tasks
         )
-        todo = "; ".join(f"`{command} predict_test=true`" for command in commands)
-        said.append(f"no test outputs for {', '.join(names)}: {todo}")
+        first, *others = commands
+        more = f" and so for {len(others)} more" if others else ""
+        said.append(f"no test outputs for {', '.join(names)}: `{first} predict_test=true`{more}")
     return f"not a whole submission: {'; '.join(said)}; --partial writes what there is"
 
 
