@@ -35,7 +35,7 @@ class Choice:
     Attributes:
         seed: its own; None of a teacher.
         score: on select, in points: the mean of the task's metrics, 0 for a constant prediction.
-        is_constant: whether its prediction is; then those of all others are.
+        is_constant: whether its prediction on select is.
         done: runs of the row that it was chosen from, of so many `planned`.
         trials: of the settings that all of these share; 0 where they were not tuned.
         is_held_out: whether select is held out of train; else it is the dev set.
@@ -91,9 +91,7 @@ def _best(task: str, rows: pd.DataFrame) -> Choice | None:
     score = done[[f"select{SEP}{name}" for name in metrics]].mean(axis=1)
     constant = done["degenerate"].fillna("").str.split().map(lambda splits: "select" in splits)
     ordered = done.assign(score=score.where(~constant, 0.0), constant=constant).sort_values(
-        ["constant", "score", "seed", "teacher_seed"],
-        ascending=[True, False, True, True],
-        kind="stable",
+        ["score", "seed", "teacher_seed"], ascending=[False, True, True], kind="stable"
     )
     best = ordered.iloc[0]
     return Choice(
@@ -119,10 +117,10 @@ def told(choices: Sequence[Choice]) -> list[str]:
         split = "select (held out of train)" if each.is_held_out else "select, WHICH IS THE DEV SET"
         missing = f" ({each.planned} planned)" if each.done < each.planned else ""
         tuned = f", settings tuned in {each.trials} trials" if each.trials else ""
-        constant = ", EVERY PREDICTION THE SAME" if each.is_constant else ""
+        tuned += ", EVERY PREDICTION THE SAME" if each.is_constant else ""
         lines.append(
             f"{each.task}: {each.row}, {seed}, run {each.uid}: {each.score:.1f} "
-            f"{'/'.join(each.metrics)} on {split}, the best of {each.done} runs{missing}{tuned}{constant}"
+            f"{'/'.join(each.metrics)} on {split}, the best of {each.done} runs{missing}{tuned}"
         )
     return lines
 
