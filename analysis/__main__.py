@@ -3,6 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from analysis import default_root
 from kdlab.schema import BadInput
@@ -12,6 +13,7 @@ examples:
   python -m analysis tables quickstart
   python -m analysis tables glue_small --root /scratch/runs
   python -m analysis tables glue_small_tune --split select
+  python -m analysis submission mine --row both --out glue.zip
 
 Files go to ROOT/studies/STUDY/tables. ROOT is runs/, or KDLAB_ROOT.
 """
@@ -21,7 +23,7 @@ def main() -> None:
     """The command line: exit code 2 for bad input."""
     arguments = _parser().parse_args()
     try:
-        _tables(arguments)
+        arguments.run(arguments)
     except BadInput as error:
         print(f"analysis: {error}", file=sys.stderr)
         sys.exit(2)
@@ -38,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("tables", help="print the tables; write .md, .tex and .csv")
+    command.set_defaults(run=_tables)
     command.add_argument("study")
     command.add_argument("--root", default=default_root())
     command.add_argument("--split", choices=("report", "select"), default="report")
@@ -48,7 +51,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="POINTS",
         help="differences that do not matter: ≈ marks what is shown to be smaller (%(default)s)",
     )
+    _add_submission(commands)
     return parser
+
+
+def _add_submission(commands: Any) -> None:
+    from analysis import submission
+
+    command = commands.add_parser("submission", help="write, or check, a submission to GLUE")
+    submission.add_arguments(command)
+    command.set_defaults(run=submission.run)
 
 
 def _tables(arguments: argparse.Namespace) -> None:
