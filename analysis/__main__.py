@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analysis import default_root
 from kdlab.schema import BadInput
@@ -20,6 +20,7 @@ examples:
   python -m analysis tables mine --layout a1_knowledge --format tex --split select
   python -m analysis why mine/main/logits/sst2
   python -m analysis diff mine/logits mine/hidden
+  python -m analysis submission mine --row both --out glue.zip
 
 ROOT is runs/, or KDLAB_ROOT. Each command has a --help of its own.
 """
@@ -106,7 +107,17 @@ def _parser() -> argparse.ArgumentParser:
     text = "what two cells or runs do differently, and by how much they differ"
     diff = add("diff", text, _diff, DIFF, "A", "B")
     diff.add_argument("--other", metavar="ROOT", help="where the runs of B are: --root, or this")
+    _add_submission(commands)
     return parser
+
+
+def _add_submission(commands: Any) -> None:
+    from analysis import submission
+
+    text = "write, or check, a submission to GLUE"
+    command = commands.add_parser("submission", help=text, description=text)
+    submission.add_arguments(command)
+    command.set_defaults(run=submission.run)
 
 
 def _formats(text: str) -> list[str]:
