@@ -18,7 +18,7 @@ def markdown(table: Table) -> str:
     """The table, what its numbers are, and what its rows are."""
     found = shown(table)
     rows = [[_markdown(entry) for entry in row] for row in found.rows]
-    wide = pd.DataFrame(rows, columns=[_text(head.text) for head in found.heads])
+    wide = pd.DataFrame(rows, columns=[_text(head) for head in found.heads])
     lines = [f"**{_text(table.name)}** ({table.split}): {_text(table.question)}", ""]
     lines += [wide.to_markdown(index=False, disable_numparse=True), ""]
     lines += [f"- {_text(note)}" for note in (explanation(table), *table.notes)]

@@ -57,7 +57,7 @@ def _panels(found: Shown) -> list[list[Group]]:
 
 def _width(found: Shown, places: Sequence[int]) -> int:
     """Characters of columns side by side."""
-    rows = [[found.heads[place].part for place in places]]
+    rows = [[found.columns[place].part for place in places]]
     rows += [[row[place].text for place in places] for row in found.rows]
     return sum(max(map(len, column)) + APART for column in zip(*rows, strict=True))
 
@@ -104,7 +104,7 @@ def _heads(found: Shown, groups: Sequence[Group]) -> str:
         above.append(rf"\multicolumn{{{len(places)}}}{{c}}{{{text}}}")
         rules += f"\\cmidrule(lr){{{column}-{column + len(places) - 1}}}" if of else ""
         column += len(places)
-    parts = [escaped(found.heads[place].part) for _, own in groups for place in own]
+    parts = [escaped(found.columns[place].part) for _, own in groups for place in own]
     first = f"{' & '.join(above)} \\\\{rules}\n" if rules else ""
     return f"{first}{' & '.join(['', *parts])} \\\\\n"
 
@@ -130,7 +130,7 @@ TEX = {
     "\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$",
     "{": r"\{", "}": r"\}", "^": r"\^{}", "~": r"\~{}", "<": "$<$", ">": "$>$", "*": r"$^{*}$",
     "|": r"\textbar{}", "'": r"\textquotesingle{}", '"': r"{\char34}", "`": r"\textasciigrave{}",
-    "[": "{[}", "]": "{]}", "Δ": r"$\Delta$", "±": r"$\pm$", "≈": r"$\approx$", "−": "$-$",
+    "[": "{[}", "Δ": r"$\Delta$", "±": r"$\pm$", "≈": r"$\approx$", "−": "$-$",
     "–": "--", "†": r"$\dagger$", "§": r"\S{}", "¶": r"\P{}", "‖": r"$\Vert$",
 }  # fmt: skip
 
