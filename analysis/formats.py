@@ -50,6 +50,11 @@ FORMATS: dict[str, Callable[[Table], str]] = {
     "html": html,
     "csv": csv,
 }
+HTML = {
+    PLAIN: "{}",
+    BEST: '<strong class="best">{}</strong>',
+    SECOND: '<u class="second">{}</u>',
+}
 MARKDOWN = {PLAIN: "{}", BEST: "**{}**", SECOND: "<u>{}</u>"}
 
 
@@ -69,8 +74,15 @@ def _template(name: str) -> Any:
 
     loader = FileSystemLoader(TEMPLATES)
     room = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    room.filters["code"] = _with_code
+    room.filters |= {"code": _with_code, "emphasised": _html}
     return room.get_template(name)
+
+
+def _html(entry: Entry) -> Any:
+    """Bold and underlined also where no style sheet is, as in a notebook."""
+    from markupsafe import Markup
+
+    return Markup(HTML[entry.emphasis]).format(entry.text)
 
 
 def _with_code(text: str) -> Any:

@@ -4,7 +4,7 @@ It stands where it is put and may break over pages; within a `table` environment
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 
 from analysis.shown import BEST, PLAIN, SECOND, Entry, Shown, explanation, shown
@@ -121,7 +121,10 @@ def _notes(notes: Sequence[str]) -> str:
 def _note(text: str) -> str:
     """A note, its commands in typewriter, breakable."""
     parts = re.split(r"`([^`]*)`", text if text.endswith(".") else f"{text}.")
-    code = [rf"\texttt{{{escaped(part)}}}".replace(" ", "\\ \\allowbreak ") for part in parts[1::2]]
+    code = [
+        rf"\texttt{{{escaped(part, CODE)}}}".replace(" ", "\\ \\allowbreak ")
+        for part in parts[1::2]
+    ]
     prose = [escaped(part) for part in parts[0::2]]
     return "".join(a + b for a, b in zip(prose, [*code, ""], strict=True))
 
@@ -129,12 +132,16 @@ def _note(text: str) -> str:
 TEX = {
     "\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$",
     "{": r"\{", "}": r"\}", "^": r"\^{}", "~": r"\~{}", "<": "$<$", ">": "$>$", "*": r"$^{*}$",
-    "|": r"\textbar{}", "'": r"\textquotesingle{}", '"': r"{\char34}", "`": r"\textasciigrave{}",
-    "[": "{[}", "Δ": r"$\Delta$", "±": r"$\pm$", "≈": r"$\approx$", "−": "$-$",
-    "–": "--", "†": r"$\dagger$", "§": r"\S{}", "¶": r"\P{}", "‖": r"$\Vert$",
+    "|": r"\textbar{}", "'": "'{}", '"': r"{\char34}", "`": "`{}", "[": "{[}",
+    "Δ": r"$\Delta$", "±": r"$\pm$", "≈": r"$\approx$", "−": "$-$",
+    "–": "--", "†": r"$\dagger$", "§": r"$\mathsection$", "¶": r"$\mathparagraph$", "‖": r"$\Vert$",
 }  # fmt: skip
 
 
-def escaped(text: str) -> str:
+# In typewriter: straight, as a shell needs it, in every encoding.
+CODE = {**TEX, "'": r"{\fontencoding{OT1}\selectfont\char13}"}
+
+
+def escaped(text: str, how: Mapping[str, str] = TEX) -> str:
     """Text as LaTeX shows it."""
-    return "".join(TEX.get(character, character) for character in text)
+    return "".join(how.get(character, character) for character in text)
