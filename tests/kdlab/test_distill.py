@@ -7,6 +7,7 @@ import sys
 import time
 from dataclasses import replace
 
+import killed
 import numpy as np
 import pytest
 import torch
@@ -206,26 +207,6 @@ def test_unlabelled_rows_teach_through_the_teacher_only(small, tmp_path):
     assert result["curves"]["logits_kl"][-1] > 0
 
 
-KILLED = """
-import os, signal, sys
-import kdlab
-from kdlab import learner
-root, at, *overrides = sys.argv[1:]
-original, seen = learner.update, [0]
-def update(*arguments):
-    original(*arguments)
-    seen[0] += 1
-    if seen[0] == int(at):
-        os.kill(os.getpid(), signal.SIGKILL)
-learner.update = update
-from kdlab import train
-train.learning.update = update
-arms = ("knowledge=none", "knowledge=logits_kl", "knowledge=hidden_mse size=l2_h48_a3")
-runs = [kdlab.compose(*overrides, *arm.split()) for arm in arms]
-kdlab.distill(runs, root=root, threads=1, checkpoint_seconds=0)
-"""
-
-
 @pytest.mark.parametrize("extra", [(), ("protocol.checkpoint=best_select", "train.precision=bf16")])
 def test_a_killed_cohort_ends_in_the_result_it_would_have_had(small, tmp_path, extra):
     overrides = (*small, "threads=1", "seed=2", *extra)
@@ -235,8 +216,7 @@ def test_a_killed_cohort_ends_in_the_result_it_would_have_had(small, tmp_path, e
     root = str(tmp_path / "killed")
     # The teacher has 34 updates; after it, three students take turns.
     for at in (20, 25, 41, 10):
-        command = [sys.executable, "-c", KILLED, root, str(at), *overrides]
-        assert subprocess.run(command, capture_output=True).returncode == -signal.SIGKILL
+        assert killed.after(at, root, overrides, arms) == -signal.SIGKILL
     assert list((tmp_path / "killed" / "checkpoints").iterdir())
     # Resumed in another company: one by one.
     resumed = [kdlab.distill(run, root=root, threads=1, checkpoint_seconds=0) for run in runs]

@@ -31,7 +31,7 @@ ARMS = 5
 # Tasks of a few cohorts each, and a checkpoint at every step: much to lose, and nothing lost.
 LAUNCHER = [
     "launcher=slurm", "launcher.mem=1G", "launcher.cpus_per_task=1", "launcher.parallel=3",
-    "launcher.minutes=0.02", "checkpoint_seconds=0.5",
+    "launcher.gflops=3", "launcher.minutes=0.12", "checkpoint_seconds=0.5",
 ]  # fmt: skip
 
 

@@ -88,7 +88,7 @@ def faulty(directory: str, tmp_path: Path, study: Path) -> Iterator[Sweep]:
             cluster,
             study,
             disk / "runs",
-            ("launcher.cohort=2", "launcher.parallel=100", "launcher.minutes=0.009"),
+            ("launcher.cohort=2", "launcher.parallel=100", "launcher.minutes=0.06"),
         )
     finally:
         cluster.stop()
