@@ -8,14 +8,15 @@ import at_once
 
 import kdlab
 from kdlab import train
+from kdlab.run import Run
 
 
-def after(updates: int, root: str, overrides: Sequence[str], arms: Sequence[str] = ("",)) -> int:
-    """Train the arms side by side until so many updates were made; return the exit code."""
-    return at_once.call(_train, updates, root, overrides, arms)
+def after(updates: int, runs: Sequence[Run], root: str) -> int:
+    """Train runs side by side until so many updates were made; return the exit code."""
+    return at_once.call(_train, updates, runs, root)
 
 
-def _train(updates: int, root: str, overrides: Sequence[str], arms: Sequence[str]) -> None:
+def _train(updates: int, runs: Sequence[Run], root: str) -> None:
     original, seen = train.learning.update, [0]
 
     def update(*arguments: object) -> None:
@@ -25,5 +26,4 @@ def _train(updates: int, root: str, overrides: Sequence[str], arms: Sequence[str
             os.kill(os.getpid(), signal.SIGKILL)
 
     train.learning.update = update
-    runs = [kdlab.compose(*overrides, *arm.split()) for arm in arms]
     kdlab.distill(runs, root=root, threads=1, checkpoint_seconds=0)

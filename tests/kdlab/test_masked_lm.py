@@ -191,7 +191,7 @@ def test_a_killed_cohort_ends_in_the_result_it_would_have_had(tiny, tmp_path):
     root = str(tmp_path / "killed")
     steps = whole[0].result["steps"]
     for at in (5, steps // 2 + 20, 7):  # in the teacher, then in the students
-        assert killed.after(at, root, overrides, arms) == -signal.SIGKILL
+        assert killed.after(at, runs, root) == -signal.SIGKILL
     assert list((tmp_path / "killed" / "checkpoints").iterdir())
     resumed = [kdlab.distill(run, root=root, threads=1) for run in runs]
     assert [r.result for r in resumed] == [r.result for r in whole]

@@ -312,17 +312,17 @@ def test_a_parent_that_diverged_is_said_to_be_no_parent(small, tmp_path):
 
 def test_a_chain_killed_in_each_of_its_runs_ends_in_the_same_result(small, tmp_path):
     more = ("teacher.assistants=[l2_h32_a2]", "teacher.folds=2", "teacher.stop=0.8")
-    overrides = (*small, "threads=1", *STAGES, *more)
-    whole = kdlab.distill(compose(*overrides), root=str(tmp_path / "whole"), threads=1)
+    run = compose(*small, "threads=1", *STAGES, *more)
+    whole = kdlab.distill(run, root=str(tmp_path / "whole"), threads=1)
     root = str(tmp_path / "killed")
     done = []
     # Two teachers of 4 updates, two assistants of 5, a stage of 9, a student of 34.
     for at in (2, 5, 6, 7, 9, 20):
-        assert killed.after(at, root, overrides) == -signal.SIGKILL
+        assert killed.after(at, [run], root) == -signal.SIGKILL
         done.append(len(record.index(root)))
     assert done[0] == 0
     assert done[-1] == 5
-    assert kdlab.distill(compose(*overrides), root=root, threads=1).result == whole.result
+    assert kdlab.distill(run, root=root, threads=1).result == whole.result
     assert {k: r.result for k, r in kdlab.records(root).items()} == {
         k: r.result for k, r in kdlab.records(tmp_path / "whole").items()
     }
