@@ -73,7 +73,7 @@ def _table(name: str, frame: pd.DataFrame, draws: Draws, split: str, margin: flo
     rows = sorted(frame["row"].unique(), key=lambda row: row not in teachers)
     out = frame[frame["state"] == "excluded"]
     frame = frame[frame["state"] != "excluded"]
-    frame = frame.assign(column=[_column(*key) for key in _keys(frame)])
+    frame = frame.assign(column=[column_name(*key) for key in _keys(frame)])
     columns = [str(column) for column in frame["column"].unique()]
     cells = {
         (str(row), str(column)): build(part, frame[frame["column"] == column], draws, margin)
@@ -101,7 +101,7 @@ def _keys(frame: pd.DataFrame) -> list[tuple[str, str, str]]:
     return list(zip(frame["task"], frame["split"], frame["metric"], strict=True))
 
 
-def _column(task: str, split: str, metric: str) -> str:
+def column_name(task: str, split: str, metric: str) -> str:
     # report_mismatched is a column of its own; report and select go without saying.
     suffix = split.partition("_")[2]
     return f"{task}{'-' + suffix if suffix else ''} {metric}"

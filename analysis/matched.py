@@ -1,0 +1,255 @@
+"""Matched comparisons: pairs of runs that differ in one axis and agree in all others.
+
+They agree in task, seed and teacher seed too. Where an axis does not apply to one of the two (the
+matching of a student without layer knowledge), nothing is held against the pair.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis import bootstrap, stats
+from analysis.cells import Draws
+from analysis.grid import PERCENT, SEEDS, Grid, absent, governs, grids, same_or_absent
+from analysis.stats import LEVEL, MARGIN
+
+TASK = "task"
+OTHER = "_other"
+THERE = "_there"
+NAMES = ["column", "axis", "level", "other"]
+NUMBERS = ["difference", "low", "high", "n", "seeds", "p", "equivalence", "detectable"]
+SIDE = ["difference", "low", "high", "n", "seeds", "p"]
+
+
+def matched(
+    scores: pd.DataFrame,
+    axis: str,
+    axes: Sequence[str],
+    *,
+    margin: float = MARGIN,
+    draws: Draws | None = None,
+) -> pd.DataFrame:
+    """Every two levels of an axis that have matched pairs, in every column of a table.
+
+    One row each: column, axis, level, other, `difference` (points, level minus other: the mean
+    over seeds of each seed's mean), `low` and `high` (95 %, seeds and teachers resampled, and
+    examples if there are draws), `n` pairs, `seeds`, `p` (paired t-test over seeds, NaN under
+    five), `equivalence` (p of two one-sided tests), `detectable` (points), `degenerate` (pairs),
+    `over` (axes that apply to one side only, over whose levels it is a mean), and, of Holm's
+    correction over all rows, `adjusted`, `equivalent`, `shown` and `alike`: see `claimed`.
+
+    Args:
+        scores: as `analysis.frame.scores`, of one split.
+        axis: to compare levels of.
+        axes: all columns in which students may differ.
+        margin: points within which a difference counts as none.
+        draws: scores on resampled examples, for intervals and errors that include theirs.
+    """
+    found = [
+        {"column": grid.column, "axis": axis, "level": level, "other": other}
+        | contrast(both, grid, margin, draws)
+        for grid in grids(scores, axes).values()
+        for (level, other), both in _by(pairs(grid, axis), ["level", "other"])
+    ]
+    return claimed(pd.DataFrame(found, columns=[*NAMES, *NUMBERS, "degenerate", "over"]), margin)
+
+
+def claimed(found: pd.DataFrame, margin: float = MARGIN) -> pd.DataFrame:
+    """Comparisons with what they may claim, if they are one family.
+
+    `adjusted` and `equivalent` are Holm's p; `shown`: adjusted p < 0.05 and an interval without
+    zero; `alike`: equivalent p < 0.05 and an interval within ± margin.
+    """
+    adjusted = np.array(stats.holm(found["p"].tolist()))
+    equivalent = np.array(stats.holm(found["equivalence"].tolist()))
+    is_within = (found["low"] > -margin) & (found["high"] < margin)
+    is_within &= found["degenerate"] < found["n"]  # what all failed is alike in nothing else
+    return found.assign(
+        adjusted=adjusted,
+        equivalent=equivalent,
+        shown=~_has_zero(found) & (adjusted < LEVEL),
+        alike=is_within & (equivalent < LEVEL),
+    )
+
+
+def flips(
+    scores: pd.DataFrame,
+    axis: str,
+    by: str,
+    axes: Sequence[str],
+    *,
+    margin: float = MARGIN,
+    draws: Draws | None = None,
+) -> pd.DataFrame:
+    """Where the better of two levels of an axis is another at another level of `by`.
+
+    One row for each two levels with two sides of opposite signs: axis, by, level, other, and of
+    the first side `column`, `at` (its level of `by`), difference, low, high, n, seeds, p; of the
+    second the same with `_there`. `verdict`: see `reversed_shown`.
+
+    Args:
+        scores: as `analysis.frame.scores`, of one split.
+        axis: to compare levels of.
+        by: another axis, or `task`, of which sides are columns.
+        axes: all columns in which students may differ.
+        margin: points; no flip depends on it.
+        draws: as in `matched`.
+    """
+    found = two_sided(scores, axis, by, axes, margin=margin, draws=draws)
+    return reversed_shown(found).drop(columns="tested")
+
+
+def two_sided(
+    scores: pd.DataFrame,
+    axis: str,
+    by: str,
+    axes: Sequence[str],
+    *,
+    margin: float = MARGIN,
+    draws: Draws | None = None,
+) -> pd.DataFrame:
+    """All two sides that could be a flip, as in `flips`; `tested` is what its test is of.
+
+    That is the larger p of the two sides (each has to be there), or 1 where signs agree.
+    """
+    sides = pd.DataFrame(
+        _sides(scores, axis, by, axes, margin, draws),
+        columns=["task", "column", "place", "at", "level", "other", *SIDE],
+    )
+    within = ["level", "other"] + ([] if by == TASK else ["column"])
+    found = sides.merge(sides, on=within, suffixes=("", THERE))
+    if by == TASK:
+        found = found[found["task"] != found["task" + THERE]]
+    else:
+        found = found.assign(**{"column" + THERE: found["column"]})
+    found = found[found["place"] < found["place" + THERE]]
+    is_opposite = found["difference"] * found["difference" + THERE] < 0
+    both_p = found[["p", "p" + THERE]].max(axis=1, skipna=False)
+    found = found.assign(axis=axis, by=by, tested=both_p.where(is_opposite | both_p.isna(), 1.0))
+    one = ["column", "at", *SIDE]
+    names = ["axis", "by", "level", "other", *one, *(name + THERE for name in one), "tested"]
+    return found[names].reset_index(drop=True)
+
+
+def reversed_shown(found: pd.DataFrame) -> pd.DataFrame:
+    """Of two sides those of opposite signs, with Holm's `adjusted` p over all, and a verdict.
+
+    `shown` if both intervals leave out zero and adjusted p < 0.05, else `cannot tell`.
+    """
+    adjusted = np.array(stats.holm(found["tested"].tolist()))
+    there = found[["low" + THERE, "high" + THERE]].set_axis(["low", "high"], axis=1)
+    is_shown = ~_has_zero(found) & ~_has_zero(there) & (adjusted < LEVEL)
+    found = found.assign(adjusted=adjusted, verdict=np.where(is_shown, "shown", "cannot tell"))
+    is_opposite = found["difference"] * found["difference" + THERE] < 0
+    return found[is_opposite].reset_index(drop=True)
+
+
+def pairs(grid: Grid, axis: str) -> pd.DataFrame:
+    """All pairs of a grid's runs that differ in one axis only, one row each.
+
+    `level` and `other` in the study's order, `difference` in points; what is of the other run alone
+    ends in `_other`.
+    """
+    order = {level: place for place, level in enumerate(grid.levels.get(axis, []))}
+    runs = grid.runs.assign(level=grid.runs[axis] if order else None)
+    runs = runs[runs["level"].notna()].drop(columns=[axis], errors="ignore")
+    others = [name for name in grid.levels if name != axis]
+    loose = [name for name in others if governs(axis, name)]
+    strict = [name for name in others if name not in loose]
+    both = runs.merge(runs, on=[*strict, *SEEDS], suffixes=("", OTHER))
+    is_kept = both["level"].map(order) < both["level" + OTHER].map(order)
+    for name in loose:
+        is_kept &= same_or_absent(both[name], both[name + OTHER])
+    both = both[is_kept].rename(columns={"level" + OTHER: "other"}).reset_index(drop=True)
+    return both.assign(difference=both["score"] - both["score" + OTHER])
+
+
+def contrast(both: pd.DataFrame, grid: Grid, margin: float, draws: Draws | None) -> dict[str, Any]:
+    """What pairs of two levels (or of two groups of them) say, as in `matched`."""
+    both = both.sort_values([*SEEDS, "uid", "uid" + OTHER])
+    place = both.groupby(SEEDS).ngroup().to_numpy()
+    averaging = np.equal.outer(np.unique(place), place).astype(float)
+    averaging /= averaging.sum(1, keepdims=True)
+    groups = both.drop_duplicates(SEEDS)
+    seeds, teachers = groups["seed"].tolist(), groups["teacher_seed"].tolist()
+    values = averaging @ both["difference"].to_numpy(dtype=float)
+    drawn = np.broadcast_to(values, (bootstrap.DRAWS, len(values)))
+    if draws is not None:
+        drawn = _drawn(both, grid, draws) @ averaging.T
+    low, high = bootstrap.interval(drawn, seeds, teachers)
+    by_seed = pd.Series(values).groupby(seeds).mean().tolist()
+    examples = 0.0
+    if draws is not None and len(by_seed) > 1:
+        examples = bootstrap.from_examples(pd.DataFrame(drawn).T.groupby(seeds).mean().T.to_numpy())
+    return {
+        "difference": float(np.mean(by_seed)),
+        "low": low,
+        "high": high,
+        "n": len(both),
+        "seeds": len(by_seed),
+        "p": stats.paired_t(by_seed, examples),
+        "equivalence": stats.equivalence(by_seed, examples, margin),
+        "detectable": stats.detectable(by_seed, examples),
+        "degenerate": int((both["degenerate"] | both["degenerate" + OTHER]).sum()),
+        "over": ", ".join(_averaged(both, grid)),
+    }
+
+
+def _sides(
+    scores: pd.DataFrame,
+    axis: str,
+    by: str,
+    axes: Sequence[str],
+    margin: float,
+    draws: Draws | None,
+) -> Iterator[dict[str, Any]]:
+    """Contrasts of two levels at each level of `by`, or in each column."""
+    for place, grid in enumerate(grids(scores, axes).values()):
+        both = pairs(grid, axis)
+        if by == TASK:
+            both = both.assign(at=grid.column)
+            order = {grid.column: place}
+        elif by in grid.levels:
+            twin = both.get(by + OTHER, both[by])  # where `by` applies to one side only
+            both = both.assign(at=both[by].where(~absent(both[by]), twin))
+            order = {level: place for place, level in enumerate(grid.levels[by])}
+        else:
+            continue
+        for (level, other, at), part in _by(both, ["level", "other", "at"]):
+            found = contrast(part, grid, margin, draws)
+            task = part["task"].iloc[0]
+            told = {"task": task, "column": grid.column, "place": order[at], "at": at}
+            yield told | {"level": level, "other": other} | {name: found[name] for name in SIDE}
+
+
+def _by(both: pd.DataFrame, names: list[str]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
+    return iter(both.groupby(names, sort=False))  # type: ignore[arg-type]
+
+
+def _drawn(both: pd.DataFrame, grid: Grid, draws: Draws) -> np.ndarray:
+    """Each pair's difference in points on each draw of the examples [draws, pairs]."""
+    columns = []
+    for uid, other in zip(both["uid"], both["uid" + OTHER], strict=True):
+        (ids, ours), (other_ids, theirs) = (
+            draws(key, grid.split, grid.metric) for key in (uid, other)
+        )
+        assert np.array_equal(ids, other_ids)
+        columns.append(PERCENT * (ours - theirs))
+    return np.stack(columns, 1)
+
+
+def _averaged(both: pd.DataFrame, grid: Grid) -> list[str]:
+    """Axes that apply to one side only, and of which there are several levels."""
+    sided = [name for name in grid.levels if name + OTHER in both]
+    return [
+        name
+        for name in sided
+        for absent_here in [absent(both[name]) ^ absent(both[name + OTHER])]
+        if absent_here.any() and len({*both[name].dropna(), *both[name + OTHER].dropna()}) > 1
+    ]
+
+
+def _has_zero(bounds: pd.DataFrame) -> pd.Series:
+    return (bounds["low"] <= 0) & (bounds["high"] >= 0)
