@@ -5,7 +5,7 @@ unbalanced grids are the rule, so that ranks, not numbers of columns, count degr
 (statsmodels' own `anova_lm` counts columns, which is the same only where no cell is empty).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -16,20 +16,19 @@ import pandas as pd
 from analysis.grid import SEEDS, Grid, grids, named
 
 DRAWS = 300
-TINY = 1e-9  # of a column's size: rounding
-INTERCEPT = ""
-RESIDUAL = "residual"
-WEIGHTS_SEED = 2
-Columns = dict[str, np.ndarray]  # of the design, by term
+ROUNDING = 1e-8  # relative
 NOTHING = float("nan")
+MEAN = "mean"
+AXIS, PAIR, SEED = "axis", "pair", "seed"
+RESIDUAL = "residual"
 
 
 @dataclass(frozen=True)
 class Design:
-    """Sum-coded columns of every term; `holds` names the axes (or the seed) that a term is of."""
+    """Sum-coded columns [runs, ...] of every term, and the axes (or the seed) that it is of."""
 
     points: np.ndarray
-    columns: Columns
+    columns: dict[str, np.ndarray]
     holds: dict[str, frozenset[str]]
     seeds: np.ndarray
 
@@ -40,13 +39,13 @@ def shares(scores: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
     One row each of column and term: `kind` (axis, pair, seed, residual), `df`, `eta` (type II
     sum of squares over the total: in a balanced grid these add up to one), `share` (omega squared:
     eta less what so many levels account for by chance, which may be below zero), `low` and `high`
-    (95 % of `share`, whole seeds resampled, shifted by their bias), `p` of F, `n` runs, `note`.
+    (95 % of `share`, whole seeds resampled), `p` of F, `n` runs, `note`.
 
     Type II: a term beside all others but those it is part of. A pair of which cells are empty is
-    estimated from those there, and the note counts them; NaN, with the reason, stands where none
-    beyond the single axes is there, or where other terms account for the same. Axes that part the
-    runs alike are one term, named so. Runs that are not done are no part, and the note counts them.
-    F takes examples as they are; with fewer than two seeds or no residual, only eta is there.
+    estimated from those there, and the note counts them; NaN, with the reason, stands where other
+    terms account for the same runs. Axes that part the runs alike are one term, named so. Runs that
+    are not done are no part, and the residual's note counts them. F takes examples and teachers as
+    they are; where the model leaves no residual, only eta is there.
     """
     found = [
         {"column": grid.column, **row} for grid in grids(scores, axes).values() for row in _of(grid)
@@ -66,56 +65,199 @@ def means(scores: pd.DataFrame, axis: str, axes: Sequence[str]) -> pd.DataFrame:
         {"column": grid.column, "axis": axis, **row}
         for grid in grids(scores, axes).values()
         if axis in grid.axes
-        for row in _means_of(grid, axis)
+        for row in _means(grid, axis)
     ]
     names = ["column", "axis", "level", "mean", "low", "high", "n", "seeds", "note"]
     return pd.DataFrame(found, columns=names)
 
 
 def _of(grid: Grid) -> list[dict[str, Any]]:
+    """The rows of one column."""
     if len(grid.runs) < 2 or not np.ptp(grid.runs["score"]):
         return []
-    full = _design(grid)
-    n = len(full.points)
-    total = float(((full.points - full.points.mean()) ** 2).sum())
-    rest, free = _fitted(full, list(full.columns))
+    full, n = _design(grid), len(grid.runs)
+    total = float(full.points @ full.points)
+    rest, free = _left(full, list(full.columns))
     error = rest / free if free else NOTHING
-    low, high = _intervals(full, free)
-    rows = []
-    for term in full.columns:
-        if term == INTERCEPT:
-            continue
+    bounds = _bounds(full, free)
+    rows: list[dict[str, Any]] = []
+    for term in list(full.columns)[1:]:
         squares, df = _squares(full, term)
         told = {"term": term, "kind": _kind(full, term), "df": df, "n": n}
         if df == 0:
             rows.append(told | {"note": "not estimated: other terms account for the same runs"})
             continue
-        share = (squares - df * error) / (total + error)
-        rows.append(
-            told
-            | {"eta": squares / total, "share": share, "low": low[term], "high": high[term]}
-            | {"p": _p_of_f(squares / df / error, df, free), "note": _note(grid, full, term)}
-        )
-    lost = ", ".join(f"{count} {why}" for why, count in grid.left.items())
-    note = f"left out: {lost}" if lost else ""
+        low, high = bounds[term]
+        numbers = {
+            "eta": squares / total,
+            "share": (squares - df * error) / (total + error),
+            "low": low,
+            "high": high,
+            "p": _p_of_f(squares / df, error, df, free),
+        }
+        rows.append(told | numbers | {"note": _empty(grid, full, term)})
+    left = ", ".join(f"{count} {why}" for why, count in grid.left.items())
     last = {"term": RESIDUAL, "kind": RESIDUAL, "df": free, "eta": rest / total, "n": n}
-    return [*rows, last | {"note": note}]
+    return [*rows, last | {"note": f"runs left out: {left}" if left else ""}]
 
 
-def _means_of(grid: Grid, axis: str) -> list[dict[str, Any]]:
+def _means(grid: Grid, axis: str) -> list[dict[str, Any]]:
+    """The rows of one column and axis."""
     from statsmodels.api import OLS
 
-    design = _design(grid, pairs=False)
+    design, levels = _design(grid, pairs=False), grid.levels[axis]
     matrix = np.concatenate(list(design.columns.values()), 1)
-    fit = OLS(design.points, matrix).fit()
-    levels = grid.levels[axis]
-    start = list(design.columns).index(named(grid, axis))
-    before = sum(found.shape[1] for found in list(design.columns.values())[:start])
+    is_axis = np.concatenate(
+        [np.full(found.shape[1], term == named(grid, axis)) for term, found in design.columns.items()]
+    )
     wanted = np.zeros((len(levels), matrix.shape[1]))
     wanted[:, 0] = 1
-    wanted[:, before : before + len(levels) - 1] = _sum_code(len(levels))
-    row_space = np.linalg.pinv(matrix) @ matrix
-    is_known = np.abs(wanted @ row_space - wanted).max(1) < 1e-6
-    drawn = _drawn_means(design, matrix, wanted)
-    means = [t.effect.item() if False else float(t) for t in wanted @ fit.params]
-    raise NotImplementedError(drawn, is_known, means)
+    wanted[:, is_axis] = _sum_code(len(levels))
+    is_known = np.isclose(wanted @ np.linalg.pinv(matrix) @ matrix, wanted, atol=1e-6).all(1)
+    center = float(grid.runs["score"].mean())
+    gram, moments, _ = _sums(design, matrix, _weights(design))
+    drawn = center + np.einsum("lp,dp->dl", wanted, _solved(gram, moments))
+    low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
+    fitted = center + wanted @ OLS(design.points, matrix).fit().params
+    found = []
+    for place, level in enumerate(levels):
+        of_level = grid.runs[grid.runs[axis] == level]
+        told = {"level": level, "n": len(of_level), "seeds": of_level["seed"].nunique(), "note": ""}
+        numbers = {"mean": float(fitted[place]), "low": low[place], "high": high[place]}
+        if not is_known[place]:
+            why = "not estimated: other axes differ whenever this one does"
+            numbers, told["note"] = dict.fromkeys(numbers, NOTHING), why
+        elif len(set(design.seeds)) < 2:
+            numbers |= {"low": NOTHING, "high": NOTHING}
+        found.append(told | numbers)
+    return found
+
+
+def _design(grid: Grid, pairs: bool = True) -> Design:
+    """Columns of the mean, of axes, of pairs of axes and of seeds, in this order."""
+    runs = grid.runs
+    columns = {MEAN: np.ones((len(runs), 1))}
+    holds: dict[str, frozenset[str]] = {MEAN: frozenset()}
+    for axis in grid.axes:
+        columns[named(grid, axis)] = _coded(runs[axis], grid.levels[axis])
+        holds[named(grid, axis)] = frozenset([axis])
+    for one, other in combinations(grid.axes if pairs else [], 2):
+        term = f"{named(grid, one)} x {named(grid, other)}"
+        first, second = columns[named(grid, one)], columns[named(grid, other)]
+        both = (first[:, :, None] * second[:, None, :]).reshape(len(runs), -1)
+        columns[term] = _independent(np.concatenate([columns[MEAN], first, second], 1), both)
+        holds[term] = frozenset([one, other])
+    for name in SEEDS:
+        if runs[name].nunique() > 1:
+            columns[name] = _coded(runs[name], runs[name].unique().tolist())
+            holds[name] = frozenset([name])
+    points = (runs["score"] - runs["score"].mean()).to_numpy(dtype=float)
+    return Design(points, columns, holds, pd.factorize(runs["seed"])[0])
+
+
+def _sum_code(levels: int) -> np.ndarray:
+    """[levels, levels - 1] of which columns add up to nothing, so that none is the reference."""
+    return np.concatenate([np.eye(levels - 1), -np.ones((1, levels - 1))])
+
+
+def _coded(values: pd.Series, levels: Sequence[object]) -> np.ndarray:
+    """The sum code of each run's level; zeros where the axis does not apply to it."""
+    place = values.map({level: place for place, level in enumerate(levels)})
+    coded = _sum_code(len(levels))[place.fillna(0).astype(int)]
+    return coded * place.notna().to_numpy(dtype=float)[:, None]
+
+
+def _independent(before: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """An orthonormal basis of what columns have beyond those before: cells that are empty go."""
+    beyond = columns - before @ (np.linalg.pinv(before) @ columns)
+    left, sizes, _ = np.linalg.svd(beyond, full_matrices=False)
+    return left[:, sizes > ROUNDING * max(1.0, np.sqrt(len(columns)))]
+
+
+def _squares(full: Design, term: str) -> tuple[float, int]:
+    """Type II sum of squares of a term, and its degrees of freedom."""
+    beside = _beside(full, term)
+    (more, more_free), (less, less_free) = _left(full, beside), _left(full, [*beside, term])
+    return more - less, more_free - less_free
+
+
+def _beside(full: Design, term: str) -> list[str]:
+    """All terms but this and those that it is part of."""
+    own = full.holds[term]
+    return [other for other in full.columns if other == MEAN or not own <= full.holds[other]]
+
+
+def _left(full: Design, terms: Sequence[str]) -> tuple[float, int]:
+    """Residual sum of squares and degrees of freedom of a model of some terms."""
+    from statsmodels.api import OLS
+
+    fit = OLS(full.points, np.concatenate([full.columns[term] for term in terms], 1)).fit()
+    return float(fit.ssr), int(fit.df_resid)
+
+
+def _p_of_f(mean_square: float, error: float, df: int, free: int) -> float:
+    from scipy.stats import f
+
+    return float(f.sf(mean_square / error, df, free)) if free and error > 0 else NOTHING
+
+
+def _weights(design: Design) -> np.ndarray:
+    """How often each draw takes each seed [DRAWS, seeds]."""
+    seeds = int(design.seeds.max()) + 1
+    random = np.random.Generator(np.random.PCG64(2))
+    return random.multinomial(seeds, np.full(seeds, 1 / seeds), size=DRAWS).astype(float)
+
+
+def _sums(
+    design: Design, matrix: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """X'X, X'y and y'y of each draw."""
+    parts = [design.seeds == seed for seed in range(weights.shape[1])]
+    grams = np.stack([matrix[part].T @ matrix[part] for part in parts])
+    moments = np.stack([matrix[part].T @ design.points[part] for part in parts])
+    squares = np.array([design.points[part] @ design.points[part] for part in parts])
+    return np.einsum("ds,spq->dpq", weights, grams), weights @ moments, weights @ squares
+
+
+def _solved(gram: np.ndarray, moments: np.ndarray) -> np.ndarray:
+    """Least-squares coefficients of each draw; the shortest where several are."""
+    inverse = np.linalg.pinv(gram, rcond=ROUNDING, hermitian=True)
+    return np.einsum("dpq,dq->dp", inverse, moments)
+
+
+def _bounds(full: Design, free: int) -> dict[str, tuple[float, float]]:
+    """95 % intervals of the share of each term."""
+    matrix = np.concatenate(list(full.columns.values()), 1)
+    term_of = np.concatenate([[t] * found.shape[1] for t, found in full.columns.items()])
+    if free == 0 or full.seeds.max() == 0:
+        return dict.fromkeys(full.columns, (NOTHING, NOTHING))
+    gram, moments, squares = _sums(full, matrix, _weights(full))
+
+    def left(terms: Sequence[str]) -> np.ndarray:
+        chosen = np.flatnonzero(np.isin(term_of, terms))
+        some = moments[:, chosen]
+        return squares - (_solved(gram[:, chosen][:, :, chosen], some) * some).sum(1)
+
+    error, total = left(list(full.columns)) / free, left([MEAN])
+    found = {}
+    for term in list(full.columns)[1:]:
+        beside = _beside(full, term)
+        own = left(beside) - left([*beside, term]) - _squares(full, term)[1] * error
+        found[term] = tuple(np.percentile(own / (total + error), [2.5, 97.5]).tolist())
+    return found
+
+
+def _kind(full: Design, term: str) -> str:
+    if full.holds[term] & set(SEEDS):
+        return SEED
+    return AXIS if len(full.holds[term]) == 1 else PAIR
+
+
+def _empty(grid: Grid, full: Design, term: str) -> str:
+    """How many of a pair's cells are there, if not all."""
+    axes = [axis for axis in grid.axes if axis in full.holds[term]]
+    if len(axes) < 2:
+        return ""
+    there = len(grid.runs[axes].dropna().drop_duplicates())
+    whole = len(grid.levels[axes[0]]) * len(grid.levels[axes[1]])
+    return f"{there} of {whole} cells are there" if there < whole else ""
