@@ -5,6 +5,7 @@ matching of a student without layer knowledge), nothing is held against the pair
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 
 from analysis import bootstrap, stats
 from analysis.cells import Draws
-from analysis.grid import PERCENT, SEEDS, Grid, absent, governs, grids, same_or_absent
+from analysis.comparable import PERCENT, SEEDS, Grid, absent, governs, grids, same_or_absent
 from analysis.stats import LEVEL, MARGIN
 
 TASK = "task"
@@ -21,6 +22,16 @@ THERE = "_there"
 NAMES = ["column", "axis", "level", "other"]
 NUMBERS = ["difference", "low", "high", "n", "seeds", "p", "equivalence", "detectable"]
 SIDE = ["difference", "low", "high", "n", "seeds", "p"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Mean differences in points of each seed and teacher, and on draws [DRAWS, ...] if any."""
+
+    seeds: np.ndarray
+    teachers: np.ndarray
+    values: np.ndarray
+    drawn: np.ndarray | None
 
 
 def matched(
@@ -166,33 +177,51 @@ def pairs(grid: Grid, axis: str) -> pd.DataFrame:
     return both.assign(difference=both["score"] - both["score" + OTHER])
 
 
-def contrast(both: pd.DataFrame, grid: Grid, margin: float, draws: Draws | None) -> dict[str, Any]:
-    """What pairs of two levels (or of two groups of them) say, as in `matched`."""
+def sampled(both: pd.DataFrame, grid: Grid, draws: Draws | None) -> Sample:
+    """The mean difference of pairs for each seed and teacher, and on draws of the examples."""
     both = both.sort_values([*SEEDS, "uid", "uid" + OTHER])
     place = both.groupby(SEEDS).ngroup().to_numpy()
     averaging = np.equal.outer(np.unique(place), place).astype(float)
     averaging /= averaging.sum(1, keepdims=True)
     groups = both.drop_duplicates(SEEDS)
-    seeds, teachers = groups["seed"].tolist(), groups["teacher_seed"].tolist()
     values = averaging @ both["difference"].to_numpy(dtype=float)
-    drawn = np.broadcast_to(values, (bootstrap.DRAWS, len(values)))
-    if draws is not None:
-        drawn = _drawn(both, grid, draws) @ averaging.T
-    low, high = bootstrap.interval(drawn, seeds, teachers)
-    by_seed = pd.Series(values).groupby(seeds).mean().tolist()
-    examples = 0.0
-    if draws is not None and len(by_seed) > 1:
-        examples = bootstrap.from_examples(pd.DataFrame(drawn).T.groupby(seeds).mean().T.to_numpy())
+    return Sample(
+        groups["seed"].to_numpy(),
+        groups["teacher_seed"].to_numpy(),
+        values,
+        None if draws is None else _drawn(both, grid, draws) @ averaging.T,
+    )
+
+
+def said(sample: Sample, margin: float) -> dict[str, Any]:
+    """Mean, interval and tests of a sample, as in `matched`."""
+    drawn = sample.drawn
+    if drawn is None:
+        drawn = np.broadcast_to(sample.values, (bootstrap.DRAWS, len(sample.values)))
+    low, high = bootstrap.interval(drawn, sample.seeds.tolist(), sample.teachers.tolist())
+    names, place = np.unique(sample.seeds, return_inverse=True)
+    averaging = np.equal.outer(np.arange(len(names)), place).astype(float)
+    averaging /= averaging.sum(1, keepdims=True)
+    by_seed, examples = (averaging @ sample.values).tolist(), 0.0
+    if sample.drawn is not None and len(by_seed) > 1:
+        examples = bootstrap.from_examples(sample.drawn @ averaging.T)
     return {
         "difference": float(np.mean(by_seed)),
         "low": low,
         "high": high,
-        "n": len(both),
         "seeds": len(by_seed),
         "p": stats.paired_t(by_seed, examples),
         "equivalence": stats.equivalence(by_seed, examples, margin),
         "detectable": stats.detectable(by_seed, examples),
-        "degenerate": int((both["degenerate"] | both["degenerate" + OTHER]).sum()),
+    }
+
+
+def contrast(both: pd.DataFrame, grid: Grid, margin: float, draws: Draws | None) -> dict[str, Any]:
+    """What pairs of two levels (or of two groups of them) say, as in `matched`."""
+    is_degenerate = both["degenerate"] | both["degenerate" + OTHER]
+    return said(sampled(both, grid, draws), margin) | {
+        "n": len(both),
+        "degenerate": int(is_degenerate.sum()),
         "over": ", ".join(_averaged(both, grid)),
     }
 

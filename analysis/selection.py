@@ -1,5 +1,6 @@
-"""Best of a grid, said in full: split, keys, rule and trials; and how good the best of n would be."""
+"""Best of a grid, said in full: split, keys, rule, trials; and how good the best of n would be."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -122,8 +123,6 @@ def _trial(part: pd.DataFrame) -> dict[str, Any]:
 
 def _selecting(part: pd.DataFrame) -> list[str]:
     """The metrics that select: all of the task's, where the plan does not say which."""
-    import json
-
     if "select_by" in part and isinstance(part["select_by"].iloc[0], str):
         return list(json.loads(part["select_by"].iloc[0]))
     return part["metric"].unique().tolist()
@@ -133,7 +132,8 @@ def _best(part: pd.DataFrame) -> dict[str, Any]:
     known = part[part["score"].notna()]
     order = known["score"].sort_values(ascending=False, kind="stable")  # of equals the first
     finite = known["score"].where(known["score"] > DIVERGED, 0.0).tolist()
-    keys = dict.fromkeys(text.partition("=")[0] for trial in part["trial"] for text in trial.split())
+    texts = (text for trial in part["trial"] for text in trial.split() if "=" in text)
+    keys = dict.fromkeys(text.partition("=")[0] for text in texts)
     metrics, seeds = part["metrics"].iloc[0], int(part["seeds"].max())
     return {
         "split": SPLIT,

@@ -1,0 +1,374 @@
+"""Sentences of the guideline, each with the numbers that it rests on."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from analysis.cells import Draws
+from analysis.comparable import PERCENT, Grid
+from analysis.directional import AGREES, DISAGREES, Verdict
+from analysis.matched import TASK, THERE
+from analysis.stats import LEVEL, SEEDS_NEEDED
+
+SHOWN = 5  # of a kind, in one place
+Row = Mapping[Any, Any]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A sentence and the numbers of the data that are in it, in points or as counts."""
+
+    text: str
+    values: tuple[float, ...]
+
+
+def signed(points: float) -> str:
+    """A difference in points: `+1.2`; what rounds to nothing has no sign."""
+    return "0.0" if f"{abs(points):.1f}" == "0.0" else f"{points:+.1f}".replace("-", "−")
+
+
+def counted(n: int, one: str) -> str:
+    """`1 pair`, `2 pairs`."""
+    return f"{n} {one}" if n == 1 else f"{n} {one}s"
+
+
+def difference(row: Row, there: str = "") -> str:
+    """A comparison: `+1.8 points [1.0, 2.6], 20 pairs, 5 seeds, p = 0.003`."""
+    low, high = (signed(row[name + there]).lstrip("+") for name in ("low", "high"))
+    size = f"{counted(row['n' + there], 'pair')}, {counted(row['seeds' + there], 'seed')}"
+    said = f"{signed(row['difference' + there])} points [{low}, {high}], {size}"
+    return said if there or "adjusted" not in row else said + tested(row["adjusted"])
+
+
+def tested(p: float) -> str:
+    """What stands behind a comparison of a corrected test, if there is one."""
+    if math.isnan(p):
+        return ""
+    return ", p < 0.001" if p < 0.001 else f", p = {p:.3f}"
+
+
+def data(
+    grids: Mapping[str, Grid],
+    contrasts: pd.DataFrame,
+    sides: pd.DataFrame,
+    verdicts: Sequence[Verdict],
+    draws: Draws | None,
+) -> list[Statement]:
+    """Columns, runs, seeds, and the families of tests."""
+    runs = pd.concat([grid.runs for grid in grids.values()]).drop_duplicates("uid")
+    seeds = runs["seed"].nunique()
+    tests, flips = int(contrasts["p"].notna().sum()), int(sides["tested"].notna().sum())
+    claims = sum(int(verdict.compared["p"].notna().sum()) for verdict in verdicts)
+    resampled = "seeds, teachers and examples" if draws else "seeds and teachers"
+    return [
+        Statement(
+            f"{counted(len(runs), 'run')} of students that are done, {counted(seeds, 'seed')}, in "
+            f"{counted(len(grids), 'column')}: {', '.join(grids)}.",
+            (len(runs), seeds, len(grids)),
+        ),
+        Statement(
+            "A difference is the mean over matched pairs, runs that agree in every other axis, "
+            "task, seed and teacher. Comparisons of two levels that have such pairs: "
+            f"{len(contrasts)}. Intervals are 95 % over {resampled}.",
+            (len(contrasts),),
+        ),
+        Statement(
+            f"A recommendation needs {SEEDS_NEEDED} seeds, an interval without zero and p < "
+            f"{LEVEL:g} of a paired t-test over seeds after Holm's correction over all "
+            f"{counted(tests, 'test')} of all axes and columns here.",
+            (tests,),
+        ),
+        Statement(
+            f"Flips are a family of their own ({counted(flips, 'test')}), and so are claims of the "
+            f"literature ({counted(claims, 'test')}).",
+            (flips, claims),
+        ),
+    ]
+
+
+def preferred(own: pd.DataFrame, flips: pd.DataFrame) -> list[Statement]:
+    """What to prefer: levels shown to be better than others and in their column worse than none."""
+    rows = [_better_first(row) for row in own[_matters(own)].to_dict("records")]
+    winners = {(row["column"], row["level"]) for row in rows}
+    winners -= {(row["column"], row["other"]) for row in rows}
+    found = []
+    for level in dict.fromkeys(row["level"] for row in rows):
+        won = [column for column, name in winners if name == level]
+        if not won:
+            continue
+        is_own = (own["level"] == level) | (own["other"] == level)
+        of = own.loc[is_own, "column"].nunique()
+        lost = len({row["column"] for row in rows if row["other"] == level})
+        best = max(
+            (row for row in rows if row["level"] == level and row["column"] in won),
+            key=lambda row: row["difference"],
+        )
+        found.append(
+            Statement(
+                f"Prefer `{level}`: shown to be better than another level, and worse than none, in "
+                f"{len(won)} of {counted(of, 'column')}; shown to be worse in {lost}. The largest "
+                f"difference, to `{best['other']}` on {best['column']}: {difference(best)}."
+                + _reversed(level, flips),
+                (len(won), of, lost, best["difference"]),
+            )
+        )
+    return found
+
+
+def undecided(
+    own: pd.DataFrame, is_varied: bool, grids: Mapping[str, Grid], axis: str
+) -> list[Statement]:
+    """Why nothing is recommended."""
+    if not is_varied:
+        return [_constant(grids, axis)]
+    if own.empty:
+        return [
+            Statement(
+                "No recommendation, cannot tell: 0 matched pairs of runs differ in it alone.", (0,)
+            )
+        ]
+    largest = _better_first(max(own.to_dict("records"), key=lambda row: abs(row["difference"])))
+    shown = int(_matters(own).sum())
+    of = counted(len(own), "difference")
+    why = f"{shown} of {of} are shown, and no level is on top" if shown else f"0 of {of} are shown"
+    return [
+        Statement(
+            f"No recommendation, cannot tell: {why}. The largest, `{largest['level']}` minus "
+            f"`{largest['other']}` on {largest['column']}: {difference(largest)}.",
+            (shown, len(own), largest["difference"]),
+        )
+    ]
+
+
+def differences(own: pd.DataFrame, margin: float) -> list[Statement]:
+    """Each column's differences: those shown, those shown to be small, and how many are neither."""
+    found = []
+    # One column whose largest difference the section begins with needs no second word of it.
+    is_said = own["column"].nunique() == 1 and not own["shown"].any()
+    for column, part in own.groupby("column", sort=False):
+        found += _shown(str(column), part)
+        found += _alike(str(column), part, margin)
+        open_ = int((~part["shown"] & ~part["alike"]).sum())
+        if open_ and not is_said:
+            largest = part.loc[~part["shown"] & ~part["alike"]].to_dict("records")
+            row = _better_first(max(largest, key=lambda row: abs(row["difference"])))
+            found.append(
+                Statement(
+                    f"{column}: of {counted(open_, 'difference')} it cannot be told whether there "
+                    f"is any; the largest, `{row['level']}` minus `{row['other']}`: "
+                    f"{difference(row)}.",
+                    (open_, row["difference"]),
+                )
+            )
+    return found
+
+
+def costs(grids: Mapping[str, Grid], axis: str) -> list[Statement]:
+    """What levels of a size or a shape cost."""
+    for grid in grids.values() if axis in ("size", "shape") else ():
+        if axis in grid.axes and "transformer" in grid.runs:
+            means = grid.runs.groupby(axis, sort=False)["transformer"].mean().dropna() / 1e6
+            said = ", ".join(f"`{level}` {millions:.2f}M" for level, millions in means.items())
+            if said:
+                return [Statement(f"Mean parameters of the layers: {said}.", tuple(means))]
+    return []
+
+
+def shared(shares: pd.DataFrame, axis: str) -> list[Statement]:
+    """Shares of the variance: of the axis in each column, and of its pairs with others."""
+    found = []
+    is_own = shares["share"].notna() & (shares["term"].str.partition(" (with ")[0] == axis)
+    for row in shares[is_own & (shares["kind"] == "axis")].to_dict("records"):
+        column = shares[(shares["column"] == row["column"]) & (shares["kind"] == "pair")]
+        is_of = [axis in _axes_of(term) for term in column["term"]]
+        partners = column[is_of].dropna(subset="share").sort_values("share", ascending=False)
+        said = f"{row['column']}: it accounts for {_percent(row)} of the variance"
+        said += f" of {counted(row['n'], 'run')}"
+        values = [PERCENT * row["share"], row["n"]]
+        if len(partners):
+            pair = partners.to_dict("records")[0]
+            other = next(name for name in _axes_of(pair["term"]) if name != axis)
+            said += f", and together with `{other}` for another {_percent(pair)}"
+            values.append(PERCENT * pair["share"])
+        found.append(Statement(said + ".", tuple(values)))
+    return found
+
+
+def changes(own: pd.DataFrame, sides: pd.DataFrame) -> list[Statement]:
+    """What changes the shown differences the most: the two sides furthest apart, untested."""
+    found = []
+    for row in own[_matters(own)].to_dict("records"):
+        is_own = (sides["level"] == row["level"]) & (sides["other"] == row["other"])
+        part = sides[is_own & (sides["column"] == row["column"]) & (sides["by"] != TASK)]
+        if part.empty:
+            continue
+        apart = (part["difference"] - part["difference" + THERE]).abs()
+        most = part.loc[apart.idxmax()].to_dict()
+        both = (most["difference"], most["difference" + THERE])
+        found.append(
+            (float(apart.max()), Statement(f"{_sides(most, 'is furthest apart with')}.", both))
+        )
+    found.sort(key=lambda pair: -pair[0])
+    return [statement for _, statement in found[:SHOWN]]
+
+
+def flipped(flips: pd.DataFrame) -> list[Statement]:
+    """Flips that are shown, and how many more there may be."""
+    found = [
+        Statement(
+            f"{_sides(row, 'flips with')}{tested(row['adjusted'])}.",
+            (row["difference"], row["difference" + THERE]),
+        )
+        for row in flips[flips["verdict"] == "shown"].to_dict("records")
+    ]
+    left = int((flips["verdict"] != "shown").sum())
+    shown = f"{len(found)} {'is' if len(found) == 1 else 'are'} shown"
+    if left:
+        found.append(
+            Statement(
+                f"Of {counted(left + len(found), 'pair')} of differences with opposite signs "
+                f"{shown}; of the other {left} it cannot be told.",
+                (left + len(found), left),
+            )
+        )
+    return found
+
+
+def borne_out(verdicts: Sequence[Verdict]) -> list[Statement]:
+    """Each claim of the literature with the verdict and what it rests on."""
+    return [_claim(verdict) for verdict in verdicts]
+
+
+def _claim(found: Verdict) -> Statement:
+    claim, compared = found.claim, found.compared
+    where = "; ".join(f"{axis} {' or '.join(names)}" for axis, names in claim.where.items())
+    about = f"\u201c{claim.claim[0].upper()}{claim.claim[1:]}\u201d"
+    about += f" ({claim.source}; {claim.certainty})"
+    if compared.empty:
+        levels = f"{_any(claim.first)} with {_any(claim.second) or 'the same without'}"
+        return Statement(
+            f"{found.verdict.capitalize()}: {about}. There are 0 matched pairs of {levels}"
+            + (f", under {where}." if where else "."),
+            (0,),
+        )
+    columns = [set(part["verdict"]) for _, part in compared.groupby("column", sort=False)]
+    against = sum(DISAGREES in told for told in columns)
+    agreeing = sum(told == {AGREES} for told in columns)
+    rows = sorted(compared.to_dict("records"), key=lambda row: -abs(row["difference"]))
+    said = [_compared(row) for row in rows[:SHOWN]]
+    more = f"; and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
+    return Statement(
+        f"{found.verdict.capitalize()}: {about}. {counted(len(columns), 'column')}, {agreeing} "
+        f"agree, {against} disagree: {'; '.join(said)}{more}.",
+        (len(columns), agreeing, against, *(row["difference"] for row in rows[:SHOWN])),
+    )
+
+
+def _any(patterns: Sequence[str]) -> str:
+    """Patterns of levels in words."""
+    return " or ".join("any" if name == "*" else f"`{name}`" for name in patterns)
+
+
+def _compared(row: Row) -> str:
+    levels = f" ({row['levels']})" if row["levels"] else ""
+    alike = ", within the margin" if row["alike"] else ""
+    return f"{row['column']}{levels} {difference(row)}{alike}"
+
+
+def _shown(column: str, part: pd.DataFrame) -> Iterator[Statement]:
+    rows = [_better_first(row) for row in part[part["shown"]].to_dict("records")]
+    rows.sort(key=lambda row: -row["difference"])
+    for row in rows[:SHOWN]:
+        small = ", which is within the margin" if row["alike"] else ""
+        over = f", a mean over {row['over']} on one side" if row["over"] else ""
+        yield Statement(
+            f"{column}: `{row['level']}` is better than `{row['other']}` by {difference(row)}"
+            f"{over}{small}.",
+            (row["difference"], row["low"], row["high"], row["n"], row["seeds"]),
+        )
+    if more := rows[SHOWN:]:
+        yield Statement(
+            f"{column}: {len(more)} more are shown, of {signed(more[-1]['difference'])} to "
+            f"{signed(more[0]['difference'])} points.",
+            (len(more), more[-1]["difference"], more[0]["difference"]),
+        )
+
+
+def _alike(column: str, part: pd.DataFrame, margin: float) -> Iterator[Statement]:
+    rows = [_better_first(row) for row in part[part["alike"] & ~part["shown"]].to_dict("records")]
+    if not rows:
+        return
+    said = [
+        f"`{row['level']}` and `{row['other']}` "
+        f"({difference({**row, 'adjusted': row['equivalent']})})"
+        for row in rows[:SHOWN]
+    ]
+    more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
+    yield Statement(
+        f"{column}: no difference beyond ± {margin:g} points between {', '.join(said)}{more}, by "
+        "two one-sided tests corrected alike.",
+        tuple(row["difference"] for row in rows[:SHOWN]),
+    )
+
+
+def _constant(grids: Mapping[str, Grid], axis: str) -> Statement:
+    """That an axis does not vary, and which level it has."""
+    levels = dict.fromkeys(v for grid in grids.values() for v in grid.levels.get(axis, []))
+    runs = pd.concat([grid.runs for grid in grids.values()]).drop_duplicates("uid")
+    if not levels:
+        return Statement(f"It applies to 0 of {counted(len(runs), 'run')}.", (0, len(runs)))
+    n = int(runs[axis].notna().sum())
+    named = ", ".join(f"`{level}`" for level in levels)
+    return Statement(
+        f"It does not vary: {counted(n, 'run')} to which it applies have {named}.", (n,)
+    )
+
+
+def _matters(own: pd.DataFrame) -> pd.Series:
+    """What is shown and may be larger than the margin."""
+    return own["shown"] & ~own["alike"]
+
+
+def _better_first(row: Row) -> dict[Any, Any]:
+    """A comparison with the level that did better first."""
+    if row["difference"] >= 0:
+        return dict(row)
+    turned = {"level": row["other"], "other": row["level"], "difference": -row["difference"]}
+    return {**row, **turned, "low": -row["high"], "high": -row["low"]}
+
+
+def _reversed(level: str, flips: pd.DataFrame) -> str:
+    """A warning with a recommendation that is an average over what flips it."""
+    is_own = ((flips["level"] == level) | (flips["other"] == level)) & (flips["verdict"] == "shown")
+    if not is_own.any():
+        return ""
+    by = ", ".join(f"`{name}`" for name in dict.fromkeys(flips.loc[is_own, "by"]))
+    return f" On average only: {counted(int(is_own.sum()), 'comparison')} of it flip with {by}."
+
+
+def _sides(row: Row, verb: str) -> str:
+    """A difference at two places."""
+    by_task = row["by"] == TASK
+    at, there = (str(row["at" + end]) for end in ("", THERE))
+    places = (f"on {at}", f"on {there}") if by_task else (f"at `{at}`", f"at `{there}`")
+    where = "" if by_task else f" on {row['column']}"
+    return (
+        f"`{row['level']}` minus `{row['other']}`{where} {verb} `{row['by']}`: "
+        f"{difference({**row, 'adjusted': math.nan})} {places[0]}; "
+        f"{difference(row, THERE)} {places[1]}"
+    )
+
+
+def _axes_of(term: str) -> list[str]:
+    return [part.partition(" (with ")[0] for part in term.split(" x ")]
+
+
+def _percent(row: Row) -> str:
+    """A share with its interval, in percent."""
+    if math.isnan(row["low"]):
+        return f"{PERCENT * row['share']:.0f} %"
+    bounds = f"{PERCENT * row['low']:.0f} to {PERCENT * row['high']:.0f}"
+    return f"{PERCENT * row['share']:.0f} % (95 %: {bounds})".replace("-", "−")
