@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis import directional, frame, matched, variance
+from analysis import guideline_context as context
 from analysis import guideline_limits as limits
 from analysis import guideline_text as text
 from analysis.axes import axes as differing
@@ -198,12 +199,12 @@ def _section(found: Evidence, axis: str, margin: float) -> Section:
         recommended=prefer or text.undecided(own, is_varied, found.grids, axis),
         evidence=[
             *text.differences(own, margin),
-            *text.costs(found.grids, axis),
-            *text.shared(found.shares, axis),
+            *context.costs(found.grids, axis),
+            *context.shared(found.shares, axis),
         ],
-        flips=text.flipped(flipped),
-        changes=text.changes(own, found.sides[found.sides["axis"] == axis]),
-        literature=text.borne_out(verdicts),
+        flips=context.flipped(flipped),
+        changes=context.changes(own, found.sides[found.sides["axis"] == axis]),
+        literature=context.borne_out(verdicts),
         unknown=limits.of_axis(found.grids, axis, own, margin) if is_varied else [],
     )
 

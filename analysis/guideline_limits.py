@@ -7,19 +7,24 @@ from itertools import combinations
 import pandas as pd
 
 from analysis import stats
-from analysis.cells import PERCENT, Draws
+from analysis.cells import PERCENT, Draws, sampler
 from analysis.comparable import Grid, governs, same_or_absent
-from analysis.frame import NO_SEED
+from analysis.frame import NO_SEED, reader
 from analysis.guideline_text import SHOWN, Statement, counted, signed
 from analysis.matched import OTHER
 from analysis.stats import SEEDS_NEEDED
+from kdlab.record import has_outputs
 
 GLUE = ("cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte")  # WNLI is in no average
 
 
 def draws(runs: pd.DataFrame, scores: pd.DataFrame) -> Draws | None:
     """Scores on resampled examples, if the outputs of all students that are done are there."""
-    return None
+    read = reader(runs)
+    students = scores[(scores["seed"] != NO_SEED) & (scores["stage"] != "tune")]
+    done = students[students["score"].notna()]["uid"].unique()
+    is_whole = all(has_outputs(runs.attrs["root"], read(uid)) for uid in done)
+    return sampler(runs) if is_whole else None
 
 
 def of_axis(

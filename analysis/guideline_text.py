@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from analysis.cells import Draws
-from analysis.comparable import PERCENT, Grid
-from analysis.directional import AGREES, DISAGREES, Verdict
-from analysis.matched import TASK, THERE
+from analysis.comparable import Grid
+from analysis.directional import Verdict
+from analysis.matched import THERE
 from analysis.stats import LEVEL, SEEDS_NEEDED
 
 SHOWN = 5  # of a kind, in one place
@@ -91,7 +91,7 @@ def data(
 
 def preferred(own: pd.DataFrame, flips: pd.DataFrame) -> list[Statement]:
     """What to prefer: levels shown to be better than others and in their column worse than none."""
-    rows = [_better_first(row) for row in own[_matters(own)].to_dict("records")]
+    rows = [better_first(row) for row in own[matters(own)].to_dict("records")]
     winners = {(row["column"], row["level"]) for row in rows}
     winners -= {(row["column"], row["other"]) for row in rows}
     found = []
@@ -130,8 +130,8 @@ def undecided(
                 "No recommendation, cannot tell: 0 matched pairs of runs differ in it alone.", (0,)
             )
         ]
-    largest = _better_first(max(own.to_dict("records"), key=lambda row: abs(row["difference"])))
-    shown = int(_matters(own).sum())
+    largest = better_first(max(own.to_dict("records"), key=lambda row: abs(row["difference"])))
+    shown = int(matters(own).sum())
     of = counted(len(own), "difference")
     why = f"{shown} of {of} are shown, and no level is on top" if shown else f"0 of {of} are shown"
     return [
@@ -154,7 +154,7 @@ def differences(own: pd.DataFrame, margin: float) -> list[Statement]:
         open_ = int((~part["shown"] & ~part["alike"]).sum())
         if open_ and not is_said:
             largest = part.loc[~part["shown"] & ~part["alike"]].to_dict("records")
-            row = _better_first(max(largest, key=lambda row: abs(row["difference"])))
+            row = better_first(max(largest, key=lambda row: abs(row["difference"])))
             found.append(
                 Statement(
                     f"{column}: of {counted(open_, 'difference')} it cannot be told whether there "
@@ -166,120 +166,8 @@ def differences(own: pd.DataFrame, margin: float) -> list[Statement]:
     return found
 
 
-def costs(grids: Mapping[str, Grid], axis: str) -> list[Statement]:
-    """What levels of a size or a shape cost."""
-    for grid in grids.values() if axis in ("size", "shape") else ():
-        if axis in grid.axes and "transformer" in grid.runs:
-            means = grid.runs.groupby(axis, sort=False)["transformer"].mean().dropna() / 1e6
-            said = ", ".join(f"`{level}` {millions:.2f}M" for level, millions in means.items())
-            if said:
-                return [Statement(f"Mean parameters of the layers: {said}.", tuple(means))]
-    return []
-
-
-def shared(shares: pd.DataFrame, axis: str) -> list[Statement]:
-    """Shares of the variance: of the axis in each column, and of its pairs with others."""
-    found = []
-    is_own = shares["share"].notna() & (shares["term"].str.partition(" (with ")[0] == axis)
-    for row in shares[is_own & (shares["kind"] == "axis")].to_dict("records"):
-        column = shares[(shares["column"] == row["column"]) & (shares["kind"] == "pair")]
-        is_of = [axis in _axes_of(term) for term in column["term"]]
-        partners = column[is_of].dropna(subset="share").sort_values("share", ascending=False)
-        said = f"{row['column']}: it accounts for {_percent(row)} of the variance"
-        said += f" of {counted(row['n'], 'run')}"
-        values = [PERCENT * row["share"], row["n"]]
-        if len(partners):
-            pair = partners.to_dict("records")[0]
-            other = next(name for name in _axes_of(pair["term"]) if name != axis)
-            said += f", and together with `{other}` for another {_percent(pair)}"
-            values.append(PERCENT * pair["share"])
-        found.append(Statement(said + ".", tuple(values)))
-    return found
-
-
-def changes(own: pd.DataFrame, sides: pd.DataFrame) -> list[Statement]:
-    """What changes the shown differences the most: the two sides furthest apart, untested."""
-    found = []
-    for row in own[_matters(own)].to_dict("records"):
-        is_own = (sides["level"] == row["level"]) & (sides["other"] == row["other"])
-        part = sides[is_own & (sides["column"] == row["column"]) & (sides["by"] != TASK)]
-        if part.empty:
-            continue
-        apart = (part["difference"] - part["difference" + THERE]).abs()
-        most = part.loc[apart.idxmax()].to_dict()
-        both = (most["difference"], most["difference" + THERE])
-        found.append(
-            (float(apart.max()), Statement(f"{_sides(most, 'is furthest apart with')}.", both))
-        )
-    found.sort(key=lambda pair: -pair[0])
-    return [statement for _, statement in found[:SHOWN]]
-
-
-def flipped(flips: pd.DataFrame) -> list[Statement]:
-    """Flips that are shown, and how many more there may be."""
-    found = [
-        Statement(
-            f"{_sides(row, 'flips with')}{tested(row['adjusted'])}.",
-            (row["difference"], row["difference" + THERE]),
-        )
-        for row in flips[flips["verdict"] == "shown"].to_dict("records")
-    ]
-    left = int((flips["verdict"] != "shown").sum())
-    shown = f"{len(found)} {'is' if len(found) == 1 else 'are'} shown"
-    if left:
-        found.append(
-            Statement(
-                f"Of {counted(left + len(found), 'pair')} of differences with opposite signs "
-                f"{shown}; of the other {left} it cannot be told.",
-                (left + len(found), left),
-            )
-        )
-    return found
-
-
-def borne_out(verdicts: Sequence[Verdict]) -> list[Statement]:
-    """Each claim of the literature with the verdict and what it rests on."""
-    return [_claim(verdict) for verdict in verdicts]
-
-
-def _claim(found: Verdict) -> Statement:
-    claim, compared = found.claim, found.compared
-    where = "; ".join(f"{axis} {' or '.join(names)}" for axis, names in claim.where.items())
-    about = f"\u201c{claim.claim[0].upper()}{claim.claim[1:]}\u201d"
-    about += f" ({claim.source}; {claim.certainty})"
-    if compared.empty:
-        levels = f"{_any(claim.first)} with {_any(claim.second) or 'the same without'}"
-        return Statement(
-            f"{found.verdict.capitalize()}: {about}. There are 0 matched pairs of {levels}"
-            + (f", under {where}." if where else "."),
-            (0,),
-        )
-    columns = [set(part["verdict"]) for _, part in compared.groupby("column", sort=False)]
-    against = sum(DISAGREES in told for told in columns)
-    agreeing = sum(told == {AGREES} for told in columns)
-    rows = sorted(compared.to_dict("records"), key=lambda row: -abs(row["difference"]))
-    said = [_compared(row) for row in rows[:SHOWN]]
-    more = f"; and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
-    return Statement(
-        f"{found.verdict.capitalize()}: {about}. {counted(len(columns), 'column')}, {agreeing} "
-        f"agree, {against} disagree: {'; '.join(said)}{more}.",
-        (len(columns), agreeing, against, *(row["difference"] for row in rows[:SHOWN])),
-    )
-
-
-def _any(patterns: Sequence[str]) -> str:
-    """Patterns of levels in words."""
-    return " or ".join("any" if name == "*" else f"`{name}`" for name in patterns)
-
-
-def _compared(row: Row) -> str:
-    levels = f" ({row['levels']})" if row["levels"] else ""
-    alike = ", within the margin" if row["alike"] else ""
-    return f"{row['column']}{levels} {difference(row)}{alike}"
-
-
 def _shown(column: str, part: pd.DataFrame) -> Iterator[Statement]:
-    rows = [_better_first(row) for row in part[part["shown"]].to_dict("records")]
+    rows = [better_first(row) for row in part[part["shown"]].to_dict("records")]
     rows.sort(key=lambda row: -row["difference"])
     for row in rows[:SHOWN]:
         small = ", which is within the margin" if row["alike"] else ""
@@ -298,7 +186,7 @@ def _shown(column: str, part: pd.DataFrame) -> Iterator[Statement]:
 
 
 def _alike(column: str, part: pd.DataFrame, margin: float) -> Iterator[Statement]:
-    rows = [_better_first(row) for row in part[part["alike"] & ~part["shown"]].to_dict("records")]
+    rows = [better_first(row) for row in part[part["alike"] & ~part["shown"]].to_dict("records")]
     if not rows:
         return
     said = [
@@ -327,17 +215,23 @@ def _constant(grids: Mapping[str, Grid], axis: str) -> Statement:
     )
 
 
-def _matters(own: pd.DataFrame) -> pd.Series:
+def matters(own: pd.DataFrame) -> pd.Series:
     """What is shown and may be larger than the margin."""
     return own["shown"] & ~own["alike"]
 
 
-def _better_first(row: Row) -> dict[Any, Any]:
+def better_first(row: Row) -> dict[Any, Any]:
     """A comparison with the level that did better first."""
-    if row["difference"] >= 0:
-        return dict(row)
-    turned = {"level": row["other"], "other": row["level"], "difference": -row["difference"]}
-    return {**row, **turned, "low": -row["high"], "high": -row["low"]}
+    return dict(row) if row["difference"] >= 0 else turned(row)
+
+
+def turned(row: Row) -> dict[Any, Any]:
+    """A comparison the other way round, on its second side too if it has one."""
+    found = {**row, "level": row["other"], "other": row["level"]}
+    for side in (side for side in ("", THERE) if "difference" + side in row):
+        found["difference" + side] = -row["difference" + side]
+        found["low" + side], found["high" + side] = -row["high" + side], -row["low" + side]
+    return found
 
 
 def _reversed(level: str, flips: pd.DataFrame) -> str:
@@ -347,28 +241,3 @@ def _reversed(level: str, flips: pd.DataFrame) -> str:
         return ""
     by = ", ".join(f"`{name}`" for name in dict.fromkeys(flips.loc[is_own, "by"]))
     return f" On average only: {counted(int(is_own.sum()), 'comparison')} of it flip with {by}."
-
-
-def _sides(row: Row, verb: str) -> str:
-    """A difference at two places."""
-    by_task = row["by"] == TASK
-    at, there = (str(row["at" + end]) for end in ("", THERE))
-    places = (f"on {at}", f"on {there}") if by_task else (f"at `{at}`", f"at `{there}`")
-    where = "" if by_task else f" on {row['column']}"
-    return (
-        f"`{row['level']}` minus `{row['other']}`{where} {verb} `{row['by']}`: "
-        f"{difference({**row, 'adjusted': math.nan})} {places[0]}; "
-        f"{difference(row, THERE)} {places[1]}"
-    )
-
-
-def _axes_of(term: str) -> list[str]:
-    return [part.partition(" (with ")[0] for part in term.split(" x ")]
-
-
-def _percent(row: Row) -> str:
-    """A share with its interval, in percent."""
-    if math.isnan(row["low"]):
-        return f"{PERCENT * row['share']:.0f} %"
-    bounds = f"{PERCENT * row['low']:.0f} to {PERCENT * row['high']:.0f}"
-    return f"{PERCENT * row['share']:.0f} % (95 %: {bounds})".replace("-", "−")
