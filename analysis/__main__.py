@@ -52,29 +52,25 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _tables(arguments: argparse.Namespace) -> None:
-    from analysis import formats, frame, tables
-    from kdlab.record import records, write_whole
+    import analysis
+    from analysis import formats, papers
+    from kdlab.record import write_whole
 
     if not arguments.margin > 0:
         raise BadInput(f"--margin {arguments.margin:g}: points above 0")
-    loaded = frame.load(arguments.study, arguments.root)
-    found = records(arguments.root)
+    runs = analysis.load(arguments.study, arguments.root)
     room = Path(arguments.root) / "studies" / arguments.study / "tables"
-    shown = tables.tables(loaded, found, arguments.root, arguments.split, arguments.margin)
+    shown = papers.of_study(runs, split=arguments.split, margin=arguments.margin)
     if not shown:
         raise BadInput(
             f"{arguments.study}: nothing to show on {arguments.split}; trials: --split select"
         )
     for table in shown:
         stem = table.name if arguments.split == "report" else f"{table.name}_{arguments.split}"
-        for suffix, text in (
-            ("md", formats.markdown(table)),
-            ("tex", formats.latex(table)),
-            ("csv", formats.csv(table)),
-        ):
-            write_whole(room / f"{stem}.{suffix}", text.encode())
+        for suffix, text in formats.FORMATS.items():
+            write_whole(room / f"{stem}.{suffix}", text(table).encode())
         print(formats.markdown(table))
-    print(f"written to {room} (.md, .tex, .csv)")
+    print(f"written to {room} ({', '.join(f'.{suffix}' for suffix in formats.FORMATS)})")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -11,8 +11,8 @@ import pandas as pd
 
 from analysis import stats
 from analysis.bootstrap import from_examples, interval, resample
-from analysis.frame import NO_SEED
-from kdlab.record import Record, read_examples, read_outputs
+from analysis.frame import NO_SEED, reader
+from kdlab.record import read_examples, read_outputs
 
 PERCENT = 100.0
 SEEDS = ["seed", "teacher_seed"]
@@ -37,6 +37,8 @@ class Cell:
         share: of the headroom closed, in percent; NaN where headroom is within its spread.
         transformer: parameters of the model's layers, and `parameters` of all of it.
         flops: of one row of 128 tokens.
+        latency: milliseconds of one row, the median over runs.
+        of_teacher: the mean in percent of the teachers'.
     """
 
     n: int
@@ -59,21 +61,50 @@ class Cell:
     transformer: float = NOTHING
     parameters: float = NOTHING
     flops: float = NOTHING
+    latency: float = NOTHING
+    of_teacher: float = NOTHING
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every run that should be there is."""
+        return 0 < self.n == self.expected
 
 
-def sampler(found: dict[str, Record], root: str) -> Draws:
+@dataclass(frozen=True)
+class Paired:
+    """Differences to a control, in points.
+
+    Attributes:
+        seeds: of each pair, and its teacher's seed.
+        differences: of each pair.
+        drawn: of each pair on each draw of the examples [draws, pairs].
+    """
+
+    seeds: list[tuple[int, int]]
+    differences: list[float]
+    drawn: np.ndarray
+
+
+def sampler(frame: pd.DataFrame) -> Draws:
     """Reads and resamples each run once, however many cells it is compared in."""
+    read, root = reader(frame), frame.attrs["root"]
 
     @cache
     def draws(uid: str, split: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
-        ids, labels = read_examples(root, found[uid], split)
-        return ids, resample(metric, labels, read_outputs(root, found[uid], split))
+        found = read(uid)
+        ids, labels = read_examples(root, found, split)
+        return ids, resample(metric, labels, read_outputs(root, found, split))
 
     return draws
 
 
-def build(part: pd.DataFrame, column: pd.DataFrame, draws: Draws, margin: float) -> Cell:
-    """A cell of its rows of the frame and those of all its column; tests are not yet corrected."""
+def build(
+    part: pd.DataFrame, column: pd.DataFrame, draws: Draws, margin: float
+) -> tuple[Cell, Paired | None]:
+    """A cell of its rows of the frame and those of all its column, and its pairs with the control.
+
+    Tests are not yet corrected.
+    """
     runs = part.drop_duplicates("uid")  # a run may stand for several seeds of teachers
     done = runs[runs["score"].notna()]
     scores = [PERCENT * score for score in done["score"]]
@@ -87,34 +118,58 @@ def build(part: pd.DataFrame, column: pd.DataFrame, draws: Draws, margin: float)
         transformer=float(runs["transformer"].max()),
         parameters=float(runs["parameters"].max()),
         flops=float(runs["flops"].max()),
+        latency=float(runs["latency"].median()),
     )
     if part["seed"].iloc[0] == NO_SEED:
-        return cell
-    return _headroom(_compared(cell, part, column, draws, margin), part, column)
+        return cell, None
+    paired = _pairs(part, column, draws)
+    cell = compared(cell, paired, margin) if paired else cell
+    return _headroom(cell, part, column), paired
 
 
-def _compared(
-    cell: Cell, part: pd.DataFrame, column: pd.DataFrame, draws: Draws, margin: float
-) -> Cell:
-    """With the differences to the control, if it is another row."""
-    control = part["control"].iloc[0]
-    both = _paired(part, column[column["row"] == control])
-    if both.empty or part["row"].iloc[0] == control:
-        return cell
-    drawn = _drawn(both, draws)
-    low, high = interval(drawn, list(both["seed"]), list(both["teacher_seed"]))
+def compared(cell: Cell, paired: Paired, margin: float) -> Cell:
+    """With the differences to the control, their interval and their tests."""
+    seeds, teachers = zip(*paired.seeds, strict=True)
+    low, high = interval(paired.drawn, seeds, teachers)
     # A test over seeds: teachers of a seed are no further seeds.
-    differences = list(PERCENT * both["difference"].groupby(both["seed"]).mean())
-    by_seed = pd.DataFrame(drawn).T.groupby(both["seed"]).mean().T.to_numpy()
+    differences = list(pd.Series(paired.differences).groupby(np.array(seeds)).mean())
+    by_seed = pd.DataFrame(paired.drawn).T.groupby(np.array(seeds)).mean().T.to_numpy()
     examples = from_examples(by_seed) if len(differences) > 1 else NOTHING
     return replace(
         cell,
-        difference=PERCENT * float(both["difference"].mean()),
+        difference=float(np.mean(paired.differences)),
         low=low,
         high=high,
         detectable=stats.detectable(differences, examples),
         p=stats.paired_t(differences, examples),
         equivalence=stats.equivalence(differences, examples, margin),
+    )
+
+
+def together(several: Sequence[Paired], margin: float, cell: Cell) -> Cell:
+    """A cell with the mean over several columns' differences of the seeds that all have."""
+    shared = [key for key in several[0].seeds if all(key in each.seeds for each in several)]
+    if not shared:
+        return cell
+    places = [[each.seeds.index(key) for key in shared] for each in several]
+    drawn = [each.drawn[:, place] for each, place in zip(several, places, strict=True)]
+    differences = [
+        np.array(each.differences)[place] for each, place in zip(several, places, strict=True)
+    ]
+    mean = Paired(shared, list(np.mean(differences, axis=0)), np.mean(drawn, axis=0))
+    return compared(cell, mean, margin)
+
+
+def _pairs(part: pd.DataFrame, column: pd.DataFrame, draws: Draws) -> Paired | None:
+    """A row's pairs with its control, if that is another row and they share seeds."""
+    control = part["control"].iloc[0]
+    both = _paired(part, column[column["row"] == control])
+    if both.empty or part["row"].iloc[0] == control:
+        return None
+    return Paired(
+        [(int(a), int(b)) for a, b in zip(both["seed"], both["teacher_seed"], strict=True)],
+        list(PERCENT * both["difference"]),
+        _drawn(both, draws),
     )
 
 
@@ -138,10 +193,12 @@ def _drawn(both: pd.DataFrame, draws: Draws) -> np.ndarray:
 
 def _headroom(cell: Cell, part: pd.DataFrame, column: pd.DataFrame) -> Cell:
     """With what its teachers have above its arm without knowledge, and how much of it is closed."""
-    both = _paired(part, _without_knowledge(part, column))
     taught = [uid for text in part["teachers"].dropna() for uid in json.loads(text)]
     is_teacher = (column["seed"] == NO_SEED) & column["uid"].isin(taught)
     teachers = PERCENT * column[is_teacher].drop_duplicates("uid")["score"].dropna()
+    if not teachers.empty and teachers.mean() > 0:
+        cell = replace(cell, of_teacher=PERCENT * cell.mean / float(teachers.mean()))
+    both = _paired(part, _without_knowledge(part, column))
     if both.empty or teachers.empty:
         return cell
     nones = PERCENT * both.drop_duplicates("uid_control")["score_control"]

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from analysis.cells import Cell
+from analysis.literature import Beside
 from analysis.stats import LEVEL, MARGIN, SEEDS_NEEDED, holm
 
 STRONG = 0.01
@@ -44,6 +45,31 @@ def notes(cells: Mapping[tuple[str, str], Cell], margin: float) -> list[str]:
     return [*_family(compared, margin), *_detectable(cells), *_headroom(cells)]
 
 
+def best(
+    cells: Mapping[tuple[str, str], Cell],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    published: Beside,
+) -> dict[str, tuple[list[str], list[str]]]:
+    """By column the best rows and the second best, equal as they are shown; no baselines.
+
+    Only rows that have all their runs and no degenerate one; of the literature only what may be
+    ranked with ours.
+    """
+    found = {}
+    for column in columns:
+        own = {row: cells[row, column] for row in rows if (row, column) in cells}
+        whole = {row: cell for row, cell in own.items() if cell.is_complete and not cell.degenerate}
+        means = {row: round(cell.mean, 1) for row, cell in whole.items()}
+        others = {row: published.values.get((row, column)) for row in published.ranked}
+        means |= {row: round(value, 1) for row, value in others.items() if value is not None}
+        places = sorted(set(means.values()), reverse=True)[:2]
+        if len(places) > 1:  # where all are equal none is best
+            first, second = ([row for row in means if means[row] == place] for place in places)
+            found[column] = (first, second)
+    return found
+
+
 def ranks(
     cells: Mapping[tuple[str, str], Cell], rows: Sequence[str], columns: Sequence[str]
 ) -> list[str]:
@@ -67,7 +93,7 @@ def ranks(
 
 
 def _is_complete(cell: Cell | None) -> bool:
-    return cell is not None and cell.n == cell.expected
+    return cell is not None and cell.is_complete
 
 
 def _family(compared: list[Cell], margin: float) -> list[str]:

@@ -1,33 +1,66 @@
-"""A table as Markdown, LaTeX and CSV."""
+"""A table as Markdown, LaTeX, HTML and CSV."""
 
-import math
+import re
+from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 
-from analysis.cells import Cell
-from analysis.frame import TEACHER
+from analysis.shown import (
+    BEST,
+    LEFT_OUT,
+    NOT_PLANNED,
+    PLAIN,
+    SECOND,
+    Entry,
+    Shown,
+    models_differ,
+    shown,
+)
 from analysis.tables import Table
+
+TEMPLATES = Path(__file__).with_name("templates")
 
 
 def markdown(table: Table) -> str:
     """The table, what its numbers are, and what its rows are."""
+    found = shown(table)
+    rows = [[_markdown(entry) for entry in row] for row in _rows(found)]
+    wide = pd.DataFrame(rows, columns=found.heads)
     lines = [f"**{table.name}** ({table.split}): {table.question}", ""]
-    lines += [_wide(table).to_markdown(index=False), ""]
+    lines += [wide.to_markdown(index=False, disable_numparse=True), ""]
     lines += [f"- {note}" for note in (explanation(table), *table.notes)]
     lines += [f"- {row}: `{overrides}`" for row, overrides in table.legend.items()]
     return "\n".join(lines) + "\n"
 
 
 def latex(table: Table) -> str:
-    """A booktabs table; needs \\usepackage{booktabs}."""
-    wide = _wide(table).map(_escape)
-    wide.columns = [_escape(column) for column in wide.columns]
+    """A booktabs table, as wide as the text at most; needs \\usepackage{booktabs,graphicx}."""
+    found = shown(table)
+    rows = [[_latex(entry) for entry in row] for row in _rows(found)]
+    wide = pd.DataFrame(rows, columns=[escaped(head) for head in found.heads])
     styled = wide.style.hide(axis="index")
-    caption = _escape(" ".join([table.question, explanation(table), *map(_sentence, table.notes)]))
-    text = styled.to_latex(
-        hrules=True, column_format="l" + "r" * (wide.shape[1] - 1), caption=caption
+    tabular = styled.to_latex(hrules=True, column_format="l" + "r" * (len(found.heads) - 1))
+    notes = [explanation(table), *table.notes]
+    notes += [f"{row}: `{overrides}`" for row, overrides in table.legend.items()]
+    below = "\\\\\n".join(_tex_note(_sentence(note)) for note in notes)
+    return (
+        "\\begin{table}[p]\n\\centering\n"
+        f"\\caption{{{escaped(table.name)} ({table.split}): {escaped(table.question)}}}\n"
+        "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n"
+        f"{_ruled(tabular, found)}}}\n"
+        "\\par\\smallskip\n\\begin{minipage}{\\linewidth}\\raggedright\\footnotesize\n"
+        f"{below}\n\\end{{minipage}}\n\\end{{table}}\n"
     )
-    return str(text)
+
+
+def html(table: Table) -> str:
+    """A figure with the table and its notes, to stand in any page."""
+    found = shown(table)
+    text: str = _template("table.html").render(
+        table=table, grid=found, explanation=explanation(table)
+    )
+    return text
 
 
 def csv(table: Table) -> str:
@@ -39,84 +72,99 @@ def csv(table: Table) -> str:
     return str(pd.DataFrame(rows).to_csv(index=False))
 
 
-def explanation(table: Table) -> str:
-    """What a cell says, in one sentence."""
-    return (
-        "Cells: mean ± standard deviation over seeds, in points; (n/expected) where runs are "
-        "missing; then the paired difference to the control with a 95 % bootstrap interval over "
-        "teachers, seeds and examples."
-        + (" FLOPs: of one row of 128 tokens." if _models_differ(table) else "")
-    )
-
-
-def _wide(table: Table) -> pd.DataFrame:
-    rows, are_shown = [], _models_differ(table)
-    shared = {column for (_, column), cell in table.cells.items() if not math.isnan(cell.share)}
-    for row in table.rows:
-        entry = {"": row}
-        if are_shown:
-            entry |= {head: _model(table, row, *what) for head, what in MODEL.items()}
-        for column in table.columns:
-            cell = table.cells.get((row, column))
-            entry[column] = _score(cell)
-            entry[f"Δ {column}"] = _difference(cell)
-            if column in shared:
-                entry[f"gap closed {column}"] = _share(cell)
-        rows.append(entry)
-    return pd.DataFrame(rows)
-
-
-MODEL = {
-    "Transformer": ("transformer", 1e6, "M"),
-    "parameters": ("parameters", 1e6, "M"),
-    "FLOPs": ("flops", 1e9, "G"),
+FORMATS: dict[str, Callable[[Table], str]] = {
+    "md": markdown,
+    "tex": latex,
+    "html": html,
+    "csv": csv,
 }
 
 
-def _models_differ(table: Table) -> bool:
-    """Whether the students that records know are of several architectures."""
-    students = [cell for (row, _), cell in table.cells.items() if row != TEACHER]
-    return len({(cell.transformer, cell.flops) for cell in students if cell.flops > 0}) > 1
+def explanation(table: Table) -> str:
+    """What a cell says."""
+    texts = {entry.text for row in shown(table).students for entry in row}
+    said = [
+        "Cells: mean ± standard deviation over seeds, in points (runs); (runs/expected) where some "
+        "are missing. Δ: the paired difference to the control with a 95 % bootstrap interval over "
+        "teachers, seeds and examples. Bold: the best of rows that have all their runs and none "
+        "degenerate, baselines aside; underlined: the second."
+    ]
+    if table.layout.models or models_differ(table):
+        said.append("FLOPs and latency: of one row of 128 tokens, latency where the runs were.")
+    if LEFT_OUT in texts:
+        said.append(f"{LEFT_OUT}: cannot apply, left out while planning.")
+    if NOT_PLANNED in texts:
+        said.append(f"{NOT_PLANNED}: not in this study.")
+    return " ".join(said)
 
 
-def _model(table: Table, row: str, key: str, unit: float, sign: str) -> str:
-    """A row's number, the same in every column but for the classifier; "" if no record has it."""
-    found = [getattr(cell, key) / unit for (name, _), cell in table.cells.items() if name == row]
-    shown = [f"{n:.{2 if n >= 1 else 3}f} {sign}" for n in found if not math.isnan(n)]
-    return " or ".join(dict.fromkeys(shown))
+def _rows(found: Shown) -> list[list[Entry]]:
+    return [*found.baselines, *found.students, *found.published]
 
 
-def _score(cell: Cell | None) -> str:
-    if cell is None:
-        return "n/a"
-    count = "" if cell.n == cell.expected else f" ({cell.n}/{cell.expected})"
-    if not cell.n:
-        return f"missing{count}" if not cell.diverged else f"diverged{count}"
-    mark = "†" if cell.degenerate else ""
-    deviation = "" if math.isnan(cell.spread) else f" ± {cell.spread:.1f}"
-    return f"{cell.mean:.1f}{deviation}{mark}{count}"
+MARKDOWN = {PLAIN: "{}", BEST: "**{}**", SECOND: "<u>{}</u>"}
+LATEX = {PLAIN: "{}", BEST: r"\textbf{{{}}}", SECOND: r"\underline{{{}}}"}
 
 
-def _difference(cell: Cell | None) -> str:
-    if cell is None or math.isnan(cell.difference):
-        return ""
-    return f"{cell.difference:+.1f} [{cell.low:.1f}, {cell.high:.1f}]{cell.mark}"
+def _markdown(entry: Entry) -> str:
+    return MARKDOWN[entry.emphasis].format(entry.text.replace("|", r"\|"))
 
 
-def _share(cell: Cell | None) -> str:
-    return "" if cell is None or math.isnan(cell.share) else f"{cell.share:.0f} %"
+def _latex(entry: Entry) -> str:
+    return LATEX[entry.emphasis].format(escaped(entry.text))
+
+
+def _ruled(tabular: str, found: Shown) -> str:
+    """With a rule between the parts of a table."""
+    lines = tabular.splitlines()
+    start = lines.index(r"\midrule") + 1
+    parts = [len(found.baselines), len(found.baselines) + len(found.students)]
+    for after in reversed(parts):
+        if 0 < after < len(_rows(found)):
+            lines.insert(start + after, r"\midrule")
+    return "\n".join(lines) + "\n"
+
+
+def _tex_note(text: str) -> str:
+    """A note with its commands in typewriter, breakable."""
+    parts = re.split(r"`([^`]*)`", text)
+    code = [rf"\texttt{{{escaped(part)}}}".replace(" ", "\\ \\allowbreak ") for part in parts[1::2]]
+    prose = [escaped(part) for part in parts[0::2]]
+    return "".join(a + b for a, b in zip(prose, [*code, ""], strict=True))
 
 
 def _sentence(note: str) -> str:
-    return f"{note[0].upper()}{note[1:]}."
+    return f"{note[0].upper()}{note[1:]}{'' if note.endswith('.') else '.'}"
+
+
+def _template(name: str):  # type: ignore[no-untyped-def]
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    loader = FileSystemLoader(TEMPLATES)
+    room = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    room.filters["code"] = _with_code
+    return room.get_template(name)
+
+
+def _with_code(text: str) -> "Markup":
+    """Text in which `this` is code."""
+    from markupsafe import Markup
+
+    parts = re.split(r"`([^`]*)`", text)
+    code = [Markup("<code>{}</code>").format(part) for part in parts[1::2]]
+    return Markup("").join(
+        a + b for a, b in zip(map(Markup.escape, parts[0::2]), [*code, Markup("")], strict=True)
+    )
 
 
 TEX = {
     "\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$",
     "{": r"\{", "}": r"\}", "^": r"\^{}", "~": r"\~{}", "Δ": r"$\Delta$", "±": r"$\pm$",
-    "†": r"$\dagger$", "≈": r"$\approx$", "*": r"$^{*}$", "<": "$<$",
+    "†": r"$\dagger$", "≈": r"$\approx$", "*": r"$^{*}$", "<": "$<$", ">": "$>$", "–": "--",
+    "§": r"\S{}", "¶": r"\P{}", "‖": r"$\Vert$", "'": r"\textquotesingle{}", '"': r"\textquotedbl{}",
 }  # fmt: skip
 
 
-def _escape(text: str) -> str:
+def escaped(text: str) -> str:
+    """Text as LaTeX shows it."""
     return "".join(TEX.get(character, character) for character in text)

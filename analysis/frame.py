@@ -1,7 +1,7 @@
 """A study's plan and its records as one tidy frame: one row per run, or per run and score."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import chain
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import recorded
-from analysis.recorded import CHOICE, COUNTED, NUMBERS, SEP, WORDS
+from analysis.recorded import CHOICE, COUNTED, COUNTS, NUMBERS, SEP, WORDS
 from analysis.remembered import recalled
 from kdlab import record
 from kdlab.record import Record
@@ -19,7 +19,7 @@ TEACHER = "teacher"
 NO_SEED = -1  # of a teacher that all seeds share, and of a teacher's row
 SHAPE = ("family", "layers", "hidden", "heads", "intermediate")  # of a student
 TEXTS = ("uid", "state", "degenerate", "file", *WORDS)
-OWN = ("state", "copies", "steps", "degenerate", *COUNTED.values(), *NUMBERS, *WORDS, "file")
+OWN = ("state", "copies", *COUNTS, "degenerate", *COUNTED.values(), *NUMBERS, *WORDS, "file")
 
 
 def runs(study: str, root: str, *, code: str | None = None) -> pd.DataFrame:
@@ -30,17 +30,18 @@ def runs(study: str, root: str, *, code: str | None = None) -> pd.DataFrame:
     - of the plan: study, question, table, row, control, stage, trial, trials, unequal, seed,
       teacher_seed (-1 where all share a teacher), task, uid, overrides, `arm` (the row), ...
     - of the student: family, layers, hidden, heads, intermediate (empty of teachers); the option
-      chosen in each group (knowledge, matching, init, size, ...).
+      chosen in each group (knowledge, matching, init, size, ...), `none` where it is not used;
+      and, with a dot in its name, each key in which runs of a task differ (`train.lr`, ...).
     - `state`: done, diverged, failed (no record, and `trouble` names the class of what happened
       last; it may be tried again), missing, or excluded; what is excluded (the column says why)
-      was never composed: it has no task and no score.
+      was never composed: it has the task and the options that its overrides name, and no score.
     - `copies`: how many equal records there are; `stale`: whether the record is of other code than
       `code`. `analysis.audit` names and counts them.
     - scores as `split/metric`, such as `report/accuracy`: fractions; `degenerate`: the splits with
-      one prediction for every row, apart by spaces; steps.
+      one prediction for every row, apart by spaces; steps; examples_seen (rows, repeated ones too).
     - of the cost: transformer, embeddings and parameters (of the layers, of the embeddings, of
-      all), flops (of one row of 128 tokens), seconds, teacher_seconds, cohort, peak_memory (bytes),
-      threads, commit, host, device, torch.
+      all), flops (of one row of 128 tokens), latency (milliseconds of one row), seconds,
+      teacher_seconds, cohort, peak_memory (bytes), threads, commit, host, device, torch.
 
     Teachers come as rows without a seed, named "teacher", or, where students of one table and task
     have teachers of different kinds, "teacher, ROW" by the first row that has them. A run that
@@ -67,14 +68,11 @@ def runs(study: str, root: str, *, code: str | None = None) -> pd.DataFrame:
     return frame
 
 
-def load(study: str, root: str) -> pd.DataFrame:
-    """As `runs`, but one row per run and score: `split`, `metric`, `score` (a fraction; NaN where
-    the run is not done), `degenerate` (one prediction for every row). What is excluded has one row.
-
-    Raises:
-        BadInput: as `runs`.
+def scores(frame: pd.DataFrame) -> pd.DataFrame:
+    """A frame of `runs` with one row per run and score: `split`, `metric`, `score` (a fraction; NaN
+    where the run is not done), `degenerate` (one prediction for every row). What is excluded has
+    one row.
     """
-    frame = runs(study, root)
     keys = list(zip(frame["reports"].tolist(), frame["metrics"].tolist(), strict=True))
     asked = {key: _asked(*key) for key in set(keys)}
     counts = [len(asked[key]) or 1 for key in keys]
@@ -102,16 +100,29 @@ def _asked(reports: str, metrics: str) -> list[str]:
     return [f"{s}{SEP}{m}" for s in ["select", *json.loads(reports)] for m in json.loads(metrics)]
 
 
+def reader(frame: pd.DataFrame) -> Callable[[str], Record]:
+    """A function from a run's uid to its whole record: curves, shares, digests, provenance.
+
+    It reads a record at a time, from its place, and raises BadInput if the frame has none.
+    """
+    recorded_rows = frame[frame["file"].notna()].drop_duplicates("uid")
+    entries = {str(row["uid"]): recorded.entry(row) for row in recorded_rows.to_dict("records")}
+
+    def read(uid: str) -> Record:
+        if uid not in entries:
+            raise BadInput(f"no record of run {uid!r} in study {frame.attrs['study']}")
+        return record.read(frame.attrs["root"], entries[uid])
+
+    return read
+
+
 def recorded_run(frame: pd.DataFrame, uid: str) -> Record:
-    """The whole record of one run of a frame: its curves, shares, digests, provenance.
+    """The whole record of one run of a frame.
 
     Raises:
         BadInput: if the frame has no record of it.
     """
-    rows = frame[(frame["uid"] == uid) & frame["file"].notna()]
-    if rows.empty:
-        raise BadInput(f"no record of run {uid!r} in study {frame.attrs['study']}")
-    return record.read(frame.attrs["root"], recorded.entry(rows.to_dict("records")[0]))
+    return reader(frame[frame["uid"] == uid])(uid)
 
 
 def outputs(frame: pd.DataFrame, uid: str, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -150,14 +161,17 @@ def _made(study: str, root: str) -> pd.DataFrame:
         arm=plan["row"], teacher_seed=plan["teacher_seed"].astype("Int64").fillna(NO_SEED)
     )
     planned = pd.concat([plan, _teachers(plan)], ignore_index=True)
+    planned["layout"] = planned.get("layout")  # a plan may be older than it
+    planned = _asked_for(planned)
     chosen = _parsed(planned, "choices").add_prefix(CHOICE)
+    differing = _parsed(planned, "keys")
     shape = _parsed(planned, "student").reindex(columns=list(SHAPE))
     shape = shape.astype(dict.fromkeys(SHAPE[1:], float))
     found = _found(root, set(planned["uid"].dropna()))
     found = found.reindex(planned["uid"].to_numpy()).set_axis(planned.index)
-    for name in chosen.columns:  # what is not recorded yet was planned
+    for name in chosen.columns:  # of teachers only records tell
         own = found[name] if name in found.columns else None
-        found[name] = chosen[name] if own is None else own.where(own.notna(), chosen[name])
+        found[name] = chosen[name] if own is None else chosen[name].where(chosen[name].notna(), own)
     held = planned["uid"].astype(object).map(recorded.trouble(root)).astype(object)
     found["trouble"] = held.where(found["state"].isna(), None)
     found["state"] = np.select(
@@ -167,8 +181,28 @@ def _made(study: str, root: str) -> pd.DataFrame:
     )
     found = found.rename(columns=lambda name: name.removeprefix(CHOICE))
     told = [name for name in found.columns if name not in planned.columns]
-    planned = planned.drop(columns=["choices", "student"], errors="ignore")
-    return pd.concat([planned, shape, found[told]], axis=1)
+    planned = planned.drop(columns=["choices", "student", "keys"], errors="ignore")
+    return pd.concat([planned, shape, differing, found[told]], axis=1)
+
+
+def _asked_for(planned: pd.DataFrame) -> pd.DataFrame:
+    """With the options that the overrides of what is left out name: knowledge=[a,b] is a+b."""
+    if "choices" not in planned.columns:
+        return planned
+    known = planned["choices"].dropna()
+    groups = set(json.loads(known.iloc[0])) if len(known) else set()
+    out = planned["choices"].isna() & (planned["seed"] != NO_SEED)
+    named = {}
+    for place, text in planned.loc[out, "overrides"].items():
+        pairs = (override.partition("=") for override in json.loads(text))
+        own = {key: value.strip("[]").replace(",", "+") for key, _, value in pairs}
+        named[place] = {key: value for key, value in own.items() if key in groups}
+    tasks = {place: own["task"] for place, own in named.items() if "task" in own}
+    texts = {place: json.dumps(own) for place, own in named.items()}
+    return planned.assign(
+        choices=planned["choices"].where(~out, pd.Series(texts, dtype=object)),
+        task=planned["task"].where(~out, pd.Series(tasks, dtype=object)),
+    )
 
 
 def _found(root: str, wanted: set[str]) -> pd.DataFrame:
@@ -192,7 +226,7 @@ def _parsed(planned: pd.DataFrame, column: str) -> pd.DataFrame:
         return pd.DataFrame(index=planned.index)
     texts = planned[column].where(planned["seed"] != NO_SEED).fillna("{}")
     codes, known = pd.factorize(texts)
-    pages = pd.DataFrame([json.loads(text) for text in known], dtype=object)
+    pages = pd.DataFrame([json.loads(text) for text in known], dtype=object).infer_objects()
     return pages.take(codes).set_axis(planned.index)
 
 

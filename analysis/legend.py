@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.frame import NO_SEED
+from analysis.layout import LABEL, shown
 
 Place = tuple[str, str]  # an arm and a task
 
@@ -51,6 +52,46 @@ def notes(frame: pd.DataFrame) -> list[str]:
     if students["degenerate"].any():
         found.append("† among the runs are some that predict the same for every row")
     return found
+
+
+def differing(frame: pd.DataFrame, axes: Sequence[str], own: Sequence[str]) -> list[str]:
+    """What rows of a task differ in beyond the table's own axes, updates, and examples seen.
+
+    Of rows as the study labels them the names of the keys: the legend has their values.
+    """
+    students = _students(frame)
+    values = {axis: _values(students, axis) for axis in axes if axis not in own}
+    told = [f"{axis} ({'; '.join(v)})" if own else axis for axis, v in values.items() if v]
+    found = [f"{'beyond its own axes ' if own else ''}rows differ in: {', '.join(told)}"]
+    found = found if told else ["beyond its own axes rows differ in nothing"] if own else []
+    for name, title in (("steps", "updates"), ("examples_seen", "examples seen")):
+        recorded = students[students[name].notna()]
+        if len(recorded):
+            counts = _values(recorded, name) or _values(recorded, name, "task")
+            found.append(f"{title}: {'; '.join(counts)}")
+    return found
+
+
+MOST = 6  # values of a key, in print
+
+
+def _values(students: pd.DataFrame, name: str, place: str = LABEL) -> list[str]:
+    """The values of a column, each with the rows that have it; none if a task's rows share one."""
+    texts = students[name].map(shown).replace("", "none")
+    if place == LABEL and texts.groupby(students["task"]).nunique().max() <= 1:
+        return []
+    every = students[place].nunique()
+    found = []
+    for value in dict.fromkeys(texts):
+        having = list(dict.fromkeys(students[place][texts == value]))
+        found.append(value if len(having) == every else f"{value}: {_few(having)}")
+    more = [f"and {len(found) - MOST} more values"] if len(found) > MOST else []
+    return found[:MOST] + more
+
+
+def _few(names: Sequence[str], most: int = 3) -> str:
+    more = [f"{len(names) - most} more"] if len(names) > most else []
+    return " and ".join([*names[:most], *more])
 
 
 def excluded(frame: pd.DataFrame) -> list[str]:

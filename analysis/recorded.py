@@ -10,7 +10,8 @@ from kdlab.schema import BadInput
 Row = dict[str, Any]
 SEP = "/"  # between split and metric in a column's name
 CHOICE = "choice" + SEP  # before a group in a row, until columns are named
-NUMBERS = ("flops", "seconds", "teacher_seconds", "cohort", "peak_memory", "threads")
+COUNTS = ("steps", "examples_seen")
+NUMBERS = ("flops", "latency", "seconds", "teacher_seconds", "cohort", "peak_memory", "threads")
 WORDS = ("commit", "host", "device", "torch")
 COUNTED = {"embeddings": "embeddings", "transformer": "transformer", "total": "parameters"}
 # Classes of trouble that are never held against a run: it goes on, or is done again, by itself.
@@ -61,7 +62,7 @@ def _row(page: Row, file: str, start: int, end: int) -> Row:
         "uid": page["uid"],
         "state": result["status"],
         "copies": 1,
-        "steps": result.get("steps"),
+        **{name: result.get(name) for name in COUNTS},
         "degenerate": " ".join(result.get("degenerate", ())),
         **{name: counted.get(key) for key, name in COUNTED.items()},
         **{name: cost.get(name) for name in NUMBERS + WORDS},

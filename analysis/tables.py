@@ -1,46 +1,78 @@
 """Tables of a study: every cell knows how many runs it has and how many it should have."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pandas as pd
 
-from analysis import claims
-from analysis.cells import Cell, Draws, build, sampler
-from analysis.frame import NO_SEED
-from analysis.legend import excluded, legend, notes
+from analysis import averages, claims, legend, literature, majority, missing
+from analysis.axes import axes
+from analysis.cells import PERCENT, Cell, Draws, Paired, build, sampler
+from analysis.frame import NO_SEED, reader, scores
+from analysis.layout import EXCLUDED, HEAD, LABEL, Layout, placed
+from analysis.literature import Beside
 from analysis.stats import MARGIN
-from kdlab.record import Record
+from kdlab.record import read_examples
+
+Cells = dict[tuple[str, str], Cell]
 
 
 @dataclass(frozen=True)
 class Table:
-    """Cells by (row, column), rows and columns in the study's order, and what each row is."""
+    """Cells by (row, column), rows and columns in the study's order, and what each row is.
+
+    Attributes:
+        teachers: the rows that are teachers; `majority`, where there is one, comes after them.
+        inapplicable: (row, column) of cells that were left out while planning.
+        average: the column that is the mean over others, if there is one.
+        published: rows of the literature below ours.
+        best: column to rows: the best, and the second.
+        legend: what each row is.
+        notes: what a reader must know, in order.
+    """
 
     name: str
     question: str
     split: str
     rows: list[str]
     columns: list[str]
-    cells: dict[tuple[str, str], Cell]
+    cells: Cells
     legend: dict[str, str]
     notes: list[str]
+    layout: Layout = field(default_factory=Layout)
+    teachers: list[str] = field(default_factory=list)
+    inits: Mapping[str, str] = field(default_factory=dict)
+    inapplicable: frozenset[tuple[str, str]] = frozenset()
+    average: str | None = None
+    published: Beside = field(default_factory=Beside)
+    best: Mapping[str, tuple[list[str], list[str]]] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        from analysis.formats import html
+
+        return html(self)
 
 
-def tables(
-    frame: pd.DataFrame, found: dict[str, Record], root: str, split: str, margin: float = MARGIN
+def arranged(
+    runs: pd.DataFrame,
+    layout: Layout | None = None,
+    *,
+    split: str = "report",
+    margin: float = MARGIN,
 ) -> list[Table]:
-    """Every table of a study's frame.
+    """Every table of a study, arranged in one way.
 
     Args:
-        frame: as `analysis.frame.load` gives it.
-        found: the records.
-        root: where the records' outputs are.
+        runs: as `analysis.load` gives them; some of its rows will do.
+        layout: how; by default rows are as the study labels them.
         split: `report`, or `select` for choosing settings; it also shows the trials of `TABLE`
             in a table `TABLE_tune`.
         margin: points within which a difference counts as none.
     """
-    draws = sampler(found, root)
-    is_out = frame["state"] == "excluded"
+    layout = layout or Layout()
+    frame = scores(runs)
+    draws = sampler(runs)
+    is_out = frame["state"] == EXCLUDED
     is_shown = ~is_out & frame["split"].str.startswith(split).fillna(False).astype(bool)
     if split == "report":  # an arm without any trial has no winner either: it is n/a
         is_trial = frame["stage"] == "tune"
@@ -50,9 +82,9 @@ def tables(
         frame = _with_trials(frame)
     left = frame[is_shown | is_out]
     return [
-        _table(str(name), part, draws, split, margin)
+        _table(str(name), part, runs, layout, draws, split, margin)
         for name, part in left.groupby("table", sort=False)
-        if (part["state"] != "excluded").any()
+        if (part["state"] != EXCLUDED).any()
     ]
 
 
@@ -68,40 +100,97 @@ def _with_trials(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _table(name: str, frame: pd.DataFrame, draws: Draws, split: str, margin: float) -> Table:
-    teachers = set(frame["row"][frame["seed"] == NO_SEED])
-    rows = sorted(frame["row"].unique(), key=lambda row: row not in teachers)
-    out = frame[frame["state"] == "excluded"]
-    frame = frame[frame["state"] != "excluded"]
-    frame = frame.assign(column=[column_name(*key) for key in _keys(frame)])
-    columns = [str(column) for column in frame["column"].unique()]
-    cells = {
-        (str(row), str(column)): build(part, frame[frame["column"] == column], draws, margin)
-        for (row, column), part in frame.groupby(["row", "column"], sort=False)
-    }
+def _table(
+    name: str,
+    frame: pd.DataFrame,
+    runs: pd.DataFrame,
+    layout: Layout,
+    draws: Draws,
+    split: str,
+    margin: float,
+) -> Table:
+    frame = placed(frame, layout)
+    out, shown = frame[frame["state"] == EXCLUDED], frame[frame["state"] != EXCLUDED]
+    columns = [str(column) for column in shown[HEAD].unique()]
+    cells, paired = _cells(shown, draws, margin)
     cells = claims.corrected(cells, margin)
+    teachers = list(dict.fromkeys(shown[LABEL][shown["seed"] == NO_SEED]))
+    students = [row for row in dict.fromkeys(frame[LABEL]) if row not in teachers]
+    constant = _majority(shown, runs)
+    average = averages.over(shown, cells, paired, students, margin)
+    published = literature.beside(layout, shown, split)
+    all_cells = {**cells, **constant, **average.cells}
+    best = claims.best(all_cells, students, [*columns, *average.columns], published)
     return Table(
-        name=name,
+        name=layout.name or name,
         question=str(frame["question"].iloc[0]),
         split=split,
-        rows=rows,
-        columns=columns,
-        cells=cells,
-        legend=legend(frame),
+        rows=[*teachers, *([majority.MAJORITY] if constant else []), *students],
+        columns=[*columns, *average.columns],
+        cells=all_cells,
+        legend=legend.legend(shown),
         notes=[
-            *notes(frame),
-            *excluded(out),
+            *legend.notes(shown),
+            *legend.excluded(out),
+            *legend.differing(shown, axes(shown), layout.axes),
             *claims.notes(cells, margin),
-            *claims.ranks(cells, [row for row in rows if row not in teachers], columns),
+            *claims.ranks(cells, students, columns),
+            *average.notes,
+            *published.notes,
+            *missing.notes(shown, runs.attrs["study"], runs.attrs["root"]),
         ],
+        layout=layout,
+        teachers=teachers,
+        inits=_inits(shown),
+        inapplicable=_inapplicable(out, columns),
+        average=next(iter(average.columns), None),
+        published=published,
+        best=best,
     )
 
 
-def _keys(frame: pd.DataFrame) -> list[tuple[str, str, str]]:
-    return list(zip(frame["task"], frame["split"], frame["metric"], strict=True))
+def _cells(
+    frame: pd.DataFrame, draws: Draws, margin: float
+) -> tuple[Cells, dict[tuple[str, str], Paired]]:
+    """Every cell, and its pairs with its control, which may be shown in another column."""
+    arms = {key: part for key, part in frame.groupby(["task", "split", "metric"], sort=False)}
+    cells, paired = {}, {}
+    for (row, column), part in frame.groupby([LABEL, HEAD], sort=False):
+        whole = arms[tuple(part[["task", "split", "metric"]].iloc[0])]
+        key = (str(row), str(column))
+        cells[key], pairs = build(part, whole, draws, margin)
+        if pairs:
+            paired[key] = pairs
+    return cells, paired
 
 
-def column_name(task: str, split: str, metric: str) -> str:
-    # report_mismatched is a column of its own; report and select go without saying.
-    suffix = split.partition("_")[2]
-    return f"{task}{'-' + suffix if suffix else ''} {metric}"
+def _majority(frame: pd.DataFrame, runs: pd.DataFrame) -> Cells:
+    """The row of the baseline that looks at nothing; none where no run is recorded."""
+    read, root = reader(runs), runs.attrs["root"]
+    found = {}
+    for column, part in frame[frame["score"].notna()].groupby(HEAD, sort=False):
+        first = part.iloc[0]
+        _, labels = read_examples(root, read(first["uid"]), first["split"])
+        score = majority.score(str(first["metric"]), labels)
+        if score is not None:
+            found[majority.MAJORITY, str(column)] = Cell(1, 1, PERCENT * score, float("nan"))
+    return found
+
+
+def _inits(frame: pd.DataFrame) -> dict[str, str]:
+    """Where each row's students start, if rows differ in it."""
+    students = frame[frame["seed"] != NO_SEED]
+    found = {
+        str(row): " or ".join(dict.fromkeys(part.dropna()))
+        for row, part in students.groupby(LABEL, sort=False)["init"]
+    }
+    return found if len(set(found.values())) > 1 else {}
+
+
+def _inapplicable(out: pd.DataFrame, columns: list[str]) -> frozenset[tuple[str, str]]:
+    """Cells that were left out: of the task that the overrides name, or of every column."""
+    found = set()
+    for row, task in zip(out[LABEL], out["task"], strict=True):
+        is_known = isinstance(task, str)
+        found |= {(row, c) for c in columns if not is_known or c.split(": ")[-1].startswith(task)}
+    return frozenset(found)

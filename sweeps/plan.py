@@ -10,6 +10,7 @@ import pandas as pd
 
 from kdlab import record
 from kdlab.assemble import compose_each
+from kdlab.keys import applied, keys, varying
 from kdlab.remembered import still
 from kdlab.run import Run, parents, teachers
 from kdlab.schema import BadInput, LauncherKeys, NotApplicable
@@ -237,11 +238,14 @@ def write(
 ) -> Path:
     """Write the plan's table, all that `analysis` needs to know of a study."""
     reasons = {rule.name: f"{rule.name}: {rule.reason}" for rule in study.skip}
+    layouts = {block.table: block.layout for block in study.blocks if block.layout}
+    differing = _differing(unique(planned))
     rows = [
         {
             "study": name,
             "question": study.question,
             "table": entry.cell.table,
+            "layout": layouts.get(entry.cell.table),
             "row": entry.cell.row,
             "control": entry.cell.control,
             "stage": entry.cell.stage,
@@ -255,7 +259,8 @@ def write(
             "uid": entry.run.uid if entry.run else None,
             **_lineage(entry.run),
             "task": entry.run.choices["task"] if entry.run else None,
-            "choices": json.dumps(dict(entry.run.choices)) if entry.run else None,
+            "choices": json.dumps(applied(entry.run)) if entry.run else None,
+            "keys": differing[entry.run.uid] if entry.run else None,
             "student": json.dumps(asdict(entry.run.student)) if entry.run else None,
             "metrics": json.dumps(entry.run.task.metrics if entry.run else []),
             "reports": json.dumps(list(entry.run.task.report) if entry.run else []),
@@ -267,6 +272,16 @@ def write(
     path = progress.study_folder(root, name) / "plan.parquet"
     record.write_whole(path, pd.DataFrame(rows).to_parquet(index=False))
     return path
+
+
+def _differing(runs: Sequence[Run]) -> dict[str, str]:
+    """By uid, as JSON, the keys in which runs of one task differ."""
+    # Twice, as 100,000 pages at a time would take much memory.
+    kept = varying((run.choices["task"], keys(run)) for run in runs)
+    return {
+        run.uid: json.dumps({key: value for key, value in keys(run).items() if key in kept})
+        for run in runs
+    }
 
 
 def _lineage(run: Run | None) -> dict[str, str | None]:

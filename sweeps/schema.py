@@ -61,6 +61,8 @@ class Block:
         base: overrides of every run of the block.
         seeds: instead of the study's.
         tune: settings to choose first; `confirm` then has the seeds.
+        layout: the function of `analysis` that arranges the table, such as
+            `analysis.papers.a2_matching`; null: rows as the study labels them.
         teachers: instead of the study's, as are `teacher_seeds` and `teacher`.
     """
 
@@ -74,6 +76,7 @@ class Block:
     seeds: Seeds | None = None
     tune: Tune | None = None
     confirm: Confirm | None = None
+    layout: Text | None = None
     teachers: Teachers | None = None
     teacher_seeds: Seeds | None = None
     teacher: Overrides | None = None

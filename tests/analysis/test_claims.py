@@ -145,9 +145,7 @@ def written(path, text: str = STUDY, teacher: int = 320, margin: float = 5.0) ->
         leave(path.parent, entry.run.uid, outputs(labels, right), labels)
     (uid,) = {entry.run.teacher.uid for entry in planned if entry.run.teacher}
     leave(path.parent, uid, outputs(labels, teacher), labels)
-    found = record.records(path.parent)
-    loaded_frame = frame.load(path.stem, str(path.parent))
-    (table,) = tables.tables(loaded_frame, found, str(path.parent), "report", margin)
+    (table,) = tables.arranged(frame.runs(path.stem, str(path.parent)), margin=margin)
     return table
 
 

@@ -125,7 +125,7 @@ def test_records_are_stale_if_their_code_is_not_that_of_most_unless_one_is_named
 
 def test_failed_runs_are_noted_under_the_table(made):
     root, _ = made
-    shown = tables.tables(frame.load("made", root), record.records(root), root, "report")
+    shown = tables.arranged(frame.runs("made", root))
     notes = next(table.notes for table in shown if table.name == "main")
     assert {"1 runs failed", "1 runs diverged"} <= set(notes)
     assert not any("missing" in note for note in notes)  # but the teacher, who is no student

@@ -46,8 +46,7 @@ def left(text: str, path, trains=lambda cell: True) -> dict[str, tables.Table]:
                 counted = costs.parameters(models.outline(run, WORDS))
                 flops = costs.inference_flops(run.student)
                 leave(root, run.uid, outputs(labels, 300), labels, parameters=counted, flops=flops)
-    found = record.records(root)
-    shown = tables.tables(frame.load(path.stem, str(root)), found, str(root), "report")
+    shown = tables.arranged(frame.runs(path.stem, str(root)))
     return {table.name: table for table in shown}
 
 
@@ -127,9 +126,8 @@ def test_an_arm_without_any_trial_is_na_where_winners_are(tmp_path):
     cells = [(e.cell, e.run.uid if e.run else None) for e in plan.plan(loaded)]
     planned = plan.plan(loaded, (), tune.choose(cells, lambda uid: 1.0))
     plan.write(planned, {}, path.stem, loaded, str(tmp_path))
-    loaded_frame = frame.load("tuned", str(tmp_path))
-    found = record.records(tmp_path)
-    (table,) = tables.tables(loaded_frame, found, str(tmp_path), "report")
+    runs = frame.runs("tuned", str(tmp_path))
+    (table,) = tables.arranged(runs)
     assert table.rows == [
         "teacher",
         *(
@@ -142,5 +140,5 @@ def test_an_arm_without_any_trial_is_na_where_winners_are(tmp_path):
     assert rows(table)["logits, size=small, shape=deep"][0] == "missing (0/1)"
     # Of trials only those of arms that have none: the small student has the other one.
     assert "2 runs left out by hot: diverges" in table.notes
-    (trials, _) = tables.tables(loaded_frame, found, str(tmp_path), "select")
+    (trials, _) = tables.arranged(runs, split="select")
     assert "4 runs left out by hot: diverges" in trials.notes

@@ -58,7 +58,7 @@ def root(tmp_path_factory):
 
 @cache
 def build(root: str, split: str = "report") -> tables.Table:
-    (table,) = tables.tables(frame.load("made", root), record.records(root), root, split)
+    (table,) = tables.arranged(frame.runs("made", root), split=split)
     return table
 
 
@@ -111,4 +111,4 @@ def test_same_records_same_bytes(root):
 
 def test_a_study_that_never_ran_says_what_to_do(tmp_path):
     with pytest.raises(BadInput, match="python -m sweeps launch nope --wait"):
-        frame.load("nope", str(tmp_path))
+        frame.runs("nope", str(tmp_path))

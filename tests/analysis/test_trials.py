@@ -46,7 +46,7 @@ def trained(cells: list[plan.Planned], root, right) -> None:
 
 
 def read_tables(path, root, split: str) -> dict[str, tables.Table]:
-    found = tables.tables(frame.load(path.stem, str(root)), record.records(root), str(root), split)
+    found = tables.arranged(frame.runs(path.stem, str(root)), split=split)
     return {table.name: table for table in found}
 
 

@@ -1,0 +1,96 @@
+"""The mean over a table's tasks, of the rows that have them all."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from analysis import stats
+from analysis.cells import NOTHING, PERCENT, Cell, Paired, together
+from analysis.layout import GROUP, HEAD, LABEL
+
+WITHOUT = ("wnli",)  # its dev rows contradict its train rows: it says nothing
+Cells = dict[tuple[str, str], Cell]
+
+
+@dataclass(frozen=True)
+class Average:
+    """Columns of averages with their cells, and what each is over."""
+
+    columns: list[str] = field(default_factory=list)
+    cells: Cells = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def over(
+    frame: pd.DataFrame,
+    cells: Cells,
+    paired: Mapping[tuple[str, str], Paired],
+    rows: Sequence[str],
+    margin: float,
+) -> Average:
+    """One average for each group of columns that has several tasks.
+
+    A task with two metrics or splits counts once, with their mean, as on GLUE. A row has an average
+    only if every run of every task is there. Its difference is over the seeds that all tasks have,
+    with an interval, and is no part of the table's family of tests.
+    """
+    columns, found, notes = [], {}, []
+    for group, part in frame.groupby(GROUP, sort=False):
+        heads = part[~part["task"].isin(WITHOUT)].groupby("task", sort=False)[HEAD].unique()
+        if len(heads) < 2:
+            continue
+        name = f"{group}: average" if group else "average"
+        columns.append(name)
+        listed = [[str(head) for head in of_task] for of_task in heads]
+        for row in rows:
+            inside = [(row, head) for of_task in listed for head in of_task]
+            if all(key in cells and cells[key].is_complete for key in inside):
+                own = part[part[LABEL] == row]
+                found[row, name] = _cell(row, own, listed, paired, margin)
+        said = " and ".join(heads.index) if len(heads) == 2 else ", ".join(heads.index)
+        notes.append(f"{name}: the mean over {said}, of rows that have every run of them")
+    return Average(columns, found, notes)
+
+
+def _cell(
+    row: str,
+    own: pd.DataFrame,
+    listed: Sequence[Sequence[str]],
+    paired: Mapping[tuple[str, str], Paired],
+    margin: float,
+) -> Cell:
+    """The mean over tasks, its spread over the seeds that all tasks have, and its difference."""
+    scores = own.groupby([HEAD, "seed", "teacher_seed"])["score"].mean().unstack(HEAD)
+    by_task = pd.DataFrame({i: scores[list(heads)].mean(axis=1) for i, heads in enumerate(listed)})
+    seeds = list(PERCENT * by_task.dropna().mean(axis=1))
+    mean = PERCENT * float(scores.mean().groupby(_task_of(listed)).mean().mean())
+    counts = [len(own[own[HEAD] == heads[0]].drop_duplicates("uid")) for heads in listed]
+    cell = Cell(min(counts), min(counts), mean, stats.spread(seeds))
+    keys = [[(row, head) for head in heads] for heads in listed]
+    if not all(key in paired for of_task in keys for key in of_task):
+        return cell
+    compared = together([_of_task([paired[k] for k in of_task]) for of_task in keys], margin, cell)
+    return Cell(
+        n=cell.n,
+        expected=cell.expected,
+        mean=cell.mean,
+        spread=cell.spread,
+        difference=compared.difference,
+        low=compared.low if not np.isnan(compared.difference) else NOTHING,
+        high=compared.high if not np.isnan(compared.difference) else NOTHING,
+    )
+
+
+def _task_of(listed: Sequence[Sequence[str]]) -> dict[str, int]:
+    return {head: number for number, heads in enumerate(listed) for head in heads}
+
+
+def _of_task(several: Sequence[Paired]) -> Paired:
+    """The mean over a task's metrics and splits, which share their runs."""
+    return Paired(
+        several[0].seeds,
+        list(np.mean([each.differences for each in several], axis=0)),
+        np.mean([each.drawn for each in several], axis=0),
+    )

@@ -1,0 +1,33 @@
+"""The columns of a frame in which its students differ."""
+
+import pandas as pd
+
+from analysis.frame import NO_SEED
+
+FIVE = ("knowledge", "matching", "init", "size", "shape")  # of the study
+GROUPS = ("family", "teacher", "data", "train", "protocol", "recipe")
+# Keys that follow from an option of these groups, and do not stand beside them.
+OF_OPTIONS = {"data": "data.", "train": "train.", "protocol": "protocol."}
+
+
+def axes(runs: pd.DataFrame) -> list[str]:
+    """The five axes, other groups and keys (`train.lr`) that have several values, in this order.
+
+    Seeds and tasks are none. A group whose options only set keys, as `data` does, is left out: its
+    keys are there.
+    """
+    students = runs[(runs["seed"] != NO_SEED) & (runs["state"] != "excluded")]
+    keys = sorted(name for name in runs.columns if "." in name)
+    known = [name for name in (*FIVE, *GROUPS, *keys) if name in runs.columns]
+    varying = [name for name in known if _values(students[name]) > 1]
+    return [
+        name
+        for name in varying
+        if not any(key.startswith(OF_OPTIONS.get(name, "=")) for key in varying)
+    ]
+
+
+def _values(column: "pd.Series[str]") -> int:
+    """How many values there are: not to use a teacher or a matching is none of their options."""
+    is_used = column != "none" if column.name in ("teacher", "matching") else slice(None)
+    return int(column[is_used].nunique(dropna=False))

@@ -1,0 +1,147 @@
+"""The papers' tables, a function each: A of Lu et al. 2022 (arXiv 2206.14366), B of Sun et al. 2019
+(PKD, arXiv 1908.09355), C on data.
+
+The full text of the first was not to be had: its tables' shapes are what verified relatives have,
+and none of its numbers is here. Each function arranges the runs of a study, such as
+`sweeps/studies/a1_knowledge.yaml`; a study's block may name it as its `layout`.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from pydoc import locate
+from typing import Any
+
+import pandas as pd
+
+from analysis import published
+from analysis.layout import Layout
+from analysis.tables import Table, arranged
+from kdlab.schema import BadInput
+
+PKD = "PKD"
+SYSTEMS = ("PKD", "TinyBERT", "MiniLM", "MiniLMv2", "DistilBERT")
+
+
+def a1_knowledge(runs: pd.DataFrame, **how: Any) -> list[Table]:
+    """Which knowledge: each alone and with logits, all else equal."""
+    return arranged(runs, Layout("A1 knowledge", rows=("knowledge",)), **how)
+
+
+def a2_matching(runs: pd.DataFrame, **how: Any) -> list[Table]:
+    """Which matching: a column for each knowledge and init, as copied layers hardly need one."""
+    columns = ("knowledge", "init")
+    return arranged(runs, Layout("A2 matching", ("matching",), columns, spread=True), **how)
+
+
+def a3_width_depth(runs: pd.DataFrame, **how: Any) -> list[Table]:
+    """Deep or wide at one budget: a row for each model, fine-tuned and distilled side by side.
+
+    A table for each budget: each of the study's.
+    """
+    return arranged(with_model(runs), Layout("", ("model",), ("knowledge",), models=True), **how)
+
+
+def a4_initialization(runs: pd.DataFrame, **how: Any) -> list[Table]:
+    """Where to start: a column for each knowledge, a difference to the same init without any."""
+    return arranged(runs, Layout("A4 initialization", ("init",), ("knowledge",)), **how)
+
+
+def a5_model_size(runs: pd.DataFrame, **how: Any) -> list[Table]:
+    """How small: fine-tuned and distilled side by side, and how much of the teacher is kept."""
+    layout = Layout("A5 model size", ("size",), ("knowledge",), models=True, of_teacher=True)
+    return arranged(runs, layout, **how)
+
+
+def a6_stages(runs: pd.DataFrame, **how: Any) -> list[Table]:
+    """In one go or in stages: rows as the study labels them."""
+    return arranged(runs, Layout("A6 stages"), **how)
+
+
+def a7_systems(runs: pd.DataFrame, **how: Any) -> list[Table]:
+    """Against published systems: ranked with those that report on dev, above those on test."""
+    known = partial(_of_papers, SYSTEMS)
+    layout = Layout("A7 systems", models=True, published=known, is_ranked=True)
+    return arranged(runs, layout, **how)
+
+
+def b1_glue(runs: pd.DataFrame, **how: Any) -> list[Table]:
+    """PKD's main table: fine-tuned, KD and PKD students of six and three layers."""
+    names = ("teacher", "FT", "KD", "PKD", "Google")
+    return arranged(runs, Layout("B1 GLUE", published=partial(_of_pkd, names)), **how)
+
+
+def b2_skip_or_last(runs: pd.DataFrame, **how: Any) -> list[Table]:
+    """PKD-Skip against PKD-Last: the first matches every other layer, the second the last ones."""
+    names = ("BERT6-PKD", "BERT6-PKD-Last")
+    return arranged(runs, Layout("B2 Skip or Last", published=partial(_of_pkd, names)), **how)
+
+
+def b3_long_text(runs: pd.DataFrame, **how: Any) -> list[Table]:
+    """PKD on long texts, RACE in the paper: any task with its three columns."""
+    return arranged(runs, Layout("B3 long text", published=partial(_of_pkd, None)), **how)
+
+
+def b4_size_and_time(runs: pd.DataFrame, **how: Any) -> list[Table]:
+    """Layers against parameters, FLOPs and latency."""
+    layout = Layout("B4 size and time", ("model",), ("knowledge",), models=True, of_teacher=True)
+    return arranged(with_model(runs), layout, **how)
+
+
+def b5_better_teacher(runs: pd.DataFrame, **how: Any) -> list[Table]:
+    """Does a better teacher help: students of a base and of a large teacher."""
+    names = ("teacher", "BERT6-KD", "[Base]", "[Large]")
+    return arranged(runs, Layout("B5 better teacher", published=partial(_of_pkd, names)), **how)
+
+
+def c1_data(runs: pd.DataFrame, **how: Any) -> list[Table]:
+    """How many rows, and with a transfer set or without: a row for each, all arms side by side."""
+    rows = ("data.rows", "data", "data.extra_rows")
+    return arranged(runs, Layout("C1 data", rows, ("knowledge",)), **how)
+
+
+def of_study(runs: pd.DataFrame, **how: Any) -> list[Table]:
+    """Every table of a study, each as its block says (`layout`), else as the study labels it.
+
+    Raises:
+        BadInput: if a layout is no function of `analysis`.
+    """
+    found = []
+    for _, part in runs.groupby("table", sort=False):
+        part.attrs = runs.attrs
+        found += _function(part["layout"].iloc[0])(part, **how)
+    return found
+
+
+def with_model(runs: pd.DataFrame) -> pd.DataFrame:
+    """With the column `model`: what size and shape come to, as `6x768`."""
+    known = runs["layers"].notna()
+    text = runs["layers"].map("{:.0f}".format) + "x" + runs["hidden"].map("{:.0f}".format)
+    return runs.assign(model=text.where(known))
+
+
+def _function(layout: str | None) -> Callable[..., list[Table]]:
+    if not isinstance(layout, str):
+        return arranged
+    found = locate(layout) if layout.startswith("analysis.") else None
+    if not callable(found):
+        known = ", ".join(f"analysis.papers.{name}" for name in TABLES)
+        raise BadInput(f"layout {layout!r}: no function that arranges a table; there: {known}")
+    return found  # type: ignore[return-value]
+
+
+def _of_pkd(names: tuple[str, ...] | None) -> pd.DataFrame:
+    found = published.load()
+    found = found[found["paper"] == PKD]
+    return found if names is None else found[found["system"].str.contains("|".join(names))]
+
+
+def _of_papers(papers: tuple[str, ...]) -> pd.DataFrame:
+    found = published.load()
+    return found[found["paper"].isin(papers)]
+
+
+TABLES = (
+    *("a1_knowledge", "a2_matching", "a3_width_depth", "a4_initialization", "a5_model_size"),
+    *("a6_stages", "a7_systems", "b1_glue", "b2_skip_or_last", "b3_long_text"),
+    *("b4_size_and_time", "b5_better_teacher", "c1_data"),
+)

@@ -1,0 +1,162 @@
+"""What a table shows: every cell as text, and what of it stands out; the same in all formats."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from analysis.cells import Cell
+from analysis.majority import MAJORITY
+from analysis.tables import Table
+
+PLAIN, BEST, SECOND = "", "best", "second"
+LEFT_OUT, NOT_PLANNED = "n/a", "–"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A cell as text; `emphasis` is PLAIN, BEST or SECOND."""
+
+    text: str
+    emphasis: str = PLAIN
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Heads of columns, the first that of the rows' names; rows of entries, in three parts.
+
+    Attributes:
+        baselines: teachers and the majority.
+        students: our rows.
+        published: the literature's.
+    """
+
+    heads: list[str]
+    baselines: list[list[Entry]]
+    students: list[list[Entry]]
+    published: list[list[Entry]]
+
+
+def shown(table: Table) -> Shown:
+    """A table's cells as text."""
+    heads = [("", lambda row: Entry(row)), *_models(table), *_scores(table)]
+    baselines = {*table.teachers, MAJORITY}
+
+    def entries(rows: list[str]) -> list[list[Entry]]:
+        return [[show(row) for _, show in heads] for row in rows]
+
+    return Shown(
+        [head for head, _ in heads],
+        entries([row for row in table.rows if row in baselines]),
+        entries([row for row in table.rows if row not in baselines]),
+        entries(table.published.rows),
+    )
+
+
+def models_differ(table: Table) -> bool:
+    """Whether the students that records know are of several architectures."""
+    students = [cell for (row, _), cell in table.cells.items() if row not in table.teachers]
+    return len({(cell.transformer, cell.flops) for cell in students if cell.flops > 0}) > 1
+
+
+Column = tuple[str, Callable[[str], Entry]]
+MODEL = {
+    "Transformer": ("transformer", 1e6, "M"),
+    "parameters": ("parameters", 1e6, "M"),
+    "FLOPs": ("flops", 1e9, "G"),
+    "latency": ("latency", 1.0, "ms"),
+}
+
+
+def _models(table: Table) -> list[Column]:
+    """What rows' models are, if they differ or the layout asks for it; and where they start."""
+    if not (table.layout.models or models_differ(table)):
+        return []
+    found: list[Column] = []
+    for head, (key, unit, sign) in MODEL.items():
+        numbers = {row: _model(table, row, key, unit, sign) for row in table.rows}
+        if head == "parameters":
+            numbers |= {row: f"{size:.1f} M" for row, size in table.published.sizes.items()}
+        if any(numbers.values()):
+            found.append((head, _looked_up(numbers)))
+    if table.inits:
+        found.append(("init", _looked_up(dict(table.inits))))
+    return found
+
+
+def _looked_up(texts: dict[str, str]) -> Callable[[str], Entry]:
+    return lambda row: Entry(texts.get(row, ""))
+
+
+def _model(table: Table, row: str, key: str, unit: float, sign: str) -> str:
+    """A row's number, the same in every column but for the classifier; "" if no record has it."""
+    found = [getattr(cell, key) / unit for (name, _), cell in table.cells.items() if name == row]
+    found = [number for number in found if not math.isnan(number)]
+    if key == "latency" and found:  # measured: it differs from run to run
+        found = [sum(found) / len(found)]
+    shown = [f"{number:.{2 if number >= 1 else 3}f} {sign}" for number in found]
+    return " or ".join(dict.fromkeys(shown))
+
+
+def _scores(table: Table) -> list[Column]:
+    found: list[Column] = []
+    for column in table.columns:
+        own = [cell for (_, name), cell in table.cells.items() if name == column]
+        found.append((column, _show(table, column, _score)))
+        if any(not math.isnan(cell.difference) for cell in own):
+            found.append((f"Δ {column}", _show(table, column, _difference)))
+        if any(not math.isnan(cell.share) for cell in own):
+            found.append((f"gap closed {column}", _show(table, column, _share)))
+        if table.layout.of_teacher and any(not math.isnan(cell.of_teacher) for cell in own):
+            found.append((f"of teacher {column}", _show(table, column, _of_teacher)))
+    return found
+
+
+def _show(table: Table, column: str, text: Callable[[Cell], str]) -> Callable[[str], Entry]:
+    def show(row: str) -> Entry:
+        is_score = text is _score
+        emphasis = _emphasis(table, row, column) if is_score else PLAIN
+        if (row, column) in table.published.values:
+            value = table.published.values[row, column]
+            mark = table.published.marks[row, column]
+            return Entry(f"{value:.1f}{mark}" if is_score else "", emphasis)
+        cell = table.cells.get((row, column))
+        if cell is None:
+            return Entry(_absent(table, row, column) if is_score else "")
+        return Entry(text(cell), emphasis)
+
+    return show
+
+
+def _emphasis(table: Table, row: str, column: str) -> str:
+    first, second = table.best.get(column, ([], []))
+    return BEST if row in first else SECOND if row in second else PLAIN
+
+
+def _absent(table: Table, row: str, column: str) -> str:
+    if (row, column) in table.inapplicable:
+        return LEFT_OUT
+    is_ours = row in table.rows and column != table.average
+    return NOT_PLANNED if is_ours and row not in {*table.teachers, MAJORITY} else ""
+
+
+def _score(cell: Cell) -> str:
+    count = f"{cell.n}" if cell.n == cell.expected else f"{cell.n}/{cell.expected}"
+    if not cell.n:
+        return f"{'diverged' if cell.diverged else 'missing'} ({count})"
+    mark = "†" if cell.degenerate else ""
+    deviation = "" if math.isnan(cell.spread) else f" ± {cell.spread:.1f}"
+    return f"{cell.mean:.1f}{deviation}{mark} ({count})"
+
+
+def _difference(cell: Cell) -> str:
+    if math.isnan(cell.difference):
+        return ""
+    return f"{cell.difference:+.1f} [{cell.low:.1f}, {cell.high:.1f}]{cell.mark}"
+
+
+def _share(cell: Cell) -> str:
+    return "" if math.isnan(cell.share) else f"{cell.share:.0f} %"
+
+
+def _of_teacher(cell: Cell) -> str:
+    return "" if math.isnan(cell.of_teacher) else f"{cell.of_teacher:.1f} %"

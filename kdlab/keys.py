@@ -1,0 +1,86 @@
+"""A run's keys: what it effectively does, flat, under the names that a command line uses."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from kdlab.remembered import by_content
+from kdlab.run import Run, effective, teacher_key
+
+Keys = dict[str, Any]
+# What follows from the options themselves, from layers that are matched, or from the machine's data.
+IMPLIED = {"name", "view", "pairs", "pair_weight", "weigh", "weights", "run"}
+
+
+def applied(run: Run) -> dict[str, str]:
+    """The options that a run uses: a matching without layers, or a teacher unheard, is `none`."""
+    unused = set()
+    if not any(term.pairs is not None for term in run.terms):
+        unused.add("matching")
+    if teacher_key(run) is None and run.init.weights != "pretrained":
+        unused.add("teacher")
+    return {group: "none" if group in unused else name for group, name in run.choices.items()}
+
+
+def keys(run: Run) -> Keys:
+    """Every key that decides what a run does but its seed, its task and its architecture.
+
+    Of its teacher (that of fold 0) and of an earlier stage too, under `teacher.` and `init.run.`;
+    lists as JSON.
+    """
+    page = effective(run)
+    found = {
+        **_flat("hard", page["hard"]),
+        **_flat("data", page["data"]),
+        **_flat("train", page["train"]),
+        **_flat("protocol", page["protocol"]),
+        **_flat("init", page["init"]),
+        **_flat("knowledge", page["terms"]),
+        "task.max_length": run.task.max_length,
+        "tokenizer": page["tokenizer"],
+    }
+    for prefix, parent in (("teacher", run.teacher), ("init.run", run.init.run)):
+        if parent:
+            found |= {f"{prefix}.{key}": value for key, value in _of_parent(parent).items()}
+    return found
+
+
+def varying(pages: Iterable[tuple[str, Keys]]) -> set[str]:
+    """Keys that have several values among the pages of one group that have them.
+
+    Args:
+        pages: the group of each, and the page.
+    """
+    first: dict[tuple[str, str], Any] = {}
+    found = set()
+    for group, page in pages:
+        for key, value in page.items():
+            if first.setdefault((group, key), value) != value:
+                found.add(key)
+    return found
+
+
+_parents: dict[str, Keys] = {}
+
+
+def _of_parent(parent: Run) -> Keys:
+    """Kept by uid: thousands of runs share one."""
+    if parent.uid not in _parents:
+        student = parent.student
+        size = {"size": f"l{student.layers}_h{student.hidden}"}
+        _parents[parent.uid] = size | keys(parent)
+    return _parents[parent.uid]
+
+
+@by_content
+def _flat(prefix: str, page: Mapping[str, Any]) -> Keys:
+    found: Keys = {}
+    for key, value in page.items():
+        if key in IMPLIED:
+            continue
+        if isinstance(value, Mapping):
+            found |= _flat(f"{prefix}.{key}", value)
+        else:
+            is_list = isinstance(value, list | tuple)
+            found[f"{prefix}.{key}"] = json.dumps(value) if is_list else value
+    return found
