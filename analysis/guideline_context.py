@@ -39,7 +39,8 @@ def shared(shares: pd.DataFrame, axis: str) -> list[Statement]:
         column = shares[(shares["column"] == row["column"]) & (shares["kind"] == "pair")]
         is_of = [axis in _axes_of(term) for term in column["term"]]
         partners = column[is_of].dropna(subset="share").sort_values("share", ascending=False)
-        said = f"{row['column']}: it accounts for {_percent(row)} of the variance"
+        chance = ", no more than chance would," if row["share"] <= 0 else ""
+        said = f"{row['column']}: it accounts for {_percent(row)}{chance} of the variance"
         said += f" of {counted(row['n'], 'run')}"
         values = [PERCENT * row["share"], row["n"]]
         if len(partners):

@@ -132,12 +132,12 @@ def undecided(
         ]
     largest = better_first(max(own.to_dict("records"), key=lambda row: abs(row["difference"])))
     shown = int(matters(own).sum())
-    of = counted(len(own), "difference")
-    why = f"{shown} of {of} are shown, and no level is on top" if shown else f"0 of {of} are shown"
+    on_top = ", and no level is on top" if shown else ""
     return [
         Statement(
-            f"No recommendation, cannot tell: {why}. The largest, `{largest['level']}` minus "
-            f"`{largest['other']}` on {largest['column']}: {difference(largest)}.",
+            f"No recommendation, cannot tell: {shown} of {len(own)} differences shown{on_top}. "
+            f"The largest, `{largest['level']}` minus `{largest['other']}` on {largest['column']}: "
+            f"{difference(largest)}.",
             (shown, len(own), largest["difference"]),
         )
     ]
@@ -145,7 +145,7 @@ def undecided(
 
 def differences(own: pd.DataFrame, margin: float) -> list[Statement]:
     """Each column's differences: those shown, those shown to be small, and how many are neither."""
-    found = []
+    found: list[Statement] = []
     # One column whose largest difference the section begins with needs no second word of it.
     is_said = own["column"].nunique() == 1 and not own["shown"].any()
     for column, part in own.groupby("column", sort=False):
