@@ -5,7 +5,7 @@ what the data cannot say. A level is recommended only by matched comparisons tha
 correction over all axes and columns of the guideline together, with five seeds or more.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -105,14 +105,21 @@ def guideline(runs: pd.DataFrame, margin: float = MARGIN) -> Guideline:
     scores = scores[scores["split"].fillna("").str.startswith(SPLIT)]
     draws = limits.draws(runs, scores)
     found = gathered(scores, differing(runs), margin, draws)
+    return worded(runs, scores, found, margin, draws is not None)
+
+
+def worded(
+    runs: pd.DataFrame, scores: pd.DataFrame, found: Evidence, margin: float, has_examples: bool
+) -> Guideline:
+    """Evidence in words: `has_examples` says whether intervals resample examples too."""
     shown = [axis for axis in dict.fromkeys([*MAIN, *found.axes]) if _is_shown(found, axis)]
     return Guideline(
         study=str(runs.attrs["study"]),
         question=str(runs["question"].iloc[0]),
         margin=margin,
-        data=text.data(found.grids, found.contrasts, found.sides, found.verdicts, draws),
+        data=text.data(found.grids, found.contrasts, found.sides, found.verdicts, has_examples),
         sections=[_section(found, axis, margin) for axis in shown],
-        limits=limits.general(runs, scores, found.grids, draws is not None),
+        limits=limits.general(runs, scores, found.grids, has_examples),
     )
 
 
@@ -130,11 +137,11 @@ def gathered(
     if not any(len(grid.runs) for grid in found.values()):
         raise BadInput("no student of the study has a score that is reported yet")
     varying = [a for a in known if any(len(g.levels[a]) > 1 for g in found.values())]
-    flips = two_sided(scores, varying, known, margin, draws)
+    flips = two_sided(found, varying, margin, draws)
     return Evidence(
         grids=found,
         axes=varying,
-        contrasts=comparisons(scores, varying, known, margin, draws),
+        contrasts=comparisons(found, varying, margin, draws),
         flips=matched.reversed_shown(flips),
         sides=flips,
         shares=variance.shares(scores, varying),
@@ -143,37 +150,27 @@ def gathered(
 
 
 def comparisons(
-    scores: pd.DataFrame,
-    varying: Sequence[str],
-    known: Sequence[str],
+    found_in: Mapping[str, Grid],
+    axes: Sequence[str],
     margin: float = MARGIN,
     draws: Draws | None = None,
 ) -> pd.DataFrame:
     """The matched comparisons of all axes as one family: what recommendations rest on."""
-    found = [
-        matched.matched(scores, axis, known, margin=margin, draws=draws) for axis in [*varying]
-    ]
-    return matched.claimed(_stacked(found), margin) if found else _none(scores, margin)
+    found = [matched.compared(found_in, axis, margin, draws) for axis in axes or [""]]
+    return matched.claimed(_stacked(found), margin)
 
 
 def two_sided(
-    scores: pd.DataFrame,
-    varying: Sequence[str],
-    known: Sequence[str],
-    margin: float,
-    draws: Draws | None,
+    found_in: Mapping[str, Grid], axes: Sequence[str], margin: float, draws: Draws | None
 ) -> pd.DataFrame:
     """All two sides of each axis by every other and by task, of which flips are one family."""
-    found = [
-        matched.two_sided(scores, axis, by, known, margin=margin, draws=draws)
-        for axis in varying
-        for by in [*(other for other in varying if other != axis), matched.TASK]
-    ]
-    return _stacked(found or [matched.two_sided(scores, "", matched.TASK, known, margin=margin)])
-
-
-def _none(scores: pd.DataFrame, margin: float) -> pd.DataFrame:
-    return matched.matched(scores, "", [], margin=margin)
+    return _stacked(
+        [
+            matched.two_sided(found_in, axis, by, margin, draws)
+            for axis in axes or [""]
+            for by in [*(other for other in axes if other != axis), matched.TASK]
+        ]
+    )
 
 
 def _stacked(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from analysis.comparable import PERCENT, Grid
@@ -37,7 +38,7 @@ def shared(shares: pd.DataFrame, axis: str) -> list[Statement]:
     is_own = shares["share"].notna() & (shares["term"].str.partition(" (with ")[0] == axis)
     for row in shares[is_own & (shares["kind"] == "axis")].to_dict("records"):
         column = shares[(shares["column"] == row["column"]) & (shares["kind"] == "pair")]
-        is_of = [axis in _axes_of(term) for term in column["term"]]
+        is_of = np.array([axis in _axes_of(term) for term in column["term"]], dtype=bool)
         partners = column[is_of].dropna(subset="share").sort_values("share", ascending=False)
         chance = ", no more than chance would," if row["share"] <= 0 else ""
         said = f"{row['column']}: it accounts for {_percent(row)}{chance} of the variance"

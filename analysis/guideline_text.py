@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.cells import Draws
 from analysis.comparable import Grid
 from analysis.directional import Verdict
 from analysis.matched import THERE
@@ -55,14 +54,14 @@ def data(
     contrasts: pd.DataFrame,
     sides: pd.DataFrame,
     verdicts: Sequence[Verdict],
-    draws: Draws | None,
+    has_examples: bool,
 ) -> list[Statement]:
     """Columns, runs, seeds, and the families of tests."""
     runs = pd.concat([grid.runs for grid in grids.values()]).drop_duplicates("uid")
     seeds = runs["seed"].nunique()
     tests, flips = int(contrasts["p"].notna().sum()), int(sides["tested"].notna().sum())
     claims = sum(int(verdict.compared["p"].notna().sum()) for verdict in verdicts)
-    resampled = "seeds, teachers and examples" if draws else "seeds and teachers"
+    resampled = "seeds, teachers and examples" if has_examples else "seeds and teachers"
     return [
         Statement(
             f"{counted(len(runs), 'run')} of students that are done, {counted(seeds, 'seed')}, in "

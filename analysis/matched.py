@@ -4,7 +4,7 @@ They agree in task, seed and teacher seed too. Where an axis does not apply to o
 matching of a student without layer knowledge), nothing is held against the pair.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,10 +58,17 @@ def matched(
         margin: points within which a difference counts as none.
         draws: scores on resampled examples, for intervals and errors that include theirs.
     """
+    return compared(grids(scores, axes), axis, margin, draws)
+
+
+def compared(
+    found_in: Mapping[str, Grid], axis: str, margin: float, draws: Draws | None
+) -> pd.DataFrame:
+    """As `matched`, of the grids of all columns."""
     found = [
         {"column": grid.column, "axis": axis, "level": level, "other": other}
         | contrast(both, grid, margin, draws)
-        for grid in grids(scores, axes).values()
+        for grid in found_in.values()
         for (level, other), both in _by(pairs(grid, axis), ["level", "other"])
     ]
     return claimed(pd.DataFrame(found, columns=[*NAMES, *NUMBERS, "degenerate", "over"]), margin)
@@ -108,25 +115,19 @@ def flips(
         margin: points; no flip depends on it.
         draws: as in `matched`.
     """
-    found = two_sided(scores, axis, by, axes, margin=margin, draws=draws)
+    found = two_sided(grids(scores, axes), axis, by, margin, draws)
     return reversed_shown(found).drop(columns="tested")
 
 
 def two_sided(
-    scores: pd.DataFrame,
-    axis: str,
-    by: str,
-    axes: Sequence[str],
-    *,
-    margin: float = MARGIN,
-    draws: Draws | None = None,
+    found_in: Mapping[str, Grid], axis: str, by: str, margin: float, draws: Draws | None
 ) -> pd.DataFrame:
-    """All two sides that could be a flip, as in `flips`; `tested` is what its test is of.
+    """All two sides that could be a flip, as in `flips`, of the grids of all columns.
 
-    That is the larger p of the two sides (each has to be there), or 1 where signs agree.
+    `tested` is the larger p of the two sides (each has to be there), or 1 where signs agree.
     """
     sides = pd.DataFrame(
-        _sides(scores, axis, by, axes, margin, draws),
+        _sides(found_in, axis, by, margin, draws),
         columns=["task", "column", "place", "at", "level", "other", *SIDE],
     )
     within = ["level", "other"] + ([] if by == TASK else ["column"])
@@ -179,18 +180,17 @@ def pairs(grid: Grid, axis: str) -> pd.DataFrame:
 
 def sampled(both: pd.DataFrame, grid: Grid, draws: Draws | None) -> Sample:
     """The mean difference of pairs for each seed and teacher, and on draws of the examples."""
-    both = both.sort_values([*SEEDS, "uid", "uid" + OTHER])
-    place = both.groupby(SEEDS).ngroup().to_numpy()
-    averaging = np.equal.outer(np.unique(place), place).astype(float)
-    averaging /= averaging.sum(1, keepdims=True)
-    groups = both.drop_duplicates(SEEDS)
+    keys, place = np.unique(both[SEEDS].to_numpy(dtype=int), axis=0, return_inverse=True)
+    averaging = _averaging(place.ravel(), len(keys))
     values = averaging @ both["difference"].to_numpy(dtype=float)
-    return Sample(
-        groups["seed"].to_numpy(),
-        groups["teacher_seed"].to_numpy(),
-        values,
-        None if draws is None else _drawn(both, grid, draws) @ averaging.T,
-    )
+    drawn = None if draws is None else _drawn(both, grid, draws) @ averaging.T
+    return Sample(keys[:, 0], keys[:, 1], values, drawn)
+
+
+def _averaging(place: np.ndarray, groups: int) -> np.ndarray:
+    """What takes values at places to the means of their groups [groups, values]."""
+    found = np.equal.outer(np.arange(groups), place).astype(float)
+    return found / found.sum(1, keepdims=True)
 
 
 def said(sample: Sample, margin: float) -> dict[str, Any]:
@@ -200,8 +200,7 @@ def said(sample: Sample, margin: float) -> dict[str, Any]:
         drawn = np.broadcast_to(sample.values, (bootstrap.DRAWS, len(sample.values)))
     low, high = bootstrap.interval(drawn, sample.seeds.tolist(), sample.teachers.tolist())
     names, place = np.unique(sample.seeds, return_inverse=True)
-    averaging = np.equal.outer(np.arange(len(names)), place).astype(float)
-    averaging /= averaging.sum(1, keepdims=True)
+    averaging = _averaging(place, len(names))
     by_seed, examples = (averaging @ sample.values).tolist(), 0.0
     if sample.drawn is not None and len(by_seed) > 1:
         examples = bootstrap.from_examples(sample.drawn @ averaging.T)
@@ -227,15 +226,10 @@ def contrast(both: pd.DataFrame, grid: Grid, margin: float, draws: Draws | None)
 
 
 def _sides(
-    scores: pd.DataFrame,
-    axis: str,
-    by: str,
-    axes: Sequence[str],
-    margin: float,
-    draws: Draws | None,
+    found_in: Mapping[str, Grid], axis: str, by: str, margin: float, draws: Draws | None
 ) -> Iterator[dict[str, Any]]:
     """Contrasts of two levels at each level of `by`, or in each column."""
-    for place, grid in enumerate(grids(scores, axes).values()):
+    for place, grid in enumerate(found_in.values()):
         both = pairs(grid, axis)
         if by == TASK:
             both = both.assign(at=grid.column)
