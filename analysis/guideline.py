@@ -8,21 +8,22 @@ correction over all axes and columns of the guideline together, with five seeds 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
-from analysis import directional, frame, matched, variance
+from analysis import directional, frame, matched, reversals, variance
 from analysis import guideline_context as context
 from analysis import guideline_limits as limits
 from analysis import guideline_text as text
+from analysis.axes import FIVE
 from analysis.axes import axes as differing
 from analysis.cells import Draws
 from analysis.comparable import Grid, grids
 from analysis.directional import Verdict
 from analysis.guideline_text import Statement
-from analysis.stats import MARGIN
+from analysis.stats import LEVEL, MARGIN, holm
 from kdlab.schema import BadInput
 
-MAIN = ("knowledge", "matching", "init", "size", "shape")
 SPLIT = "report"
 RECOMMENDED, UNKNOWN, NOT_STUDIED = "recommendation", "cannot tell", "not studied"
 
@@ -36,7 +37,7 @@ class Section:
         recommended: what to prefer, or that and why nothing can be told.
         evidence: the differences, and shares of the variance.
         flips: where the better of two levels is another.
-        changes: where the shown differences are furthest apart; this is not tested.
+        changes: where shown differences are larger or smaller.
         literature: directional claims and whether the study agrees.
         unknown: what the data cannot say.
     """
@@ -79,6 +80,8 @@ class Evidence:
         contrasts: of `matched` for all axes, one family.
         flips: of `flips` for all axes by all others and by task, one family.
         sides: all the two sides that could be flips, as of `two_sided`.
+        changes: of `reversals.changes` for the differences that are shown and beyond the margin, by
+            all other axes, one family.
         verdicts: on the claims of the literature, one family.
     """
 
@@ -87,6 +90,7 @@ class Evidence:
     contrasts: pd.DataFrame
     flips: pd.DataFrame
     sides: pd.DataFrame
+    changes: pd.DataFrame
     shares: pd.DataFrame
     verdicts: list[Verdict]
 
@@ -112,12 +116,14 @@ def worded(
     runs: pd.DataFrame, scores: pd.DataFrame, found: Evidence, margin: float, has_examples: bool
 ) -> Guideline:
     """Evidence in words: `has_examples` says whether intervals resample examples too."""
-    shown = [axis for axis in dict.fromkeys([*MAIN, *found.axes]) if _is_shown(found, axis)]
+    shown = [axis for axis in dict.fromkeys([*FIVE, *found.axes]) if _is_shown(found, axis)]
     return Guideline(
         study=str(runs.attrs["study"]),
         question=str(runs["question"].iloc[0]),
         margin=margin,
-        data=text.data(found.grids, found.contrasts, found.sides, found.verdicts, has_examples),
+        data=text.data(
+            found.grids, found.contrasts, found.sides, found.changes, found.verdicts, has_examples
+        ),
         sections=[_section(found, axis, margin) for axis in shown],
         limits=limits.general(runs, scores, found.grids, has_examples),
     )
@@ -132,18 +138,20 @@ def gathered(
         BadInput: if no student has a score.
     """
     # Claims hold under one level of an axis too.
-    known = [axis for axis in dict.fromkeys([*MAIN, "teacher", *axes]) if axis in scores]
+    known = [axis for axis in dict.fromkeys([*FIVE, "teacher", *axes]) if axis in scores]
     found = grids(scores, known)
     if not any(len(grid.runs) for grid in found.values()):
         raise BadInput("no student of the study has a score that is reported yet")
     varying = [a for a in known if any(len(g.levels[a]) > 1 for g in found.values())]
-    flips = two_sided(found, varying, margin, draws)
+    sides = two_sided(found, varying, margin, draws)
+    contrasts = comparisons(found, varying, margin, draws)
     return Evidence(
         grids=found,
         axes=varying,
-        contrasts=comparisons(found, varying, margin, draws),
-        flips=matched.reversed_shown(flips),
-        sides=flips,
+        contrasts=contrasts,
+        changes=changes(found, contrasts, varying, margin, draws),
+        flips=reversals.reversed_shown(sides),
+        sides=sides,
         shares=variance.shares(scores, varying),
         verdicts=directional.judged(directional.load(), found, margin, draws),
     )
@@ -166,11 +174,31 @@ def two_sided(
     """All two sides of each axis by every other and by task, of which flips are one family."""
     return _stacked(
         [
-            matched.two_sided(found_in, axis, by, margin, draws)
+            reversals.two_sided(found_in, axis, by, margin, draws)
             for axis in axes or [""]
-            for by in [*(other for other in axes if other != axis), matched.TASK]
+            for by in [*(other for other in axes if other != axis), reversals.TASK]
         ]
     )
+
+
+def changes(
+    found_in: Mapping[str, Grid],
+    contrasts: pd.DataFrame,
+    axes: Sequence[str],
+    margin: float,
+    draws: Draws | None,
+) -> pd.DataFrame:
+    """Of what is recommended by, whether it is more or less so by another axis; one family."""
+    rows = contrasts[text.matters(contrasts)]
+    found = _stacked(
+        [
+            reversals.changes(found_in, rows[rows["axis"] != by], by, margin, draws)
+            for by in axes or [""]
+        ]
+    )
+    adjusted = np.array(holm(found["p"].tolist()))
+    apart = (found["low_apart"] > 0) | (found["high_apart"] < 0)
+    return found.assign(adjusted=adjusted, shown=apart & (adjusted < LEVEL))
 
 
 def _stacked(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -181,7 +209,7 @@ def _stacked(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 def _is_shown(found: Evidence, axis: str) -> bool:
     """The five axes always; others where they vary and are no second name of one that does."""
-    return axis in MAIN or any(axis in grid.axes for grid in found.grids.values())
+    return axis in FIVE or any(axis in grid.axes for grid in found.grids.values())
 
 
 def _section(found: Evidence, axis: str, margin: float) -> Section:
@@ -200,7 +228,7 @@ def _section(found: Evidence, axis: str, margin: float) -> Section:
             *context.shared(found.shares, axis),
         ],
         flips=context.flipped(flipped),
-        changes=context.changes(own, found.sides[found.sides["axis"] == axis]),
+        changes=context.changed(found.changes[found.changes["axis"] == axis]),
         literature=context.borne_out(verdicts),
         unknown=limits.of_axis(found.grids, axis, own, margin) if is_varied else [],
     )
@@ -216,7 +244,7 @@ def markdown(found: Guideline) -> str:
         for title, statements in (
             ("Evidence", section.evidence),
             ("Where it flips", section.flips),
-            ("Where the shown differences are furthest apart (not tested)", section.changes),
+            ("Where a difference is larger", section.changes),
             ("The literature", section.literature),
             ("What the data cannot say", section.unknown),
         ):

@@ -123,7 +123,7 @@ def _blind(own: pd.DataFrame, margin: float) -> Iterator[Statement]:
     blind = known[known > margin]
     if len(blind):
         yield Statement(
-            f"Comparisons that would miss a difference of {margin:g} points: {len(blind)} of "
+            f"Comparisons that would miss a difference of the margin ({margin:g}): {len(blind)} of "
             f"{len(known)}; the smallest that one finds with 80 % power, uncorrected, is "
             f"{_range(blind)} points.",
             (len(blind), len(known), float(blind.min()), float(blind.max())),

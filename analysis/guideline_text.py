@@ -9,10 +9,10 @@ import pandas as pd
 
 from analysis.comparable import Grid
 from analysis.directional import Verdict
-from analysis.matched import THERE
+from analysis.reversals import THERE
 from analysis.stats import LEVEL, SEEDS_NEEDED
 
-SHOWN = 5  # of a kind, in one place
+SHOWN = 4  # of a kind, in one place
 Row = Mapping[Any, Any]
 
 
@@ -53,6 +53,7 @@ def data(
     grids: Mapping[str, Grid],
     contrasts: pd.DataFrame,
     sides: pd.DataFrame,
+    changes: pd.DataFrame,
     verdicts: Sequence[Verdict],
     has_examples: bool,
 ) -> list[Statement]:
@@ -60,6 +61,7 @@ def data(
     runs = pd.concat([grid.runs for grid in grids.values()]).drop_duplicates("uid")
     seeds = runs["seed"].nunique()
     tests, flips = int(contrasts["p"].notna().sum()), int(sides["tested"].notna().sum())
+    changed = int(changes["p"].notna().sum())
     claims = sum(int(verdict.compared["p"].notna().sum()) for verdict in verdicts)
     resampled = "seeds, teachers and examples" if has_examples else "seeds and teachers"
     return [
@@ -81,9 +83,9 @@ def data(
             (tests,),
         ),
         Statement(
-            f"Flips are a family of their own ({counted(flips, 'test')}), and so are claims of the "
-            f"literature ({counted(claims, 'test')}).",
-            (flips, claims),
+            f"Families of their own: flips ({counted(flips, 'test')}), changes of what is shown "
+            f"({counted(changed, 'test')}), claims of the literature ({counted(claims, 'test')}).",
+            (flips, changed, claims),
         ),
     ]
 
@@ -110,6 +112,7 @@ def preferred(own: pd.DataFrame, flips: pd.DataFrame) -> list[Statement]:
                 f"Prefer `{level}`: shown to be better than another level, and worse than none, in "
                 f"{len(won)} of {counted(of, 'column')}; shown to be worse in {lost}. The largest "
                 f"difference, to `{best['other']}` on {best['column']}: {difference(best)}."
+                + _beside(level, winners)
                 + _reversed(level, flips),
                 (len(won), of, lost, best["difference"]),
             )
@@ -231,6 +234,13 @@ def turned(row: Row) -> dict[Any, Any]:
         found["difference" + side] = -row["difference" + side]
         found["low" + side], found["high" + side] = -row["high" + side], -row["low" + side]
     return found
+
+
+def _beside(level: str, winners: set[tuple[str, str]]) -> str:
+    """Other levels that are as good as can be told, in the same columns."""
+    columns = {column for column, name in winners if name == level}
+    others = sorted({name for column, name in winners if column in columns and name != level})
+    return f" Not told apart there from {', '.join(f'`{name}`' for name in others)}." * bool(others)
 
 
 def _reversed(level: str, flips: pd.DataFrame) -> str:

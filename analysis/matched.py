@@ -16,12 +16,9 @@ from analysis.cells import Draws
 from analysis.comparable import PERCENT, SEEDS, Grid, absent, governs, grids, same_or_absent
 from analysis.stats import LEVEL, MARGIN
 
-TASK = "task"
 OTHER = "_other"
-THERE = "_there"
 NAMES = ["column", "axis", "level", "other"]
 NUMBERS = ["difference", "low", "high", "n", "seeds", "p", "equivalence", "detectable"]
-SIDE = ["difference", "low", "high", "n", "seeds", "p"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +29,11 @@ class Sample:
     teachers: np.ndarray
     values: np.ndarray
     drawn: np.ndarray | None
+
+    @property
+    def keys(self) -> list[tuple[int, int]]:
+        """Seed and teacher's seed of each."""
+        return list(zip(self.seeds.tolist(), self.teachers.tolist(), strict=True))
 
 
 def matched(
@@ -69,7 +71,7 @@ def compared(
         {"column": grid.column, "axis": axis, "level": level, "other": other}
         | contrast(both, grid, margin, draws)
         for grid in found_in.values()
-        for (level, other), both in _by(pairs(grid, axis), ["level", "other"])
+        for (level, other), both in grouped(pairs(grid, axis), ["level", "other"])
     ]
     return claimed(pd.DataFrame(found, columns=[*NAMES, *NUMBERS, "degenerate", "over"]), margin)
 
@@ -87,75 +89,23 @@ def claimed(found: pd.DataFrame, margin: float = MARGIN) -> pd.DataFrame:
     return found.assign(
         adjusted=adjusted,
         equivalent=equivalent,
-        shown=~_has_zero(found) & (adjusted < LEVEL),
+        shown=~has_zero(found) & (adjusted < LEVEL),
         alike=is_within & (equivalent < LEVEL),
     )
 
 
-def flips(
-    scores: pd.DataFrame,
-    axis: str,
-    by: str,
-    axes: Sequence[str],
-    *,
-    margin: float = MARGIN,
-    draws: Draws | None = None,
-) -> pd.DataFrame:
-    """Where the better of two levels of an axis is another at another level of `by`.
-
-    One row for each two levels with two sides of opposite signs: axis, by, level, other, and of
-    the first side `column`, `at` (its level of `by`), difference, low, high, n, seeds, p; of the
-    second the same with `_there`. `verdict`: see `reversed_shown`.
-
-    Args:
-        scores: as `analysis.frame.scores`, of one split.
-        axis: to compare levels of.
-        by: another axis, or `task`, of which sides are columns.
-        axes: all columns in which students may differ.
-        margin: points; no flip depends on it.
-        draws: as in `matched`.
-    """
-    found = two_sided(grids(scores, axes), axis, by, margin, draws)
-    return reversed_shown(found).drop(columns="tested")
-
-
-def two_sided(
-    found_in: Mapping[str, Grid], axis: str, by: str, margin: float, draws: Draws | None
-) -> pd.DataFrame:
-    """All two sides that could be a flip, as in `flips`, of the grids of all columns.
-
-    `tested` is the larger p of the two sides (each has to be there), or 1 where signs agree.
-    """
-    sides = pd.DataFrame(
-        _sides(found_in, axis, by, margin, draws),
-        columns=["task", "column", "place", "at", "level", "other", *SIDE],
-    )
-    within = ["level", "other"] + ([] if by == TASK else ["column"])
-    found = sides.merge(sides, on=within, suffixes=("", THERE))
-    if by == TASK:
-        found = found[found["task"] != found["task" + THERE]]
-    else:
-        found = found.assign(**{"column" + THERE: found["column"]})
-    found = found[found["place"] < found["place" + THERE]]
-    is_opposite = found["difference"] * found["difference" + THERE] < 0
-    both_p = found[["p", "p" + THERE]].max(axis=1, skipna=False)
-    found = found.assign(axis=axis, by=by, tested=both_p.where(is_opposite | both_p.isna(), 1.0))
-    one = ["column", "at", *SIDE]
-    names = ["axis", "by", "level", "other", *one, *(name + THERE for name in one), "tested"]
-    return found[names].reset_index(drop=True)
-
-
-def reversed_shown(found: pd.DataFrame) -> pd.DataFrame:
-    """Of two sides those of opposite signs, with Holm's `adjusted` p over all, and a verdict.
-
-    `shown` if both intervals leave out zero and adjusted p < 0.05, else `cannot tell`.
-    """
-    adjusted = np.array(stats.holm(found["tested"].tolist()))
-    there = found[["low" + THERE, "high" + THERE]].set_axis(["low", "high"], axis=1)
-    is_shown = ~_has_zero(found) & ~_has_zero(there) & (adjusted < LEVEL)
-    found = found.assign(adjusted=adjusted, verdict=np.where(is_shown, "shown", "cannot tell"))
-    is_opposite = found["difference"] * found["difference" + THERE] < 0
-    return found[is_opposite].reset_index(drop=True)
+def less(one: Sample, other: Sample) -> Sample | None:
+    """One sample less another, of the seeds and teachers that both have, if there are any."""
+    places = {key: place for place, key in enumerate(other.keys)}
+    shared = [(place, places[key]) for place, key in enumerate(one.keys) if key in places]
+    if not shared:
+        return None
+    ours, theirs = np.array(shared).T
+    drawn = None
+    if one.drawn is not None and other.drawn is not None:
+        drawn = one.drawn[:, ours] - other.drawn[:, theirs]
+    values = one.values[ours] - other.values[theirs]
+    return Sample(one.seeds[ours], one.teachers[ours], values, drawn)
 
 
 def pairs(grid: Grid, axis: str) -> pd.DataFrame:
@@ -225,29 +175,7 @@ def contrast(both: pd.DataFrame, grid: Grid, margin: float, draws: Draws | None)
     }
 
 
-def _sides(
-    found_in: Mapping[str, Grid], axis: str, by: str, margin: float, draws: Draws | None
-) -> Iterator[dict[str, Any]]:
-    """Contrasts of two levels at each level of `by`, or in each column."""
-    for place, grid in enumerate(found_in.values()):
-        both = pairs(grid, axis)
-        if by == TASK:
-            both = both.assign(at=grid.column)
-            order = {grid.column: place}
-        elif by in grid.levels:
-            twin = both.get(by + OTHER, both[by])  # where `by` applies to one side only
-            both = both.assign(at=both[by].where(~absent(both[by]), twin))
-            order = {level: place for place, level in enumerate(grid.levels[by])}
-        else:
-            continue
-        for (level, other, at), part in _by(both, ["level", "other", "at"]):
-            found = contrast(part, grid, margin, draws)
-            task = part["task"].iloc[0]
-            told = {"task": task, "column": grid.column, "place": order[at], "at": at}
-            yield told | {"level": level, "other": other} | {name: found[name] for name in SIDE}
-
-
-def _by(both: pd.DataFrame, names: list[str]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
+def grouped(both: pd.DataFrame, names: list[str]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
     return iter(both.groupby(names, sort=False))  # type: ignore[arg-type]
 
 
@@ -274,5 +202,5 @@ def _averaged(both: pd.DataFrame, grid: Grid) -> list[str]:
     ]
 
 
-def _has_zero(bounds: pd.DataFrame) -> pd.Series:
+def has_zero(bounds: pd.DataFrame) -> pd.Series:
     return (bounds["low"] <= 0) & (bounds["high"] >= 0)
