@@ -1,14 +1,15 @@
 """Sentences of the guideline, each with the numbers that it rests on."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from analysis.comparable import Grid
-from analysis.directional import Verdict
+from analysis.evidence import Evidence
+from analysis.matched import matters
 from analysis.reversals import THERE
 from analysis.stats import LEVEL, SEEDS_NEEDED
 
@@ -49,32 +50,27 @@ def tested(p: float) -> str:
     return ", p < 0.001" if p < 0.001 else f", p = {p:.3f}"
 
 
-def data(
-    grids: Mapping[str, Grid],
-    contrasts: pd.DataFrame,
-    sides: pd.DataFrame,
-    changes: pd.DataFrame,
-    verdicts: Sequence[Verdict],
-    has_examples: bool,
-) -> list[Statement]:
+def data(found: Evidence, has_examples: bool) -> list[Statement]:
     """Columns, runs, seeds, and the families of tests."""
-    runs = pd.concat([grid.runs for grid in grids.values()]).drop_duplicates("uid")
+    runs = pd.concat([grid.runs for grid in found.grids.values()]).drop_duplicates("uid")
     seeds = runs["seed"].nunique()
-    tests, flips = int(contrasts["p"].notna().sum()), int(sides["tested"].notna().sum())
-    changed = int(changes["p"].notna().sum())
-    claims = sum(int(verdict.compared["p"].notna().sum()) for verdict in verdicts)
+    claims = [verdict.compared["p"] for verdict in found.verdicts]
+    families = [[found.contrasts["p"]], [found.sides["tested"]], [found.changes["p"]], claims]
+    tests, flips, changes, claimed = (
+        sum(int(p.notna().sum()) for p in family) for family in families
+    )
     resampled = "seeds, teachers and examples" if has_examples else "seeds and teachers"
     return [
         Statement(
             f"{counted(len(runs), 'run')} of students that are done, {counted(seeds, 'seed')}, in "
-            f"{counted(len(grids), 'column')}: {', '.join(grids)}.",
-            (len(runs), seeds, len(grids)),
+            f"{counted(len(found.grids), 'column')}: {', '.join(found.grids)}.",
+            (len(runs), seeds, len(found.grids)),
         ),
         Statement(
             "A difference is the mean over matched pairs, runs that agree in every other axis, "
             "task, seed and teacher. Comparisons of two levels that have such pairs: "
-            f"{len(contrasts)}. Intervals are 95 % over {resampled}.",
-            (len(contrasts),),
+            f"{len(found.contrasts)}. Intervals are 95 % over {resampled}.",
+            (len(found.contrasts),),
         ),
         Statement(
             f"A recommendation needs {SEEDS_NEEDED} seeds, an interval without zero and p < "
@@ -84,8 +80,8 @@ def data(
         ),
         Statement(
             f"Families of their own: flips ({counted(flips, 'test')}), changes of what is shown "
-            f"({counted(changed, 'test')}), claims of the literature ({counted(claims, 'test')}).",
-            (flips, changed, claims),
+            f"({counted(changes, 'test')}), claims of the literature ({counted(claimed, 'test')}).",
+            (flips, changes, claimed),
         ),
     ]
 
@@ -215,11 +211,6 @@ def _constant(grids: Mapping[str, Grid], axis: str) -> Statement:
     return Statement(
         f"It does not vary: {counted(n, 'run')} to which it applies have {named}.", (n,)
     )
-
-
-def matters(own: pd.DataFrame) -> pd.Series:
-    """What is shown and may be larger than the margin."""
-    return own["shown"] & ~own["alike"]
 
 
 def better_first(row: Row) -> dict[Any, Any]:

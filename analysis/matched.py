@@ -108,6 +108,11 @@ def less(one: Sample, other: Sample) -> Sample | None:
     return Sample(one.seeds[ours], one.teachers[ours], values, drawn)
 
 
+def matters(found: pd.DataFrame) -> pd.Series:
+    """Which comparisons are shown and not within the margin: what may be recommended by."""
+    return found["shown"] & ~found["alike"]
+
+
 def pairs(grid: Grid, axis: str) -> pd.DataFrame:
     """All pairs of a grid's runs that differ in one axis only, one row each.
 

@@ -13,10 +13,11 @@ from simulated import AXES, study
 from test_effects import BY_CHANCE, STUDIES
 
 import analysis
-from analysis import directional, guideline, guideline_text
+from analysis import directional, evidence, guideline, guideline_text
 from analysis.axes import FIVE
 from analysis.comparable import grids
-from analysis.guideline import RECOMMENDED, UNKNOWN, Guideline, Section, gathered, markdown
+from analysis.evidence import gathered
+from analysis.guideline import RECOMMENDED, UNKNOWN, Guideline, Section, markdown
 from analysis.guideline_text import Statement
 from analysis.matched import matched
 from kdlab.run import teachers
@@ -88,7 +89,7 @@ def test_in_studies_in_which_nothing_is_there_nothing_is_recommended():
     claims = 0
     for draw in range(STUDIES):
         found_in = grids(study(axes, draw=draw), list(axes))
-        shown = guideline.comparisons(found_in, list(axes))
+        shown = evidence.comparisons(found_in, list(axes))
         none = shown.iloc[:0].assign(verdict="")
         claims += any(guideline_text.preferred(shown[shown["axis"] == axis], none) for axis in axes)
     assert claims <= BY_CHANCE
@@ -161,13 +162,13 @@ def test_where_a_shown_difference_is_larger_is_tested_and_told(found):
 
 def test_every_bullet_has_a_number_and_it_is_one_of_the_data(found):
     scores = study(AXES, planted, spread=0.5, tasks=["rte", "mrpc"])
-    evidence = gathered(scores, LEVELS)
+    made = gathered(scores, LEVELS)
     points = [
-        *evidence.contrasts[["difference", "low", "high", "detectable"]].to_numpy().ravel(),
-        *evidence.sides[["difference", "difference_there"]].to_numpy().ravel(),
-        *evidence.changes[["difference", "difference_there", "apart"]].to_numpy().ravel(),
-        *(100 * evidence.shares[["share", "low", "high"]].to_numpy().ravel()),
-        *(d for verdict in evidence.verdicts for d in verdict.compared["difference"]),
+        *made.contrasts[["difference", "low", "high", "detectable"]].to_numpy().ravel(),
+        *made.sides[["difference", "difference_there"]].to_numpy().ravel(),
+        *made.changes[["difference", "difference_there", "apart"]].to_numpy().ravel(),
+        *(100 * made.shares[["share", "low", "high"]].to_numpy().ravel()),
+        *(d for verdict in made.verdicts for d in verdict.compared["difference"]),
     ]
     known = {f"{abs(value):.1f}" for value in points if not math.isnan(value)}
     bullets = statements(found)
