@@ -55,7 +55,7 @@ class Guideline:
     Attributes:
         margin: points within which a difference counts as none.
         data: what it is made from: tasks, runs, seeds, families of tests.
-        sections: one each axis, the five main ones first.
+        sections: one each axis, the five and those of claims of the literature always.
         limits: what the data cannot say of any axis.
     """
 
@@ -88,20 +88,23 @@ def worded(
     runs: pd.DataFrame, scores: pd.DataFrame, found: Evidence, margin: float, has_examples: bool
 ) -> Guideline:
     """Evidence in words: `has_examples` says whether intervals resample examples too."""
-    shown = [axis for axis in dict.fromkeys([*FIVE, *found.axes]) if _is_shown(found, axis)]
+    claimed = [verdict.claim.axis for verdict in found.verdicts]
+    varying = [axis for axis in found.axes if _is_first(found, axis)]
     return Guideline(
         study=str(runs.attrs["study"]),
         question=str(runs["question"].iloc[0]),
         margin=margin,
         data=text.data(found, has_examples),
-        sections=[_section(found, axis, margin) for axis in shown],
+        sections=[
+            _section(found, axis, margin) for axis in dict.fromkeys([*FIVE, *claimed, *varying])
+        ],
         limits=limits.general(runs, scores, found.grids, has_examples),
     )
 
 
-def _is_shown(found: Evidence, axis: str) -> bool:
-    """The five axes always; others where they vary and are no second name of one that does."""
-    return axis in FIVE or any(axis in grid.axes for grid in found.grids.values())
+def _is_first(found: Evidence, axis: str) -> bool:
+    """Whether an axis that varies is more than a second name of another in some column."""
+    return any(axis in grid.axes for grid in found.grids.values())
 
 
 def _section(found: Evidence, axis: str, margin: float) -> Section:

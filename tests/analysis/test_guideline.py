@@ -207,7 +207,7 @@ def verdicts(scores: pd.DataFrame, axes=LEVELS, margin: float = 1.0) -> dict[str
 
 def test_every_claim_says_agrees_disagrees_or_cannot_tell_with_its_source(found):
     said = [one.text for own in found.sections for one in own.literature]
-    claims = [c for c in directional.load() if c.axis != "teacher"]
+    claims = directional.load()
     assert len(said) == len(claims)
     for claim in claims:
         (text,) = (text for text in said if claim.claim[1:] in text)
@@ -309,7 +309,7 @@ def test_axes_that_do_not_vary_are_not_studied_and_those_alike_are_named():
     said = " ".join(one.text for one in knowledge.unknown)
     assert "`knowledge` parts 10 runs exactly as `hard.weight` does" in said
     assert "`none` and `logits_kl` (hard.weight)" in said
-    assert [own.axis for own in found.sections] == list(FIVE)
+    assert [own.axis for own in found.sections] == [*FIVE, "teacher"]
 
 
 def test_limits_name_tasks_runs_teachers_trials_degenerate_runs_and_headroom():
@@ -387,6 +387,21 @@ def test_a_studys_records_make_its_guideline_with_examples_resampled(launched):
     (matching,) = section(found, "matching").recommended
     assert matching.values[-1] == pytest.approx(10.0, abs=1.0)
     assert markdown(guideline.guideline(analysis.load("made", root=str(launched)))) == text
+
+
+def test_the_command_prints_the_guideline_and_writes_it(launched, monkeypatch, capsys):
+    from analysis import __main__ as command
+
+    arguments = ["analysis", "guideline", "made", "--root", str(launched)]
+    monkeypatch.setattr("sys.argv", arguments)
+    command.main()
+    text = (launched / "studies" / "made" / "guideline.md").read_text()
+    assert text == markdown(guideline.guideline(analysis.load("made", root=str(launched))))
+    assert capsys.readouterr().out.startswith(text)
+    monkeypatch.setattr("sys.argv", [*arguments, "--margin", "0"])
+    with pytest.raises(SystemExit, match="2"):
+        command.main()
+    assert "--margin 0: points above 0" in capsys.readouterr().err
 
 
 def test_without_outputs_the_examples_are_taken_as_they_are_and_it_is_said(launched, tmp_path):
