@@ -121,6 +121,11 @@ def _labelled(students: pd.DataFrame, layout: Layout) -> pd.DataFrame:
             told = found[name].map(shown)
             told = told if name in FIVE else f"{name}=" + told
             found[LABEL] = found[LABEL] + (", " + told).where(told.str.len() > 0, "")
+    # One arm may be called otherwise in each task: `logits` is KL or, on regression, MSE.
+    in_task = found.groupby(["row", "task", GROUP])[LABEL].transform("nunique") <= 1
+    in_all = found.groupby("row")[LABEL].transform("nunique") > 1
+    by_task = found.groupby(["row", GROUP])[LABEL].transform("nunique") > 1
+    found[LABEL] = found[LABEL].where(~(in_task & in_all & by_task), found["row"])
     is_shared = found.groupby(cell)["row"].transform("nunique") > 1
     found[LABEL] = found[LABEL].where(~is_shared, found[LABEL] + ", " + found["row"])
     return found

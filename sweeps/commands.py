@@ -32,8 +32,8 @@ def request(name: str, extra: tuple[str, ...], root: str) -> Request:
     folder = progress.study_folder(root, name)
     if (folder / saved.NAME).is_file() and not (study.STUDIES / f"{name}.yaml").is_file():
         loaded, earlier = saved.read(folder)
-        return Request(name, loaded, earlier + extra)
-    return Request(Path(name).stem, study.load(name), extra)
+        return Request(name, *study.narrowed(loaded, earlier + extra))
+    return Request(Path(name).stem, *study.narrowed(study.load(name), extra))
 
 
 def launched(name: str, root: str) -> Request:

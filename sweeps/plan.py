@@ -246,6 +246,7 @@ def write(
             "question": study.question,
             "table": entry.cell.table,
             "layout": layouts.get(entry.cell.table),
+            "case": entry.cell.case,
             "row": entry.cell.row,
             "control": entry.cell.control,
             "stage": entry.cell.stage,
