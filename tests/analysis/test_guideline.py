@@ -85,7 +85,7 @@ def test_what_makes_no_difference_is_not_recommended(found):
 
 
 def test_in_studies_in_which_nothing_is_there_nothing_is_recommended():
-    axes = {"knowledge": ["a", "b", "c"], "init": ["x", "y"], "size": ["s", "t"]}
+    axes = {"knowledge": ["a", "b", "c"], "init": ["x", "y"]}
     claims = 0
     for draw in range(STUDIES):
         found_in = grids(study(axes, draw=draw), list(axes))
