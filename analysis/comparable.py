@@ -79,6 +79,13 @@ def absent(levels: pd.Series) -> pd.Series:
     return levels.isna() | (levels == NULL)
 
 
+def with_null(scores: pd.DataFrame) -> list[str]:
+    """Keys that all runs have, null in some students and a value in others: all rows, or 500."""
+    students = scores[(scores["seed"] != NO_SEED) & (scores["state"] != "excluded")]
+    keys = [name for name in map(str, scores.columns) if name.startswith(ALWAYS)]
+    return [name for name in keys if 0 < students[name].isna().sum() < len(students)]
+
+
 def governs(axis: str, other: str) -> bool:
     """Whether a level of an axis decides if the other axis applies at all."""
     return other != axis and other.startswith(GOVERNED.get(axis, ("\0",)))

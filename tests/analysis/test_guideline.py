@@ -312,6 +312,19 @@ def test_axes_that_do_not_vary_are_not_studied_and_those_alike_are_named():
     assert [own.axis for own in found.sections] == [*FIVE, "teacher"]
 
 
+def test_a_key_that_is_null_in_some_runs_is_an_axis_too():
+    """`data.rows`: null for all rows, which has no value that could be counted."""
+    scores = study({"knowledge": ["a", "b"]}, spread=0.5)
+    scores["data.rows"] = math.nan
+    few = scores.assign(**{"data.rows": 500.0}, uid=scores["uid"] + ", few")
+    few["score"] -= 0.048 + 0.001 * few["seed"]
+    found = written(pd.concat([scores, few], ignore_index=True), ["knowledge"])
+    (prefer,) = section(found, "data.rows").recommended
+    assert prefer.text.startswith("Prefer `null`")
+    assert prefer.values[-1] == pytest.approx(5.0)  # of seeds 0 to 4
+    assert "20 runs" in found.data[0].text
+
+
 def test_limits_name_tasks_runs_teachers_trials_degenerate_runs_and_headroom():
     scores = study(AXES, tasks=["rte"])
     scores.loc[0, ["state", "score"]] = ["diverged", math.nan]
