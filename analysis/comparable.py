@@ -23,7 +23,7 @@ GOVERNED = {
 }
 ALWAYS = ("hard.", "data.", "train.", "protocol.", "task.")  # there in every run: empty is null
 NOT_APPLIED = ("matching", "teacher")  # groups of which `none` says that they do not apply
-SAID = ("recipe",)  # a name for values of other columns
+SAID = ("recipe", "task")  # a name for values of other columns; what a column is of
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def grids(scores: pd.DataFrame, axes: Sequence[str]) -> dict[str, Grid]:
     """
     is_student = (scores["seed"] != NO_SEED) & (scores["stage"] != "tune")
     students = scores[is_student & (scores["state"] != "excluded")]
-    asked = [axis for axis in axes if axis in students.columns and axis not in SAID]
+    asked = [axis for axis in dict.fromkeys(axes) if axis in students.columns and axis not in SAID]
     found = {}
     for (task, split, metric), part in students.groupby(["task", "split", "metric"], sort=False):
         column = column_name(str(task), str(split), str(metric))

@@ -65,7 +65,7 @@ def means(scores: pd.DataFrame, axis: str, axes: Sequence[str]) -> pd.DataFrame:
     """
     found = [
         {"column": grid.column, "axis": axis, **row}
-        for grid in grids(scores, axes).values()
+        for grid in grids(scores, [*axes, axis]).values()
         if axis in grid.axes
         for row in _means(grid, axis)
     ]
