@@ -99,7 +99,8 @@ def _grid(name: tuple[str, str, str], part: pd.DataFrame, asked: Sequence[str]) 
     runs = pd.concat([part[kept], texts], axis=1).assign(score=PERCENT * part["score"])
     is_done = runs["score"].notna()
     # Runs alike in all of this differ in something that the plan does not name.
-    is_unclear = runs.duplicated([*asked, *SEEDS], keep=False)
+    is_unclear = runs[is_done].duplicated([*asked, *SEEDS], keep=False)
+    is_unclear = is_unclear.reindex(runs.index, fill_value=False)
     states = part["state"][~is_done].where(part["state"][~is_done] != "done", "without a score")
     left = {str(why): int(n) for why, n in states.value_counts().sort_index().items()}
     if (unclear := int((is_done & is_unclear).sum())) and asked:
