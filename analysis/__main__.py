@@ -1,4 +1,4 @@
-"""`python -m analysis tables STUDY`: the study's tables, printed and written."""
+"""`python -m analysis tables|guideline STUDY`: printed and written."""
 
 import argparse
 import sys
@@ -13,9 +13,10 @@ examples:
   python -m analysis tables quickstart
   python -m analysis tables glue_small --root /scratch/runs
   python -m analysis tables glue_small_tune --split select
+  python -m analysis guideline glue_small
   python -m analysis submission mine --row both --out glue.zip
 
-Files go to ROOT/studies/STUDY/tables. ROOT is runs/, or KDLAB_ROOT.
+Files go to ROOT/studies/STUDY. ROOT is runs/, or KDLAB_ROOT.
 """
 
 
@@ -39,18 +40,23 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    command = commands.add_parser("tables", help="print the tables; write .md, .tex and .csv")
-    command.set_defaults(run=_tables)
-    command.add_argument("study")
-    command.add_argument("--root", default=default_root())
-    command.add_argument("--split", choices=("report", "select"), default="report")
-    command.add_argument(
-        "--margin",
-        type=float,
-        default=MARGIN,
-        metavar="POINTS",
-        help="differences that do not matter: ≈ marks what is shown to be smaller (%(default)s)",
+    tables = commands.add_parser("tables", help="print the tables; write .md, .tex and .csv")
+    tables.set_defaults(run=_tables)
+    tables.add_argument("--split", choices=("report", "select"), default="report")
+    guideline = commands.add_parser(
+        "guideline", help="print and write the best practice that the study's data supports"
     )
+    guideline.set_defaults(run=_guideline)
+    for command in (tables, guideline):
+        command.add_argument("study")
+        command.add_argument("--root", default=default_root())
+        command.add_argument(
+            "--margin",
+            type=float,
+            default=MARGIN,
+            metavar="POINTS",
+            help="differences that do not matter: ≈ is shown to be smaller (%(default)s)",
+        )
     _add_submission(commands)
     return parser
 
@@ -61,6 +67,20 @@ def _add_submission(commands: Any) -> None:
     command = commands.add_parser("submission", help="write, or check, a submission to GLUE")
     submission.add_arguments(command)
     command.set_defaults(run=submission.run)
+
+
+def _guideline(arguments: argparse.Namespace) -> None:
+    import analysis
+    from analysis.guideline import guideline, markdown
+    from kdlab.record import write_whole
+
+    if not arguments.margin > 0:
+        raise BadInput(f"--margin {arguments.margin:g}: points above 0")
+    text = markdown(guideline(analysis.load(arguments.study, arguments.root), arguments.margin))
+    path = Path(arguments.root) / "studies" / arguments.study / "guideline.md"
+    write_whole(path, text.encode())
+    print(text)
+    print(f"written to {path}")
 
 
 def _tables(arguments: argparse.Namespace) -> None:
