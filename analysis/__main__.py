@@ -20,6 +20,7 @@ examples:
   python -m analysis tables mine --layout a1_knowledge --format tex --split select
   python -m analysis why mine/main/logits/sst2
   python -m analysis diff mine/logits mine/hidden
+  python -m analysis guideline mine
   python -m analysis submission mine --row both --out glue.zip
 
 ROOT is runs/, or KDLAB_ROOT. Each command has a --help of its own.
@@ -33,6 +34,13 @@ examples:
 
 Files go to ROOT/studies/STUDY/tables. What is missing, failed, diverged, duplicate or stale is
 named first, on stderr.
+"""
+GUIDELINE = """\
+examples:
+  python -m analysis guideline quickstart
+  python -m analysis guideline mine --root /scratch/runs --margin 0.5
+
+It goes to ROOT/studies/STUDY/guideline.md.
 """
 CELL = """\
 A cell is STUDY/TABLE/ROW/COLUMN, with the study's own labels. TABLE and COLUMN may be left out, and
@@ -103,6 +111,8 @@ def _parser() -> argparse.ArgumentParser:
     tables.add_argument(
         "--format", default="all", metavar="md,tex,html,csv", help="what is written: some or all"
     )
+    text = "the best practice that a study's data supports, printed and written"
+    add_margin(add("guideline", text, _guideline, GUIDELINE, "STUDY"))
     add("why", "a cell's or a run's results, trouble, logs and command", _why, WHY, "CELL")
     text = "what two cells or runs do differently, and by how much they differ"
     diff = add("diff", text, _diff, DIFF, "A", "B")
@@ -129,13 +139,17 @@ def _formats(text: str) -> list[str]:
     return chosen
 
 
+def _check_margin(margin: float) -> None:
+    if not margin > 0:
+        raise BadInput(f"--margin {margin:g}: points above 0")
+
+
 def _tables(arguments: argparse.Namespace) -> None:
     import analysis
     from analysis import audit, formats
 
     chosen, arrange = _formats(arguments.format), layout(arguments.layout)
-    if not arguments.margin > 0:
-        raise BadInput(f"--margin {arguments.margin:g}: points above 0")
+    _check_margin(arguments.margin)
     runs = analysis.load(arguments.study, arguments.root)
     print("\n".join(audit.lines(audit.audit(runs))), file=sys.stderr)
     shown = arrange(runs, split=arguments.split, margin=arguments.margin)
@@ -173,6 +187,19 @@ def write(shown: "list[Table]", room: Path, split: str, chosen: list[str]) -> No
         stem += f"_{stems[stem]}" * (stems[stem] > 1)
         for suffix in chosen:
             write_whole(room / f"{stem}.{suffix}", FORMATS[suffix](table).encode())
+
+
+def _guideline(arguments: argparse.Namespace) -> None:
+    import analysis
+    from analysis.guideline import guideline, markdown
+    from kdlab.record import write_whole
+
+    _check_margin(arguments.margin)
+    text = markdown(guideline(analysis.load(arguments.study, arguments.root), arguments.margin))
+    path = Path(arguments.root) / "studies" / arguments.study / "guideline.md"
+    write_whole(path, text.encode())
+    print(text)
+    print(f"written to {path}")
 
 
 def _why(arguments: argparse.Namespace) -> None:
