@@ -1,12 +1,14 @@
 """The study of `edges`, planned, recorded and arranged once for all tests that only read it."""
 
 import io
+import os
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
 import edges
 import pytest
+from filelock import FileLock
 
 import analysis
 from analysis import __main__ as command
@@ -27,8 +29,16 @@ class Tables(NamedTuple):
 @pytest.fixture(scope="session")
 def edge_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which `runs` has the study; tests work `edges.inside` it."""
-    folder = tmp_path_factory.mktemp("edges")
-    edges.make(folder)
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        folder = tmp_path_factory.mktemp("edges")
+        edges.make(folder)
+        return folder
+    folder = tmp_path_factory.getbasetemp().parent / "edges"  # of all workers
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "made").exists():
+            folder.mkdir()
+            edges.make(folder)
+            (folder / "made").touch()
     return folder
 
 
