@@ -1,13 +1,13 @@
 """The mean over a table's tasks, of the rows that have them all."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from analysis import stats
-from analysis.cells import NOTHING, PERCENT, Cell, Paired, together
+from analysis.cells import PERCENT, Cell, Paired, together
 from analysis.layout import GROUP, HEAD, LABEL
 
 WITHOUT = ("wnli",)  # its dev rows contradict its train rows: it says nothing
@@ -41,7 +41,7 @@ def over(
         heads = part[~part["task"].isin(WITHOUT)].groupby("task", sort=False)[HEAD].unique()
         if len(heads) < 2:
             continue
-        name = f"{group}: average" if group else "average"
+        name = ": ".join(filter(None, [str(group), "average"]))
         columns.append(name)
         listed = [[str(head) for head in of_task] for of_task in heads]
         for row in rows:
@@ -65,26 +65,17 @@ def _cell(
     scores = own.groupby([HEAD, "seed", "teacher_seed"])["score"].mean().unstack(HEAD)
     by_task = pd.DataFrame({i: scores[list(heads)].mean(axis=1) for i, heads in enumerate(listed)})
     seeds = list(PERCENT * by_task.dropna().mean(axis=1))
-    mean = PERCENT * float(scores.mean().groupby(_task_of(listed)).mean().mean())
+    of_tasks = [float(scores[list(heads)].mean().mean()) for heads in listed]
     counts = [len(own[own[HEAD] == heads[0]].drop_duplicates("uid")) for heads in listed]
-    cell = Cell(min(counts), min(counts), mean, stats.spread(seeds))
+    cell = Cell(min(counts), min(counts), PERCENT * float(np.mean(of_tasks)), stats.spread(seeds))
     keys = [[(row, head) for head in heads] for heads in listed]
     if not all(key in paired for of_task in keys for key in of_task):
         return cell
-    compared = together([_of_task([paired[k] for k in of_task]) for of_task in keys], margin, cell)
-    return Cell(
-        n=cell.n,
-        expected=cell.expected,
-        mean=cell.mean,
-        spread=cell.spread,
-        difference=compared.difference,
-        low=compared.low if not np.isnan(compared.difference) else NOTHING,
-        high=compared.high if not np.isnan(compared.difference) else NOTHING,
-    )
-
-
-def _task_of(listed: Sequence[Sequence[str]]) -> dict[str, int]:
-    return {head: number for number, heads in enumerate(listed) for head in heads}
+    several = [_of_task([paired[key] for key in of_task]) for of_task in keys]
+    compared = together(several, margin, cell)
+    return replace(
+        cell, difference=compared.difference, low=compared.low, high=compared.high
+    )  # no test: it is no part of the family
 
 
 def _of_task(several: Sequence[Paired]) -> Paired:

@@ -28,6 +28,11 @@ def axes(runs: pd.DataFrame) -> list[str]:
 
 
 def _values(column: "pd.Series[str]") -> int:
-    """How many values there are: not to use a teacher or a matching is none of their options."""
-    is_used = column != "none" if column.name in ("teacher", "matching") else slice(None)
-    return int(column[is_used].nunique(dropna=False))
+    """How many values there are.
+
+    Not to use a teacher or a matching is none of their options; nor has a key another value where
+    an option lacks it.
+    """
+    if column.name in ("teacher", "matching"):
+        column = column[column != "none"]
+    return int(column.nunique())

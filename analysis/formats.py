@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -137,7 +138,7 @@ def _sentence(note: str) -> str:
     return f"{note[0].upper()}{note[1:]}{'' if note.endswith('.') else '.'}"
 
 
-def _template(name: str):  # type: ignore[no-untyped-def]
+def _template(name: str) -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     loader = FileSystemLoader(TEMPLATES)
@@ -146,8 +147,8 @@ def _template(name: str):  # type: ignore[no-untyped-def]
     return room.get_template(name)
 
 
-def _with_code(text: str) -> "Markup":
-    """Text in which `this` is code."""
+def _with_code(text: str) -> Any:
+    """Text in which `this` is code, safe to stand in a page."""
     from markupsafe import Markup
 
     parts = re.split(r"`([^`]*)`", text)
@@ -161,7 +162,8 @@ TEX = {
     "\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$",
     "{": r"\{", "}": r"\}", "^": r"\^{}", "~": r"\~{}", "Δ": r"$\Delta$", "±": r"$\pm$",
     "†": r"$\dagger$", "≈": r"$\approx$", "*": r"$^{*}$", "<": "$<$", ">": "$>$", "–": "--",
-    "§": r"\S{}", "¶": r"\P{}", "‖": r"$\Vert$", "'": r"\textquotesingle{}", '"': r"\textquotedbl{}",
+    "§": r"\S{}", "¶": r"\P{}", "‖": r"$\Vert$",
+    "'": r"\textquotesingle{}", '"': r"\textquotedbl{}",
 }  # fmt: skip
 
 

@@ -58,7 +58,8 @@ def placed(frame: pd.DataFrame, layout: Layout) -> pd.DataFrame:
         column_name(*key) if isinstance(key[2], str) else None
         for key in zip(frame["task"], frame["split"], frame["metric"], strict=True)
     ]
-    frame = frame.assign(**{GROUP: _joined(frame, layout.columns), HEAD: heads})
+    frame = frame.assign(**{GROUP: _joined(frame, layout.columns)})
+    frame[HEAD] = pd.Series(heads, frame.index, dtype=object)
     is_teacher = frame["seed"] == NO_SEED
     students = frame[~is_teacher]
     if layout.spread:

@@ -8,7 +8,7 @@ from kdlab.remembered import by_content
 from kdlab.run import Run, effective, teacher_key
 
 Keys = dict[str, Any]
-# What follows from the options themselves, from layers that are matched, or from the machine's data.
+# What follows from the options themselves or from the layers that are matched.
 IMPLIED = {"name", "view", "pairs", "pair_weight", "weigh", "weights", "run"}
 
 

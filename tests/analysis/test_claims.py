@@ -10,7 +10,6 @@ from made import ROWS, leave, outputs
 
 from analysis import bootstrap, claims, formats, frame, stats, tables
 from analysis.cells import Cell
-from kdlab import record
 from sweeps import plan, study
 
 EXAMPLES, SEEDS, STUDIES = 400, 6, 200
@@ -156,7 +155,14 @@ def cells(table: tables.Table) -> dict[str, Cell]:
 def test_marks_stand_in_every_format_with_their_family_below(tmp_path):
     table = written(tmp_path / "five.yaml")
     marks = {row: cell.mark for row, cell in cells(table).items()}
-    assert marks == {"teacher": "", "none": "", "better": "**", "same": "≈", "unsure": ""}
+    assert marks == {
+        "teacher": "",
+        "majority": "",
+        "none": "",
+        "better": "**",
+        "same": "≈",
+        "unsure": "",
+    }
     text = formats.markdown(table)
     assert re.search(r"better .*\]\*\* +\|", text)
     assert "in the family of all 3 differences of this table" in text

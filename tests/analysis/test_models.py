@@ -71,7 +71,7 @@ def test_rows_of_several_architectures_say_what_they_are(shown):
     assert found["none, size=small, shape=standard"][2] == "3.36 G"
     assert found["teacher"][0] == "0.200 M"
     assert found["logits, size=small, shape=deep"][:4] == ["", "", "", "missing (0/2)"]
-    assert "FLOPs: of one row of 128 tokens" in formats.markdown(shown["shapes"])
+    assert "FLOPs and latency: of one row of 128 tokens" in formats.markdown(shown["shapes"])
     assert "Transformer" in formats.latex(shown["shapes"])
 
 
@@ -95,6 +95,7 @@ def test_what_was_left_out_is_a_row_of_na_in_its_place_with_the_reason(shown):
     table = shown["shapes"]
     assert table.rows == [
         "teacher",
+        "majority",
         *(
             f"{case}, size={size}, shape={shape}"
             for size in ("tiny", "small")
@@ -130,6 +131,7 @@ def test_an_arm_without_any_trial_is_na_where_winners_are(tmp_path):
     (table,) = tables.arranged(runs)
     assert table.rows == [
         "teacher",
+        "majority",
         *(
             f"{case}, size={size}, shape=deep"
             for size in ("tiny", "small")

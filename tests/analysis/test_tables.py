@@ -9,7 +9,6 @@ import pytest
 from made import ROWS, leave, outputs
 
 from analysis import formats, frame, tables
-from kdlab import record
 from kdlab.schema import BadInput
 from sweeps import plan, study
 
@@ -64,7 +63,7 @@ def build(root: str, split: str = "report") -> tables.Table:
 
 def test_cells_know_what_they_are(root):
     table = build(root)
-    assert table.rows == ["teacher", "none", "logits", "gone", "wild"]
+    assert table.rows == ["teacher", "majority", "none", "logits", "gone", "wild"]
     assert table.columns == ["synthetic accuracy"]
     cell = {row: table.cells[row, "synthetic accuracy"] for row in table.rows}
     assert cell["none"].mean == pytest.approx(62.0)

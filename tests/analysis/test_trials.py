@@ -79,7 +79,7 @@ def confirmed(tmp_path_factory):
 def test_report_shows_winners_and_no_trial(confirmed):
     (table,) = read_tables(*confirmed, "report").values()
     assert table.name == "main"
-    assert table.rows == ["teacher", "none", "logits"]
+    assert table.rows == ["teacher", "majority", "none", "logits"]
     none, logits = (table.cells[row, "synthetic accuracy"] for row in ("none", "logits"))
     assert (none.n, none.expected, logits.n) == (2, 2, 2)
     assert none.mean == pytest.approx(100 * 301.5 / 400)
@@ -88,6 +88,7 @@ def test_report_shows_winners_and_no_trial(confirmed):
         "seeds 1, 2",
         "trials: none 2, logits 4",
         "unequal trials: the weight is the question",
+        "rows differ in: knowledge",
         "no marks: a test needs 5 seeds",
         # Both seeds gain the same 30 of 400 rows: an error of 1.3 points, of which two need 16.3.
         "smallest difference that would have been found with 80 % power (paired t-test at 0.05 of "
@@ -108,6 +109,7 @@ def test_select_shows_trials_in_a_table_of_their_own(confirmed):
     trials = found["main_tune"]
     assert trials.rows == [
         "teacher",
+        "majority",
         "none, train.lr=0.001",
         "none, train.lr=0.0001",
         *(
@@ -129,7 +131,7 @@ def test_equal_trials_are_one_number(tmp_path):
     path.write_text(TUNED.replace("      also", "      trials: 2\n      also"))
     planned(path, tmp_path)
     (table,) = read_tables(path, tmp_path, "select").values()
-    assert table.notes == ["seeds 0", "trials of each arm: 2", "4 runs missing"]
+    assert table.notes[:3] == ["seeds 0", "trials of each arm: 2", "4 runs missing"]
 
 
 def test_a_study_with_nothing_but_trials_says_where_they_are(tmp_path, monkeypatch, capsys):
@@ -166,7 +168,7 @@ blocks:
     some = [e for e in cells if (e.cell.row, e.cell.seed, e.cell.teacher_seed) != ("logits", 2, 6)]
     trained(some, tmp_path, right)
     table = read_tables(path, tmp_path, "report")["main"]
-    assert table.rows == ["teacher", "none", "logits", "hidden"]
+    assert table.rows == ["teacher", "majority", "none", "logits", "hidden"]
     cell = {row: table.cells[row, "synthetic accuracy"] for row in table.rows}
     assert (cell["none"].n, cell["none"].expected) == (2, 2)
     assert (cell["teacher"].n, cell["teacher"].expected) == (2, 2)
