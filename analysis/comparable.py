@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.frame import NO_SEED
-from analysis.tables import column_name
+from analysis.layout import column_name
 
 PERCENT = 100.0
 SEEDS = ["seed", "teacher_seed"]
