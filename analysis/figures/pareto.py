@@ -15,11 +15,14 @@ from analysis.figures.style import (
     MARKERS,
     MOST,
     TEACHER,
+    file_name,
     is_left,
     is_lowest,
     key,
+    over_runs,
     panels,
     paper,
+    roomy,
 )
 from analysis.frame import NO_SEED
 from analysis.layout import EXCLUDED, shown
@@ -105,9 +108,7 @@ def _students(table: Table) -> list[str]:
     return [row for row in table.rows if row not in {*table.teachers, CONSTANT}]
 
 
-def _points(
-    table: Table, cost: str, rows: Sequence[str], columns: Sequence[str]
-) -> list[Point]:
+def _points(table: Table, cost: str, rows: Sequence[str], columns: Sequence[str]) -> list[Point]:
     """Rows that have both a score and the cost, in the table's order."""
     found = []
     for row in rows:
@@ -136,10 +137,9 @@ def _figure(table: Table, cost: str, runs: pd.DataFrame) -> Drawing:
             drawn = ax.errorbar(
                 value, cell.mean, spread, **_sign(markers[row]), label=row, zorder=3
             )
-            handles.setdefault(f"{rows.index(row) + 1}  {row}", drawn)
+            handles.setdefault(f"{rows.index(row) + 1}  {row}", drawn.lines[0])
         _ticks(ax, [value for _, value, _ in points])
-        low, high = ax.get_ylim()
-        ax.set_ylim(min(low, (low + high) / 2 - 1), max(high, (low + high) / 2 + 1))
+        roomy(ax)
         ax.set_title(column)
         ax.set_ylabel("score (points)" if is_left(place, len(axes)) else "")
         ax.set_xlabel(COSTS[cost][0] if is_lowest(place, len(axes)) else "")
@@ -147,7 +147,7 @@ def _figure(table: Table, cost: str, runs: pd.DataFrame) -> Drawing:
     for column, ax in zip(table.columns, axes, strict=True):
         points = _points(table, cost, rows, [column])
         number(ax, [(v, cell.mean, str(rows.index(row) + 1)) for row, v, cell in points])
-    return Drawing(f"pareto_{table.name}_{cost}", figure, _caption(table, cost, rows))
+    return Drawing(file_name(f"pareto_{table.name}_{cost}"), figure, _caption(table, cost, rows))
 
 
 def _sign(marker: str) -> dict[str, Any]:
@@ -185,9 +185,7 @@ def _front(ax: "Axes", points: Sequence[Point], handles: dict[str, Any]) -> None
     handles.setdefault("best at most so large", line)
 
 
-def _baselines(
-    ax: "Axes", table: Table, cost: str, column: str, handles: dict[str, Any]
-) -> None:
+def _baselines(ax: "Axes", table: Table, cost: str, column: str, handles: dict[str, Any]) -> None:
     for teacher in table.teachers:
         for _, value, cell in _points(table, cost, [teacher], [column]):
             ax.axhline(cell.mean, **TEACHER)
@@ -211,12 +209,10 @@ def _ticks(ax: "Axes", values: Sequence[float]) -> None:
 
 
 def _caption(table: Table, cost: str, rows: Sequence[str]) -> str:
-    counts = sorted({table.cells[place].n for place in table.cells if place[0] in rows} - {0})
-    seeds = " to ".join(dict.fromkeys(str(n) for n in (counts[0], counts[-1])))
-    several = f"mean and standard deviation over {seeds} runs"
+    counts = [table.cells[place].n for place in table.cells if place[0] in rows]
     left = [row for row in _students(table) if row not in rows]
     said = [
-        f"{table.name}: score against {COSTS[cost][0]}, {several if counts[-1] > 1 else 'one run'}.",
+        f"{table.name}: score against {COSTS[cost][0]}, {over_runs(counts)}.",
         "Step line: the best mean of a student that costs no more, of arms with all their runs and "
         "none degenerate.",
     ]

@@ -1,7 +1,9 @@
 """How every figure looks: sizes of a paper's columns, and signs that hold in grey."""
 
 import math
-from collections.abc import Iterator, Sequence
+import re
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +61,7 @@ def colours(count: int) -> list[str]:
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
-    places = [0.85 * i / max(1, count - 1) for i in range(count)]
+    places = [0.75 * i / max(1, count - 1) for i in range(count)]
     return [to_hex(colormaps["cividis"](place)) for place in places]
 
 
@@ -126,3 +128,45 @@ def key(figure: "Figure", handles: Sequence[Any], labels: Sequence[str]) -> None
         labelspacing=0.3,
         borderpad=0.2,
     )
+
+
+def batches(names: Sequence[Any], most: int) -> list[list[Any]]:
+    """Names in groups of about the same size, of at most so many."""
+    count = math.ceil(len(names) / most)
+    size = math.ceil(len(names) / max(1, count))
+    return [list(names[i : i + size]) for i in range(0, len(names), max(1, size))]
+
+
+def file_name(name: str) -> str:
+    """A name with nothing in it that a path or a shell could stumble over."""
+    return re.sub(r"[^\w.+=-]+", "_", name)
+
+
+def roomy(ax: "Axes", least: float = 2.0) -> None:
+    """Make the scores' axis span so many points at least: noise shall not fill a panel."""
+    low, high = ax.get_ylim()
+    middle = (low + high) / 2
+    ax.set_ylim(min(low, middle - least / 2), max(high, middle + least / 2))
+
+
+def over_runs(counts: Iterable[float]) -> str:
+    """What the points and bars are, in words: over so many runs."""
+    known = sorted({int(count) for count in counts if count})
+    if not known or known[-1] == 1:
+        return "one run each"
+    numbers = " to ".join(dict.fromkeys(str(n) for n in (known[0], known[-1])))
+    return f"mean and standard deviation over {numbers} runs"
+
+
+def key_of(axes: Sequence["Axes"]) -> tuple[list[Any], list[str]]:
+    """What panels show by name, each once, for `key`."""
+    found: dict[str, Any] = {}
+    for ax in axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    return list(found.values()), list(found)
+
+
+def wrapped(text: str, width: int = 26, lines: int = 2) -> str:
+    """A panel's title in so many lines at most."""
+    return textwrap.fill(text.replace("+", " + "), width, max_lines=lines, placeholder=" …")
