@@ -9,14 +9,13 @@ from analysis.figures.drawing import Drawing, Gallery
 from analysis.figures.style import (
     MOST,
     TEACHER,
+    balanced,
     batches,
     colours,
     file_name,
-    is_left,
-    is_lowest,
     key,
     key_of,
-    over_runs,
+    label,
     panels,
     paper,
     roomy,
@@ -36,7 +35,7 @@ def curves(runs: pd.DataFrame) -> Gallery:
     """Training curves: for each table and task the score on select and each term of the loss.
 
     Up to eight arms are lines of the same panels; of more, each has a panel of its own, beside its
-    control. Lines are means over seeds, bands their standard deviation.
+    control. Lines are means over seeds, bands go from the smallest to the largest.
 
     Args:
         runs: as `analysis.load` gives them.
@@ -67,18 +66,19 @@ def _together(own: pd.DataFrame, taught: pd.DataFrame) -> list[Drawing]:
     names = [SELECT, *traces.terms(own)]
     arms = signs(list(dict.fromkeys(own["arm"])))
     mean = traces.over_seeds(own, "value")
-    figure, axes = panels(len(names), height=1.8, per_row=3 if len(names) != 2 else 2)
-    per_row = 3 if len(names) != 2 else 2
-    for place, (term, ax) in enumerate(zip(names, axes, strict=True)):
+    per_row = balanced(len(names), 3)
+    figure, axes = panels(len(names), height=1.8, per_row=per_row)
+    for term, ax in zip(names, axes, strict=True):
         for arm, sign in arms.items():
             _line(ax, mean[(mean["arm"] == arm) & (mean["term"] == term)], arm, sign)
         ax.set_title(_title(term))
         if term == SELECT:
             _teachers(ax, taught)
             roomy(ax)
-        ax.set_ylabel("score (points)" if term == SELECT else "loss")
-        ax.set_xlim(0, 102)
-        ax.set_xlabel(DONE if is_lowest(place, len(axes), per_row) else "")
+        ax.set_xlim(0, 103)
+    label(axes, DONE, "loss", per_row)
+    axes[0].set_ylabel("score (points)")
+    axes[1].set_ylabel("loss")
     key(figure, *key_of(axes))
     return [Drawing(_name("curves", own), figure, _caption(own, mean))]
 
@@ -96,16 +96,15 @@ def _apart(own: pd.DataFrame, taught: pd.DataFrame, runs: pd.DataFrame) -> list[
             figure, axes = panels(
                 len(page), height=1.1, per_row=PER_ROW, sharex=True, sharey=True, is_wide=True
             )
-            for place, (arm, ax) in enumerate(zip(page, axes, strict=True)):
+            for arm, ax in zip(page, axes, strict=True):
                 draw = _beside_control if kind == SELECT else _losses
                 draw(ax, mean, arm, str(control.get(arm, "")))
                 if kind == SELECT:
                     _teachers(ax, taught)
                     roomy(ax)
                 ax.set_title(wrapped(arm), fontsize=6)
-                ax.set_xlabel(DONE if is_lowest(place, len(axes), PER_ROW) else "")
-                if is_left(place, len(axes), PER_ROW):
-                    ax.set_ylabel("points" if kind == SELECT else "loss / first")
+                ax.set_xlim(0, 105)
+            label(axes, DONE, "points" if kind == SELECT else "loss / first", PER_ROW)
             key(figure, *key_of(axes))
             said = _caption(own, mean) + ("" if kind == SELECT else f" {RELATIVE}")
             drawings.append(Drawing(_name(f"curves_{kind}", own, end), figure, said))
@@ -121,9 +120,9 @@ def _line(ax: "Axes", own: pd.DataFrame, label: str, sign: dict[str, Any]) -> No
     if own.empty:
         return
     ax.plot(own["done"], own["mean"], **{"markersize": 3.5, **sign}, label=label)
-    if own["spread"].notna().any():
-        low, high = own["mean"] - own["spread"], own["mean"] + own["spread"]
-        ax.fill_between(own["done"], low, high, color=sign["color"], alpha=0.18, linewidth=0)
+    if (own["n"] > 1).any():
+        edges = own["low"], own["high"]
+        ax.fill_between(own["done"], *edges, color=sign["color"], alpha=0.15, linewidth=0)
 
 
 def _teachers(ax: "Axes", taught: pd.DataFrame) -> None:
@@ -153,7 +152,7 @@ def _losses(ax: "Axes", mean: pd.DataFrame, arm: str, _: str) -> None:
         if first > 0:
             role = roles[place + shift]
             sign = styles[role] | {"color": of_role[role], "markersize": 2.5}
-            line = line.assign(mean=line["mean"] / first, spread=line["spread"] / first)
+            line = line.assign(**{name: line[name] / first for name in ("mean", "low", "high")})
             _line(ax, line, _title(role), sign)
 
 
@@ -172,7 +171,11 @@ def _caption(own: pd.DataFrame, mean: pd.DataFrame) -> str:
     steps = sorted(own["steps"].unique())
     updates = " to ".join(dict.fromkeys(f"{n:,}" for n in (steps[0], steps[-1])))
     return (
-        f"{table}, {task}: training of {updates} updates; {over_runs(mean['n'])}. A loss is "
+        f"{table}, {task}: training of {updates} updates; {_over(int(mean['n'].max()))}. A loss is "
         "unweighted and the mean since the evaluation before. The score on select is 0 where "
         "every row gets the same prediction; dashed: the teacher's."
     )
+
+
+def _over(count: int) -> str:
+    return f"mean and range of up to {count} runs" if count > 1 else "one run each"

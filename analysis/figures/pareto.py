@@ -16,9 +16,8 @@ from analysis.figures.style import (
     MOST,
     TEACHER,
     file_name,
-    is_left,
-    is_lowest,
     key,
+    label,
     over_runs,
     panels,
     paper,
@@ -128,7 +127,7 @@ def _figure(table: Table, cost: str, runs: pd.DataFrame) -> Drawing:
     is_wide = len(rows) > MANY
     figure, axes = panels(len(table.columns), height=2.6 if is_wide else 2.2, is_wide=is_wide)
     handles: dict[str, Any] = {}
-    for place, (column, ax) in enumerate(zip(table.columns, axes, strict=True)):
+    for column, ax in zip(table.columns, axes, strict=True):
         points = _points(table, cost, rows, [column])
         _baselines(ax, table, cost, column, handles)
         _front(ax, points, handles)
@@ -141,8 +140,7 @@ def _figure(table: Table, cost: str, runs: pd.DataFrame) -> Drawing:
         _ticks(ax, [value for _, value, _ in points])
         roomy(ax)
         ax.set_title(column)
-        ax.set_ylabel("score (points)" if is_left(place, len(axes)) else "")
-        ax.set_xlabel(COSTS[cost][0] if is_lowest(place, len(axes)) else "")
+    label(axes, COSTS[cost][0], "score (points)")
     key(figure, list(handles.values()), list(handles))
     for column, ax in zip(table.columns, axes, strict=True):
         points = _points(table, cost, rows, [column])

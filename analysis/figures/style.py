@@ -61,8 +61,8 @@ def colours(count: int) -> list[str]:
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
-    places = [0.75 * i / max(1, count - 1) for i in range(count)]
-    return [to_hex(colormaps["cividis"](place)) for place in places]
+    places = [0.8 * i / max(1, count - 1) for i in range(count)]
+    return [to_hex(colormaps["viridis"](place)) for place in places]
 
 
 def signs(names: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -99,14 +99,16 @@ def panels(
     return figure, places[:count]
 
 
-def is_left(place: int, count: int, per_row: int = 3) -> bool:
-    """Whether a panel is the first of its row."""
-    return place % min(count, per_row) == 0
-
-
-def is_lowest(place: int, count: int, per_row: int = 3) -> bool:
-    """Whether no panel is below."""
-    return place + min(count, per_row) >= count
+def label(axes: Sequence["Axes"], x: str, y: str, per_row: int = 3) -> None:
+    """Name the axes of the panels: those of the last row, and those of the first column."""
+    columns = min(len(axes), per_row)
+    last = len(axes) - (len(axes) - 1) % columns - 1
+    for place, ax in enumerate(axes):
+        ax.set_xlabel(x if place >= last else "")
+        if place % columns == 0:
+            ax.set_ylabel(y)
+        if place + columns >= len(axes):  # nothing is below
+            ax.tick_params(labelbottom=True)
 
 
 def key(figure: "Figure", handles: Sequence[Any], labels: Sequence[str]) -> None:
@@ -170,3 +172,8 @@ def key_of(axes: Sequence["Axes"]) -> tuple[list[Any], list[str]]:
 def wrapped(text: str, width: int = 26, lines: int = 2) -> str:
     """A panel's title in so many lines at most."""
     return textwrap.fill(text.replace("+", " + "), width, max_lines=lines, placeholder=" …")
+
+
+def balanced(count: int, most: int) -> int:
+    """So many panels in a row, at most, that the last row is about as full as the others."""
+    return math.ceil(count / math.ceil(count / most))

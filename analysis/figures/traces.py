@@ -53,10 +53,10 @@ def teacher_scores(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def over_seeds(found: pd.DataFrame, value: str) -> pd.DataFrame:
-    """Mean, standard deviation (NaN of one run) and number of runs: an arm's term at a time."""
+    """Mean, smallest, largest and number of the runs of an arm: a term and a time each."""
     place = [*ARM, "term", "done"]
     grouped = found.groupby(place, sort=False)[value]
-    return grouped.agg(mean="mean", spread="std", n="count").reset_index()
+    return grouped.agg(mean="mean", low="min", high="max", n="count").reset_index()
 
 
 def terms(found: pd.DataFrame) -> list[str]:

@@ -15,9 +15,9 @@ from analysis.figures.style import (
     TEACHER,
     batches,
     file_name,
-    is_left,
     key,
     key_of,
+    label,
     over_runs,
     panels,
     paper,
@@ -157,10 +157,9 @@ def _figure(points: pd.DataFrame, lines: dict[str, float], name: str) -> Drawing
             ax.set_title(f"{size / 1e6:.3g} M in the Transformer")
             for row, score in lines.items():
                 ax.axhline(score, **(MAJORITY if row == CONSTANT else TEACHER), label=row)
-        if is_left(place, len(grid), len(sizes)):
-            ax.set_ylabel("gain over control (points)" if is_gain else "score (points)")
-        if place >= len(grid) - len(sizes):
-            ax.set_xlabel("layers × width")
+    label(grid, "layers × width", "score (points)", len(sizes))
+    if has_gain:
+        grid[len(sizes)].set_ylabel("gain over control (points)")
     key(figure, *key_of(grid))
     return Drawing(file_name(name), figure, _caption(points, has_gain))
 
