@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 HATCH = {AXIS: "", PAIR: "///", SEED: "...", RESIDUAL: "xxx"}
 KINDS = {AXIS: "axis", PAIR: "pair of axes", SEED: "seed", RESIDUAL: "rest"}
-TONES = {AXIS: "0.45", PAIR: "0.65", SEED: "0.8", RESIDUAL: "0.92"}
+TONES = {AXIS: "0.6", PAIR: "0.72", SEED: "0.84", RESIDUAL: "0.95"}
 ROW, MOST_ROWS, MOST_NAME = 0.17, 45, 44  # inches of a row, rows of a page, letters of a name
 
 
@@ -148,7 +148,7 @@ def _bars(ax: "Axes", own: pd.DataFrame, terms: Sequence[str]) -> None:
         markersize=3.5,
         elinewidth=0.9,
         capsize=2,
-        label="less chance",
+        label="less chance (ω²)",
     )
     ax.set_yticks(range(len(terms)), [_short(term) for term in terms])
     ax.axvline(0, color="black", linewidth=0.5)
@@ -173,6 +173,10 @@ def _forest(matched: pd.DataFrame, axis: str, margin: float) -> list[Drawing]:
             others = ", ".join(dict.fromkeys(part["other"]))
             ax.set_title(f"{column}\nagainst {_short(others)}" if len(part) else column)
         grid[0].set_ylim(len(levels) - 0.4, -0.6)
+        for ax in grid:
+            low, high = ax.get_xlim()
+            ax.set_xlim(min(low, -1.5 * margin), max(high, 1.5 * margin))
+            ax.locator_params(axis="x", nbins=5)
         label(grid, "difference (points)", "", per_row)
         key(figure, *key_of(grid))
         end = f"_{number}" if len(pages) > 1 else ""
@@ -213,6 +217,8 @@ def _caption(matched: pd.DataFrame, axis: str, margin: float) -> str:
     numbers = " to ".join(dict.fromkeys(f"{n}" for n in (seeds[0], seeds[-1])))
     numbers += " seed" if seeds[-1] == 1 else " seeds"
     few = " No difference is shown by fewer than five seeds." if seeds[0] < 5 else ""
+    constant = int(matched["degenerate"].sum())
+    few += f" In {constant} pairs a run predicts the same for every row." if constant else ""
     return (
         f"{axis}: runs that differ in it alone, {matched['n'].sum()} pairs of {numbers}; "
         "mean difference with a 95 % bootstrap interval over teachers, seeds and examples." + few
