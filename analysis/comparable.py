@@ -114,9 +114,12 @@ def _levels(part: pd.DataFrame, axis: str) -> pd.Series:
     texts = texts.where(texts.notna(), empty)
     if axis in NOT_APPLIED:
         texts = texts.where(texts != "none", None)
+    is_confirmed = part["stage"] == "confirm"
+    if not is_confirmed.any():
+        return texts
     trials = " " + part["trial"].fillna("").astype(object)
     is_named = trials.str.contains(f" {axis}=", regex=False)
-    return texts.mask(is_named & (part["stage"] == "confirm"), TUNED)
+    return texts.mask(is_named & is_confirmed, TUNED)
 
 
 def _text(value: object) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.cells import Draws
 from analysis.comparable import Grid
-from analysis.matched import OTHER, Sample, claimed, contrast, pairs, said, sampled
+from analysis.matched import OTHER, Sample, claimed, contrast, less, pairs, said, sampled
 from analysis.published import ALLOWED
 from kdlab.schema import BadInput
 
@@ -195,15 +195,14 @@ def _between_tasks(
         is_named = both["task"].iloc[0] in claim.tasks
         samples[is_named].append(sampled(both, grids[name], draws))
         columns[is_named].append(name)
-    keys = [set(_keys(sample)) for own in samples.values() for sample in own]
+    keys = [set(sample.keys) for own in samples.values() for sample in own]
     shared = sorted(set.intersection(*keys)) if all(samples.values()) else []
     if not shared:
         return
     ours, theirs = (_mean(own, shared) for own in samples.values())
-    seeds, teachers = np.array(shared).T
-    is_drawn = ours.drawn is not None and theirs.drawn is not None
-    drawn = ours.drawn - theirs.drawn if is_drawn else None  # type: ignore[operator]
-    found = said(Sample(seeds, teachers, ours.values - theirs.values, drawn), margin)
+    apart = less(ours, theirs)
+    assert apart is not None
+    found = said(apart, margin)
     ours_at, theirs_at = (", ".join(names) for names in columns.values())
     counts = [
         (len(both), both["degenerate"] | both["degenerate" + OTHER]) for both in parts.values()
@@ -215,13 +214,9 @@ def _between_tasks(
     )
 
 
-def _keys(sample: Sample) -> list[tuple[int, int]]:
-    return list(zip(sample.seeds.tolist(), sample.teachers.tolist(), strict=True))
-
-
 def _mean(samples: Sequence[Sample], shared: Sequence[tuple[int, int]]) -> Sample:
     """The mean of several columns' samples, of the seeds and teachers that all have."""
-    places = [[_keys(sample).index(key) for key in shared] for sample in samples]
+    places = [[sample.keys.index(key) for key in shared] for sample in samples]
     values = [sample.values[place] for sample, place in zip(samples, places, strict=True)]
     drawn = [
         sample.drawn[:, place]

@@ -10,19 +10,16 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis import directional, frame, matched, variance
+from analysis import frame
 from analysis import guideline_context as context
 from analysis import guideline_limits as limits
 from analysis import guideline_text as text
+from analysis.axes import FIVE
 from analysis.axes import axes as differing
-from analysis.cells import Draws
-from analysis.comparable import Grid, grids
-from analysis.directional import Verdict
+from analysis.evidence import Evidence, gathered
 from analysis.guideline_text import Statement
 from analysis.stats import MARGIN
-from kdlab.schema import BadInput
 
-MAIN = ("knowledge", "matching", "init", "size", "shape")
 SPLIT = "report"
 RECOMMENDED, UNKNOWN, NOT_STUDIED = "recommendation", "cannot tell", "not studied"
 
@@ -36,7 +33,7 @@ class Section:
         recommended: what to prefer, or that and why nothing can be told.
         evidence: the differences, and shares of the variance.
         flips: where the better of two levels is another.
-        changes: where the shown differences are furthest apart; this is not tested.
+        changes: where shown differences are larger or smaller.
         literature: directional claims and whether the study agrees.
         unknown: what the data cannot say.
     """
@@ -58,7 +55,7 @@ class Guideline:
     Attributes:
         margin: points within which a difference counts as none.
         data: what it is made from: tasks, runs, seeds, families of tests.
-        sections: one each axis, the five main ones first.
+        sections: one each axis, the five and those of claims of the literature always.
         limits: what the data cannot say of any axis.
     """
 
@@ -68,27 +65,6 @@ class Guideline:
     data: list[Statement]
     sections: list[Section]
     limits: list[Statement]
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """Everything that sentences are made from.
-
-    Attributes:
-        axes: in which the study's students differ.
-        contrasts: of `matched` for all axes, one family.
-        flips: of `flips` for all axes by all others and by task, one family.
-        sides: all the two sides that could be flips, as of `two_sided`.
-        verdicts: on the claims of the literature, one family.
-    """
-
-    grids: dict[str, Grid]
-    axes: list[str]
-    contrasts: pd.DataFrame
-    flips: pd.DataFrame
-    sides: pd.DataFrame
-    shares: pd.DataFrame
-    verdicts: list[Verdict]
 
 
 def guideline(runs: pd.DataFrame, margin: float = MARGIN) -> Guideline:
@@ -105,86 +81,30 @@ def guideline(runs: pd.DataFrame, margin: float = MARGIN) -> Guideline:
     scores = scores[scores["split"].fillna("").str.startswith(SPLIT)]
     draws = limits.draws(runs, scores)
     found = gathered(scores, differing(runs), margin, draws)
-    shown = [axis for axis in dict.fromkeys([*MAIN, *found.axes]) if _is_shown(found, axis)]
+    return worded(runs, scores, found, margin, draws is not None)
+
+
+def worded(
+    runs: pd.DataFrame, scores: pd.DataFrame, found: Evidence, margin: float, has_examples: bool
+) -> Guideline:
+    """Evidence in words: `has_examples` says whether intervals resample examples too."""
+    claimed = [verdict.claim.axis for verdict in found.verdicts]
+    varying = [axis for axis in found.axes if _is_first(found, axis)]
     return Guideline(
         study=str(runs.attrs["study"]),
         question=str(runs["question"].iloc[0]),
         margin=margin,
-        data=text.data(found.grids, found.contrasts, found.sides, found.verdicts, draws),
-        sections=[_section(found, axis, margin) for axis in shown],
-        limits=limits.general(runs, scores, found.grids, draws is not None),
+        data=text.data(found, has_examples),
+        sections=[
+            _section(found, axis, margin) for axis in dict.fromkeys([*FIVE, *claimed, *varying])
+        ],
+        limits=limits.general(runs, scores, found.grids, has_examples),
     )
 
 
-def gathered(
-    scores: pd.DataFrame, axes: Sequence[str], margin: float = MARGIN, draws: Draws | None = None
-) -> Evidence:
-    """What a guideline is made from, of scores of one split.
-
-    Raises:
-        BadInput: if no student has a score.
-    """
-    # Claims hold under one level of an axis too.
-    known = [axis for axis in dict.fromkeys([*MAIN, "teacher", *axes]) if axis in scores]
-    found = grids(scores, known)
-    if not any(len(grid.runs) for grid in found.values()):
-        raise BadInput("no student of the study has a score that is reported yet")
-    varying = [a for a in known if any(len(g.levels[a]) > 1 for g in found.values())]
-    flips = two_sided(scores, varying, known, margin, draws)
-    return Evidence(
-        grids=found,
-        axes=varying,
-        contrasts=comparisons(scores, varying, known, margin, draws),
-        flips=matched.reversed_shown(flips),
-        sides=flips,
-        shares=variance.shares(scores, varying),
-        verdicts=directional.judged(directional.load(), found, margin, draws),
-    )
-
-
-def comparisons(
-    scores: pd.DataFrame,
-    varying: Sequence[str],
-    known: Sequence[str],
-    margin: float = MARGIN,
-    draws: Draws | None = None,
-) -> pd.DataFrame:
-    """The matched comparisons of all axes as one family: what recommendations rest on."""
-    found = [
-        matched.matched(scores, axis, known, margin=margin, draws=draws) for axis in [*varying]
-    ]
-    return matched.claimed(_stacked(found), margin) if found else _none(scores, margin)
-
-
-def two_sided(
-    scores: pd.DataFrame,
-    varying: Sequence[str],
-    known: Sequence[str],
-    margin: float,
-    draws: Draws | None,
-) -> pd.DataFrame:
-    """All two sides of each axis by every other and by task, of which flips are one family."""
-    found = [
-        matched.two_sided(scores, axis, by, known, margin=margin, draws=draws)
-        for axis in varying
-        for by in [*(other for other in varying if other != axis), matched.TASK]
-    ]
-    return _stacked(found or [matched.two_sided(scores, "", matched.TASK, known, margin=margin)])
-
-
-def _none(scores: pd.DataFrame, margin: float) -> pd.DataFrame:
-    return matched.matched(scores, "", [], margin=margin)
-
-
-def _stacked(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Frames one under the other; empty ones, of which types are not known, only if all are."""
-    full = [part for part in parts if len(part)]
-    return pd.concat(full, ignore_index=True) if full else parts[0]
-
-
-def _is_shown(found: Evidence, axis: str) -> bool:
-    """The five axes always; others where they vary and are no second name of one that does."""
-    return axis in MAIN or any(axis in grid.axes for grid in found.grids.values())
+def _is_first(found: Evidence, axis: str) -> bool:
+    """Whether an axis that varies is more than a second name of another in some column."""
+    return any(axis in grid.axes for grid in found.grids.values())
 
 
 def _section(found: Evidence, axis: str, margin: float) -> Section:
@@ -203,7 +123,7 @@ def _section(found: Evidence, axis: str, margin: float) -> Section:
             *context.shared(found.shares, axis),
         ],
         flips=context.flipped(flipped),
-        changes=context.changes(own, found.sides[found.sides["axis"] == axis]),
+        changes=context.changed(found.changes[found.changes["axis"] == axis]),
         literature=context.borne_out(verdicts),
         unknown=limits.of_axis(found.grids, axis, own, margin) if is_varied else [],
     )
@@ -219,7 +139,7 @@ def markdown(found: Guideline) -> str:
         for title, statements in (
             ("Evidence", section.evidence),
             ("Where it flips", section.flips),
-            ("Where the shown differences are furthest apart (not tested)", section.changes),
+            ("Where a difference is larger", section.changes),
             ("The literature", section.literature),
             ("What the data cannot say", section.unknown),
         ):

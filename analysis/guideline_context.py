@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from analysis.comparable import PERCENT, Grid
@@ -13,11 +14,11 @@ from analysis.guideline_text import (
     Statement,
     counted,
     difference,
-    matters,
+    signed,
     tested,
     turned,
 )
-from analysis.matched import TASK, THERE
+from analysis.reversals import TASK, THERE
 
 
 def costs(grids: Mapping[str, Grid], axis: str) -> list[Statement]:
@@ -37,9 +38,10 @@ def shared(shares: pd.DataFrame, axis: str) -> list[Statement]:
     is_own = shares["share"].notna() & (shares["term"].str.partition(" (with ")[0] == axis)
     for row in shares[is_own & (shares["kind"] == "axis")].to_dict("records"):
         column = shares[(shares["column"] == row["column"]) & (shares["kind"] == "pair")]
-        is_of = [axis in _axes_of(term) for term in column["term"]]
+        is_of = np.array([axis in _axes_of(term) for term in column["term"]], dtype=bool)
         partners = column[is_of].dropna(subset="share").sort_values("share", ascending=False)
-        said = f"{row['column']}: it accounts for {_percent(row)} of the variance"
+        chance = ", no more than chance would," if row["share"] <= 0 else ""
+        said = f"{row['column']}: it accounts for {_percent(row)}{chance} of the variance"
         said += f" of {counted(row['n'], 'run')}"
         values = [PERCENT * row["share"], row["n"]]
         if len(partners):
@@ -51,23 +53,33 @@ def shared(shares: pd.DataFrame, axis: str) -> list[Statement]:
     return found
 
 
-def changes(own: pd.DataFrame, sides: pd.DataFrame) -> list[Statement]:
-    """What changes the shown differences the most: the two sides furthest apart, untested."""
-    found = []
-    for row in own[matters(own)].to_dict("records"):
-        is_own = (sides["level"] == row["level"]) & (sides["other"] == row["other"])
-        part = sides[is_own & (sides["column"] == row["column"]) & (sides["by"] != TASK)]
-        if part.empty:
-            continue
-        apart = (part["difference"] - part["difference" + THERE]).abs()
-        most = part.loc[apart.idxmax()].to_dict()
-        most = turned(most) if row["difference"] < 0 else most
-        both = (most["difference"], most["difference" + THERE])
-        found.append(
-            (float(apart.max()), Statement(f"{_sides(most, 'is furthest apart with')}.", both))
+def changed(found: pd.DataFrame) -> list[Statement]:
+    """Shown differences that are larger at one level of another axis than at another."""
+    rows = [turned(row) if _is_backwards(row) else row for row in found.to_dict("records")]
+    shown = sorted((row for row in rows if row["shown"]), key=lambda row: -abs(row["apart"]))
+    told = [
+        Statement(
+            f"{_sides(row, 'changes with')}: {signed(abs(row['apart']))} points apart"
+            f"{tested(row['adjusted'])}.",
+            (row["difference"], row["difference" + THERE], abs(row["apart"])),
         )
-    found.sort(key=lambda pair: -pair[0])
-    return [statement for _, statement in found[:SHOWN]]
+        for row in shown[:SHOWN]
+    ]
+    if rows:
+        more = f" (the {SHOWN} largest are above)" if len(shown) > SHOWN else ""
+        told.append(
+            Statement(
+                f"Of {counted(len(rows), 'comparison')} of a difference at two places {len(shown)} "
+                f"are shown to be apart{more}; of the other {len(rows) - len(shown)} it cannot be "
+                "told.",
+                (len(rows), len(shown), len(rows) - len(shown)),
+            )
+        )
+    return told
+
+
+def _is_backwards(row: Row) -> bool:
+    return bool(row["difference"] + row["difference" + THERE] < 0)
 
 
 def flipped(flips: pd.DataFrame) -> list[Statement]:
@@ -114,10 +126,10 @@ def _claim(found: Verdict) -> Statement:
     agreeing = sum(told == {AGREES} for told in columns)
     rows = sorted(compared.to_dict("records"), key=lambda row: -abs(row["difference"]))
     said = [_compared(row) for row in rows[:SHOWN]]
-    more = f"; and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
+    more = f"; and {len(rows) - SHOWN} smaller ones" if len(rows) > SHOWN else ""
     return Statement(
-        f"{found.verdict.capitalize()}: {about}. {counted(len(columns), 'column')}, {agreeing} "
-        f"agree, {against} disagree: {'; '.join(said)}{more}.",
+        f"{found.verdict.capitalize()} (of {counted(len(columns), 'column')} {agreeing} agree and "
+        f"{against} disagree): {about}. {'; '.join(said)}{more}.",
         (len(columns), agreeing, against, *(row["difference"] for row in rows[:SHOWN])),
     )
 
@@ -128,9 +140,12 @@ def _any(patterns: Sequence[str]) -> str:
 
 
 def _compared(row: Row) -> str:
+    """A comparison of a claim; of what is within the margin the p is that of being so."""
     levels = f" ({row['levels']})" if row["levels"] else ""
-    alike = ", within the margin" if row["alike"] else ""
-    return f"{row['column']}{levels} {difference(row)}{alike}"
+    if row["alike"] and not row["shown"]:
+        said = difference({**row, "adjusted": row["equivalent"]})
+        return f"{row['column']}{levels} {said} of being within the margin"
+    return f"{row['column']}{levels} {difference(row)}{', within the margin' * row['alike']}"
 
 
 def _sides(row: Row, verb: str) -> str:
@@ -152,7 +167,9 @@ def _axes_of(term: str) -> list[str]:
 
 def _percent(row: Row) -> str:
     """A share with its interval, in percent."""
-    if math.isnan(row["low"]):
-        return f"{PERCENT * row['share']:.0f} %"
-    bounds = f"{PERCENT * row['low']:.0f} to {PERCENT * row['high']:.0f}"
-    return f"{PERCENT * row['share']:.0f} % (95 %: {bounds})".replace("-", "−")
+    share, low, high = (
+        "0" if f"{PERCENT * row[name]:.0f}" == "-0" else f"{PERCENT * row[name]:.0f}"
+        for name in ("share", "low", "high")
+    )
+    bounds = "" if math.isnan(row["low"]) else f" (95 %: {low} to {high})"
+    return f"{share} %{bounds}".replace("-", "−")

@@ -62,7 +62,7 @@ def _joined(grids: Mapping[str, Grid], axis: str) -> Iterator[Statement]:
             n = len(grid.runs)
             others = ", ".join(f"`{name}`" for name in names if name != axis)
             yield Statement(
-                f"{grid.column}: {others} part the {counted(n, 'run')} exactly as `{axis}` does; "
+                f"{grid.column}: `{axis}` parts {counted(n, 'run')} exactly as {others} does: "
                 "which of them makes a difference cannot be told.",
                 (n,),
             )
@@ -95,8 +95,8 @@ def _apart(grid: Grid, axis: str, one: str, other: str) -> list[str]:
     ends = (grid.runs[grid.runs[axis] == level][names].drop_duplicates() for level in (one, other))
     both = next(ends).merge(next(ends), how="cross", suffixes=("", OTHER))
     apart = pd.DataFrame({name: _differs(both, axis, name) for name in names}, index=both.index)
-    least = apart.loc[apart.sum(axis=1).idxmin()]
-    return [name for name in names if least[name]] or ["seeds"]
+    least = apart.to_numpy()[apart.sum(axis=1).to_numpy().argmin()]
+    return [name for name, differs in zip(names, least, strict=True) if differs] or ["seeds"]
 
 
 def _differs(both: pd.DataFrame, axis: str, name: str) -> pd.Series:
@@ -111,8 +111,8 @@ def _few_seeds(own: pd.DataFrame) -> Iterator[Statement]:
     if len(few):
         least = int(few["seeds"].min())
         yield Statement(
-            f"{len(few)} of {counted(len(own), 'comparison')} have fewer than {SEEDS_NEEDED} seeds "
-            f"(down to {least}): nothing can be shown by them.",
+            f"Comparisons of fewer than {SEEDS_NEEDED} seeds (down to {least}): {len(few)} of "
+            f"{len(own)}; nothing can be shown by them.",
             (len(few), len(own), least),
         )
 
@@ -123,11 +123,16 @@ def _blind(own: pd.DataFrame, margin: float) -> Iterator[Statement]:
     blind = known[known > margin]
     if len(blind):
         yield Statement(
-            f"{len(blind)} of {counted(len(known), 'comparison')} would have missed a difference "
-            f"of {margin:g}: the smallest that they find with 80 % power, uncorrected, is "
-            f"{blind.min():.1f} to {blind.max():.1f} points.",
+            f"Comparisons that would miss a difference of the margin ({margin:g}): {len(blind)} of "
+            f"{len(known)}; the smallest that one finds with 80 % power, uncorrected, is "
+            f"{_range(blind)} points.",
             (len(blind), len(known), float(blind.min()), float(blind.max())),
         )
+
+
+def _range(points: pd.Series) -> str:
+    low, high = (f"{value:.1f}" for value in (points.min(), points.max()))
+    return low if low == high else f"{low} to {high}"
 
 
 def _tasks(grids: Mapping[str, Grid]) -> Iterator[Statement]:

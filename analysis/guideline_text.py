@@ -1,19 +1,19 @@
 """Sentences of the guideline, each with the numbers that it rests on."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from analysis.cells import Draws
 from analysis.comparable import Grid
-from analysis.directional import Verdict
-from analysis.matched import THERE
+from analysis.evidence import Evidence
+from analysis.matched import matters
+from analysis.reversals import THERE
 from analysis.stats import LEVEL, SEEDS_NEEDED
 
-SHOWN = 5  # of a kind, in one place
+SHOWN = 4  # of a kind, in one place
 Row = Mapping[Any, Any]
 
 
@@ -50,30 +50,27 @@ def tested(p: float) -> str:
     return ", p < 0.001" if p < 0.001 else f", p = {p:.3f}"
 
 
-def data(
-    grids: Mapping[str, Grid],
-    contrasts: pd.DataFrame,
-    sides: pd.DataFrame,
-    verdicts: Sequence[Verdict],
-    draws: Draws | None,
-) -> list[Statement]:
+def data(found: Evidence, has_examples: bool) -> list[Statement]:
     """Columns, runs, seeds, and the families of tests."""
-    runs = pd.concat([grid.runs for grid in grids.values()]).drop_duplicates("uid")
+    runs = pd.concat([grid.runs for grid in found.grids.values()]).drop_duplicates("uid")
     seeds = runs["seed"].nunique()
-    tests, flips = int(contrasts["p"].notna().sum()), int(sides["tested"].notna().sum())
-    claims = sum(int(verdict.compared["p"].notna().sum()) for verdict in verdicts)
-    resampled = "seeds, teachers and examples" if draws else "seeds and teachers"
+    claims = [verdict.compared["p"] for verdict in found.verdicts]
+    families = [[found.contrasts["p"]], [found.sides["tested"]], [found.changes["p"]], claims]
+    tests, flips, changes, claimed = (
+        sum(int(p.notna().sum()) for p in family) for family in families
+    )
+    resampled = "seeds, teachers and examples" if has_examples else "seeds and teachers"
     return [
         Statement(
             f"{counted(len(runs), 'run')} of students that are done, {counted(seeds, 'seed')}, in "
-            f"{counted(len(grids), 'column')}: {', '.join(grids)}.",
-            (len(runs), seeds, len(grids)),
+            f"{counted(len(found.grids), 'column')}: {', '.join(found.grids)}.",
+            (len(runs), seeds, len(found.grids)),
         ),
         Statement(
             "A difference is the mean over matched pairs, runs that agree in every other axis, "
             "task, seed and teacher. Comparisons of two levels that have such pairs: "
-            f"{len(contrasts)}. Intervals are 95 % over {resampled}.",
-            (len(contrasts),),
+            f"{len(found.contrasts)}. Intervals are 95 % over {resampled}.",
+            (len(found.contrasts),),
         ),
         Statement(
             f"A recommendation needs {SEEDS_NEEDED} seeds, an interval without zero and p < "
@@ -82,9 +79,9 @@ def data(
             (tests,),
         ),
         Statement(
-            f"Flips are a family of their own ({counted(flips, 'test')}), and so are claims of the "
-            f"literature ({counted(claims, 'test')}).",
-            (flips, claims),
+            f"Families of their own: flips ({counted(flips, 'test')}), changes of what is shown "
+            f"({counted(changes, 'test')}), claims of the literature ({counted(claimed, 'test')}).",
+            (flips, changes, claimed),
         ),
     ]
 
@@ -111,6 +108,7 @@ def preferred(own: pd.DataFrame, flips: pd.DataFrame) -> list[Statement]:
                 f"Prefer `{level}`: shown to be better than another level, and worse than none, in "
                 f"{len(won)} of {counted(of, 'column')}; shown to be worse in {lost}. The largest "
                 f"difference, to `{best['other']}` on {best['column']}: {difference(best)}."
+                + _beside(level, winners)
                 + _reversed(level, flips),
                 (len(won), of, lost, best["difference"]),
             )
@@ -132,12 +130,12 @@ def undecided(
         ]
     largest = better_first(max(own.to_dict("records"), key=lambda row: abs(row["difference"])))
     shown = int(matters(own).sum())
-    of = counted(len(own), "difference")
-    why = f"{shown} of {of} are shown, and no level is on top" if shown else f"0 of {of} are shown"
+    on_top = ", and no level is on top" if shown else ""
     return [
         Statement(
-            f"No recommendation, cannot tell: {why}. The largest, `{largest['level']}` minus "
-            f"`{largest['other']}` on {largest['column']}: {difference(largest)}.",
+            f"No recommendation, cannot tell: {shown} of {len(own)} differences shown{on_top}. "
+            f"The largest, `{largest['level']}` minus `{largest['other']}` on {largest['column']}: "
+            f"{difference(largest)}.",
             (shown, len(own), largest["difference"]),
         )
     ]
@@ -145,7 +143,7 @@ def undecided(
 
 def differences(own: pd.DataFrame, margin: float) -> list[Statement]:
     """Each column's differences: those shown, those shown to be small, and how many are neither."""
-    found = []
+    found: list[Statement] = []
     # One column whose largest difference the section begins with needs no second word of it.
     is_said = own["column"].nunique() == 1 and not own["shown"].any()
     for column, part in own.groupby("column", sort=False):
@@ -215,11 +213,6 @@ def _constant(grids: Mapping[str, Grid], axis: str) -> Statement:
     )
 
 
-def matters(own: pd.DataFrame) -> pd.Series:
-    """What is shown and may be larger than the margin."""
-    return own["shown"] & ~own["alike"]
-
-
 def better_first(row: Row) -> dict[Any, Any]:
     """A comparison with the level that did better first."""
     return dict(row) if row["difference"] >= 0 else turned(row)
@@ -232,6 +225,13 @@ def turned(row: Row) -> dict[Any, Any]:
         found["difference" + side] = -row["difference" + side]
         found["low" + side], found["high" + side] = -row["high" + side], -row["low" + side]
     return found
+
+
+def _beside(level: str, winners: set[tuple[str, str]]) -> str:
+    """Other levels that are as good as can be told, in the same columns."""
+    columns = {column for column, name in winners if name == level}
+    others = sorted({name for column, name in winners if column in columns and name != level})
+    return f" Not told apart there from {', '.join(f'`{name}`' for name in others)}." * bool(others)
 
 
 def _reversed(level: str, flips: pd.DataFrame) -> str:

@@ -4,7 +4,7 @@ They agree in task, seed and teacher seed too. Where an axis does not apply to o
 matching of a student without layer knowledge), nothing is held against the pair.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +16,9 @@ from analysis.cells import Draws
 from analysis.comparable import PERCENT, SEEDS, Grid, absent, governs, grids, same_or_absent
 from analysis.stats import LEVEL, MARGIN
 
-TASK = "task"
 OTHER = "_other"
-THERE = "_there"
 NAMES = ["column", "axis", "level", "other"]
 NUMBERS = ["difference", "low", "high", "n", "seeds", "p", "equivalence", "detectable"]
-SIDE = ["difference", "low", "high", "n", "seeds", "p"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +29,11 @@ class Sample:
     teachers: np.ndarray
     values: np.ndarray
     drawn: np.ndarray | None
+
+    @property
+    def keys(self) -> list[tuple[int, int]]:
+        """Seed and teacher's seed of each."""
+        return list(zip(self.seeds.tolist(), self.teachers.tolist(), strict=True))
 
 
 def matched(
@@ -58,11 +60,18 @@ def matched(
         margin: points within which a difference counts as none.
         draws: scores on resampled examples, for intervals and errors that include theirs.
     """
+    return compared(grids(scores, axes), axis, margin, draws)
+
+
+def compared(
+    found_in: Mapping[str, Grid], axis: str, margin: float, draws: Draws | None
+) -> pd.DataFrame:
+    """As `matched`, of the grids of all columns."""
     found = [
         {"column": grid.column, "axis": axis, "level": level, "other": other}
         | contrast(both, grid, margin, draws)
-        for grid in grids(scores, axes).values()
-        for (level, other), both in _by(pairs(grid, axis), ["level", "other"])
+        for grid in found_in.values()
+        for (level, other), both in grouped(pairs(grid, axis), ["level", "other"])
     ]
     return claimed(pd.DataFrame(found, columns=[*NAMES, *NUMBERS, "degenerate", "over"]), margin)
 
@@ -80,81 +89,28 @@ def claimed(found: pd.DataFrame, margin: float = MARGIN) -> pd.DataFrame:
     return found.assign(
         adjusted=adjusted,
         equivalent=equivalent,
-        shown=~_has_zero(found) & (adjusted < LEVEL),
+        shown=~has_zero(found) & (adjusted < LEVEL),
         alike=is_within & (equivalent < LEVEL),
     )
 
 
-def flips(
-    scores: pd.DataFrame,
-    axis: str,
-    by: str,
-    axes: Sequence[str],
-    *,
-    margin: float = MARGIN,
-    draws: Draws | None = None,
-) -> pd.DataFrame:
-    """Where the better of two levels of an axis is another at another level of `by`.
-
-    One row for each two levels with two sides of opposite signs: axis, by, level, other, and of
-    the first side `column`, `at` (its level of `by`), difference, low, high, n, seeds, p; of the
-    second the same with `_there`. `verdict`: see `reversed_shown`.
-
-    Args:
-        scores: as `analysis.frame.scores`, of one split.
-        axis: to compare levels of.
-        by: another axis, or `task`, of which sides are columns.
-        axes: all columns in which students may differ.
-        margin: points; no flip depends on it.
-        draws: as in `matched`.
-    """
-    found = two_sided(scores, axis, by, axes, margin=margin, draws=draws)
-    return reversed_shown(found).drop(columns="tested")
+def less(one: Sample, other: Sample) -> Sample | None:
+    """One sample less another, of the seeds and teachers that both have, if there are any."""
+    places = {key: place for place, key in enumerate(other.keys)}
+    shared = [(place, places[key]) for place, key in enumerate(one.keys) if key in places]
+    if not shared:
+        return None
+    ours, theirs = np.array(shared).T
+    drawn = None
+    if one.drawn is not None and other.drawn is not None:
+        drawn = one.drawn[:, ours] - other.drawn[:, theirs]
+    values = one.values[ours] - other.values[theirs]
+    return Sample(one.seeds[ours], one.teachers[ours], values, drawn)
 
 
-def two_sided(
-    scores: pd.DataFrame,
-    axis: str,
-    by: str,
-    axes: Sequence[str],
-    *,
-    margin: float = MARGIN,
-    draws: Draws | None = None,
-) -> pd.DataFrame:
-    """All two sides that could be a flip, as in `flips`; `tested` is what its test is of.
-
-    That is the larger p of the two sides (each has to be there), or 1 where signs agree.
-    """
-    sides = pd.DataFrame(
-        _sides(scores, axis, by, axes, margin, draws),
-        columns=["task", "column", "place", "at", "level", "other", *SIDE],
-    )
-    within = ["level", "other"] + ([] if by == TASK else ["column"])
-    found = sides.merge(sides, on=within, suffixes=("", THERE))
-    if by == TASK:
-        found = found[found["task"] != found["task" + THERE]]
-    else:
-        found = found.assign(**{"column" + THERE: found["column"]})
-    found = found[found["place"] < found["place" + THERE]]
-    is_opposite = found["difference"] * found["difference" + THERE] < 0
-    both_p = found[["p", "p" + THERE]].max(axis=1, skipna=False)
-    found = found.assign(axis=axis, by=by, tested=both_p.where(is_opposite | both_p.isna(), 1.0))
-    one = ["column", "at", *SIDE]
-    names = ["axis", "by", "level", "other", *one, *(name + THERE for name in one), "tested"]
-    return found[names].reset_index(drop=True)
-
-
-def reversed_shown(found: pd.DataFrame) -> pd.DataFrame:
-    """Of two sides those of opposite signs, with Holm's `adjusted` p over all, and a verdict.
-
-    `shown` if both intervals leave out zero and adjusted p < 0.05, else `cannot tell`.
-    """
-    adjusted = np.array(stats.holm(found["tested"].tolist()))
-    there = found[["low" + THERE, "high" + THERE]].set_axis(["low", "high"], axis=1)
-    is_shown = ~_has_zero(found) & ~_has_zero(there) & (adjusted < LEVEL)
-    found = found.assign(adjusted=adjusted, verdict=np.where(is_shown, "shown", "cannot tell"))
-    is_opposite = found["difference"] * found["difference" + THERE] < 0
-    return found[is_opposite].reset_index(drop=True)
+def matters(found: pd.DataFrame) -> pd.Series:
+    """Which comparisons are shown and not within the margin: what may be recommended by."""
+    return found["shown"] & ~found["alike"]
 
 
 def pairs(grid: Grid, axis: str) -> pd.DataFrame:
@@ -179,18 +135,17 @@ def pairs(grid: Grid, axis: str) -> pd.DataFrame:
 
 def sampled(both: pd.DataFrame, grid: Grid, draws: Draws | None) -> Sample:
     """The mean difference of pairs for each seed and teacher, and on draws of the examples."""
-    both = both.sort_values([*SEEDS, "uid", "uid" + OTHER])
-    place = both.groupby(SEEDS).ngroup().to_numpy()
-    averaging = np.equal.outer(np.unique(place), place).astype(float)
-    averaging /= averaging.sum(1, keepdims=True)
-    groups = both.drop_duplicates(SEEDS)
+    keys, place = np.unique(both[SEEDS].to_numpy(dtype=int), axis=0, return_inverse=True)
+    averaging = _averaging(place.ravel(), len(keys))
     values = averaging @ both["difference"].to_numpy(dtype=float)
-    return Sample(
-        groups["seed"].to_numpy(),
-        groups["teacher_seed"].to_numpy(),
-        values,
-        None if draws is None else _drawn(both, grid, draws) @ averaging.T,
-    )
+    drawn = None if draws is None else _drawn(both, grid, draws) @ averaging.T
+    return Sample(keys[:, 0], keys[:, 1], values, drawn)
+
+
+def _averaging(place: np.ndarray, groups: int) -> np.ndarray:
+    """What takes values at places to the means of their groups [groups, values]."""
+    found = np.equal.outer(np.arange(groups), place).astype(float)
+    return found / found.sum(1, keepdims=True)
 
 
 def said(sample: Sample, margin: float) -> dict[str, Any]:
@@ -200,8 +155,7 @@ def said(sample: Sample, margin: float) -> dict[str, Any]:
         drawn = np.broadcast_to(sample.values, (bootstrap.DRAWS, len(sample.values)))
     low, high = bootstrap.interval(drawn, sample.seeds.tolist(), sample.teachers.tolist())
     names, place = np.unique(sample.seeds, return_inverse=True)
-    averaging = np.equal.outer(np.arange(len(names)), place).astype(float)
-    averaging /= averaging.sum(1, keepdims=True)
+    averaging = _averaging(place, len(names))
     by_seed, examples = (averaging @ sample.values).tolist(), 0.0
     if sample.drawn is not None and len(by_seed) > 1:
         examples = bootstrap.from_examples(sample.drawn @ averaging.T)
@@ -226,34 +180,7 @@ def contrast(both: pd.DataFrame, grid: Grid, margin: float, draws: Draws | None)
     }
 
 
-def _sides(
-    scores: pd.DataFrame,
-    axis: str,
-    by: str,
-    axes: Sequence[str],
-    margin: float,
-    draws: Draws | None,
-) -> Iterator[dict[str, Any]]:
-    """Contrasts of two levels at each level of `by`, or in each column."""
-    for place, grid in enumerate(grids(scores, axes).values()):
-        both = pairs(grid, axis)
-        if by == TASK:
-            both = both.assign(at=grid.column)
-            order = {grid.column: place}
-        elif by in grid.levels:
-            twin = both.get(by + OTHER, both[by])  # where `by` applies to one side only
-            both = both.assign(at=both[by].where(~absent(both[by]), twin))
-            order = {level: place for place, level in enumerate(grid.levels[by])}
-        else:
-            continue
-        for (level, other, at), part in _by(both, ["level", "other", "at"]):
-            found = contrast(part, grid, margin, draws)
-            task = part["task"].iloc[0]
-            told = {"task": task, "column": grid.column, "place": order[at], "at": at}
-            yield told | {"level": level, "other": other} | {name: found[name] for name in SIDE}
-
-
-def _by(both: pd.DataFrame, names: list[str]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
+def grouped(both: pd.DataFrame, names: list[str]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
     return iter(both.groupby(names, sort=False))  # type: ignore[arg-type]
 
 
@@ -280,5 +207,5 @@ def _averaged(both: pd.DataFrame, grid: Grid) -> list[str]:
     ]
 
 
-def _has_zero(bounds: pd.DataFrame) -> pd.Series:
+def has_zero(bounds: pd.DataFrame) -> pd.Series:
     return (bounds["low"] <= 0) & (bounds["high"] >= 0)

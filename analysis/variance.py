@@ -119,8 +119,11 @@ def _means(grid: Grid, axis: str) -> list[dict[str, Any]]:
     wanted[:, is_axis] = _sum_code(len(levels))
     is_known = np.isclose(wanted @ np.linalg.pinv(matrix) @ matrix, wanted, atol=1e-6).all(1)
     center = float(grid.runs["score"].mean())
-    gram, moments, _ = _sums(design, matrix, _weights(design))
-    drawn = center + np.einsum("lp,dp->dl", wanted, _solved(gram, moments))
+    weights = _weights(design)
+    gram, moments, _ = _sums(design, matrix, weights)
+    fits = _solved(gram, moments)
+    # A draw's means are over the seeds that it took, as often as it took them.
+    drawn = center + fits @ wanted.T + _of_seeds(design, fits, weights)[:, None]
     low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
     independent, back = _basis(matrix)
     fitted = center + wanted @ (back @ OLS(design.points, independent).fit().params)
@@ -152,12 +155,24 @@ def _design(grid: Grid, pairs: bool = True) -> Design:
         both = (first[:, :, None] * second[:, None, :]).reshape(len(runs), -1)
         columns[term] = _independent(np.concatenate([columns[MEAN], first, second], 1), both)
         holds[term] = frozenset([one, other])
-    for name in SEEDS:
+    kinds = runs[SEEDS].drop_duplicates()
+    is_crossed = len(kinds) > kinds["seed"].nunique()  # else a teacher goes with its seed
+    for name in SEEDS if is_crossed else SEEDS[:1]:
         if runs[name].nunique() > 1:
             columns[name] = _coded(runs[name], runs[name].unique().tolist())
             holds[name] = frozenset([name])
     points = (runs["score"] - runs["score"].mean()).to_numpy(dtype=float)
     return Design(points, columns, holds, pd.factorize(runs["seed"])[0])
+
+
+def _of_seeds(design: Design, fits: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """What the seeds that each draw took have beyond the mean of all [draws]."""
+    if SEEDS[0] not in design.columns:
+        return np.zeros(len(fits))
+    names = list(design.columns)
+    start = sum(design.columns[name].shape[1] for name in names[: names.index(SEEDS[0])])
+    of_seeds = fits[:, start : start + weights.shape[1] - 1] @ _sum_code(weights.shape[1]).T
+    return (weights * of_seeds).sum(1) / weights.sum(1)
 
 
 def _sum_code(levels: int) -> np.ndarray:

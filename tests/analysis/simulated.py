@@ -35,9 +35,7 @@ def study(
         for levels in combinations(axes):
             for seed in range(seeds):
                 points = 60 + own[seed] + effect({**levels, "task": task})
-                rows.append(
-                    levels | run(task, seed, levels, points + random.normal(0, spread))
-                )
+                rows.append(levels | run(task, seed, levels, points + random.normal(0, spread)))
     return pd.DataFrame(rows)
 
 
