@@ -123,11 +123,12 @@ def _points(table: Table, cost: str, rows: Sequence[str], columns: Sequence[str]
 @paper()
 def _figure(table: Table, cost: str, runs: pd.DataFrame) -> Drawing:
     rows = [row for row in _students(table) if _points(table, cost, [row], table.columns)]
+    columns = [column for column in table.columns if _points(table, cost, rows, [column])]
     markers = _markers(table, rows, runs)
     is_wide = len(rows) > MANY
-    figure, axes = panels(len(table.columns), height=2.6 if is_wide else 2.2, is_wide=is_wide)
+    figure, axes = panels(len(columns), height=2.6 if is_wide else 2.2, is_wide=is_wide)
     handles: dict[str, Any] = {}
-    for column, ax in zip(table.columns, axes, strict=True):
+    for column, ax in zip(columns, axes, strict=True):
         points = _points(table, cost, rows, [column])
         _baselines(ax, table, cost, column, handles)
         _front(ax, points, handles)
@@ -142,10 +143,12 @@ def _figure(table: Table, cost: str, runs: pd.DataFrame) -> Drawing:
         ax.set_title(column)
     label(axes, COSTS[cost][0], "score (points)")
     key(figure, list(handles.values()), list(handles))
-    for column, ax in zip(table.columns, axes, strict=True):
+    for column, ax in zip(columns, axes, strict=True):
         points = _points(table, cost, rows, [column])
         number(ax, [(v, cell.mean, str(rows.index(row) + 1)) for row, v, cell in points])
-    return Drawing(file_name(f"pareto_{table.name}_{cost}"), figure, _caption(table, cost, rows))
+    return Drawing(
+        file_name(f"pareto_{table.name}_{cost}"), figure, _caption(table, cost, rows, columns)
+    )
 
 
 def _sign(marker: str) -> dict[str, Any]:
@@ -206,7 +209,7 @@ def _ticks(ax: "Axes", values: Sequence[float]) -> None:
     ax.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _caption(table: Table, cost: str, rows: Sequence[str]) -> str:
+def _caption(table: Table, cost: str, rows: Sequence[str], columns: Sequence[str]) -> str:
     counts = [table.cells[place].n for place in table.cells if place[0] in rows]
     left = [row for row in _students(table) if row not in rows]
     said = [
@@ -216,6 +219,9 @@ def _caption(table: Table, cost: str, rows: Sequence[str]) -> str:
     ]
     if any(table.cells[place].degenerate for place in table.cells if place[0] in rows):
         said.append("Some arms predict the same for every row: they are no part of the line.")
+    empty = [column for column in table.columns if column not in columns]
+    if empty:
+        said.append(f"Without any score yet: {', '.join(empty)}.")
     if left:
         said.append(f"Without score or cost, and not drawn: {', '.join(left)}.")
     return " ".join(said)
