@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.axes import axes
 from analysis.cells import Cell
-from analysis.figures.drawing import Drawing, Gallery
+from analysis.figures.drawing import Drawing, Gallery, settled
 from analysis.figures.numbers import number
 from analysis.figures.style import (
     MAJORITY,
@@ -143,6 +143,7 @@ def _figure(table: Table, cost: str, runs: pd.DataFrame) -> Drawing:
         ax.set_title(column)
     label(axes, COSTS[cost][0], "score (points)")
     key(figure, list(handles.values()), list(handles))
+    settled(figure)
     for column, ax in zip(columns, axes, strict=True):
         points = _points(table, cost, rows, [column])
         number(ax, [(v, cell.mean, str(rows.index(row) + 1)) for row, v, cell in points])
@@ -203,8 +204,8 @@ def _ticks(ax: "Axes", values: Sequence[float]) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     ax.set_xscale("log")
-    few = max(values) / min(values) > 20
-    ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if few else (1.0, 2.0, 5.0)))
+    is_long = max(values) / min(values) > 100
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if is_long else (1.0, 2.0, 5.0)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from analysis.cells import PERCENT
 from analysis.figures import traces
-from analysis.figures.drawing import Drawing, Gallery
+from analysis.figures.drawing import Drawing, Gallery, settled
 from analysis.figures.style import (
     HATCHES,
     MOST,
@@ -112,7 +112,7 @@ def _figure(own: pd.DataFrame, is_named: bool, end: str) -> Drawing:
         ax.set_ylim(0, PERCENT)
     label(axes, "training (%)", "gradient (%)", per_row)
     key(figure, *key_of(axes))
-    return Drawing(_name(own, end), figure, _caption(own))
+    return Drawing(_name(own, end), settled(figure), _caption(own))
 
 
 def _bars(
