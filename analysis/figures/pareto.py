@@ -176,7 +176,7 @@ def _markers(table: Table, rows: Sequence[str], runs: pd.DataFrame) -> dict[str,
 
 
 def _front(ax: "Axes", points: Sequence[Point], handles: dict[str, Any]) -> None:
-    able = [(v, cell.mean) for _, v, cell in points if cell.is_complete and not cell.degenerate]
+    able = [(v, cell.mean) for _, v, cell in points if _is_able(cell)]
     steps = front(able)
     if not steps:
         return
@@ -185,6 +185,11 @@ def _front(ax: "Axes", points: Sequence[Point], handles: dict[str, Any]) -> None
         *zip(*ends, strict=True), where="post", color="black", linewidth=1.0, zorder=2
     )
     handles.setdefault("best at most so large", line)
+
+
+def _is_able(cell: Cell) -> bool:
+    """Whether a cell may be the best of a table, as in the table itself."""
+    return cell.is_complete and not cell.degenerate
 
 
 def _baselines(ax: "Axes", table: Table, cost: str, column: str, handles: dict[str, Any]) -> None:
@@ -210,15 +215,21 @@ def _ticks(ax: "Axes", values: Sequence[float]) -> None:
     ax.xaxis.set_minor_formatter(NullFormatter())
 
 
+STEPS = (
+    "Step line: the best mean of a student that costs no more, of arms with all their runs and none "
+    "degenerate."
+)
+NO_STEPS = "No line of the best: no arm has all its runs and none degenerate."
+
+
 def _caption(table: Table, cost: str, rows: Sequence[str], columns: Sequence[str]) -> str:
-    counts = [table.cells[place].n for place in table.cells if place[0] in rows]
+    cells = [cell for _, _, cell in _points(table, cost, rows, columns)]
     left = [row for row in _students(table) if row not in rows]
     said = [
-        f"{table.name}: score against {COSTS[cost][0]}, {over_runs(counts)}.",
-        "Step line: the best mean of a student that costs no more, of arms with all their runs and "
-        "none degenerate.",
+        f"{table.name}: score against {COSTS[cost][0]}, {over_runs(cell.n for cell in cells)}.",
+        STEPS if any(_is_able(cell) for cell in cells) else NO_STEPS,
     ]
-    if any(table.cells[place].degenerate for place in table.cells if place[0] in rows):
+    if any(cell.degenerate for cell in cells):
         said.append("Some arms predict the same for every row: they are no part of the line.")
     empty = [column for column in table.columns if column not in columns]
     if empty:

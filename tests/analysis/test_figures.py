@@ -1,8 +1,10 @@
 """What is drawn is what the frame says; what cannot be drawn is said."""
 
+import argparse
 import subprocess
 import sys
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,6 +21,7 @@ from analysis.axes import axes
 from analysis.cells import sampler
 from analysis.effects import matched, shares
 from analysis.figures import Gallery, traces
+from analysis.figures.command import add_arguments, run
 from analysis.figures.drawing import settled
 from analysis.figures.effects import against
 from analysis.figures.numbers import number
@@ -302,8 +305,26 @@ def test_pdf_holds_its_letters_and_no_date(gallery):
     assert b"CreationDate" not in page
 
 
+def test_the_command_writes_prints_paths_and_says_what_it_could_not_draw(root, capsys):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    asked = ["old", "--root", root["old"], "--format", "png", "--only", "pareto", "curves"]
+    run(parser.parse_args(asked))
+    *paths, latency, curves = capsys.readouterr().out.splitlines()
+    assert [Path(path).name for path in paths] == [
+        "pareto_sizes_parameters.png",
+        "pareto_sizes_flops.png",
+    ]
+    assert all(path.startswith(f"{root['old']}/studies/old/figures/") for path in paths)
+    assert all(Path(path).read_bytes().startswith(b"\x89PNG") for path in paths)
+    assert latency.startswith("not drawn: sizes: no score against latency")
+    assert curves.startswith("not drawn: sizes, synthetic: no curves")
+    with pytest.raises(BadInput, match="never: nothing to draw yet"):
+        run(parser.parse_args(["never", "--root", root["never"]]))
+
+
 def test_another_format_is_refused(gallery, tmp_path):
-    with pytest.raises(BadInput, match="format 'bmp': one of pdf, svg, png"):
+    with pytest.raises(BadInput, match="format 'bmp': one of pdf, png, svg"):
         figures.write(gallery, tmp_path, "bmp")
 
 
