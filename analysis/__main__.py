@@ -3,6 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from analysis import default_root
 from kdlab.schema import BadInput
@@ -13,8 +14,9 @@ examples:
   python -m analysis tables glue_small --root /scratch/runs
   python -m analysis tables glue_small_tune --split select
   python -m analysis guideline glue_small
+  python -m analysis submission mine --row both --out glue.zip
 
-Files go to ROOT/studies/STUDY/tables, and to guideline.md beside it. ROOT is runs/, or KDLAB_ROOT.
+Files go to ROOT/studies/STUDY. ROOT is runs/, or KDLAB_ROOT.
 """
 
 
@@ -22,7 +24,7 @@ def main() -> None:
     """The command line: exit code 2 for bad input."""
     arguments = _parser().parse_args()
     try:
-        {"tables": _tables, "guideline": _guideline}[arguments.command](arguments)
+        arguments.run(arguments)
     except BadInput as error:
         print(f"analysis: {error}", file=sys.stderr)
         sys.exit(2)
@@ -39,10 +41,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     tables = commands.add_parser("tables", help="print the tables; write .md, .tex and .csv")
+    tables.set_defaults(run=_tables)
     tables.add_argument("--split", choices=("report", "select"), default="report")
     guideline = commands.add_parser(
         "guideline", help="print and write the best practice that the study's data supports"
     )
+    guideline.set_defaults(run=_guideline)
     for command in (tables, guideline):
         command.add_argument("study")
         command.add_argument("--root", default=default_root())
@@ -53,7 +57,16 @@ def _parser() -> argparse.ArgumentParser:
             metavar="POINTS",
             help="differences that do not matter: ≈ is shown to be smaller (%(default)s)",
         )
+    _add_submission(commands)
     return parser
+
+
+def _add_submission(commands: Any) -> None:
+    from analysis import submission
+
+    command = commands.add_parser("submission", help="write, or check, a submission to GLUE")
+    submission.add_arguments(command)
+    command.set_defaults(run=submission.run)
 
 
 def _guideline(arguments: argparse.Namespace) -> None:

@@ -23,7 +23,7 @@ GOVERNED = {
 }
 ALWAYS = ("hard.", "data.", "train.", "protocol.", "task.")  # there in every run: empty is null
 NOT_APPLIED = ("matching", "teacher")  # groups of which `none` says that they do not apply
-SAID = ("recipe",)  # a name for values of other columns
+SAID = ("recipe", "task")  # a name for values of other columns; what a column is of
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def grids(scores: pd.DataFrame, axes: Sequence[str]) -> dict[str, Grid]:
     """
     is_student = (scores["seed"] != NO_SEED) & (scores["stage"] != "tune")
     students = scores[is_student & (scores["state"] != "excluded")]
-    asked = [axis for axis in axes if axis in students.columns and axis not in SAID]
+    asked = [axis for axis in dict.fromkeys(axes) if axis in students.columns and axis not in SAID]
     found = {}
     for (task, split, metric), part in students.groupby(["task", "split", "metric"], sort=False):
         column = column_name(str(task), str(split), str(metric))
@@ -77,6 +77,13 @@ def same_or_absent(ours: pd.Series, theirs: pd.Series) -> pd.Series:
 def absent(levels: pd.Series) -> pd.Series:
     """Where an axis that another one governs does not apply."""
     return levels.isna() | (levels == NULL)
+
+
+def with_null(scores: pd.DataFrame) -> list[str]:
+    """Keys that all runs have, null in some students and a value in others: all rows, or 500."""
+    students = scores[(scores["seed"] != NO_SEED) & (scores["state"] != "excluded")]
+    keys = [name for name in map(str, scores.columns) if name.startswith(ALWAYS)]
+    return [name for name in keys if 0 < students[name].isna().sum() < len(students)]
 
 
 def governs(axis: str, other: str) -> bool:

@@ -27,8 +27,9 @@ def runs(study: str, root: str, *, code: str | None = None) -> pd.DataFrame:
 
     Columns:
 
-    - of the plan: study, question, table, row, control, stage, trial, trials, unequal, seed,
-      teacher_seed (-1 where all share a teacher), task, uid, overrides, `arm` (the row), ...
+    - of the plan: study, question, table, case (the row without the grid's part), row, control,
+      stage, trial, trials, unequal, seed, teacher_seed (-1 where all share a teacher), task, uid,
+      overrides, `arm` (the row), ...
     - of the student: family, layers, hidden, heads, intermediate (empty of teachers); the option
       chosen in each group (knowledge, matching, init, size, ...), `none` where it is not used;
       and, with a dot in its name, each key in which runs of a task differ (`train.lr`, ...).

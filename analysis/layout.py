@@ -102,6 +102,8 @@ def _spread(students: pd.DataFrame) -> pd.DataFrame:
     groups = taught.assign(row=taught["control"])[[*place, GROUP]].drop_duplicates()
     is_control = students.set_index(place).index.isin(groups.set_index(place).index)
     spread = students[is_control].drop(columns=GROUP).merge(groups, on=place, how="left")
+    order = list(dict.fromkeys(taught[GROUP]))  # of columns: as the study has them
+    spread = spread.sort_values(GROUP, key=lambda names: names.map(order.index), kind="stable")
     return pd.concat([spread, students[~is_control]], ignore_index=True)
 
 
@@ -121,6 +123,11 @@ def _labelled(students: pd.DataFrame, layout: Layout) -> pd.DataFrame:
             told = found[name].map(shown)
             told = told if name in FIVE else f"{name}=" + told
             found[LABEL] = found[LABEL] + (", " + told).where(told.str.len() > 0, "")
+    # One arm may be called otherwise in each task: `logits` is KL or, on regression, MSE.
+    in_task = found.groupby(["row", "task", GROUP])[LABEL].transform("nunique") <= 1
+    in_all = found.groupby("row")[LABEL].transform("nunique") > 1
+    by_task = found.groupby(["row", GROUP])[LABEL].transform("nunique") > 1
+    found[LABEL] = found[LABEL].where(~(in_task & in_all & by_task), found["row"])
     is_shared = found.groupby(cell)["row"].transform("nunique") > 1
     found[LABEL] = found[LABEL].where(~is_shared, found[LABEL] + ", " + found["row"])
     return found

@@ -38,17 +38,17 @@ def a3_width_depth(runs: pd.DataFrame, **how: Any) -> list[Table]:
 
     A table for each budget: each of the study's.
     """
-    return arranged(with_model(runs), Layout("", ("model",), ("knowledge",), models=True), **how)
+    return arranged(with_model(runs), Layout("", ("model",), ("case",), models=True), **how)
 
 
 def a4_initialization(runs: pd.DataFrame, **how: Any) -> list[Table]:
     """Where to start: a column for each knowledge, a difference to the same init without any."""
-    return arranged(runs, Layout("A4 initialization", ("init",), ("knowledge",)), **how)
+    return arranged(runs, Layout("A4 initialization", ("init",), ("case",)), **how)
 
 
 def a5_model_size(runs: pd.DataFrame, **how: Any) -> list[Table]:
     """How small: fine-tuned and distilled side by side, and how much of the teacher is kept."""
-    layout = Layout("A5 model size", ("size",), ("knowledge",), models=True, of_teacher=True)
+    layout = Layout("A5 model size", ("size",), ("case",), models=True, of_teacher=True)
     return arranged(runs, layout, **how)
 
 
@@ -83,7 +83,7 @@ def b3_long_text(runs: pd.DataFrame, **how: Any) -> list[Table]:
 
 def b4_size_and_time(runs: pd.DataFrame, **how: Any) -> list[Table]:
     """Layers against parameters, FLOPs and latency."""
-    layout = Layout("B4 size and time", ("model",), ("knowledge",), models=True, of_teacher=True)
+    layout = Layout("B4 size and time", ("model",), ("case",), models=True, of_teacher=True)
     return arranged(with_model(runs), layout, **how)
 
 
@@ -96,7 +96,7 @@ def b5_better_teacher(runs: pd.DataFrame, **how: Any) -> list[Table]:
 def c1_data(runs: pd.DataFrame, **how: Any) -> list[Table]:
     """How many rows, and with a transfer set or without: a row for each, all arms side by side."""
     rows = ("data.rows", "data", "data.extra_rows")
-    return arranged(runs, Layout("C1 data", rows, ("knowledge",)), **how)
+    return arranged(runs, Layout("C1 data", rows, ("case",)), **how)
 
 
 def of_study(runs: pd.DataFrame, **how: Any) -> list[Table]:

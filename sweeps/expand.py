@@ -28,6 +28,7 @@ class Cell:
     """One run of a study before it is composed: its overrides and its place in a table.
 
     Attributes:
+        case: what the row is called without the grid's part.
         teacher_seed: None where all seeds share one teacher.
         stage: "tune" for a trial, "confirm" for a winner, "" where nothing is tuned.
         tuned: the overrides of the trial or winner.
@@ -38,6 +39,7 @@ class Cell:
     """
 
     table: str
+    case: str
     row: str
     control: str
     seed: int
@@ -231,6 +233,7 @@ def _line(study: Study, block: Block, arm: arms.Arm, extra: tuple[str, ...], **t
     tail = extra if arm.has_knowledge else overrides.without_knowledge(extra)
     cell = Cell(
         table=block.table,
+        case=arm.case,
         row=arm.row,
         control=arm.control,
         seed=-1,

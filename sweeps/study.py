@@ -1,12 +1,15 @@
 """Reading a study file."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from omegaconf import OmegaConf
 
 from kdlab.schema import BadInput, parse
+from sweeps import overrides
 from sweeps.checks import check
-from sweeps.schema import Study
+from sweeps.schema import Block, Study
 
 STUDIES = Path(__file__).resolve().parent / "studies"
 
@@ -32,3 +35,34 @@ def load(name: str) -> Study:
     study = parse(Study, content, path.stem)
     check(study)
     return study
+
+
+def narrowed(study: Study, extra: Iterable[str]) -> tuple[Study, tuple[str, ...]]:
+    """A study with other values for keys of its grids, and the overrides that are no such keys.
+
+    `task=rte,mrpc` stands for the values of every grid that sweeps tasks; blocks that do not sweep
+    the key take it as an override.
+
+    Raises:
+        BadInput: several values where a block does not sweep the key.
+    """
+    swept = {key for block in study.blocks for key in block.grid}
+    asked = {overrides.key(text): text for text in extra if overrides.key(text) in swept}
+    rest = tuple(text for text in extra if overrides.key(text) not in swept)
+    return replace(study, blocks=[_narrowed(block, asked) for block in study.blocks]), rest
+
+
+def _narrowed(block: Block, asked: dict[str, str]) -> Block:
+    values = {key: _values(text.partition("=")[2]) for key, text in asked.items()}
+    grid = {key: values.get(key, own) for key, own in block.grid.items()}
+    others = [text for key, text in asked.items() if key not in grid]
+    for text in others:
+        if len(values[overrides.key(text)]) > 1:
+            raise BadInput(f"{block.table}: {text}: the table does not sweep it: give one value")
+    kept = [text for text in block.base if overrides.key(text) not in {*asked} - {*grid}]
+    return replace(block, grid=grid, base=[*kept, *others])
+
+
+def _values(text: str) -> list[str]:
+    """Values apart by commas; a list, such as [a,b], is one."""
+    return [text] if text.startswith(("[", "{", "'", '"')) else text.split(",")

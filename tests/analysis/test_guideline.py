@@ -85,7 +85,7 @@ def test_what_makes_no_difference_is_not_recommended(found):
 
 
 def test_in_studies_in_which_nothing_is_there_nothing_is_recommended():
-    axes = {"knowledge": ["a", "b", "c"], "init": ["x", "y"], "size": ["s", "t"]}
+    axes = {"knowledge": ["a", "b", "c"], "init": ["x", "y"]}
     claims = 0
     for draw in range(STUDIES):
         found_in = grids(study(axes, draw=draw), list(axes))
@@ -310,6 +310,19 @@ def test_axes_that_do_not_vary_are_not_studied_and_those_alike_are_named():
     assert "`knowledge` parts 10 runs exactly as `hard.weight` does" in said
     assert "`none` and `logits_kl` (hard.weight)" in said
     assert [own.axis for own in found.sections] == [*FIVE, "teacher"]
+
+
+def test_a_key_that_is_null_in_some_runs_is_an_axis_too():
+    """`data.rows`: null for all rows, which has no value that could be counted."""
+    scores = study({"knowledge": ["a", "b"]}, spread=0.5)
+    scores["data.rows"] = math.nan
+    few = scores.assign(**{"data.rows": 500.0}, uid=scores["uid"] + ", few")
+    few["score"] -= 0.048 + 0.001 * few["seed"]
+    found = written(pd.concat([scores, few], ignore_index=True), ["knowledge"])
+    (prefer,) = section(found, "data.rows").recommended
+    assert prefer.text.startswith("Prefer `null`")
+    assert prefer.values[-1] == pytest.approx(5.0)  # of seeds 0 to 4
+    assert "20 runs" in found.data[0].text
 
 
 def test_limits_name_tasks_runs_teachers_trials_degenerate_runs_and_headroom():

@@ -64,7 +64,7 @@ def test_every_family_is_counted_with_a_small_vocabulary(family):
 def test_the_project_has_the_equal_budgets_and_the_miniatures_as_studies():
     planned = plan.plan(study.load("width_depth"))
     named = {entry.cell.table for entry in planned if entry.cell.excluded}
-    assert named == {"by name"}
+    assert named == {"A3 by name"}
     found = {
         (entry.run.student.layers, entry.run.student.hidden)
         for entry in plan.plan(study.load("miniatures"))
