@@ -216,8 +216,8 @@ def _ticks(ax: "Axes", values: Sequence[float]) -> None:
 
 
 STEPS = (
-    "Step line: the best mean of a student that costs no more, of arms with all their runs and none "
-    "degenerate."
+    "Step line: the best mean of a student that costs no more, of arms with all their runs and "
+    "none degenerate."
 )
 NO_STEPS = "No line of the best: no arm has all its runs and none degenerate."
 

@@ -35,13 +35,20 @@ from kdlab.schema import BadInput
 STUDY = """
 question: Deep or wide?
 base: [init=random, teacher.size=l4_h64_a4]
-seeds: [1, 2, 3]
+seeds: [1, 2]
 blocks:
   - table: sizes
     grid: {size: [l1_h128_a4, l4_h64_a4, l2_h64_a4]}
     cases: {logits: [knowledge=logits_kl], both: ["knowledge=[logits_kl,hidden_mse]"]}
 """
 COLUMN = "synthetic accuracy"
+FEW = """
+question: Deep or wide?
+base: [init=random, teacher.size=l4_h64_a4]
+seeds: [1]
+blocks:
+  - {table: sizes, grid: {size: [l1_h128_a4, l4_h64_a4]}, cases: {logits: [knowledge=logits_kl]}}
+"""
 PLANTED = {"none": 240, "logits_kl": 270, "logits_kl,hidden_mse": 262}
 # In the order of the study: what these are worth beside the knowledge.
 SIZES = {"l1_h128_a4": 12, "l4_h64_a4": 30, "l2_h64_a4": 0}
@@ -61,7 +68,7 @@ def root(tmp_path_factory):
     """Roots of three studies: `now` has all records, `old` has older ones, `never` has none."""
     rooms = {name: tmp_path_factory.mktemp(name) for name in ("now", "old", "never")}
     for name, room in rooms.items():
-        launch(room, name, STUDY if name == "now" else STUDY.replace("[1, 2, 3]", "[1]"))
+        launch(room, name, STUDY if name == "now" else FEW)
     fill(rooms["now"], "now", right)
     fill(rooms["old"], "old", right, latency=None)
     return {name: str(room) for name, room in rooms.items()}
