@@ -95,11 +95,12 @@ def _grid(name: tuple[str, str, str], part: pd.DataFrame, asked: Sequence[str]) 
     part = part.drop_duplicates(["uid", *SEEDS])
     texts = pd.DataFrame({axis: _levels(part, axis) for axis in asked}, index=part.index)
     kept = ["uid", "row", "task", *SEEDS, "degenerate"]
-    kept += [name for name in ("transformer",) if name in part]
+    kept += [name for name in ("transformer", "layers") if name in part]
     runs = pd.concat([part[kept], texts], axis=1).assign(score=PERCENT * part["score"])
     is_done = runs["score"].notna()
     # Runs alike in all of this differ in something that the plan does not name.
-    is_unclear = runs.duplicated([*asked, *SEEDS], keep=False)
+    is_unclear = runs[is_done].duplicated([*asked, *SEEDS], keep=False)
+    is_unclear = is_unclear.reindex(runs.index, fill_value=False)
     states = part["state"][~is_done].where(part["state"][~is_done] != "done", "without a score")
     left = {str(why): int(n) for why, n in states.value_counts().sort_index().items()}
     if (unclear := int((is_done & is_unclear).sum())) and asked:

@@ -63,7 +63,7 @@ def gathered(
         changes=changes(found, contrasts, varying, margin, draws),
         flips=reversals.reversed_shown(sides),
         sides=sides,
-        shares=variance.shares(scores, varying),
+        shares=variance.shares(scores, known),
         verdicts=directional.judged(directional.load(), found, margin, draws),
     )
 

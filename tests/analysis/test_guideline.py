@@ -14,6 +14,7 @@ from test_effects import BY_CHANCE, STUDIES
 
 import analysis
 from analysis import directional, evidence, guideline, guideline_text
+from analysis import guideline_context as context
 from analysis.axes import FIVE
 from analysis.comparable import grids
 from analysis.evidence import gathered
@@ -279,6 +280,24 @@ def test_a_gain_that_is_larger_on_some_tasks_is_a_difference_of_differences():
     few = study(axes, concentrated, tasks=["mnli"])
     told = directional.judged(directional.load(), grids(few, list(axes)), 1.0, None)
     assert next(one for one in told if one.claim.relation == "larger_on").compared.empty
+
+
+def test_of_sizes_of_equal_parameters_the_deeper_is_compared_with_the_shallower():
+    axes = {"size": ["l3_h768", "l12_h384", "l6_h384"]}
+    scores = study(axes, lambda levels: 2.0 * (levels["size"] == "l12_h384"), spread=0.4)
+    scores["layers"] = scores["size"].map({"l3_h768": 3.0, "l12_h384": 12.0, "l6_h384": 6.0})
+    scores["transformer"] = scores["size"].map(
+        {"l3_h768": 21.26e6, "l12_h384": 21.29e6, "l6_h384": 10.65e6}
+    )
+    told = directional.judged(directional.load(), grids(scores, ["size"]), 1.0, None)
+    (deep,) = (one for one in told if one.claim.axis == "size")
+    assert deep.verdict == "agrees"
+    assert deep.compared["difference"].iloc[0] == pytest.approx(2.0, abs=0.8)
+    assert deep.compared["n"].iloc[0] == 5
+    (cost, *_) = context.costs(grids(scores, ["size"]), "size")
+    assert cost.text == (
+        "Mean parameters of the layers: `l3_h768` 21.26M, `l12_h384` 21.29M, `l6_h384` 10.65M."
+    )
 
 
 def test_claims_with_a_wrong_line_are_refused_by_name(tmp_path):
