@@ -162,7 +162,7 @@ def survey(
     again = set(again) & set(family)
     saved = {uid for uid in unpredicted if (Path(root) / "models" / uid).is_dir()} - again
     seconds = estimate.seconds(list(family.values()), done, launcher.gflops)
-    seconds |= dict.fromkeys(saved, 0.0)  # no training
+    seconds |= dict.fromkeys(saved, estimate.START)  # no training
     own = {run.uid for run in runs}
     wanted = [*runs, *(family[uid] for uid in again if uid not in own)]
     needs = partial(_needed, states=states, root=root, saved=saved)
