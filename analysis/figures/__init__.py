@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.figures.command import FORMATS, NAMES
 from analysis.figures.curves import curves
-from analysis.figures.drawing import Drawing, Gallery, html, rendered
+from analysis.figures.drawing import NOTHING, Drawing, Gallery, html, rendered
 from analysis.figures.effects import effects
 from analysis.figures.pareto import pareto
 from analysis.figures.shares import shares
@@ -33,6 +33,8 @@ def every(runs: pd.DataFrame, only: Sequence[str] = NAMES) -> Gallery:
         runs: as `analysis.load` gives them.
         only: names of figure functions.
     """
+    if runs.empty:
+        return NOTHING
     needed = {"pareto", "width_depth"} & set(only)
     tables = arranged(runs) if needed else []
     draw: dict[str, Callable[[], Gallery]] = {

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from analysis.figures import traces
-from analysis.figures.drawing import Drawing, Gallery, settled
+from analysis.figures.drawing import NOTHING, Drawing, Gallery, settled
 from analysis.figures.style import (
     MOST,
     TEACHER,
@@ -15,6 +15,7 @@ from analysis.figures.style import (
     key,
     key_of,
     label,
+    logarithmic,
     panels,
     paper,
     roomy,
@@ -39,6 +40,8 @@ def curves(runs: pd.DataFrame) -> Gallery:
     Args:
         runs: as `analysis.load` gives them.
     """
+    if runs.empty:
+        return NOTHING
     found = traces.curves(runs)
     drawings, notes = [], []
     teachers = traces.teacher_scores(runs)
@@ -104,8 +107,11 @@ def _apart(own: pd.DataFrame, taught: pd.DataFrame, runs: pd.DataFrame) -> list[
                     _losses(ax, mean[of_arm], styles)
                 ax.set_title(wrapped(arm), fontsize=6)
                 ax.set_xlim(0, 105)
-            if kind == SELECT:
-                roomy(axes[0])  # and with it all
+            if kind == SELECT:  # of one panel, and with it of all
+                roomy(axes[0])
+            else:
+                axes[0].set_yscale("log")
+                logarithmic(axes[0].yaxis, *axes[0].get_ylim())
             label(axes, DONE, "points" if kind == SELECT else "loss / first", PER_ROW)
             key(figure, *key_of(axes))
             said = _caption(own, mean) + ("" if kind == SELECT else f" {RELATIVE}")
@@ -113,7 +119,9 @@ def _apart(own: pd.DataFrame, taught: pd.DataFrame, runs: pd.DataFrame) -> list[
     return drawings
 
 
-RELATIVE = "Losses are shown relative to their first value; those that start at or below 0 are not."
+RELATIVE = (
+    "Losses are shown relative to their first value; those that start at or below 0 are left out."
+)
 
 
 def _line(ax: "Axes", own: pd.DataFrame, label: str, sign: dict[str, Any]) -> None:

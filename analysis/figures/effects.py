@@ -9,7 +9,7 @@ import pandas as pd
 from analysis import effects as found_effects
 from analysis.axes import axes as axes_of
 from analysis.cells import PERCENT, sampler
-from analysis.figures.drawing import Drawing, Gallery, settled
+from analysis.figures.drawing import NOTHING, Drawing, Gallery, settled
 from analysis.figures.style import (
     MAJORITY,
     balanced,
@@ -44,6 +44,8 @@ def effects(
         axes: columns in which students differ; all of them unless given.
         margin: points within which a difference counts as none.
     """
+    if runs.empty:
+        return NOTHING
     reported = scores(runs)
     reported = reported[reported["split"].str.startswith("report").fillna(False).astype(bool)]
     names = axes_of(runs) if axes is None else list(axes)
