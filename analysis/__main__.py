@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
             help="differences that do not matter: ≈ is shown to be smaller (%(default)s)",
         )
     _add_submission(commands)
+    _add_figures(commands)
     return parser
 
 
@@ -67,6 +68,14 @@ def _add_submission(commands: Any) -> None:
     command = commands.add_parser("submission", help="write, or check, a submission to GLUE")
     submission.add_arguments(command)
     command.set_defaults(run=submission.run)
+
+
+def _add_figures(commands: Any) -> None:
+    from analysis.figures import command as figures
+
+    command = commands.add_parser("figures", help="draw a study; write .pdf, .png or .svg")
+    figures.add_arguments(command)
+    command.set_defaults(run=figures.run)
 
 
 def _guideline(arguments: argparse.Namespace) -> None:
