@@ -118,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     diff = add("diff", text, _diff, DIFF, "A", "B")
     diff.add_argument("--other", metavar="ROOT", help="where the runs of B are: --root, or this")
     _add_submission(commands)
+    _add_figures(commands)
     return parser
 
 
@@ -128,6 +129,14 @@ def _add_submission(commands: Any) -> None:
     command = commands.add_parser("submission", help=text, description=text)
     submission.add_arguments(command)
     command.set_defaults(run=submission.run)
+
+
+def _add_figures(commands: Any) -> None:
+    from analysis.figures import command as figures
+
+    command = commands.add_parser("figures", help="draw a study; write .pdf, .png or .svg")
+    figures.add_arguments(command)
+    command.set_defaults(run=figures.run)
 
 
 def _formats(text: str) -> list[str]:

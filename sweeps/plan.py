@@ -279,6 +279,8 @@ def write(
             "keys": differing[entry.run.uid] if entry.run else None,
             "student": json.dumps(asdict(entry.run.student)) if entry.run else None,
             "metrics": json.dumps(entry.run.task.metrics if entry.run else []),
+            "select_by": json.dumps(entry.run.task.select_by if entry.run else []),
+            "rule": entry.cell.rule,
             "reports": json.dumps(list(entry.run.task.report) if entry.run else []),
             "seconds": seconds.get(entry.run.uid) if entry.run else None,
             "select_on": entry.run.protocol.select_on if entry.run else None,
