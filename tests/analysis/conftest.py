@@ -49,7 +49,9 @@ def edge_tables(edge_study: Path) -> Tables:
         with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
             command.main()
         room = Path(edges.ROOT) / "studies" / edges.NAME / "tables"
-        found = {path.name: path.read_text() for path in sorted(room.iterdir())}
+        # Other workers may be writing the same.
+        written = [p for p in sorted(room.iterdir()) if p.suffix[1:] in formats.FORMATS]
+        found = {path.name: path.read_text() for path in written}
         runs = analysis.load(edges.NAME, edges.ROOT)
         trials = papers.of_study(runs[runs["table"] == "tuned"], split="select")
         for name, table in zip(OF_TRIALS, trials, strict=True):
