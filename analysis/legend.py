@@ -65,7 +65,7 @@ def differing(frame: pd.DataFrame, axes: Sequence[str], own: Sequence[str]) -> l
     found = [f"{'beyond its own axes ' if own else ''}rows differ in: {', '.join(told)}"]
     found = found if told else ["beyond its own axes rows differ in nothing"] if own else []
     for name, title in (("steps", "updates"), ("examples_seen", "examples seen")):
-        recorded = students[students[name].notna()]
+        recorded = students[students[name].notna() & (students["state"] == "done")]
         if len(recorded):
             counts = _values(recorded, name) or _values(recorded, name, "task")
             found.append(f"{title}: {'; '.join(counts)}")
