@@ -1,0 +1,71 @@
+"""Figures of a study, for a paper or a notebook: `pareto(runs)` and others, each a `Gallery`.
+
+They read in print and in grey: markers, lines and hatches differ, not colours alone. What cannot be
+drawn is a line that says why.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.figures.curves import curves
+from analysis.figures.drawing import METADATA, Drawing, Gallery, html, rendered
+from analysis.figures.effects import effects
+from analysis.figures.pareto import pareto
+from analysis.figures.shares import shares
+from analysis.figures.width_depth import width_depth
+from analysis.tables import arranged
+from kdlab.record import write_whole
+from kdlab.schema import BadInput
+
+__all__ = [
+    "FIGURES", "FORMATS", "Drawing", "Gallery", "curves", "effects", "every", "html", "pareto",
+    "rendered", "shares", "width_depth", "write",
+]  # fmt: skip
+
+FIGURES: dict[str, Callable[[pd.DataFrame], Gallery]] = {
+    "pareto": pareto,
+    "width_depth": width_depth,
+    "effects": effects,
+    "curves": curves,
+    "shares": shares,
+}
+FORMATS = tuple(METADATA)
+
+
+def every(runs: pd.DataFrame) -> Gallery:
+    """All figures of a study, in one gallery; the study's tables are made once.
+
+    Args:
+        runs: as `analysis.load` gives them.
+    """
+    tables = arranged(runs)
+    galleries = [
+        pareto(runs, tables), width_depth(runs, tables), effects(runs), curves(runs), shares(runs),
+    ]  # fmt: skip
+    return Gallery(
+        tuple(drawing for gallery in galleries for drawing in gallery.drawings),
+        tuple(note for gallery in galleries for note in gallery.notes),
+    )
+
+
+def write(gallery: Gallery, folder: str | Path, kind: str = "pdf") -> list[Path]:
+    """Write each figure whole as `FOLDER/NAME.KIND`; the paths in order.
+
+    Args:
+        gallery: of one figure function, or of `every`.
+        folder: made where it is missing.
+        kind: pdf, png (200 dots an inch) or svg.
+
+    Raises:
+        BadInput: if the kind is another.
+    """
+    if kind not in FORMATS:
+        raise BadInput(f"format {kind!r}: one of {', '.join(FORMATS)}")
+    paths = []
+    for drawing in gallery.drawings:
+        path = Path(folder) / f"{drawing.name}.{kind}"
+        write_whole(path, rendered(drawing.figure, kind))
+        paths.append(path)
+    return paths

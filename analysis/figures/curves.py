@@ -1,0 +1,181 @@
+"""Losses and the score on select in the course of training."""
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from analysis.figures import traces
+from analysis.figures.drawing import Drawing, Gallery
+from analysis.figures.style import (
+    MOST,
+    TEACHER,
+    balanced,
+    batches,
+    colours,
+    file_name,
+    key,
+    key_of,
+    label,
+    panels,
+    paper,
+    roomy,
+    signs,
+    wrapped,
+)
+from analysis.figures.traces import ARM, HARD, SELECT
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FACETS, PER_ROW = 40, 5  # panels of a page
+DONE = "training (%)"
+
+
+def curves(runs: pd.DataFrame) -> Gallery:
+    """Training curves: for each table and task the score on select and each term of the loss.
+
+    Up to eight arms are lines of the same panels; of more, each has a panel of its own, beside its
+    control. Lines are means over seeds, bands go from the smallest to the largest.
+
+    Args:
+        runs: as `analysis.load` gives them.
+    """
+    found = traces.curves(runs)
+    drawings, notes = [], []
+    teachers = traces.teacher_scores(runs)
+    for (table, task), part in runs.groupby(["table", "task"], sort=False):
+        own = found[(found["table"] == table) & (found["task"] == task)]
+        if own.empty:
+            notes.append(f"{table}, {task}: no curves: {_why(part, runs.attrs['study'])}")
+            continue
+        taught = teachers[(teachers["table"] == table) & (teachers["task"] == task)]
+        is_few = own["arm"].nunique() <= MOST and len(traces.terms(own)) <= MOST
+        drawings += _together(own, taught) if is_few else _apart(own, taught, part)
+    return Gallery(tuple(drawings), tuple(notes))
+
+
+def _why(part: pd.DataFrame, study: str) -> str:
+    if (part["state"] == "done").any():
+        return "no record of its students has any (older ones do not)"
+    return f"none of its runs is done; python -m sweeps launch {study} --wait"
+
+
+@paper()
+def _together(own: pd.DataFrame, taught: pd.DataFrame) -> list[Drawing]:
+    """A panel for select and for each term, a line for each arm."""
+    names = [SELECT, *traces.terms(own)]
+    arms = signs(list(dict.fromkeys(own["arm"])))
+    mean = traces.over_seeds(own, "value")
+    per_row = balanced(len(names), 3)
+    figure, axes = panels(len(names), height=1.8, per_row=per_row)
+    for term, ax in zip(names, axes, strict=True):
+        for arm, sign in arms.items():
+            _line(ax, mean[(mean["arm"] == arm) & (mean["term"] == term)], arm, sign)
+        ax.set_title(_title(term))
+        if term == SELECT:
+            _teachers(ax, taught)
+            roomy(ax)
+        ax.set_xlim(0, 103)
+    label(axes, DONE, "loss", per_row)
+    axes[0].set_ylabel("score (points)")
+    axes[1].set_ylabel("loss")
+    key(figure, *key_of(axes))
+    return [Drawing(_name("curves", own), figure, _caption(own, mean))]
+
+
+@paper()
+def _apart(own: pd.DataFrame, taught: pd.DataFrame, runs: pd.DataFrame) -> list[Drawing]:
+    """A panel for each arm: its score on select beside its control's, and then its losses."""
+    control = runs.drop_duplicates("arm").set_index("arm")["control"].to_dict()
+    mean = traces.over_seeds(own, "value")
+    pages = batches(list(dict.fromkeys(own["arm"])), FACETS)
+    drawings = []
+    for number, page in enumerate(pages, 1):
+        end = f"_{number}" if len(pages) > 1 else ""
+        for kind in (SELECT, "loss"):
+            figure, axes = panels(
+                len(page), height=1.1, per_row=PER_ROW, sharex=True, sharey=True, is_wide=True
+            )
+            for arm, ax in zip(page, axes, strict=True):
+                draw = _beside_control if kind == SELECT else _losses
+                draw(ax, mean, arm, str(control.get(arm, "")))
+                if kind == SELECT:
+                    _teachers(ax, taught)
+                    roomy(ax)
+                ax.set_title(wrapped(arm), fontsize=6)
+                ax.set_xlim(0, 105)
+            label(axes, DONE, "points" if kind == SELECT else "loss / first", PER_ROW)
+            key(figure, *key_of(axes))
+            said = _caption(own, mean) + ("" if kind == SELECT else f" {RELATIVE}")
+            drawings.append(Drawing(_name(f"curves_{kind}", own, end), figure, said))
+    return drawings
+
+
+RELATIVE = "Losses are shown relative to their first value; those that start at or below 0 are not."
+
+
+def _line(ax: "Axes", own: pd.DataFrame, label: str, sign: dict[str, Any]) -> None:
+    """A mean with its band; one run has none."""
+    own = own.sort_values("done")
+    if own.empty:
+        return
+    ax.plot(own["done"], own["mean"], **{"markersize": 3.5, **sign}, label=label)
+    if (own["n"] > 1).any():
+        edges = own["low"], own["high"]
+        ax.fill_between(own["done"], *edges, color=sign["color"], alpha=0.15, linewidth=0)
+
+
+def _teachers(ax: "Axes", taught: pd.DataFrame) -> None:
+    """A line for each kind of teacher: the mean of what its seeds scored."""
+    for row, value in taught.groupby("row", sort=False)["value"].mean().items():
+        ax.axhline(float(value), **TEACHER, label=str(row))
+
+
+def _beside_control(ax: "Axes", mean: pd.DataFrame, arm: str, control: str) -> None:
+    select = mean[mean["term"] == SELECT]
+    if control and control != arm:
+        sign = {"color": "0.6", "linestyle": "--", "marker": ""}
+        _line(ax, select[select["arm"] == control], "its control", sign)
+    _line(ax, select[select["arm"] == arm], "the arm", {"color": "black", "marker": "."})
+
+
+def _losses(ax: "Axes", mean: pd.DataFrame, arm: str, _: str) -> None:
+    own = mean[(mean["arm"] == arm) & (mean["term"] != SELECT)]
+    names = traces.terms(own)
+    roles = [HARD, *(f"knowledge {i}" for i in range(1, MOST))]
+    of_role = dict(zip(roles, colours(4) + colours(4), strict=True))
+    styles = signs(roles)
+    shift = 0 if HARD in names else 1
+    for place, term in enumerate(names[: len(roles) - shift]):
+        line = own[own["term"] == term].sort_values("done")
+        first = line["mean"].iloc[0]
+        if first > 0:
+            role = roles[place + shift]
+            sign = styles[role] | {"color": of_role[role], "markersize": 2.5}
+            line = line.assign(**{name: line[name] / first for name in ("mean", "low", "high")})
+            _line(ax, line, _title(role), sign)
+
+
+def _title(term: str) -> str:
+    """A term in words."""
+    return {SELECT: "score on select", HARD: "loss on labels"}.get(term, term)
+
+
+def _name(kind: str, own: pd.DataFrame, end: str = "") -> str:
+    table, task = own["table"].iloc[0], own["task"].iloc[0]
+    return file_name(f"{kind}_{table}_{task}{end}")
+
+
+def _caption(own: pd.DataFrame, mean: pd.DataFrame) -> str:
+    table, task, _ = own[ARM].iloc[0]
+    steps = sorted(own["steps"].unique())
+    updates = " to ".join(dict.fromkeys(f"{n:,}" for n in (steps[0], steps[-1])))
+    return (
+        f"{table}, {task}: training of {updates} updates; {_over(int(mean['n'].max()))}. A loss is "
+        "unweighted and the mean since the evaluation before. The score on select is 0 where "
+        "every row gets the same prediction; dashed: the teacher's."
+    )
+
+
+def _over(count: int) -> str:
+    return f"mean and range of up to {count} runs" if count > 1 else "one run each"

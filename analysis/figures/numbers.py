@@ -1,0 +1,78 @@
+"""Numbers beside points, where they cover neither points nor one another."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SIZE = 6.0  # points, of the letters
+RADII = (7.0, 11.0, 16.0, 22.0, 30.0, 40.0)  # points
+ANGLES = tuple(math.radians(30 * k + 15) for k in range(12))
+POINT = 2.8  # half a marker, in points
+Box = tuple[float, float, float, float]  # left, bottom, right, top
+
+
+def number(ax: "Axes", points: Sequence[tuple[float, float, str]]) -> None:
+    """Write beside each point (x, y, text) its text; those further off get a thin line.
+
+    The figure's other parts have to be there already: places depend on the layout.
+    """
+    from matplotlib.patheffects import withStroke
+
+    places, room = _places(ax, points)
+    taken = [(x - POINT, y - POINT, x + POINT, y + POINT) for x, y in places]
+    for (x, y, text), place in zip(points, places, strict=True):
+        dx, dy = min(
+            ((r * math.cos(a), r * math.sin(a)) for r in RADII for a in ANGLES),
+            key=lambda offset: _cost(_box(place, offset, text), taken, room),
+        )
+        taken.append(_box(place, (dx, dy), text))
+        is_far = math.hypot(dx, dy) > RADII[0] + 1
+        line = {"arrowstyle": "-", "linewidth": 0.4, "color": "0.4", "shrinkA": 0, "shrinkB": 2.5}
+        ax.annotate(
+            text,
+            (x, y),
+            (dx, dy),
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            fontsize=SIZE,
+            zorder=4,
+            arrowprops=line if is_far else None,
+            path_effects=[withStroke(linewidth=1.5, foreground="white")],
+        )
+
+
+def _places(
+    ax: "Axes", points: Sequence[tuple[float, float, str]]
+) -> tuple[list[tuple[float, float]], Box]:
+    """Where the points and the panel are, in points of the page."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()
+    scale = 72 / figure.dpi
+    found = [ax.transData.transform((x, y)) * scale for x, y, _ in points]
+    box = ax.get_window_extent()
+    room = (box.x0 * scale, box.y0 * scale, box.x1 * scale, box.y1 * scale)
+    return [(float(x), float(y)) for x, y in found], room
+
+
+def _box(place: tuple[float, float], offset: tuple[float, float], text: str) -> Box:
+    x, y = place[0] + offset[0], place[1] + offset[1]
+    width = 0.33 * SIZE * len(text)
+    return x - width, y - 0.45 * SIZE, x + width, y + 0.45 * SIZE
+
+
+def _cost(box: Box, taken: Sequence[Box], room: Box) -> float:
+    """How much a box covers of others, and how much of it is outside; of equal ones the first."""
+    own = (box[2] - box[0]) * (box[3] - box[1])
+    return sum(_shared(box, other) for other in taken) + own - _shared(box, room)
+
+
+def _shared(one: Box, other: Box) -> float:
+    """The area that two boxes share."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    return max(0.0, width) * max(0.0, height)

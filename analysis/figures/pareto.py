@@ -1,0 +1,221 @@
+"""Score against what a model costs: parameters, FLOPs, latency."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from analysis.axes import axes
+from analysis.cells import Cell
+from analysis.figures.drawing import Drawing, Gallery
+from analysis.figures.numbers import number
+from analysis.figures.style import (
+    MAJORITY,
+    MARKERS,
+    MOST,
+    TEACHER,
+    file_name,
+    key,
+    label,
+    over_runs,
+    panels,
+    paper,
+    roomy,
+)
+from analysis.frame import NO_SEED
+from analysis.layout import EXCLUDED, shown
+from analysis.majority import MAJORITY as CONSTANT
+from analysis.tables import Table, arranged
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# What it is called, its unit, and how many of the cell's are one.
+COSTS = {
+    "parameters": ("parameters (M)", 1e6),
+    "flops": ("FLOPs of one row of 128 tokens (G)", 1e9),
+    "latency": ("latency of one row of 128 tokens (ms)", 1.0),
+}
+MODELS = ("size", "shape", "family")
+MANY = 10  # rows that a column of the page has no room for
+Point = tuple[str, float, Cell]  # the row, its cost, its score
+
+
+def pareto(runs: pd.DataFrame, tables: Sequence[Table] | None = None) -> Gallery:
+    """Score against parameters, FLOPs and latency: a figure each for every table of a study.
+
+    A panel for each column of the table; the line is the best mean of a student that costs no more,
+    of rows with all their runs and none degenerate.
+
+    Args:
+        runs: as `analysis.load` gives them.
+        tables: the study's, where they are made already.
+    """
+    drawings, notes = [], []
+    for table in _tables(runs, tables):
+        for cost in COSTS:
+            if why := _nothing(table, cost, runs.attrs["study"]):
+                notes.append(f"{table.name}: no score against {cost}: {why}")
+            else:
+                drawings.append(_figure(table, cost, runs))
+    return Gallery(tuple(drawings), tuple(notes))
+
+
+def front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Of (cost, score) those that no other one beats at the same or at a smaller cost."""
+    found: list[tuple[float, float]] = []
+    for cost, score in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not found or score > found[-1][1]:
+            found.append((cost, score))
+    return found
+
+
+def _tables(runs: pd.DataFrame, made: Sequence[Table] | None) -> Sequence[Table]:
+    """The study's tables; one of all its students where tables differ in size and shape alone."""
+    names = list(dict.fromkeys(runs["table"]))
+    students = runs[(runs["seed"] != NO_SEED) & (runs["state"] != EXCLUDED)]
+    others = [axis for axis in axes(runs) if axis not in MODELS]
+    values = [
+        {axis: set(part[axis].map(shown)) for axis in others}
+        for _, part in students.groupby("table")
+    ]
+    is_shared = students.drop_duplicates(["table", "row"])["row"].duplicated().any()
+    if len(names) < 2 or is_shared or any(value != values[0] for value in values):
+        return arranged(runs) if made is None else made
+    whole = runs.drop_duplicates(["uid", "row", "seed", "teacher_seed"])
+    whole = whole.assign(table=runs.attrs["study"])
+    whole.attrs = runs.attrs
+    return arranged(whole)
+
+
+def _nothing(table: Table, cost: str, study: str) -> str:
+    """Why there is nothing to draw; "" if there is."""
+    students = _students(table)
+    own = _points(table, cost, students, table.columns)
+    if len({value for _, value, _ in own}) > 1:
+        return ""
+    if own:
+        unit = COSTS[cost][0].rpartition("(")[2][:-1]
+        return f"all its students have {own[0][1]:.3g} {unit}"
+    if any(table.cells[place].n for place in table.cells if place[0] in students):
+        return "no record of its students says it (older ones do not)"
+    return f"none of its runs is done; python -m sweeps launch {study} --wait"
+
+
+def _students(table: Table) -> list[str]:
+    return [row for row in table.rows if row not in {*table.teachers, CONSTANT}]
+
+
+def _points(table: Table, cost: str, rows: Sequence[str], columns: Sequence[str]) -> list[Point]:
+    """Rows that have both a score and the cost, in the table's order."""
+    found = []
+    for row in rows:
+        of_row = [table.cells[row, c] for c in table.columns if (row, c) in table.cells]
+        known = [getattr(cell, cost) for cell in of_row if getattr(cell, cost) > 0]
+        for column in columns:
+            cell = table.cells.get((row, column))
+            if cell and cell.n and known:
+                found.append((row, sum(known) / len(known) / COSTS[cost][1], cell))
+    return found
+
+
+@paper()
+def _figure(table: Table, cost: str, runs: pd.DataFrame) -> Drawing:
+    rows = [row for row in _students(table) if _points(table, cost, [row], table.columns)]
+    markers = _markers(table, rows, runs)
+    is_wide = len(rows) > MANY
+    figure, axes = panels(len(table.columns), height=2.6 if is_wide else 2.2, is_wide=is_wide)
+    handles: dict[str, Any] = {}
+    for column, ax in zip(table.columns, axes, strict=True):
+        points = _points(table, cost, rows, [column])
+        _baselines(ax, table, cost, column, handles)
+        _front(ax, points, handles)
+        for row, value, cell in points:
+            spread = None if math.isnan(cell.spread) else cell.spread
+            drawn = ax.errorbar(
+                value, cell.mean, spread, **_sign(markers[row]), label=row, zorder=3
+            )
+            handles.setdefault(f"{rows.index(row) + 1}  {row}", drawn.lines[0])
+        _ticks(ax, [value for _, value, _ in points])
+        roomy(ax)
+        ax.set_title(column)
+    label(axes, COSTS[cost][0], "score (points)")
+    key(figure, list(handles.values()), list(handles))
+    for column, ax in zip(table.columns, axes, strict=True):
+        points = _points(table, cost, rows, [column])
+        number(ax, [(v, cell.mean, str(rows.index(row) + 1)) for row, v, cell in points])
+    return Drawing(file_name(f"pareto_{table.name}_{cost}"), figure, _caption(table, cost, rows))
+
+
+def _sign(marker: str) -> dict[str, Any]:
+    return {
+        "marker": marker,
+        "color": "0.45",
+        "markerfacecolor": "white",
+        "markeredgecolor": "black",
+        "markeredgewidth": 0.8,
+        "linestyle": "none",
+        "elinewidth": 0.7,
+        "capsize": 1.5,
+    }
+
+
+def _markers(table: Table, rows: Sequence[str], runs: pd.DataFrame) -> dict[str, str]:
+    """A marker for each knowledge, if they are few."""
+    students = runs[(runs["seed"] != NO_SEED) & runs["row"].isin(rows)]
+    known = students.drop_duplicates("row").set_index("row")["knowledge"].fillna("").to_dict()
+    names = list(dict.fromkeys(known.get(row, "") for row in rows))
+    if len(names) > MOST:
+        return dict.fromkeys(rows, MARKERS[0])
+    return {row: MARKERS[names.index(known.get(row, ""))] for row in rows}
+
+
+def _front(ax: "Axes", points: Sequence[Point], handles: dict[str, Any]) -> None:
+    able = [(v, cell.mean) for _, v, cell in points if cell.is_complete and not cell.degenerate]
+    steps = front(able)
+    if not steps:
+        return
+    ends = [*steps, (max(value for _, value, _ in points), steps[-1][1])]
+    (line,) = ax.step(
+        *zip(*ends, strict=True), where="post", color="black", linewidth=1.0, zorder=2
+    )
+    handles.setdefault("best at most so large", line)
+
+
+def _baselines(ax: "Axes", table: Table, cost: str, column: str, handles: dict[str, Any]) -> None:
+    for teacher in table.teachers:
+        for _, value, cell in _points(table, cost, [teacher], [column]):
+            ax.axhline(cell.mean, **TEACHER)
+            spread = None if math.isnan(cell.spread) else cell.spread
+            sign = _sign("*") | {"markersize": 8, "markerfacecolor": "black"}
+            (handles.setdefault(teacher, ax.errorbar(value, cell.mean, spread, **sign, zorder=3)))
+    if (CONSTANT, column) in table.cells:
+        line = ax.axhline(table.cells[CONSTANT, column].mean, **MAJORITY)
+        handles.setdefault(CONSTANT, line)
+
+
+def _ticks(ax: "Axes", values: Sequence[float]) -> None:
+    """A logarithmic axis with plain numbers on it."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    ax.set_xscale("log")
+    few = max(values) / min(values) > 20
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if few else (1.0, 2.0, 5.0)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _caption(table: Table, cost: str, rows: Sequence[str]) -> str:
+    counts = [table.cells[place].n for place in table.cells if place[0] in rows]
+    left = [row for row in _students(table) if row not in rows]
+    said = [
+        f"{table.name}: score against {COSTS[cost][0]}, {over_runs(counts)}.",
+        "Step line: the best mean of a student that costs no more, of arms with all their runs and "
+        "none degenerate.",
+    ]
+    if any(table.cells[place].degenerate for place in table.cells if place[0] in rows):
+        said.append("Some arms predict the same for every row: they are no part of the line.")
+    if left:
+        said.append(f"Without score or cost, and not drawn: {', '.join(left)}.")
+    return " ".join(said)

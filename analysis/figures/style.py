@@ -1,0 +1,179 @@
+"""How every figure looks: sizes of a paper's columns, and signs that hold in grey."""
+
+import math
+import re
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMN, PAGE, TALLEST = 3.3, 6.9, 9.0  # inches
+TEXT, SMALL = 8.0, 7.0  # points
+LINE = 0.16  # inches of a line of the key
+RULES = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
+    "font.size": TEXT,
+    "axes.titlesize": TEXT,
+    "axes.titlelocation": "left",
+    "axes.labelsize": TEXT,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "legend.fontsize": SMALL,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "lines.linewidth": 1.1,
+    "lines.markersize": 4.5,
+    "hatch.linewidth": 0.6,
+    "pdf.fonttype": 42,  # letters, not shapes
+    "svg.hashsalt": "kdlab",
+    "savefig.dpi": 200,
+}
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
+LINES: tuple[Any, ...] = (
+    *("-", "--", "-.", ":"),
+    *((0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (3, 1, 1, 1)), (0, (1, 3))),
+)
+HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++", "ooo", "***")
+MOST = len(MARKERS)  # signs that a reader can tell apart
+TEACHER = {"color": "black", "linestyle": (0, (6, 3)), "linewidth": 0.8, "zorder": 1}
+MAJORITY = {"color": "0.35", "linestyle": (0, (1, 1.5)), "linewidth": 0.9, "zorder": 1}
+
+
+@contextmanager
+def paper() -> Iterator[None]:
+    """matplotlib with our settings alone; the caller's come back after."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(RULES)
+        yield
+
+
+def colours(count: int) -> list[str]:
+    """So many, from dark to light: told apart without red and green, and in grey."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    places = [0.8 * i / max(1, count - 1) for i in range(count)]
+    return [to_hex(colormaps["viridis"](place)) for place in places]
+
+
+def signs(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """A colour, a marker and a line for each of at most `MOST` names."""
+    several = zip(colours(len(names)), MARKERS, LINES, strict=False)
+    return {
+        name: {"color": colour, "marker": marker, "linestyle": line}
+        for name, (colour, marker, line) in zip(names, several, strict=True)
+    }
+
+
+def panels(
+    count: int, *, per_row: int = 3, height: float = 1.9, is_wide: bool = False, **how: Any
+) -> tuple["Figure", list["Axes"]]:
+    """A figure with so many panels: one is a column wide, several are a page wide.
+
+    Args:
+        count: at least one.
+        per_row: panels beside each other at most.
+        height: of a panel, in inches.
+        is_wide: whether one is a page wide, too.
+        how: what `Figure.subplots` takes.
+    """
+    from matplotlib.figure import Figure
+
+    columns = min(count, per_row)
+    rows = math.ceil(count / columns)
+    width = COLUMN if count == 1 and not is_wide else PAGE
+    figure = Figure(figsize=(width, rows * height + 0.2), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False, **how)
+    places = list(grid.flat)
+    for spare in places[count:]:
+        spare.remove()
+    return figure, places[:count]
+
+
+def label(axes: Sequence["Axes"], x: str, y: str, per_row: int = 3) -> None:
+    """Name the axes of the panels: those of the last row, and those of the first column."""
+    columns = min(len(axes), per_row)
+    last = len(axes) - (len(axes) - 1) % columns - 1
+    for place, ax in enumerate(axes):
+        ax.set_xlabel(x if place >= last else "")
+        if place % columns == 0:
+            ax.set_ylabel(y)
+        if place + columns >= len(axes):  # nothing is below
+            ax.tick_params(labelbottom=True)
+
+
+def key(figure: "Figure", handles: Sequence[Any], labels: Sequence[str]) -> None:
+    """A key below the panels, which gets room of its own."""
+    if not labels:
+        return
+    width, height = figure.get_size_inches()
+    longest = max(len(label) for label in labels)
+    columns = max(1, min(len(labels), int(width / (0.055 * longest + 0.4))))
+    rows = math.ceil(len(labels) / columns)
+    figure.set_size_inches(width, height + LINE * rows + 0.1)
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=columns,
+        handlelength=2.6,
+        columnspacing=1.2,
+        labelspacing=0.3,
+        borderpad=0.2,
+    )
+
+
+def batches(names: Sequence[Any], most: int) -> list[list[Any]]:
+    """Names in groups of about the same size, of at most so many."""
+    count = math.ceil(len(names) / most)
+    size = math.ceil(len(names) / max(1, count))
+    return [list(names[i : i + size]) for i in range(0, len(names), max(1, size))]
+
+
+def file_name(name: str) -> str:
+    """A name with nothing in it that a path or a shell could stumble over."""
+    return re.sub(r"[^\w.+=-]+", "_", name)
+
+
+def roomy(ax: "Axes", least: float = 2.0) -> None:
+    """Make the scores' axis span so many points at least: noise shall not fill a panel."""
+    low, high = ax.get_ylim()
+    middle = (low + high) / 2
+    ax.set_ylim(min(low, middle - least / 2), max(high, middle + least / 2))
+
+
+def over_runs(counts: Iterable[float]) -> str:
+    """What the points and bars are, in words: over so many runs."""
+    known = sorted({int(count) for count in counts if count})
+    if not known or known[-1] == 1:
+        return "one run each"
+    numbers = " to ".join(dict.fromkeys(str(n) for n in (known[0], known[-1])))
+    return f"mean and standard deviation over {numbers} runs"
+
+
+def key_of(axes: Sequence["Axes"]) -> tuple[list[Any], list[str]]:
+    """What panels show by name, each once, for `key`."""
+    found: dict[str, Any] = {}
+    for ax in axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    return list(found.values()), list(found)
+
+
+def wrapped(text: str, width: int = 26, lines: int = 2) -> str:
+    """A panel's title in so many lines at most."""
+    return textwrap.fill(text.replace("+", " + "), width, max_lines=lines, placeholder=" …")
+
+
+def balanced(count: int, most: int) -> int:
+    """So many panels in a row, at most, that the last row is about as full as the others."""
+    return math.ceil(count / math.ceil(count / most))

@@ -1,0 +1,154 @@
+"""The best-practice guideline that a study's own data supports: no sentence without a number.
+
+Per axis what to prefer, on what evidence, where it flips, whether the literature is borne out, and
+what the data cannot say. A level is recommended only by matched comparisons that hold after Holm's
+correction over all axes and columns of the guideline together, with five seeds or more.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis import frame
+from analysis import guideline_context as context
+from analysis import guideline_limits as limits
+from analysis import guideline_text as text
+from analysis.axes import FIVE
+from analysis.axes import axes as differing
+from analysis.evidence import Evidence, gathered
+from analysis.guideline_text import Statement
+from analysis.stats import MARGIN
+
+SPLIT = "report"
+RECOMMENDED, UNKNOWN, NOT_STUDIED = "recommendation", "cannot tell", "not studied"
+
+
+@dataclass(frozen=True)
+class Section:
+    """What is said of one axis.
+
+    Attributes:
+        verdict: `recommendation`, `cannot tell`, or `not studied` where the axis does not vary.
+        recommended: what to prefer, or that and why nothing can be told.
+        evidence: the differences, and shares of the variance.
+        flips: where the better of two levels is another.
+        changes: where shown differences are larger or smaller.
+        literature: directional claims and whether the study agrees.
+        unknown: what the data cannot say.
+    """
+
+    axis: str
+    verdict: str
+    recommended: list[Statement]
+    evidence: list[Statement]
+    flips: list[Statement]
+    changes: list[Statement]
+    literature: list[Statement]
+    unknown: list[Statement]
+
+
+@dataclass(frozen=True)
+class Guideline:
+    """A study's guideline, for `markdown` or a page.
+
+    Attributes:
+        margin: points within which a difference counts as none.
+        data: what it is made from: tasks, runs, seeds, families of tests.
+        sections: one each axis, the five and those of claims of the literature always.
+        limits: what the data cannot say of any axis.
+    """
+
+    study: str
+    question: str
+    margin: float
+    data: list[Statement]
+    sections: list[Section]
+    limits: list[Statement]
+
+
+def guideline(runs: pd.DataFrame, margin: float = MARGIN) -> Guideline:
+    """The guideline of a study.
+
+    Args:
+        runs: as `analysis.load` gives them.
+        margin: points within which a difference does not matter.
+
+    Raises:
+        BadInput: if no student has a score that is reported.
+    """
+    scores = frame.scores(runs)
+    scores = scores[scores["split"].fillna("").str.startswith(SPLIT)]
+    draws = limits.draws(runs, scores)
+    found = gathered(scores, differing(runs), margin, draws)
+    return worded(runs, scores, found, margin, draws is not None)
+
+
+def worded(
+    runs: pd.DataFrame, scores: pd.DataFrame, found: Evidence, margin: float, has_examples: bool
+) -> Guideline:
+    """Evidence in words: `has_examples` says whether intervals resample examples too."""
+    claimed = [verdict.claim.axis for verdict in found.verdicts]
+    varying = [axis for axis in found.axes if _is_first(found, axis)]
+    return Guideline(
+        study=str(runs.attrs["study"]),
+        question=str(runs["question"].iloc[0]),
+        margin=margin,
+        data=text.data(found, has_examples),
+        sections=[
+            _section(found, axis, margin) for axis in dict.fromkeys([*FIVE, *claimed, *varying])
+        ],
+        limits=limits.general(runs, scores, found.grids, has_examples),
+    )
+
+
+def _is_first(found: Evidence, axis: str) -> bool:
+    """Whether an axis that varies is more than a second name of another in some column."""
+    return any(axis in grid.axes for grid in found.grids.values())
+
+
+def _section(found: Evidence, axis: str, margin: float) -> Section:
+    own = found.contrasts[found.contrasts["axis"] == axis]
+    flipped = found.flips[found.flips["axis"] == axis]
+    verdicts = [verdict for verdict in found.verdicts if verdict.claim.axis == axis]
+    prefer = text.preferred(own, flipped)
+    is_varied = axis in found.axes
+    return Section(
+        axis=axis,
+        verdict=RECOMMENDED if prefer else UNKNOWN if is_varied else NOT_STUDIED,
+        recommended=prefer or text.undecided(own, is_varied, found.grids, axis),
+        evidence=[
+            *text.differences(own, margin),
+            *context.costs(found.grids, axis),
+            *context.shared(found.shares, axis),
+        ],
+        flips=context.flipped(flipped),
+        changes=context.changed(found.changes[found.changes["axis"] == axis]),
+        literature=context.borne_out(verdicts),
+        unknown=limits.of_axis(found.grids, axis, own, margin) if is_varied else [],
+    )
+
+
+def markdown(found: Guideline) -> str:
+    """A guideline as Markdown: the same records give the same bytes."""
+    lines = [f"# Guideline of study {found.study}", "", found.question, ""]
+    lines += _bullets("What it is made from", found.data, 2)
+    for section in found.sections:
+        lines += [f"## `{section.axis}`: {section.verdict}", ""]
+        lines += [f"- {statement.text}" for statement in section.recommended] + [""]
+        for title, statements in (
+            ("Evidence", section.evidence),
+            ("Where it flips", section.flips),
+            ("Where a difference is larger", section.changes),
+            ("The literature", section.literature),
+            ("What the data cannot say", section.unknown),
+        ):
+            lines += _bullets(title, statements, 3)
+    lines += _bullets("What the data cannot say of any axis", found.limits, 2)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _bullets(title: str, statements: Sequence[Statement], level: int) -> list[str]:
+    if not statements:
+        return []
+    return [f"{'#' * level} {title}", "", *(f"- {s.text}" for s in statements), ""]

@@ -1,0 +1,239 @@
+"""What a study's data cannot say, in numbers."""
+
+import math
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+
+import pandas as pd
+
+from analysis import stats
+from analysis.cells import PERCENT, Draws, sampler
+from analysis.comparable import Grid, governs, same_or_absent
+from analysis.frame import NO_SEED, reader
+from analysis.guideline_text import SHOWN, Statement, counted, signed
+from analysis.matched import OTHER
+from analysis.stats import SEEDS_NEEDED
+from kdlab.record import has_outputs
+
+GLUE = ("cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte")  # WNLI is in no average
+
+
+def draws(runs: pd.DataFrame, scores: pd.DataFrame) -> Draws | None:
+    """Scores on resampled examples, if the outputs of all students that are done are there."""
+    read = reader(runs)
+    students = scores[(scores["seed"] != NO_SEED) & (scores["stage"] != "tune")]
+    done = students[students["score"].notna()]["uid"].unique()
+    is_whole = all(has_outputs(runs.attrs["root"], read(uid)) for uid in done)
+    return sampler(runs) if is_whole else None
+
+
+def of_axis(
+    grids: Mapping[str, Grid], axis: str, own: pd.DataFrame, margin: float
+) -> list[Statement]:
+    """What cannot be told of one axis that varies."""
+    return [
+        *_joined(grids, axis),
+        *_unmatched(grids, axis, own),
+        *_few_seeds(own),
+        *_blind(own, margin),
+    ]
+
+
+def general(
+    runs: pd.DataFrame, scores: pd.DataFrame, grids: Mapping[str, Grid], has_examples: bool
+) -> list[Statement]:
+    """What cannot be told of any axis."""
+    return [
+        *_tasks(grids),
+        *_left_out(grids),
+        *_teachers(grids),
+        *_untuned(runs),
+        *_degenerate(grids),
+        *_headroom(scores, grids),
+        *([] if has_examples else [_examples_taken(grids)]),
+    ]
+
+
+def _joined(grids: Mapping[str, Grid], axis: str) -> Iterator[Statement]:
+    """Axes that part the runs as this one does."""
+    for grid in grids.values():
+        names = next(([a, *rest] for a, rest in grid.joined.items() if axis in [a, *rest]), [])
+        if names:
+            n = len(grid.runs)
+            others = ", ".join(f"`{name}`" for name in names if name != axis)
+            yield Statement(
+                f"{grid.column}: `{axis}` parts {counted(n, 'run')} exactly as {others} does: "
+                "which of them makes a difference cannot be told.",
+                (n,),
+            )
+
+
+def _unmatched(grids: Mapping[str, Grid], axis: str, own: pd.DataFrame) -> Iterator[Statement]:
+    """Levels that never differ in this axis alone."""
+    for grid in grids.values():
+        part = own[own["column"] == grid.column]
+        there = {frozenset(ends) for ends in zip(part["level"], part["other"], strict=True)}
+        levels = grid.levels.get(axis, [])
+        lacking = [ends for ends in combinations(levels, 2) if frozenset(ends) not in there]
+        if not lacking:
+            continue
+        said = [
+            f"`{one}` and `{other}` ({', '.join(_apart(grid, axis, one, other))})"
+            for one, other in lacking[:SHOWN]
+        ]
+        more = f"; and {len(lacking) - SHOWN} more" if len(lacking) > SHOWN else ""
+        yield Statement(
+            f"{grid.column}: {counted(len(lacking), 'pair')} of levels with 0 matched pairs of "
+            f"runs, and in brackets what else differs: {'; '.join(said)}{more}.",
+            (len(lacking), 0),
+        )
+
+
+def _apart(grid: Grid, axis: str, one: str, other: str) -> list[str]:
+    """In how little else runs of two levels differ, for the two that differ least."""
+    names = [name for name in grid.levels if name != axis]
+    ends = (grid.runs[grid.runs[axis] == level][names].drop_duplicates() for level in (one, other))
+    both = next(ends).merge(next(ends), how="cross", suffixes=("", OTHER))
+    apart = pd.DataFrame({name: _differs(both, axis, name) for name in names}, index=both.index)
+    least = apart.to_numpy()[apart.sum(axis=1).to_numpy().argmin()]
+    return [name for name, differs in zip(names, least, strict=True) if differs] or ["seeds"]
+
+
+def _differs(both: pd.DataFrame, axis: str, name: str) -> pd.Series:
+    ours, theirs = both[name], both[name + OTHER]
+    if governs(axis, name):
+        return ~same_or_absent(ours, theirs)
+    return (ours != theirs) & ~(ours.isna() & theirs.isna())
+
+
+def _few_seeds(own: pd.DataFrame) -> Iterator[Statement]:
+    few = own[own["seeds"] < SEEDS_NEEDED]
+    if len(few):
+        least = int(few["seeds"].min())
+        yield Statement(
+            f"Comparisons of fewer than {SEEDS_NEEDED} seeds (down to {least}): {len(few)} of "
+            f"{len(own)}; nothing can be shown by them.",
+            (len(few), len(own), least),
+        )
+
+
+def _blind(own: pd.DataFrame, margin: float) -> Iterator[Statement]:
+    """Comparisons that would not have found a difference of the margin."""
+    known = own["detectable"].dropna()
+    blind = known[known > margin]
+    if len(blind):
+        yield Statement(
+            f"Comparisons that would miss a difference of the margin ({margin:g}): {len(blind)} of "
+            f"{len(known)}; the smallest that one finds with 80 % power, uncorrected, is "
+            f"{_range(blind)} points.",
+            (len(blind), len(known), float(blind.min()), float(blind.max())),
+        )
+
+
+def _range(points: pd.Series) -> str:
+    low, high = (f"{value:.1f}" for value in (points.min(), points.max()))
+    return low if low == high else f"{low} to {high}"
+
+
+def _tasks(grids: Mapping[str, Grid]) -> Iterator[Statement]:
+    """Tasks of GLUE that the study does not have."""
+    there = dict.fromkeys(str(grid.runs["task"].iloc[0]) for grid in grids.values())
+    lacking = [task for task in GLUE if task not in there]
+    if lacking:
+        n = len(GLUE) - len(lacking)
+        text = f"{n} of GLUE's {len(GLUE)} tasks are in it"
+        text += f"; not {', '.join(lacking)}." if n else f": it is about {', '.join(there)} alone."
+        yield Statement(text, (n, len(GLUE)))
+
+
+def _left_out(grids: Mapping[str, Grid]) -> Iterator[Statement]:
+    """Runs that should have a score and have none."""
+    for grid in grids.values():
+        if grid.left:
+            said = ", ".join(f"{count} {why}" for why, count in grid.left.items())
+            yield Statement(
+                f"{grid.column}: runs left out of all comparisons: {said}.",
+                tuple(grid.left.values()),
+            )
+
+
+def _teachers(grids: Mapping[str, Grid]) -> Iterator[Statement]:
+    """One teacher is no sample of teachers."""
+    seeds = {int(seed) for grid in grids.values() for seed in grid.runs["teacher_seed"].unique()}
+    if len(seeds) == 1:
+        yield Statement(
+            "1 teacher seed of each kind of teacher: whether another teacher would say the same "
+            "cannot be told.",
+            (1,),
+        )
+
+
+def _untuned(runs: pd.DataFrame) -> Iterator[Statement]:
+    """Arms share their settings, unless trials chose them."""
+    students = runs[(runs["seed"] != NO_SEED) & (runs["stage"] != "tune")]
+    trials = sorted(set(students["trials"].astype(int)))
+    if trials == [0]:
+        yield Statement(
+            "0 trials: no arm chose its own settings, so that a level may only suit those given "
+            "better than another.",
+            (0,),
+        )
+    elif len(trials) > 1:
+        yield Statement(
+            f"Arms had {trials[0]} to {trials[-1]} trials each: those with more may only have been "
+            "searched better.",
+            (trials[0], trials[-1]),
+        )
+
+
+def _degenerate(grids: Mapping[str, Grid]) -> Iterator[Statement]:
+    for grid in grids.values():
+        if n := int(grid.runs["degenerate"].sum()):
+            yield Statement(
+                f"{grid.column}: {n} of {counted(len(grid.runs), 'run')} predict the same for "
+                "every row; they are in all comparisons as they are.",
+                (n, len(grid.runs)),
+            )
+
+
+def _headroom(scores: pd.DataFrame, grids: Mapping[str, Grid]) -> Iterator[Statement]:
+    """Where the teacher is not above its student without knowledge by more than their spread."""
+    for grid in grids.values():
+        if "knowledge" not in grid.levels:
+            continue
+        is_here = (scores["split"] == grid.split) & (scores["metric"] == grid.metric)
+        is_here &= scores["task"] == grid.runs["task"].iloc[0]
+        taught = scores[is_here & (scores["seed"] == NO_SEED)].drop_duplicates("uid")
+        teachers = PERCENT * taught["score"].dropna()
+        found = _headrooms(grid, teachers)
+        within = [room for room, spread in found if room <= spread]
+        if within:
+            yield Statement(
+                f"{grid.column}: in {len(within)} of {counted(len(found), 'setting')} the headroom "
+                "(teacher minus student without knowledge) is within its spread, down to "
+                f"{signed(min(within))} points: little could be gained from teachers there.",
+                (len(within), len(found), min(within)),
+            )
+
+
+def _headrooms(grid: Grid, teachers: pd.Series) -> list[tuple[float, float]]:
+    """Headroom and its spread of every setting without knowledge, in points."""
+    nones = grid.runs[grid.runs["knowledge"] == "none"]
+    if nones.empty or teachers.empty:
+        return []
+    names = [name for name in grid.levels if name != "knowledge"] or ["knowledge"]
+    found = []
+    for _, part in nones.groupby(names, sort=False, dropna=False):
+        spreads = [stats.spread(values.tolist()) for values in (teachers, part["score"])]
+        spread = math.hypot(*(value for value in spreads if not math.isnan(value)))
+        found.append((float(teachers.mean() - part["score"].mean()), spread))
+    return found
+
+
+def _examples_taken(grids: Mapping[str, Grid]) -> Statement:
+    n = len(pd.concat([grid.runs["uid"] for grid in grids.values()]).drop_duplicates())
+    return Statement(
+        f"Not all of the {counted(n, 'run')} have their outputs here: intervals and tests take the "
+        "examples of the report as they are.",
+        (n,),
+    )
