@@ -1,28 +1,72 @@
-"""`python -m analysis tables|guideline STUDY`: printed and written."""
+"""Records to tables, and what is behind a number: `python -m analysis COMMAND ...`."""
 
 import argparse
+import re
 import sys
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from analysis import default_root
 from kdlab.schema import BadInput
 
+if TYPE_CHECKING:
+    from analysis.tables import Table
+
 EPILOG = """\
 examples:
   python -m analysis tables quickstart
-  python -m analysis tables glue_small --root /scratch/runs
-  python -m analysis tables glue_small_tune --split select
+  python -m analysis tables mine --layout a1_knowledge --format tex --split select
   python -m analysis guideline glue_small
+  python -m analysis report glue_small
+  python -m analysis why mine/main/logits/sst2
+  python -m analysis diff mine/logits mine/hidden
 
-Files go to ROOT/studies/STUDY/tables, and to guideline.md beside it. ROOT is runs/, or KDLAB_ROOT.
+ROOT is runs/, or KDLAB_ROOT. Each command has a --help of its own.
 """
+TABLES = """\
+examples:
+  python -m analysis tables quickstart
+  python -m analysis tables glue_small --root /scratch/runs --format md,tex
+  python -m analysis tables glue_small_tune --split select        # trials too
+  python -m analysis tables mine --layout a1_knowledge            # as a paper has it
+
+Files go to ROOT/studies/STUDY/tables. What is missing, failed, diverged, duplicate or stale is
+named first, on stderr.
+"""
+GUIDELINE = """\
+The file is ROOT/studies/STUDY/guideline.md.
+"""
+REPORT = """\
+The file is ROOT/studies/STUDY/report.html: a page of its own, which needs no network.
+"""
+CELL = """\
+A cell is STUDY/TABLE/ROW/COLUMN, with the study's own labels. TABLE and COLUMN may be left out, and
+beginnings suffice where they are unique; a row of trials is TABLE_tune/ROW, SETTINGS. A run is its
+uid, of which six digits do.
+"""
+WHY = f"""\
+examples:
+  python -m analysis why quickstart/logits
+  python -m analysis why "mine/main/logits, weight=2/sst2" --root /scratch/runs
+  python -m analysis why 0123ab
+
+{CELL}"""
+DIFF = f"""\
+examples:
+  python -m analysis diff mine/logits mine/hidden
+  python -m analysis diff mine/logits yours/logits --other /scratch/yours
+  python -m analysis diff 0123ab 0123ab --other /tmp/again        # a run, and its repetition
+
+{CELL}"""
 
 
 def main() -> None:
     """The command line: exit code 2 for bad input."""
     arguments = _parser().parse_args()
     try:
-        {"tables": _tables, "guideline": _guideline}[arguments.command](arguments)
+        arguments.run(arguments)
     except BadInput as error:
         print(f"analysis: {error}", file=sys.stderr)
         sys.exit(2)
@@ -37,23 +81,79 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True)
-    tables = commands.add_parser("tables", help="print the tables; write .md, .tex and .csv")
-    tables.add_argument("--split", choices=("report", "select"), default="report")
-    guideline = commands.add_parser(
-        "guideline", help="print and write the best practice that the study's data supports"
-    )
-    for command in (tables, guideline):
-        command.add_argument("study")
-        command.add_argument("--root", default=default_root())
-        command.add_argument(
-            "--margin",
-            type=float,
-            default=MARGIN,
-            metavar="POINTS",
-            help="differences that do not matter: ≈ is shown to be smaller (%(default)s)",
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(
+        name: str, text: str, run: Callable[[argparse.Namespace], None], epilog: str, *of: str
+    ) -> argparse.ArgumentParser:
+        command = commands.add_parser(
+            name,
+            help=text,
+            description=text,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        for place in of:
+            command.add_argument(place.lower(), metavar=place)
+        command.add_argument("--root", default=default_root(), help="where runs are (%(default)s)")
+        command.set_defaults(run=run)
+        return command
+
+    def add_margin(command: argparse.ArgumentParser) -> None:
+        text = "differences that do not matter: ≈ marks what is shown to be smaller (%(default)s)"
+        command.add_argument("--margin", type=float, default=MARGIN, metavar="POINTS", help=text)
+
+    tables = add("tables", "print a study's tables, and write them", _tables, TABLES, "STUDY")
+    tables.add_argument("--split", choices=("report", "select"), default="report")
+    add_margin(tables)
+    tables.add_argument("--layout", metavar="NAME", help="a paper's table: analysis.papers.NAME")
+    tables.add_argument(
+        "--format", default="all", metavar="md,tex,html,csv", help="what is written: some or all"
+    )
+    text = "print and write the best practice that a study's data supports"
+    add_margin(add("guideline", text, _guideline, GUIDELINE, "STUDY"))
+    text = "write a study's tables, guideline and figures as one page"
+    report = add("report", text, _report, REPORT, "STUDY")
+    report.add_argument("--split", choices=("report", "select"), default="report")
+    add_margin(report)
+    add("why", "a cell's or a run's results, trouble, logs and command", _why, WHY, "CELL")
+    text = "what two cells or runs do differently, and by how much they differ"
+    diff = add("diff", text, _diff, DIFF, "A", "B")
+    diff.add_argument("--other", metavar="ROOT", help="where the runs of B are: --root, or this")
     return parser
+
+
+def _formats(text: str) -> list[str]:
+    from analysis.formats import FORMATS
+
+    chosen = list(FORMATS) if text == "all" else text.split(",")
+    if unknown := [name for name in chosen if name not in FORMATS]:
+        raise BadInput(f"--format {unknown[0]}: no such format; there: {', '.join(FORMATS)}")
+    return chosen
+
+
+def _tables(arguments: argparse.Namespace) -> None:
+    import analysis
+    from analysis import audit, formats
+
+    chosen, arrange = _formats(arguments.format), _layout(arguments.layout)
+    _check_margin(arguments.margin)
+    runs = analysis.load(arguments.study, arguments.root)
+    print("\n".join(audit.lines(audit.audit(runs))), file=sys.stderr)
+    shown = arrange(runs, split=arguments.split, margin=arguments.margin)
+    if not shown:
+        raise BadInput(
+            f"{arguments.study}: nothing to show on {arguments.split}; trials: --split select"
+        )
+    room = Path(arguments.root) / "studies" / arguments.study / "tables"
+    _write(shown, room, arguments.split, chosen)
+    print("\n".join(formats.markdown(table) for table in shown))
+    print(f"written to {room} ({', '.join(f'.{suffix}' for suffix in chosen)})")
+
+
+def _check_margin(margin: float) -> None:
+    if not margin > 0:
+        raise BadInput(f"--margin {margin:g}: points above 0")
 
 
 def _guideline(arguments: argparse.Namespace) -> None:
@@ -61,8 +161,7 @@ def _guideline(arguments: argparse.Namespace) -> None:
     from analysis.guideline import guideline, markdown
     from kdlab.record import write_whole
 
-    if not arguments.margin > 0:
-        raise BadInput(f"--margin {arguments.margin:g}: points above 0")
+    _check_margin(arguments.margin)
     text = markdown(guideline(analysis.load(arguments.study, arguments.root), arguments.margin))
     path = Path(arguments.root) / "studies" / arguments.study / "guideline.md"
     write_whole(path, text.encode())
@@ -70,26 +169,55 @@ def _guideline(arguments: argparse.Namespace) -> None:
     print(f"written to {path}")
 
 
-def _tables(arguments: argparse.Namespace) -> None:
+def _report(arguments: argparse.Namespace) -> None:
     import analysis
-    from analysis import formats, papers
+    from analysis.report import report
     from kdlab.record import write_whole
 
-    if not arguments.margin > 0:
-        raise BadInput(f"--margin {arguments.margin:g}: points above 0")
+    _check_margin(arguments.margin)
     runs = analysis.load(arguments.study, arguments.root)
-    room = Path(arguments.root) / "studies" / arguments.study / "tables"
-    shown = papers.of_study(runs, split=arguments.split, margin=arguments.margin)
-    if not shown:
-        raise BadInput(
-            f"{arguments.study}: nothing to show on {arguments.split}; trials: --split select"
-        )
+    page = report(runs, split=arguments.split, margin=arguments.margin)
+    path = Path(arguments.root) / "studies" / arguments.study / "report.html"
+    write_whole(path, page.encode())
+    print(f"written to {path}")
+
+
+def _layout(name: str | None) -> "Callable[..., list[Table]]":
+    """How a study's tables are arranged: each as its block says, or all in one way."""
+    from analysis import papers
+
+    if name is None:
+        return papers.of_study
+    if name not in papers.TABLES:
+        raise BadInput(f"--layout {name}: no such table; there: {', '.join(papers.TABLES)}")
+    return getattr(papers, name)  # type: ignore[no-any-return]
+
+
+def _write(shown: "list[Table]", room: Path, split: str, chosen: list[str]) -> None:
+    """A file for each table and format, under names that LaTeX and shells like."""
+    from analysis.formats import FORMATS
+    from kdlab.record import write_whole
+
+    stems: Counter[str] = Counter()
     for table in shown:
-        stem = table.name if arguments.split == "report" else f"{table.name}_{arguments.split}"
-        for suffix, text in formats.FORMATS.items():
-            write_whole(room / f"{stem}.{suffix}", text(table).encode())
-        print(formats.markdown(table))
-    print(f"written to {room} ({', '.join(f'.{suffix}' for suffix in formats.FORMATS)})")
+        stem = re.sub(r"[^\w.+-]+", "_", table.name).strip("_.") or "table"
+        stem += "" if split == "report" else f"_{split}"
+        stems[stem] += 1  # a paper's table may be several, one of each of the study's
+        stem += f"_{stems[stem]}" * (stems[stem] > 1)
+        for suffix in chosen:
+            write_whole(room / f"{stem}.{suffix}", FORMATS[suffix](table).encode())
+
+
+def _why(arguments: argparse.Namespace) -> None:
+    from analysis.why import why
+
+    print(why(arguments.cell, arguments.root))
+
+
+def _diff(arguments: argparse.Namespace) -> None:
+    from analysis.diff import diff
+
+    print(diff(arguments.a, arguments.b, arguments.root, arguments.other or arguments.root))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import groupby
+from typing import NamedTuple
 
 from analysis.cells import Cell
 from analysis.majority import MAJORITY
@@ -10,6 +12,7 @@ from analysis.tables import Table
 
 PLAIN, BEST, SECOND = "", "best", "second"
 LEFT_OUT, NOT_PLANNED = "n/a", "–"
+MEAN = "mean"
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,21 @@ class Entry:
 
     text: str
     emphasis: str = PLAIN
+
+
+class Head(NamedTuple):
+    """What a column shows `of` what: the mean (MEAN), a difference, ... of a task's metric.
+
+    Of rows themselves and of their models there is nothing to show it of.
+    """
+
+    part: str
+    of: str = ""
+
+    @property
+    def text(self) -> str:
+        """In one line."""
+        return self.of if self.part == MEAN else f"{self.part} {self.of}".strip()
 
 
 @dataclass(frozen=True)
@@ -30,15 +48,26 @@ class Shown:
         published: the literature's.
     """
 
-    heads: list[str]
+    heads: list[Head]
     baselines: list[list[Entry]]
     students: list[list[Entry]]
     published: list[list[Entry]]
 
+    @property
+    def rows(self) -> list[list[Entry]]:
+        """Of all parts."""
+        return [*self.baselines, *self.students, *self.published]
+
+    @property
+    def groups(self) -> list[tuple[str, list[int]]]:
+        """What columns beside each other show something of, and their places."""
+        places = range(len(self.heads))
+        return [(of, list(g)) for of, g in groupby(places, lambda n: self.heads[n].of)]
+
 
 def shown(table: Table) -> Shown:
     """A table's cells as text."""
-    heads = [("", lambda row: Entry(row)), *_models(table), *_scores(table)]
+    heads = [(Head(""), lambda row: Entry(row)), *_models(table), *_scores(table)]
     baselines = {*table.teachers, MAJORITY}
 
     def entries(rows: list[str]) -> list[list[Entry]]:
@@ -52,13 +81,31 @@ def shown(table: Table) -> Shown:
     )
 
 
+def explanation(table: Table) -> str:
+    """What a cell says."""
+    texts = {entry.text for row in shown(table).students for entry in row}
+    said = [
+        "Cells: mean ± standard deviation over seeds, in points (runs); (runs/expected) where some "
+        "are missing. Δ: the paired difference to the control with a 95 % bootstrap interval over "
+        "teachers, seeds and examples. Bold: the best of rows that have all their runs and none "
+        "degenerate, baselines aside; underlined: the second."
+    ]
+    if table.layout.models or models_differ(table):
+        said.append("FLOPs and latency: of one row of 128 tokens, latency where the runs were.")
+    if LEFT_OUT in texts:
+        said.append(f"{LEFT_OUT}: cannot apply, left out while planning.")
+    if NOT_PLANNED in texts:
+        said.append(f"{NOT_PLANNED}: not in this study.")
+    return " ".join(said)
+
+
 def models_differ(table: Table) -> bool:
     """Whether the students that records know are of several architectures."""
     students = [cell for (row, _), cell in table.cells.items() if row not in table.teachers]
     return len({(cell.transformer, cell.flops) for cell in students if cell.flops > 0}) > 1
 
 
-Column = tuple[str, Callable[[str], Entry]]
+Column = tuple[Head, Callable[[str], Entry]]
 MODEL = {
     "Transformer": ("transformer", 1e6, "M"),
     "parameters": ("parameters", 1e6, "M"),
@@ -77,9 +124,9 @@ def _models(table: Table) -> list[Column]:
         if head == "parameters":
             numbers |= {row: f"{size:.1f} M" for row, size in table.published.sizes.items()}
         if any(numbers.values()):
-            found.append((head, _looked_up(numbers)))
+            found.append((Head(head), _looked_up(numbers)))
     if table.inits:
-        found.append(("init", _looked_up(dict(table.inits))))
+        found.append((Head("init"), _looked_up(dict(table.inits))))
     return found
 
 
@@ -101,13 +148,13 @@ def _scores(table: Table) -> list[Column]:
     found: list[Column] = []
     for column in table.columns:
         own = [cell for (_, name), cell in table.cells.items() if name == column]
-        found.append((column, _show(table, column, _score)))
+        found.append((Head(MEAN, column), _show(table, column, _score)))
         if any(not math.isnan(cell.difference) for cell in own):
-            found.append((f"Δ {column}", _show(table, column, _difference)))
+            found.append((Head("Δ", column), _show(table, column, _difference)))
         if any(not math.isnan(cell.share) for cell in own):
-            found.append((f"gap closed {column}", _show(table, column, _share)))
+            found.append((Head("gap closed", column), _show(table, column, _share)))
         if table.layout.of_teacher and any(not math.isnan(cell.of_teacher) for cell in own):
-            found.append((f"of teacher {column}", _show(table, column, _of_teacher)))
+            found.append((Head("of teacher", column), _show(table, column, _of_teacher)))
     return found
 
 
