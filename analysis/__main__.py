@@ -113,9 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     text = "print and write the best practice that a study's data supports"
     add_margin(add("guideline", text, _guideline, GUIDELINE, "STUDY"))
     text = "write a study's tables, guideline and figures as one page"
-    report = add("report", text, _report, REPORT, "STUDY")
-    report.add_argument("--split", choices=("report", "select"), default="report")
-    add_margin(report)
+    add_margin(add("report", text, _report, REPORT, "STUDY"))
     add("why", "a cell's or a run's results, trouble, logs and command", _why, WHY, "CELL")
     text = "what two cells or runs do differently, and by how much they differ"
     diff = add("diff", text, _diff, DIFF, "A", "B")
@@ -176,7 +174,7 @@ def _report(arguments: argparse.Namespace) -> None:
 
     _check_margin(arguments.margin)
     runs = analysis.load(arguments.study, arguments.root)
-    page = report(runs, split=arguments.split, margin=arguments.margin)
+    page = report(runs, margin=arguments.margin)
     path = Path(arguments.root) / "studies" / arguments.study / "report.html"
     write_whole(path, page.encode())
     print(f"written to {path}")

@@ -20,8 +20,8 @@ from kdlab.record import write_whole
 from kdlab.schema import BadInput
 
 __all__ = [
-    "FIGURES", "FORMATS", "Drawing", "Gallery", "curves", "effects", "every", "html", "pareto",
-    "rendered", "shares", "width_depth", "write",
+    "FIGURES", "FORMATS", "Drawing", "Gallery", "by_kind", "curves", "effects", "every", "html",
+    "pareto", "rendered", "shares", "width_depth", "write",
 ]  # fmt: skip
 
 FIGURES: dict[str, Callable[[pd.DataFrame], Gallery]] = {
@@ -40,14 +40,23 @@ def every(runs: pd.DataFrame) -> Gallery:
     Args:
         runs: as `analysis.load` gives them.
     """
-    tables = arranged(runs)
-    galleries = [
-        pareto(runs, tables), width_depth(runs, tables), effects(runs), curves(runs), shares(runs),
-    ]  # fmt: skip
+    galleries = by_kind(runs).values()
     return Gallery(
         tuple(drawing for gallery in galleries for drawing in gallery.drawings),
         tuple(note for gallery in galleries for note in gallery.notes),
     )
+
+
+def by_kind(runs: pd.DataFrame) -> dict[str, Gallery]:
+    """All figures of a study under the names of `FIGURES`."""
+    tables = arranged(runs)
+    return {
+        "pareto": pareto(runs, tables),
+        "width_depth": width_depth(runs, tables),
+        "effects": effects(runs),
+        "curves": curves(runs),
+        "shares": shares(runs),
+    }
 
 
 def write(gallery: Gallery, folder: str | Path, kind: str = "pdf") -> list[Path]:
