@@ -26,6 +26,7 @@ from analysis.tables import Table
 from kdlab.schema import BadInput
 
 PERCENT = 100.0
+PIXELS = 125  # of an inch of a figure
 NAMED = 100  # runs of a kind that are named; a page is no place for thousands
 ENOUGH = 2  # axes, from which on there is something to share among them
 # What each kind of figure is called, and how it is read.
@@ -55,9 +56,14 @@ READING = {
 
 @dataclass(frozen=True)
 class Shown:
-    """A drawing as a page holds it: its source, what it is called and what it says."""
+    """A drawing as a page holds it: its source, what it is called and what it says.
+
+    Attributes:
+        width: in pixels, so that letters of a paper's size are as large as the page's.
+    """
 
     source: str
+    width: int
     name: str
     caption: str
 
@@ -125,10 +131,11 @@ def _effects(reported: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
     shares = variance.shares(reported, names)
     if shares.empty:
         return {"why": "No two runs that are done differ in their score."}
-    columns = {
-        str(column): [_term(row) for row in part.to_dict("records")]
-        for column, part in shares.groupby("column", sort=False)
-    }
+    columns = {}
+    for column, part in shares.groupby("column", sort=False):
+        known = part["eta"].notna()
+        terms = [_term(row) for row in part[known].to_dict("records")]
+        columns[str(column)] = {"terms": terms, "left": part.loc[~known, "term"].tolist()}
     return {"why": "", "columns": columns}
 
 
@@ -164,7 +171,8 @@ def _galleries(found: dict[str, Gallery]) -> list[dict[str, Any]]:
 
 def _drawn(drawing: Drawing) -> Shown:
     data = base64.b64encode(figures.rendered(drawing.figure, "svg")).decode()
-    return Shown(f"data:image/svg+xml;base64,{data}", drawing.name, drawing.caption)
+    width = round(PIXELS * drawing.figure.get_size_inches()[0])
+    return Shown(f"data:image/svg+xml;base64,{data}", width, drawing.name, drawing.caption)
 
 
 def _chosen(long: pd.DataFrame) -> list[dict[str, Any]]:
