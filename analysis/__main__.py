@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analysis import default_root
 from kdlab.schema import BadInput
@@ -20,6 +20,7 @@ examples:
   python -m analysis tables mine --layout a1_knowledge --format tex --split select
   python -m analysis guideline glue_small
   python -m analysis report glue_small
+  python -m analysis submission mine --row both --out glue.zip
   python -m analysis why mine/main/logits/sst2
   python -m analysis diff mine/logits mine/hidden
 
@@ -118,7 +119,16 @@ def _parser() -> argparse.ArgumentParser:
     text = "what two cells or runs do differently, and by how much they differ"
     diff = add("diff", text, _diff, DIFF, "A", "B")
     diff.add_argument("--other", metavar="ROOT", help="where the runs of B are: --root, or this")
+    _add_submission(commands)
     return parser
+
+
+def _add_submission(commands: Any) -> None:
+    from analysis import submission
+
+    command = commands.add_parser("submission", help="write, or check, a submission to GLUE")
+    submission.add_arguments(command)
+    command.set_defaults(run=submission.run)
 
 
 def _formats(text: str) -> list[str]:

@@ -102,6 +102,8 @@ def _spread(students: pd.DataFrame) -> pd.DataFrame:
     groups = taught.assign(row=taught["control"])[[*place, GROUP]].drop_duplicates()
     is_control = students.set_index(place).index.isin(groups.set_index(place).index)
     spread = students[is_control].drop(columns=GROUP).merge(groups, on=place, how="left")
+    order = list(dict.fromkeys(taught[GROUP]))  # of columns: as the study has them
+    spread = spread.sort_values(GROUP, key=lambda names: names.map(order.index), kind="stable")
     return pd.concat([spread, students[~is_control]], ignore_index=True)
 
 

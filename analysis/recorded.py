@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
-from kdlab.record import Entry, Record, addressed_lines, has_outputs, read, whole_lines
+from kdlab.record import Entry, Record, addressed_lines, is_same, kept, read, whole_lines
 from kdlab.schema import BadInput
 
 Row = dict[str, Any]
@@ -37,15 +37,15 @@ def rows(root: str, wanted: Set[str]) -> Iterator[Row]:
 
 
 def _chosen(root: str, first: Row, row: Row, page: Row) -> Row:
-    """Of two records of a run the one whose outputs are there, the first if both are."""
+    """Of two records of a run that with the outputs of more splits, the first of equals."""
     earlier = read(root, entry(first))
-    if earlier.result != page["result"]:
+    if not is_same(earlier.result, page["result"]):
         raise BadInput(
             f"two unequal results of run {row['uid']}, in records/{first['file']} and "
             f"records/{row['file']}: they come from other threads, devices or versions; "
             "move one file away"
         )
-    is_first = has_outputs(root, earlier) or not has_outputs(root, Record(**page))
+    is_first = len(kept(root, earlier)) >= len(kept(root, Record(**page)))
     return {**(first if is_first else row), "copies": first["copies"] + 1}
 
 

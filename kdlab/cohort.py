@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -11,9 +11,18 @@ import torch
 from filelock import FileLock
 from torch import nn
 
-from kdlab import costs, learner, models, objective, record, score, teaching
-from kdlab.data import splits, tokens
-from kdlab.data.tokens import Encoded
+from kdlab import (
+    costs,
+    learner,
+    models,
+    objective,
+    predicting,
+    predictions,
+    record,
+    score,
+    teaching,
+)
+from kdlab.data.task_data import TaskData, task_data
 from kdlab.learner import DIVERGED, DONE, Learner
 from kdlab.parents import teacher_architecture
 from kdlab.record import Record
@@ -56,20 +65,28 @@ def distill(
     place = replace(place or _default_place(), **where)
     torch.set_num_threads(place.threads)
     _check_cohort(cohort)
+    if place.predict_test:
+        predictions.splits(cohort[0].task)
     device = _device(place)
     with ExitStack() as stack:
         # Two processes that were given the same run: the second waits and finds it done.
         for uid in sorted(run.uid for run in (cohort if again else missing(cohort, place))):
             stack.enter_context(_lock(place, uid))
         if waiting := cohort if again else missing(cohort, place):
-            _distill(waiting, place, device)
-    found = record.index(place.root)
-    records = [record.read(place.root, found[run.uid]) for run in cohort]
+            task = task_data(waiting[0], place.predict_test)  # first: data may be refused
+            done = (
+                predicting.complete(waiting, task, place.root, device)
+                if place.predict_test and not again
+                else []
+            )
+            if rest := [run for run in waiting if run.uid not in done]:
+                _distill(rest, task, place, device)
+    found = record.entries(place.root)
+    records = [record.best(place.root, found[run.uid]) for run in cohort]
     return records[0] if isinstance(runs, Run) else records
 
 
-def _distill(cohort: Sequence[Run], place: Place, device: torch.device) -> None:
-    task = _task_data(cohort[0])  # before any teacher is trained: data may be refused
+def _distill(cohort: Sequence[Run], task: TaskData, place: Place, device: torch.device) -> None:
     for parent in {parent.uid: parent for run in cohort for parent in parents(run)}.values():
         ensure(parent, place)
     teachers = teaching.load(_with_teacher(cohort), task.tokenizer, place.root, device)
@@ -85,22 +102,24 @@ def _distill(cohort: Sequence[Run], place: Place, device: torch.device) -> None:
             note=lambda x, event: watches[x.run.uid].evaluated(event),
         )
         shown = _teacher_outputs(teachers, task, learners, device)
-        recorded = record.index(place.root)  # of runs whose model is asked for, or was lost
+        recorded = record.entries(place.root)  # of runs that lack a model, or outputs
         for student in learners:
             uid = student.run.uid
             result, found = _result(student, task, shown)
             cost = _cost(student, teacher_seconds, len(learners), device)
-            earlier = record.read(place.root, recorded[uid]) if uid in recorded else None
+            earlier = record.best(place.root, recorded[uid]) if uid in recorded else None
+            found |= predicting.outputs(student.model, task, device) if found else {}
             left = _leave(student, task, result, cost, found, place, earlier)
             watches[uid].ended(left)
 
 
 def missing(runs: Sequence[Run], place: Place) -> list[Run]:
-    """The runs whose record, or whose model if that is asked for, is not there."""
+    """The runs whose record, or whose model or test outputs if they are asked for, lack."""
     found = record.index(place.root)
+    unpredicted = predictions.lacking(runs, place.root) if place.predict_test else set()
 
     def is_missing(run: Run) -> bool:
-        if run.uid not in found:
+        if run.uid not in found or run.uid in unpredicted:
             return True
         # A diverged run has no model to save.
         wants_model = place.save and found[run.uid].status == DONE
@@ -111,7 +130,8 @@ def missing(runs: Sequence[Run], place: Place) -> list[Run]:
 
 def ensure(parent: Run, place: Place) -> None:
     """Train a parent that is missing; a second process that needs it waits and finds it."""
-    if distill(parent, replace(place, save=True)).result["status"] == DIVERGED:
+    where = replace(place, save=True, predict_test=False)  # which is asked of its children
+    if distill(parent, where).result["status"] == DIVERGED:
         raise RuntimeError(f"parent {parent.uid} diverged: no run can learn or start from it")
 
 
@@ -119,44 +139,6 @@ def _lock(place: Place, uid: str) -> FileLock:
     path = Path(place.root) / "locks" / f"{uid}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(path)
-
-
-@dataclass(frozen=True)
-class TaskData:
-    """A task as a cohort sees it: rows tokenised once, and the batches of the whole training.
-
-    `scheduled` is how many batches there were if `train.stop` cut none off.
-    """
-
-    tokenizer: Any
-    training: Encoded
-    batches: list[np.ndarray]
-    scheduled: int
-    scored: Mapping[str, Encoded]
-    ids: Mapping[str, np.ndarray]
-
-
-def _task_data(run: Run) -> TaskData:
-    source = run.source.bind()()
-    parts, labelled, hidden = splits.everything(run.task, source, run.protocol, run.data)
-    tokenizer = (
-        tokens.pretrained(run.tokenizer) if run.tokenizer else tokens.word_level(parts["fit"])
-    )
-
-    def encode(rows: splits.Rows) -> Encoded:
-        data = tokens.encode(rows, tokenizer, run.task.max_length, run.task.classes or 0)
-        return tokens.masked(data, tokenizer, run.task.masked) if run.task.masked else data
-
-    training = encode(splits.join(labelled, hidden))
-    batches = tokens.schedule(training.lengths(), len(labelled), run.train, run.seed)
-    return TaskData(
-        tokenizer,
-        training,
-        batches[: max(1, round(run.train.stop * len(batches)))],
-        len(batches),
-        {name: encode(rows) for name, rows in parts.items() if name != "fit"},
-        {name: rows.ids for name, rows in parts.items() if name != "fit"},
-    )
 
 
 def _learner(run: Run, task: TaskData, device: torch.device, place: Place) -> Learner:
@@ -192,7 +174,11 @@ def _result(
     run = student.run
     if student.best and student.status != DIVERGED:
         student.model.load_state_dict(student.best["weights"])
-    result: dict[str, Any] = {"status": student.status, "steps": student.step}
+    result: dict[str, Any] = {
+        "status": student.status,
+        "steps": student.step,
+        "examples_seen": sum(map(len, task.batches[: student.step])),
+    }
     if student.status == DIVERGED:
         return result, {}
     found = {
@@ -211,7 +197,7 @@ def _result(
         "shares": student.shares,
         "agreement": agreement,
         "degenerate": sorted(n for n in found if score.is_degenerate(run.task, found[n])),
-        "weights": _weights_digest(student.model),
+        "weights": models.digest(student.model),
         "outputs": {name: record.short_digest(array.tobytes()) for name, array in found.items()},
     }, found
 
@@ -226,6 +212,7 @@ def _cost(
         "teacher_seconds": round(teacher_seconds, 3),
         "cohort": cohort,
         "peak_memory": costs.peak_memory(device),
+        **costs.latency(student.model),
         **costs.provenance(device),
     }
 
@@ -244,8 +231,9 @@ def _leave(
     result["examples"] = {
         name: record.write_examples(place.root, task.ids[name], task.scored[name].labels)
         for name in found
+        if name in task.scored
     }
-    if earlier and earlier.result != result:
+    if earlier and not record.is_same(earlier.result, result):
         raise RuntimeError(
             f"run {run.uid} was repeated with another result (other threads, device or versions?): "
             "the first record stays"
@@ -253,22 +241,12 @@ def _leave(
     if place.save and found:
         models.save(student.model, task.tokenizer, place.root, run.uid)
     left = earlier
-    if not left or not record.has_outputs(place.root, left):
-        artifacts = {"outputs": record.write_outputs(place.root, found)} if found else {}
-        choices = dict(run.choices)
+    if not left or not found.keys() <= set(record.kept(place.root, left)):
+        artifacts, choices = predicting.artifacts(place.root, task, found), dict(run.choices)
         left = Record(run.uid, choices, list(run.overrides), result, cost, artifacts)
         record.append(place.root, left)
     learner.forget(place.root, run.uid)
     return left
-
-
-def _weights_digest(model: nn.Module) -> str:
-    parts = [
-        f"{name} {list(tensor.shape)}".encode()
-        + tensor.detach().cpu().contiguous().numpy().tobytes()
-        for name, tensor in sorted(model.state_dict().items())
-    ]
-    return record.short_digest(b"".join(parts))
 
 
 def _check_cohort(cohort: Sequence[Run]) -> None:

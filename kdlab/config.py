@@ -22,7 +22,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from kdlab import build, sizes
+from kdlab import build, predictions, sizes
 from kdlab.parents import Compose
 from kdlab.remembered import of_files
 from kdlab.resolve import resolve
@@ -86,7 +86,10 @@ def interpret(
     _check_tracker(where)
     build.call(where.launcher, LauncherKeys, "launcher")
     page = parse(Page, {"knowledge": {}} | rest)
-    return resolve(page, choices, overrides, parent, option), where
+    run = resolve(page, choices, overrides, parent, option)
+    if where.predict_test:
+        predictions.splits(run.task)
+    return run, where
 
 
 def _check_tracker(where: Place) -> None:

@@ -3,7 +3,9 @@
 import os
 import platform
 import resource
+import statistics
 import subprocess
+import time
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +18,7 @@ from kdlab.architecture import Architecture
 from kdlab.families import FAMILIES
 
 FLOP_TOKENS = 128
+PASSES, PATIENCE = 5, 0.2  # timed forward passes at most, and the seconds after which none starts
 LIBRARIES = ("torch", "transformers", "numpy")
 COMMIT = "COMMIT"
 
@@ -53,6 +56,38 @@ def inference_flops(model: Architecture, tokens: int = FLOP_TOKENS) -> int:
     projections = 4 * model.hidden**2 + matrices * model.hidden * model.intermediate
     attention = 2 * tokens * model.hidden
     return 2 * model.layers * tokens * (projections + attention)
+
+
+def latency(model: Any, tokens: int = FLOP_TOKENS) -> dict[str, float | int]:
+    """Measured milliseconds of one forward pass over one row: the median of a few, after a first.
+
+    In float32, without dropout, on the model's device and the process's threads; of a language
+    model with its outputs at every token. `latency_tokens` says how long the row was; every family
+    has positions for at least 512.
+    """
+    from kdlab.trace import outputs  # loads transformers, which plans do without
+
+    device = next(model.parameters()).device
+    # Any token but padding, from which RoBERTa would count no position.
+    ids = torch.full((1, tokens), int(model.config.pad_token_id == 0), device=device)
+    row = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    was_training = model.training
+    model.eval()
+    taken: list[float] = []
+    while (len(taken) <= PASSES and sum(taken) < PATIENCE) or len(taken) < 2:
+        _settle(device)
+        began = time.perf_counter()
+        outputs(model, row)
+        _settle(device)
+        taken.append(time.perf_counter() - began)
+    model.train(was_training)
+    return {"latency": round(1000 * statistics.median(taken[1:]), 4), "latency_tokens": tokens}
+
+
+def _settle(device: torch.device) -> None:
+    """Wait for what a GPU was told to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def peak_memory(device: torch.device) -> int:

@@ -16,6 +16,7 @@ from transformers.utils import logging
 from kdlab import checkpoints, heads, streams
 from kdlab.architecture import Architecture
 from kdlab.families import FAMILIES, configuration
+from kdlab.record import short_digest
 from kdlab.run import Run
 from kdlab.schema import BadInput
 from kdlab.trace import NAME
@@ -177,6 +178,16 @@ def load_teacher(run: Run, tokenizer: Any, root: str, device: torch.device) -> n
         known = model.config.vocab_size
         raise BadInput(f"teacher: it knows {known} tokens, the tokenizer has {len(tokenizer)}")
     return model.eval().requires_grad_(False).to(device)
+
+
+def digest(model: nn.Module) -> str:
+    """A digest of a model's weights."""
+    parts = [
+        f"{name} {list(tensor.shape)}".encode()
+        + tensor.detach().cpu().contiguous().numpy().tobytes()
+        for name, tensor in sorted(model.state_dict().items())
+    ]
+    return short_digest(b"".join(parts))
 
 
 def save(model: Any, tokenizer: Any, root: str, uid: str) -> None:

@@ -4,7 +4,8 @@ Under `root`:
 
     records/<worker>.jsonl     one record a line, appended and synced; one writer a file
     records/<worker>.index     where each record lies, so that asking what is done reads none
-    outputs/<worker>.f16       per-example outputs, addressed by a record's artifacts
+    outputs/<worker>.f16       per-example outputs, addressed by a record's artifacts: float16,
+                               but float32 those of test splits
     examples/<digest>.npz      ids and labels of a split's rows, once for all runs
     models/<uid>/              parents, and students saved on request (Hugging Face folders)
     checkpoints/<uid>.pt       unfinished runs, for resuming
@@ -20,7 +21,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -29,6 +30,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 SCHEMA = 1
+SHORT, EXACT = "<f2", "<f4"  # how outputs are kept
+LATER = ("examples_seen",)  # keys of a result that earlier records lack
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Record:
     Attributes:
         result: deterministic: status, scores, losses, shares, digests.
         cost: measured: parameters, FLOPs, seconds, memory, provenance.
-        artifacts: where its outputs are.
+        artifacts: where its `outputs` are; with test splits also the digests of their `examples`.
     """
 
     uid: str
@@ -73,10 +76,15 @@ def append(root: str | Path, record: Record) -> None:
 
 def index(root: str | Path) -> dict[str, Entry]:
     """What is recorded under a root, by uid, without reading the records themselves."""
-    found: dict[str, Entry] = {}
+    return {uid: found[0] for uid, found in entries(root).items()}
+
+
+def entries(root: str | Path) -> dict[str, list[Entry]]:
+    """As `index`, with every record of a run that was recorded several times."""
+    found: dict[str, list[Entry]] = {}
     for path in sorted((Path(root) / "records").glob("*.jsonl")):
         for uid, entry in _indexed(path):
-            found.setdefault(uid, entry)
+            found.setdefault(uid, []).append(entry)
     return found
 
 
@@ -113,11 +121,18 @@ def read(root: str | Path, entry: Entry) -> Record:
         return Record(**json.loads(file.read(entry.end - entry.start)))
 
 
+def best(root: str | Path, found: Sequence[Entry]) -> Record:
+    """Of a run's records that with the outputs of most splits, the first of equals."""
+    if len(found) == 1:
+        return read(root, found[0])
+    return max((read(root, entry) for entry in found), key=lambda each: len(kept(root, each)))
+
+
 def records(root: str | Path) -> dict[str, Record]:
     """Every record under a root by uid.
 
     A line torn by a kill or a full disk is passed over. A run that was recorded twice is read
-    once: from where its outputs still are.
+    once: where the outputs of most splits are.
 
     Raises:
         ValueError: if two records of a run have unequal results.
@@ -127,17 +142,25 @@ def records(root: str | Path) -> dict[str, Record]:
         for page, _, _ in addressed_lines(path, 0, path.stat().st_size):
             record = Record(**page)
             first = found.setdefault(record.uid, record)
-            if first.result != record.result:
+            if not is_same(first.result, record.result):
                 raise ValueError(f"two unequal results of run {record.uid}, the second in {path}")
-            if first is not record and not has_outputs(root, first):
+            if first is not record and len(kept(root, record)) > len(kept(root, first)):
                 found[record.uid] = record
     return found
 
 
-def has_outputs(root: str | Path, record: Record) -> bool:
-    """Whether the per-example outputs that a record names are there."""
-    named = record.artifacts.get("outputs")
-    return not named or (Path(root) / "outputs" / named["file"]).is_file()
+def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two results are equal, but for what one of them was recorded too early to have."""
+    lacking = {key for key in LATER if key not in one or key not in other}
+    return all(one.get(key) == other.get(key) for key in (one.keys() | other.keys()) - lacking)
+
+
+def kept(root: str | Path, record: Record) -> list[str]:
+    """The splits whose per-example outputs a record names, if they still are there."""
+    named = record.artifacts.get("outputs", {})
+    if not named or not (Path(root) / "outputs" / named["file"]).is_file():
+        return []
+    return [split for split in named if split != "file"]
 
 
 def append_line(path: Path, page: Mapping[str, Any]) -> tuple[int, int]:
@@ -168,24 +191,33 @@ def addressed_lines(path: Path, start: int, end: int) -> Iterator[tuple[dict[str
             yield page, first, start
 
 
-def write_outputs(root: str | Path, found: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Append outputs [n, classes] by split as float16; return their address for `artifacts`."""
+def write_outputs(
+    root: str | Path, found: Mapping[str, np.ndarray], exact: Collection[str] = ()
+) -> dict[str, Any]:
+    """Append outputs [n, classes] by split as float16; return their address for `artifacts`.
+
+    The splits `exact` are written as float32, in which no two classes become equal.
+    """
     path = Path(root) / "outputs" / f"{worker()}.f16"
     offset = path.stat().st_size if path.exists() else 0
     address: dict[str, Any] = {"file": path.name}
     packed = b""
     for split, array in found.items():
-        address[split] = [offset + len(packed), *array.shape]
-        packed += array.astype("<f2").tobytes()
+        is_exact = split in exact
+        address[split] = [offset + len(packed), *array.shape, *([EXACT] if is_exact else [])]
+        packed += array.astype(EXACT if is_exact else SHORT).tobytes()
     _append(path, packed)
     return address
 
 
 def read_outputs(root: str | Path, record: Record, split: str) -> np.ndarray:
-    """A record's outputs on a split [n, classes], float16, in the order of its examples."""
-    offset, rows, columns = record.artifacts["outputs"][split]
+    """A record's outputs on a split [n, classes] in the order of its examples.
+
+    They are float16, on a test split float32.
+    """
+    offset, rows, columns, *kind = record.artifacts["outputs"][split]
     path = Path(root) / "outputs" / record.artifacts["outputs"]["file"]
-    flat = np.fromfile(path, dtype="<f2", count=rows * columns, offset=offset)
+    flat = np.fromfile(path, dtype=kind[0] if kind else SHORT, count=rows * columns, offset=offset)
     return flat.reshape(rows, columns)
 
 
@@ -201,8 +233,9 @@ def write_examples(root: str | Path, ids: np.ndarray, labels: np.ndarray) -> str
 
 
 def read_examples(root: str | Path, record: Record, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """The ids [n] and labels [n] of a record's rows of a split."""
-    with np.load(Path(root) / "examples" / f"{record.result['examples'][split]}.npz") as stored:
+    """The ids [n] and labels [n] of a record's rows of a split; on a test split NaN."""
+    digests = record.result["examples"] | record.artifacts.get("examples", {})
+    with np.load(Path(root) / "examples" / f"{digests[split]}.npz") as stored:
         return stored["ids"], stored["labels"]
 
 

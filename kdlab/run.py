@@ -178,9 +178,9 @@ def _task(run: Run) -> dict[str, Any]:
     splits = [run.task.train, *run.task.report.values()]
     if run.data.extra_split == "test" and run.data.transfer == "unlabelled" and run.task.test:
         splits.append(run.task.test)
-        unused = {"name"}
+        unused = {"name", "predict"}
     else:
-        unused = {"name", "test"}
+        unused = {"name", "predict", "test"}
     if run.protocol.select_on == "report":
         unused.add("holdout")
     unused |= {"masked"} if run.task.masked is None else {"classes", "label"}

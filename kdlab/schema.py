@@ -20,6 +20,7 @@ Part = Annotated[float, Field(strict=True, gt=0, le=1, allow_inf_nan=False)]
 Folds = Annotated[int, Field(strict=True, ge=2)]
 Text = Annotated[str, Field(min_length=1)]
 ReportName = Annotated[str, Field(pattern=r"^report(_\w+)?$")]
+TestName = Annotated[str, Field(pattern=r"^test(_\w+)?$")]
 FamilyName = Literal["bert", "roberta", "distilbert", "electra", "modernbert"]
 Node = dict[str, Any]
 T = TypeVar("T")
@@ -140,13 +141,15 @@ class Teacher:
 @strict
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where and how a run is computed: no part of its identity.
+    """Where and how a run is computed, and what is kept of it: no part of its identity.
 
-    Results are equal bit for bit on CPU at equal `threads`.
+    Results are equal bit for bit on CPU at equal `threads`. With `predict_test` the outputs on the
+    task's test splits are kept beside them.
     """
 
     root: Text
     save: bool
+    predict_test: bool
     device: Literal["auto", "cpu", "cuda"]
     threads: Count
     checkpoint_seconds: NonNegative
@@ -181,6 +184,7 @@ class Task:
     """A task: columns, classes (1 is regression), metrics, splits; `source` reads its rows.
 
     With `masked`, the share of tokens to be predicted, labels are tokens and there are no classes.
+    `predict` names the splits of `predict_test` where they are others than `test` alone.
     """
 
     name: Text
@@ -191,6 +195,7 @@ class Task:
     train: Text
     report: Annotated[dict[ReportName, str], Field(min_length=1)]
     test: Text | None
+    predict: dict[TestName, Text] = field(default_factory=dict)
     holdout: Text
     max_length: Annotated[int, Field(strict=True, ge=8, le=512)]
     classes: Count | None = None

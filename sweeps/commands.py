@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdlab import record
+from kdlab import predictions, record
 from kdlab.config import place as place_of
+from kdlab.run import Run
 from kdlab.schema import BadInput, NotApplicable, Place
 from sweeps import events, failures, launch, plan, progress, saved, status, study, tune
 from sweeps.expand import Winner, count_open, expand
@@ -48,7 +49,14 @@ def plan_only(asked: Request, hours: float | None) -> int:
     planned, winners = _planned(asked, place)
     chosen = launch.launcher(place)
     runs = plan.unique(planned)
-    work = plan.survey(runs, place.root, chosen.keys, chosen.parallel, hours=hours)
+    work = plan.survey(
+        runs,
+        place.root,
+        chosen.keys,
+        chosen.parallel,
+        hours=hours,
+        unpredicted=_unpredicted(runs, place),
+    )
     waiting = count_open(asked.study, asked.extra, winners, plan.barred(planned))
     print(report(asked.study, planned, work, chosen, waiting))
     return 0
@@ -82,6 +90,10 @@ def _planned(asked: Request, place: Place) -> tuple[list[Planned], dict[str, Win
     return plan.plan(asked.study, asked.extra, chosen), chosen
 
 
+def _unpredicted(runs: Sequence[Run], place: Place) -> set[str]:
+    return predictions.lacking(runs, place.root) if place.predict_test else set()
+
+
 def _winners_file(asked: Request, place: Place) -> Path:
     return progress.study_folder(place.root, asked.name) / "winners.json"
 
@@ -108,7 +120,7 @@ def run_launch(
                 launch.cancel(place.root, asked.name)
             raise
         again = ()
-        now = (len(record.index(place.root)), _failed(place.root))
+        now = (sum(map(len, record.entries(place.root).values())), _failed(place.root))
         if now == before:
             print("sweeps: nothing ended since the last submission; giving up", file=sys.stderr)
             return 1
@@ -150,6 +162,7 @@ def _submit(
             hours=hours,
             paid=paid,
             again=again,
+            unpredicted=_unpredicted(runs, place),
             ask=True,
         )
         print(report(asked.study, planned, work, chosen, waiting), flush=True)

@@ -6,7 +6,7 @@ between left an intent without a job: the next one finds the job by its name and
 
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from kdlab import build, checkpoints, record
+from kdlab import build, checkpoints, predictions, record
 from kdlab.run import Run, parents
 from kdlab.schema import BadInput, LauncherKeys, Place
 from sweeps import events, failures, progress, shards, worker
@@ -99,7 +99,8 @@ def launch(work: Work, study: str, place: Place, again: set[str]) -> list[str]:
         again: uids to repeat although they are recorded.
     """
     chosen = launcher(place)
-    fetch(work.due)
+    predict = set(work.states) if place.predict_test else set()
+    fetch(work.due, predict)
     code, state = snapshot(place.root), events.fold(place.root)
     exclude, held = failures.blamed(state), _held(place.root, state)
     submitted: list[str] = []
@@ -108,7 +109,7 @@ def launch(work: Work, study: str, place: Place, again: set[str]) -> list[str]:
         chunks = [packed[start : start + largest] for start in range(0, len(packed), largest)]
         for chunk in chunks:
             files = [
-                shards.write(cohorts, study, place, work.parents | again, again)
+                shards.write(cohorts, study, place, work.parents | again, again, predict)
                 for cohorts in chunk
             ]
             intent = _intend(files, chunk, study, level, place, chosen, work.seconds)
@@ -186,8 +187,16 @@ def _before(chunk: Sequence[Sequence[Sequence[Run]]], held: Held) -> dict[str, s
     return {intent: job for intent, job, uids in held if wanted & uids}
 
 
-def fetch(runs: Sequence[Run]) -> None:
-    """Bring here what runs read, since workers have no network."""
+def fetch(runs: Sequence[Run], predict: Collection[str]) -> None:
+    """Bring here what runs read, since workers have no network.
+
+    Args:
+        runs: to be submitted.
+        predict: uids of those that predict test splits.
+
+    Raises:
+        BadInput: something is not there.
+    """
     names = {name for run in runs for name in _checkpoints(run)}
     for name in sorted(names):
         checkpoints.locate(name)
@@ -200,6 +209,9 @@ def fetch(runs: Sequence[Run]) -> None:
     for source, splits in sources.values():
         for split in splits:
             source.bind()().read(split)
+    tested = {repr((r.source, r.task)): r for r in runs if r.uid in predict}
+    for run in tested.values():
+        predictions.rows(run.task, run.source.bind()())
 
 
 def _checkpoints(run: Run) -> set[str]:

@@ -2,8 +2,9 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -40,6 +41,7 @@ class Work:
         levels: due runs as cohorts and shards, by depth in the graph.
         seconds: what each due run takes.
         measured: how many cells the estimate knows from records, of how many.
+        predicted: how many due runs are done but for test outputs: with a saved model, without.
     """
 
     states: Mapping[str, str]
@@ -49,6 +51,7 @@ class Work:
     levels: list[list[list[Sequence[Run]]]]
     seconds: Mapping[str, float]
     measured: tuple[int, int]
+    predicted: tuple[int, int]
 
 
 def plan(
@@ -134,6 +137,7 @@ def survey(
     hours: float | None = None,
     paid: Mapping[str, float] | None = None,
     again: Iterable[str] = (),
+    unpredicted: Collection[str] = (),
     ask: bool = False,
 ) -> Work:
     """What is to be done of a study's runs.
@@ -146,18 +150,23 @@ def survey(
         hours: of work, at most: what comes first in order is done first.
         paid: seconds by uid of what was submitted on this budget before; it costs nothing more.
         again: uids to repeat although they are recorded.
+        unpredicted: uids that are recorded without the test outputs that are asked for.
         ask: ask the schedulers what they still have; else all that was submitted counts as lost.
     """
     done, state = record.index(root), events.fold(root)
     family = graph.with_ancestors(runs)
     links = {uid: [parent.uid for parent in parents(run)] for uid, run in family.items()}
     live = progress.live(root, state) if ask else {}
-    states = progress.states(links, done, state, live)
+    whole = {uid: entry for uid, entry in done.items() if uid not in unpredicted}
+    states = progress.states(links, whole, state, live)
     again = set(again) & set(family)
+    saved = {uid for uid in unpredicted if (Path(root) / "models" / uid).is_dir()} - again
     seconds = estimate.seconds(list(family.values()), done, launcher.gflops)
+    seconds |= dict.fromkeys(saved, 0.0)  # no training
     own = {run.uid for run in runs}
     wanted = [*runs, *(family[uid] for uid in again if uid not in own)]
-    due, beyond = _due(wanted, states, root, again, seconds, hours, paid or {})
+    needs = partial(_needed, states=states, root=root, saved=saved)
+    due, beyond = _due(wanted, states, needs, again, seconds, hours, paid or {})
     needed = {parent for uid in graph.with_ancestors(due) for parent in links[uid]}
     alone = {uid for uid, trouble in state.trouble.items() if failures.must_be_alone(trouble)}
     total = sum(seconds[run.uid] for run in due)
@@ -172,6 +181,10 @@ def survey(
         levels=[shards.pack(level, seconds, limit) for level in grouped],
         seconds=seconds,
         measured=estimate.measured_cells(runs, done),
+        predicted=(
+            sum(1 for run in due if run.uid in saved),
+            sum(1 for run in due if run.uid in unpredicted and run.uid not in saved),
+        ),
     )
 
 
@@ -181,7 +194,7 @@ SHORTEST = 60.0  # seconds of work that are worth a process of its own
 def _due(
     runs: Sequence[Run],
     states: Mapping[str, str],
-    root: str,
+    needs: Callable[[Run], list[Run]],
     again: set[str],
     seconds: Mapping[str, float],
     hours: float | None,
@@ -193,7 +206,7 @@ def _due(
     for run in runs:
         if states[run.uid] != WAITING and run.uid not in again:
             continue
-        new = {each.uid: each for each in _needed(run, states, root) if each.uid not in due}
+        new = {each.uid: each for each in needs(run) if each.uid not in due}
         cost = sum(seconds[uid] for uid in new if uid not in paid)
         if hours is not None and cost and spent + cost > 3600 * hours:
             beyond.append(run)
@@ -203,10 +216,12 @@ def _due(
     return list(due.values()), beyond
 
 
-def _needed(run: Run, states: Mapping[str, str], root: str) -> list[Run]:
+def _needed(run: Run, *, states: Mapping[str, str], root: str, saved: Collection[str]) -> list[Run]:
     """A run after the ancestors that must be trained for it, each before its children."""
-    missing = [parent for parent in parents(run) if _is_missing(parent, states, root)]
-    return [*(each for parent in missing for each in _needed(parent, states, root)), run]
+    needs = partial(_needed, states=states, root=root, saved=saved)
+    before = [] if run.uid in saved else parents(run)
+    missing = [parent for parent in before if _is_missing(parent, states, root)]
+    return [*(each for parent in missing for each in needs(parent)), run]
 
 
 def _is_missing(parent: Run, states: Mapping[str, str], root: str) -> bool:

@@ -30,6 +30,12 @@ def report(
     lines += _tuning(planned)
     if waiting:
         lines.append(f"{waiting} runs wait for their settings to be tuned")
+    if any(work.predicted):
+        saved, lost = work.predicted
+        lines.append(
+            f"{saved + lost} recorded runs lack test outputs: {saved} get them from their saved "
+            f"models, {lost} are trained again, for theirs were not saved"
+        )
     if work.due:
         lines += [_graph(work), _hours(work, chosen), _disk(work, chosen), _limits(chosen)]
     return "\n".join(lines)

@@ -1,7 +1,7 @@
 """Shards: the cohorts of one task, frozen in a file that its worker reads in place of `conf/`."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ class Shard:
         study: whose runs.
         save: uids whose model is kept, because runs start or learn from it.
         again: uids that are repeated although they are recorded.
+        predict: uids whose outputs on test splits are kept.
         runs: frozen runs and their ancestors by uid.
     """
 
@@ -28,6 +29,7 @@ class Shard:
     cohorts: list[list[str]]
     save: list[str]
     again: list[str]
+    predict: list[str]
     runs: Mapping[str, Any]
 
     def run(self, uid: str) -> Run:
@@ -71,6 +73,7 @@ def write(
     place: Place,
     save: set[str],
     again: set[str],
+    predict: Collection[str] = (),
 ) -> Path:
     """Freeze a shard under a name made of its content; return the file."""
     runs = [run for cohort in cohorts for run in cohort]
@@ -81,6 +84,7 @@ def write(
         "cohorts": [[run.uid for run in cohort] for cohort in cohorts],
         "save": [uid for uid in family if uid in save],
         "again": [run.uid for run in runs if run.uid in again],
+        "predict": [run.uid for run in runs if run.uid in predict],
         "runs": family,
     }
     content = json.dumps(page).encode()

@@ -75,7 +75,11 @@ def serve(connection: Connection, path: str, worker: int) -> None:
         except (EOFError, ConnectionError):
             return
         try:
-            place = replace(shard.place, save=shard.place.save or bool(set(uids) & set(shard.save)))
+            place = replace(
+                shard.place,
+                save=shard.place.save or bool(set(uids) & set(shard.save)),
+                predict_test=bool(set(uids) & set(shard.predict)),
+            )
             again = bool(set(uids) & set(shard.again))
             distill([shard.run(uid) for uid in uids], place, again=again)
             answer = {"class": DONE}

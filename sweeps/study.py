@@ -59,7 +59,8 @@ def _narrowed(block: Block, asked: dict[str, str]) -> Block:
     for text in others:
         if len(values[overrides.key(text)]) > 1:
             raise BadInput(f"{block.table}: {text}: the table does not sweep it: give one value")
-    return replace(block, grid=grid, base=[*block.base, *others])
+    kept = [text for text in block.base if overrides.key(text) not in {*asked} - {*grid}]
+    return replace(block, grid=grid, base=[*kept, *others])
 
 
 def _values(text: str) -> list[str]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kdlab import record
+from kdlab import predictions, record
 from sweeps import events, failures, shards
 from sweeps.progress import ASKED, DIVERGED
 from sweeps.shards import Shard
@@ -106,8 +106,10 @@ def _ready(worker: Worker, uids: list[str]) -> list[str]:
     """Those of a cohort that can train now; a missing parent goes first, a failed one is told."""
     done = record.index(worker.root)
     state = events.fold(worker.root)
-    uids = [uid for uid in uids if _is_due(worker, uid, done, state)]
-    needed = dict.fromkeys(p for uid in uids for p in worker.shard.parents(uid))
+    unpredicted = _unpredicted(worker, [uid for uid in uids if uid in done])
+    uids = [uid for uid in uids if uid in unpredicted or _is_due(worker, uid, done, state)]
+    trained = [uid for uid in uids if uid not in unpredicted or not _has_model(worker, uid)]
+    needed = dict.fromkeys(p for uid in trained for p in worker.shard.parents(uid))
     for parent in (uid for uid in needed if not _has_model(worker, uid)):
         lost = failures.failure(state.trouble.get(parent, []))
         diverged = parent in done and done[parent].status == DIVERGED
@@ -124,6 +126,12 @@ def _ready(worker: Worker, uids: list[str]) -> list[str]:
         worker.queue.extendleft([uid] for uid in reversed(crowded))
         uids = [uid for uid in uids if uid not in crowded]
     return uids
+
+
+def _unpredicted(worker: Worker, uids: list[str]) -> set[str]:
+    """Those of the recorded runs that are asked for test outputs and lack them."""
+    asked = [worker.shard.run(uid) for uid in uids if uid in worker.shard.predict]
+    return predictions.lacking(asked, worker.root) if asked else set()
 
 
 def _is_due(worker: Worker, uid: str, done: Mapping[str, Any], state: events.State) -> bool:

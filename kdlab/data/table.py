@@ -16,6 +16,8 @@ from kdlab.schema import BadInput
 def source(*, path: str, revision: str | None, subset: str | None, folder: str | None) -> Source:
     """A folder, if `path` is one, else the hub's data set of that name.
 
+    A split `SUBSET/NAME` is one of another subset.
+
     Args:
         path: a folder, or a hub name such as `nyu-mll/glue`.
         revision: the hub commit, all 40 digits: it is part of a run's identity.
@@ -28,7 +30,7 @@ def source(*, path: str, revision: str | None, subset: str | None, folder: str |
         if not rooms and (folder or subset):
             raise BadInput(f"task.path: {root} has no folder {folder or subset}")
         room = rooms[0] if rooms else root
-        return Source(partial(_read, room), partial(_identity, room))
+        return Source(partial(_read, root, room), partial(_identity, root, room))
     if not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", path):
         raise BadInput(f"task.path={path}: no such folder")
     if not revision or not re.fullmatch("[0-9a-f]{40}", revision):
@@ -51,23 +53,34 @@ def _file(room: Path, split: str) -> Path:
     raise BadInput(f"task: no Parquet file for split {split} in {room}; there: {there}")
 
 
-def _read(room: Path, split: str) -> pd.DataFrame:
-    return pd.read_parquet(_file(room, split))
+def _elsewhere(root: Path, room: Path, split: str) -> tuple[Path, str]:
+    """The folder and the name of a split, whose subset may be written in other letters there."""
+    subset, _, name = split.rpartition("/")
+    rooms = [path for path in sorted(root.iterdir()) if path.name.lower() == subset.lower()]
+    if subset and not rooms:
+        raise BadInput(f"task.path: {root} has no folder {subset}")
+    return (rooms[0] if subset else room), name
 
 
-def _identity(room: Path, splits: Sequence[str]) -> dict[str, str]:
-    return {split: file_digest(_file(room, split)) for split in splits}
+def _read(root: Path, room: Path, split: str) -> pd.DataFrame:
+    return pd.read_parquet(_file(*_elsewhere(root, room, split)))
+
+
+def _identity(root: Path, room: Path, splits: Sequence[str]) -> dict[str, str]:
+    return {split: file_digest(_file(*_elsewhere(root, room, split))) for split in splits}
 
 
 def _download(path: str, revision: str, subset: str | None, split: str) -> pd.DataFrame:
     import datasets
 
+    other, _, name = split.rpartition("/")
     try:
-        table = datasets.load_dataset(path, subset, split=split, revision=revision)
+        table = datasets.load_dataset(path, other or subset, split=name, revision=revision)
     except Exception as error:
         raise BadInput(f"task.path={path}: no such folder, and not fetched: {error}") from None
     return pd.DataFrame(table.to_pandas())
 
 
 def _pinned(path: str, revision: str, subset: str | None, splits: Sequence[str]) -> Any:
-    return {split: f"{path}@{revision}/{subset}" for split in splits}
+    subsets = {split: split.rpartition("/")[0] or subset for split in splits}
+    return {split: f"{path}@{revision}/{own}" for split, own in subsets.items()}

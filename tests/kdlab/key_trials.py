@@ -182,6 +182,7 @@ TRIALS: dict[str, dict[str, Trial]] = {
 
 HUB = "names a data set of the hub, which tests do not reach; test_table sees what is refused"
 NAME = "what an option is called: nobody can change it"
+PREDICT = "what is kept beside a result: test_predictions"
 # Keys without a trial, and why.
 EXCEPTIONS: dict[str, dict[str, str]] = {
     "page": dict.fromkeys(
@@ -192,17 +193,20 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     "teacher": {"name": NAME},
     "table": {
         "name": NAME,
+        "predict": PREDICT,
         "masked": "of a text, not of classes: corpus tries it",
         "revision": HUB,
     },
     "synthetic": {
         "name": NAME,
+        "predict": PREDICT,
         "masked": "of a text, not of classes: corpus tries it",
         "label": "its table has one",
         "test": "it has two splits, and rows of report are shown to nobody",
     },
     "corpus": {
         "name": NAME,
+        "predict": PREDICT,
         "text": "its rows have one",
         "label": "tokens are the labels: test_masked_lm sees that it changes nothing",
         "classes": "of labels: refused beside masked",

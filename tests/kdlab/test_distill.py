@@ -122,7 +122,7 @@ def test_a_lost_model_comes_back_and_an_unequal_repeat_is_refused(cohort, tmp_pa
     for path in (tmp_path / "models").glob("*/*"):
         path.unlink()
     models.folder(tmp_path, cohort[0].uid).rmdir()
-    monkeypatch.setattr("kdlab.cohort._weights_digest", lambda _: "another")
+    monkeypatch.setattr("kdlab.models.digest", lambda _: "another")
     with pytest.raises(RuntimeError, match="the first record stays"):
         kdlab.distill(cohort[0], root=str(tmp_path), threads=1, save=True)
     assert record.records(tmp_path)[cohort[0].uid] == first

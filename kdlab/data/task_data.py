@@ -1,0 +1,62 @@
+"""A task's rows, read and tokenised once for a cohort."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kdlab import predictions
+from kdlab.data import splits, tokens
+from kdlab.data.tokens import Encoded
+from kdlab.run import Run
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """A task as a cohort sees it: rows tokenised once, and the batches of the whole training.
+
+    Attributes:
+        scheduled: how many batches there were if `train.stop` cut none off.
+        scored: select and the reported splits; `tests` the test splits, if they are asked for.
+        ids: of the rows of all of these.
+    """
+
+    tokenizer: Any
+    training: Encoded
+    batches: list[np.ndarray]
+    scheduled: int
+    scored: Mapping[str, Encoded]
+    tests: Mapping[str, Encoded]
+    ids: Mapping[str, np.ndarray]
+
+
+def task_data(run: Run, predict_test: bool) -> TaskData:
+    """What a run, and every run of its cohort, is trained and scored on.
+
+    Raises:
+        BadInput: the data is not as the task says, or lacks a test split.
+    """
+    source = run.source.bind()()
+    parts, labelled, hidden = splits.everything(run.task, source, run.protocol, run.data)
+    scored = {name: rows for name, rows in parts.items() if name != "fit"}
+    tests = predictions.rows(run.task, source) if predict_test else {}
+    tokenizer = (
+        tokens.pretrained(run.tokenizer) if run.tokenizer else tokens.word_level(parts["fit"])
+    )
+
+    def encode(rows: splits.Rows) -> Encoded:
+        data = tokens.encode(rows, tokenizer, run.task.max_length, run.task.classes or 0)
+        return tokens.masked(data, tokenizer, run.task.masked) if run.task.masked else data
+
+    training = encode(splits.join(labelled, hidden))
+    batches = tokens.schedule(training.lengths(), len(labelled), run.train, run.seed)
+    return TaskData(
+        tokenizer,
+        training,
+        batches[: max(1, round(run.train.stop * len(batches)))],
+        len(batches),
+        {name: encode(rows) for name, rows in scored.items()},
+        {name: encode(rows) for name, rows in tests.items()},
+        {name: rows.ids for name, rows in (scored | tests).items()},
+    )

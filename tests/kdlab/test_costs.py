@@ -1,0 +1,108 @@
+"""What a run costs: rows seen, and the time of a forward pass."""
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
+
+import kdlab
+from kdlab import costs, record, train
+from kdlab.architecture import Architecture
+from kdlab.config import compose
+from kdlab.families import FAMILIES, configuration
+from kdlab.record import Record
+from kdlab.trace import NAME
+
+TRANSFER = ("data=unlabelled", "data.rows=90", "data.extra_rows=70", "knowledge=logits_kl")
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """The rows of every batch that a student is trained on."""
+    counted = []
+    original = train.learning.update
+
+    def update(learner, batch, labels, *rest):
+        counted.append((learner.run.uid, len(labels)))
+        original(learner, batch, labels, *rest)
+        if len(counted) == 12:  # in the middle of the student, after its teacher if it has one
+            train.stop.set()
+
+    monkeypatch.setattr(train.learning, "update", update)
+    yield counted
+    train.stop.clear()
+
+
+@pytest.mark.parametrize("more", [("knowledge=none",), ("train.stop=0.9", *TRANSFER)])
+def test_examples_seen_are_the_rows_of_the_batches_through_stop_and_resume(
+    small, tmp_path, seen, more
+):
+    run = compose(*small, "threads=1", "train.batch_size=17", *more)
+    where = {"root": str(tmp_path), "threads": 1}
+    with pytest.raises(train.Stopped):
+        kdlab.distill(run, **where)
+    train.stop.clear()
+    found = kdlab.distill(run, **where)
+    rows = [rows for uid, rows in seen if uid == run.uid]
+    assert len(rows) == found.result["steps"]
+    assert min(rows) < 17, "no smaller batch: steps times batch size would be right too"
+    assert found.result["examples_seen"] == sum(rows)
+
+
+def test_a_diverged_run_says_what_it_saw(small, tmp_path):
+    run = compose(*small, "threads=1", "knowledge=none", "train.lr=1e30", "train.clip=1e30")
+    found = kdlab.distill(run, root=str(tmp_path), threads=1)
+    assert found.result["status"] == "diverged"
+    assert found.result["examples_seen"] == 16 * found.result["steps"] > 0
+    assert found.cost["latency"] > 0
+
+
+def model_of(family: str, layers: int, kind=AutoModelForSequenceClassification):
+    special = {name: 1 for name in FAMILIES[family].ids}
+    shape = configuration(Architecture(family, layers, 64, 2, 256))
+    config = AutoConfig.for_model(family, vocab_size=40, **special, **shape)
+    return kind.from_config(config, attn_implementation=NAME).train()
+
+
+@pytest.mark.parametrize("kind", [AutoModelForSequenceClassification, AutoModelForMaskedLM])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_latency_leaves_a_model_and_the_random_streams_as_they_were(family, kind):
+    model = model_of(family, 2, kind)
+    given = []
+    model.register_forward_hook(
+        lambda own, _, inputs, __: given.append((own.training, inputs["input_ids"].shape)),
+        with_kwargs=True,
+    )
+    before = torch.get_rng_state()
+    found = costs.latency(model)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert model.training
+    assert found.keys() == {"latency", "latency_tokens"}
+    assert set(given) == {(False, (1, found["latency_tokens"]))}
+    assert 2 <= len(given) <= 1 + costs.PASSES
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_latency_is_the_median_in_milliseconds_after_a_first_pass(monkeypatch):
+    model = model_of("bert", 1)
+    # The first pass takes 7 s; one alone is timed after it, whatever it takes.
+    clock = iter([0.0, 7.0, 10.0, 10.25])
+    monkeypatch.setattr(costs.time, "perf_counter", lambda: next(clock))
+    assert costs.latency(model)["latency"] == 250.0
+    clock = iter([0, 0.1, 1, 1.001, 2, 2.002, 3, 3.009, 4, 4.003, 5, 5.002, 6])
+    assert costs.latency(model)["latency"] == 2.0
+
+
+def test_records_from_before_examples_were_counted_are_the_same_runs(small, tmp_path):
+    run = compose(*small, "threads=1", "knowledge=none")
+    new = kdlab.distill(run, root=str(tmp_path / "new"), threads=1)
+    old = dict(new.result)
+    del old["examples_seen"]
+    root = tmp_path / "old"
+    record.append(root, Record(run.uid, {}, [], old, {}, {"outputs": {"file": "lost.f16"}}))
+    again = kdlab.distill(run, root=str(root), threads=1, again=True)
+    assert again.result == new.result
+    assert record.records(root)[run.uid] == again
+    for key in ("weights", "steps"):
+        assert not record.is_same(old | {key: "another"}, new.result)
+    assert not record.is_same(old | {"examples_seen": 1}, new.result)
+    assert not record.is_same({k: v for k, v in old.items() if k != "scores"}, new.result)

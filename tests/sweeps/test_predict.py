@@ -1,0 +1,115 @@
+"""A study that is asked for outputs on test splits, at once or when it is done."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kdlab import predictions, record
+from kdlab.schema import BadInput
+from sweeps import commands, events, plan, study
+
+TEXT = """
+question: What is predicted?
+base: [task=table, "task.path={data}", "task.text=[sentence]", task.classes=2, task.max_length=8,
+  task.test=test, size=l1_h16_a2, teacher.size=l2_h16_a2, train.epochs=1, teacher.epochs=1,
+  threads=1]
+seeds: [1, 2]
+blocks:
+  - table: t
+    control: none
+    cases:
+      none: [knowledge=none]
+      logits: [knowledge=logits_kl]
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> str:
+    root = tmp_path_factory.mktemp("data")
+    for seed, (name, rows) in enumerate({"train": 90, "validation": 20, "test": 30}.items()):
+        draw = np.random.default_rng(seed).integers(9, size=(rows, 5))
+        texts = [" ".join(f"w{word}" for word in row) for row in draw]
+        frame = pd.DataFrame({"sentence": texts, "label": draw[:, 0] % 2, "idx": np.arange(rows)})
+        frame.to_parquet(root / f"{name}.parquet")
+    return str(root)
+
+
+@pytest.fixture
+def asked(data, tmp_path):
+    """The study with overrides, under a root of its own."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(TEXT.format(data=data))
+    loaded = study.load(str(path))
+    return lambda *more: commands.Request("mine", loaded, (f"root={tmp_path / 'runs'}", *more))
+
+
+def runs(request):
+    return plan.unique(plan.plan(request.study, request.extra))
+
+
+def lines(root) -> int:
+    return sum(map(len, record.entries(root).values()))
+
+
+def submissions(root) -> int:
+    return len(events.fold(root).intents)
+
+
+def test_a_study_keeps_the_test_outputs_of_its_own_runs(asked, tmp_path):
+    root, request = str(tmp_path / "runs"), asked("predict_test=true")
+    assert commands.run_launch(request, None, wait=True) == 0
+    found = record.records(root)
+    for run in runs(request):
+        assert record.read_outputs(root, found[run.uid], "test").shape == (30, 2)
+        for teacher in [run.teacher] if run.teacher else []:
+            assert "test" not in found[teacher.uid].artifacts["outputs"]
+    assert commands.run_launch(request, None, wait=True) == 0
+    assert (lines(root), submissions(root)) == (5, 2)
+
+
+def test_a_study_that_is_done_is_predicted_with_saved_models_and_trained_where_there_are_none(
+    asked, tmp_path, capsys
+):
+    root, request = str(tmp_path / "runs"), asked("predict_test=true")
+    assert commands.run_launch(asked("save=true"), None, wait=True) == 0
+    before, own = record.records(root), [run.uid for run in runs(request)]
+    lost, *kept = own
+    shutil.rmtree(Path(root, "models", lost))
+    # Whoever predicts with saved models needs no teacher.
+    (teacher,) = before.keys() - set(own)
+    shutil.rmtree(Path(root, "models", teacher))
+    capsys.readouterr()
+    commands.plan_only(request, None)
+    said = capsys.readouterr().out
+    assert (
+        "4 recorded runs lack test outputs: 3 get them from their saved models, 1 are trained "
+        "again, for theirs were not saved"
+    ) in said
+    assert commands.run_launch(request, None, wait=True) == 0
+    assert predictions.lacking(runs(request), root) == set()
+    after = record.records(root)
+    assert {uid: x.result for uid, x in after.items()} == {u: x.result for u, x in before.items()}
+    for uid in kept:
+        assert after[uid].cost == before[uid].cost
+    assert after[lost].cost != before[lost].cost
+    assert lines(root) == 5 + 4
+    # `none` alone was trained again, and it has no teacher.
+    assert {e.cell.row for e in plan.plan(request.study, request.extra) if e.run.uid == lost} == {
+        "none"
+    }
+    assert not Path(root, "models", teacher).exists()
+    before = submissions(root)
+    assert commands.run_launch(request, None, wait=True) == 0
+    assert submissions(root) == before
+
+
+def test_a_missing_test_split_stops_a_launch_before_anything_is_submitted(asked, tmp_path):
+    request = asked("predict_test=true", "task.test=nowhere")
+    with pytest.raises(BadInput, match="predict_test=true: task: no Parquet file for split nowh"):
+        commands.run_launch(request, None, wait=True)
+    assert submissions(tmp_path / "runs") == 0
+    with pytest.raises(BadInput, match="predict_test=true: task table names no test split"):
+        commands.run_launch(asked("predict_test=true", "task.test=null"), None, wait=True)
