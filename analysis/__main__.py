@@ -126,7 +126,8 @@ def _parser() -> argparse.ArgumentParser:
 def _add_submission(commands: Any) -> None:
     from analysis import submission
 
-    command = commands.add_parser("submission", help="write, or check, a submission to GLUE")
+    text = "write, or check, a submission to GLUE"
+    command = commands.add_parser("submission", help=text, description=text)
     submission.add_arguments(command)
     command.set_defaults(run=submission.run)
 
@@ -144,7 +145,7 @@ def _tables(arguments: argparse.Namespace) -> None:
     import analysis
     from analysis import audit, formats
 
-    chosen, arrange = _formats(arguments.format), _layout(arguments.layout)
+    chosen, arrange = _formats(arguments.format), layout(arguments.layout)
     _check_margin(arguments.margin)
     runs = analysis.load(arguments.study, arguments.root)
     print("\n".join(audit.lines(audit.audit(runs))), file=sys.stderr)
@@ -154,7 +155,7 @@ def _tables(arguments: argparse.Namespace) -> None:
             f"{arguments.study}: nothing to show on {arguments.split}; trials: --split select"
         )
     room = Path(arguments.root) / "studies" / arguments.study / "tables"
-    _write(shown, room, arguments.split, chosen)
+    write(shown, room, arguments.split, chosen)
     print("\n".join(formats.markdown(table) for table in shown))
     print(f"written to {room} ({', '.join(f'.{suffix}' for suffix in chosen)})")
 
@@ -190,7 +191,7 @@ def _report(arguments: argparse.Namespace) -> None:
     print(f"written to {path}")
 
 
-def _layout(name: str | None) -> "Callable[..., list[Table]]":
+def layout(name: str | None) -> "Callable[..., list[Table]]":
     """How a study's tables are arranged: each as its block says, or all in one way."""
     from analysis import papers
 
@@ -201,7 +202,7 @@ def _layout(name: str | None) -> "Callable[..., list[Table]]":
     return getattr(papers, name)  # type: ignore[no-any-return]
 
 
-def _write(shown: "list[Table]", room: Path, split: str, chosen: list[str]) -> None:
+def write(shown: "list[Table]", room: Path, split: str, chosen: list[str]) -> None:
     """A file for each table and format, under names that LaTeX and shells like."""
     from analysis.formats import FORMATS
     from kdlab.record import write_whole

@@ -67,7 +67,9 @@ def _cell(
     seeds = list(PERCENT * by_task.dropna().mean(axis=1))
     of_tasks = [float(scores[list(heads)].mean().mean()) for heads in listed]
     counts = [len(own[own[HEAD] == heads[0]].drop_duplicates("uid")) for heads in listed]
-    cell = Cell(min(counts), min(counts), PERCENT * float(np.mean(of_tasks)), stats.spread(seeds))
+    mean, n = PERCENT * float(np.mean(of_tasks)), min(counts)
+    constant = own["uid"][own["degenerate"]].nunique()
+    cell = Cell(n, n, mean, stats.spread(seeds), degenerate=constant)
     keys = [[(row, head) for head in heads] for heads in listed]
     if not all(key in paired for of_task in keys for key in of_task):
         return cell

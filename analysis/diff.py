@@ -193,7 +193,9 @@ def _equality(ours: Target, theirs: Target) -> list[str]:
     if not shared:
         return ["no recorded run is the same in both (by uid): results need not be equal"]
     if ours.root == theirs.root:
-        return [f"{len(shared)} runs are the same in both: one record each"]
+        one = len(shared) == 1
+        said = "run is the same in both: it has" if one else "runs are the same in both: they have"
+        return [f"{len(shared)} {said} one record{'' if one else ' each'}"]
     unequal = [uid for uid in shared if a[uid].result != b[uid].result]
     counted = (
         f"{len(shared) - len(unequal)} of {len(shared)} runs that both have are equal bit for bit"

@@ -15,7 +15,7 @@ APART = 2  # characters between two columns
 LINES = 56  # of a panel, on a page
 STYLE = "\\scriptsize\\setlength{\\tabcolsep}{3pt}"
 BELOW = "\\par\\smallskip\n"
-EMPHASIS = {PLAIN: "{}", BEST: r"\textbf{{{}}}", SECOND: r"\underline{{{}}}"}
+EMPHASIS = {BEST: r"\textbf{{{}}}", SECOND: r"\underline{{{}}}"}
 MINUS = re.compile(r"(?<!\w)-(?=\d)")  # a hyphen before a number of its own
 Group = tuple[str, list[int]]  # what columns show something of, and their places
 
@@ -84,11 +84,15 @@ def _tabular(heads: str, lines: Sequence[str], columns: int) -> str:
 
 
 def _row(row: Sequence[Entry], places: Sequence[int]) -> str:
-    entries = [row[0], *(row[place] for place in places)]
-    texts = [
-        EMPHASIS[entry.emphasis].format(escaped(MINUS.sub("−", entry.text))) for entry in entries
-    ]
-    return f"{' & '.join(texts)} \\\\\n"
+    return f"{' & '.join(_entry(row[place]) for place in [0, *places])} \\\\\n"
+
+
+def _entry(entry: Entry) -> str:
+    """Of what stands out only the number: a line under brackets is over the next row."""
+    number, space, rest = MINUS.sub("−", entry.text).partition(" ")
+    if entry.emphasis == PLAIN:
+        return escaped(number + space + rest)
+    return EMPHASIS[entry.emphasis].format(escaped(number)) + escaped(space + rest)
 
 
 def _heads(found: Shown, groups: Sequence[Group]) -> str:
@@ -124,10 +128,10 @@ def _note(text: str) -> str:
 
 TEX = {
     "\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$",
-    "{": r"\{", "}": r"\}", "^": r"\^{}", "~": r"\~{}", "Δ": r"$\Delta$", "±": r"$\pm$",
-    "†": r"$\dagger$", "≈": r"$\approx$", "−": "$-$", "*": r"$^{*}$", "<": "$<$", ">": "$>$", "–": "--",
-    "§": r"\S{}", "¶": r"\P{}", "‖": r"$\Vert$", "'": r"\textquotesingle{}",
-    '"': r"{\char34}", "|": r"\textbar{}", "`": r"\textasciigrave{}", "[": "{[}", "]": "{]}",
+    "{": r"\{", "}": r"\}", "^": r"\^{}", "~": r"\~{}", "<": "$<$", ">": "$>$", "*": r"$^{*}$",
+    "|": r"\textbar{}", "'": r"\textquotesingle{}", '"': r"{\char34}", "`": r"\textasciigrave{}",
+    "[": "{[}", "]": "{]}", "Δ": r"$\Delta$", "±": r"$\pm$", "≈": r"$\approx$", "−": "$-$",
+    "–": "--", "†": r"$\dagger$", "§": r"\S{}", "¶": r"\P{}", "‖": r"$\Vert$",
 }  # fmt: skip
 
 

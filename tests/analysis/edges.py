@@ -1,4 +1,4 @@
-"""Two studies that meet every edge of a table, with records made by hand: nothing is trained."""
+"""A study that meets every edge of a table, with records made by hand: nothing is trained."""
 
 import os
 from collections.abc import Iterator
@@ -11,17 +11,18 @@ from made import leave_run
 
 from kdlab import record
 from kdlab.run import Run, teachers
-from sweeps import events, plan, study, tune
-from sweeps.expand import Winner
+from sweeps import events, plan, study
+from sweeps.expand import Cell, Winner
 
+NAME = "edges"
 ROOT = "runs"  # relative, as commands in the notes name it
-STUDIES = {
-    "edges": """
+STUDY = """
 question: What does 50 % & more of <everything> look like in a | b_c?
 seeds: [1, 2, 3, 4, 5]
-base: [teacher=scratch, size=l2_h64_a4, init=random, matching=last]
+base: [teacher=scratch, size=l2_h64_a4, init=random]
 blocks:
   - table: main
+    base: [matching=last]
     control: none
     grid: {task: [mrpc, mnli]}
     cases:
@@ -39,6 +40,7 @@ blocks:
       three classes: [knowledge=logits_dkd]
       left out: [knowledge=logits_kl, knowledge.logits_kl.weight=9]
   - table: glue
+    base: [matching=last]
     layout: analysis.papers.b1_glue
     seeds: [1]
     grid: {task: [mrpc, mnli]}
@@ -46,20 +48,14 @@ blocks:
       BERT3-KD: [knowledge=logits_kl]
       BERT3-PKD: [knowledge=hidden_mse, knowledge.hidden_mse.weight=3]
   - table: systems
+    base: [matching=last]
     layout: analysis.papers.a7_systems
     grid: {task: [mnli]}
     cases:
       ours: [knowledge=hidden_mse]
-      ours, large: [knowledge=hidden_mse, size=l3_h64_a4]
-skip:
-  - {name: costly, when: [knowledge.logits_kl.weight=9, task=mnli], reason: three_times 100 % &}
-""",
-    "tuned": """
-question: Does it help?
-base: [task=synthetic, teacher=scratch, size=l2_h64_a4, init=random]
-seeds: [1, 2]
-blocks:
+      ours, large: [knowledge=hidden_mse, train.lr=1e-3]
   - table: tuned
+    base: [task=mrpc, matching=last]
     cases: {logits: [knowledge=logits_kl]}
     tune:
       over: {train.lr: [1e-3, 1e-4]}
@@ -69,14 +65,17 @@ blocks:
     confirm: {seeds: [1, 2]}
   - table: crossed
     layout: analysis.papers.a2_matching
-    seeds: [1, 2, 3, 4, 5]
+    base: [task=mrpc]
     teachers: crossed
-    teacher_seeds: [5, 6]
+    teacher_seeds: [6, 7]
     grid: {matching: [skip, last]}
-    cases:
-      hidden: [knowledge=hidden_mse]
-      both: ["knowledge=[logits_kl,hidden_mse]"]
-""",
+    cases: {hidden: [knowledge=hidden_mse]}
+skip:
+  - {name: costly, when: [knowledge.logits_kl.weight=9, task=mnli], reason: three_times 100 % &}
+"""
+WINNERS = {
+    "none": ("train.lr=0.0001",),
+    "logits": ("train.lr=0.0001", "knowledge.logits_kl.weight=10"),
 }
 # Right answers of 2,000: of all seeds, or of some; None: diverged.
 RIGHT: dict[str, int | dict[int, int | None]] = {
@@ -95,7 +94,9 @@ RIGHT: dict[str, int | dict[int, int | None]] = {
     "BERT3-PKD": 1640,
     "ours": 1660,
     "ours, large": 1700,
+    "logits": 1500,
 }
+TROUBLE = {"class": "code_error", "error": "ValueError: a|b", "traceback": "one\ntwo\n"}
 LARGE = {
     "parameters": {"embeddings": 30_000, "transformer": 150_000, "total": 190_000},
     "flops": 50_331_648,
@@ -111,14 +112,17 @@ def inside(folder: Path) -> Iterator[None]:
 
 
 def make(folder: Path) -> None:
-    """Plan both studies and leave their records under the folder's `runs`."""
+    """Plan the study and leave its records under the folder's `runs`."""
     (folder / "glue").mkdir()
     _rows(folder / "glue" / "MRPC", ["train", "dev"], ["sentence1", "sentence2"], 2)
     splits = ["train", "dev_matched", "dev_mismatched"]
     _rows(folder / "glue" / "MNLI", splits, ["premise", "hypothesis"], 3)
     with inside(folder):
-        _edges()
-        _tuned()
+        for entry in (cells := _planned()):
+            if entry.run:
+                _leave_cell(entry.cell, entry.run)
+        for uid in [e.run.uid for e in cells if e.run and e.cell.row.startswith("failed")]:
+            events.append(ROOT, "trouble", uids=[uid], study=NAME, node="node1", **TROUBLE)
 
 
 def _rows(folder: Path, splits: list[str], columns: list[str], classes: int) -> None:
@@ -129,61 +133,38 @@ def _rows(folder: Path, splits: list[str], columns: list[str], classes: int) -> 
         pd.DataFrame(page).to_parquet(folder / f"{split}.parquet")
 
 
-def _planned(name: str, winners: dict[str, Winner] | None = None) -> list[plan.Planned]:
-    path = Path(f"{name}.yaml")
-    path.write_text(STUDIES[name])
+def _planned() -> list[plan.Planned]:
+    path = Path(f"{NAME}.yaml")
+    path.write_text(STUDY)
     loaded = study.load(str(path))
+    winners = {f"tuned: case={case}": Winner(won, {}, "") for case, won in WINNERS.items()}
     cells = plan.plan(loaded, (), winners)
-    plan.write(cells, {}, name, loaded, ROOT)
+    plan.write(cells, {}, NAME, loaded, ROOT)
     return cells
 
 
-def _edges() -> None:
-    cells = _planned("edges")
-    for entry in cells:
-        row, seed = entry.cell.row, entry.cell.seed
-        of_row = RIGHT.get(row, {})
-        by_seed = of_row if isinstance(of_row, dict) else dict.fromkeys(range(1, 6), of_row + seed)
-        if entry.run and seed in by_seed:
-            own = LARGE if row == "ours, large" else {}
-            is_constant = row == "constant" and seed == 2
-            _leave(entry.run, by_seed[seed], constant=is_constant, **own)
-            _leave_teachers(entry.run, 1700)
-    lost = [e.run.uid for e in cells if e.run and e.cell.row.startswith("failed")]
-    for uid in lost:
-        what = {"class": "code_error", "error": "ValueError: a|b", "traceback": "a line\n"}
-        events.append(ROOT, "trouble", uids=[uid], study="edges", node="node1", **what)
+def _leave_cell(cell: Cell, run: Run) -> None:
+    right = _right(cell)
+    if cell.seed not in right:
+        return
+    own = LARGE if cell.row == "ours, large" else {}
+    _leave(run, right[cell.seed], constant=cell.row == "constant" and cell.seed == 2, **own)
+    for teacher in teachers(run):
+        _leave(teacher, 1700 + (cell.teacher_seed or 0))
 
 
-def _tuned() -> None:
-    for entry in (trials := _planned("tuned")):
-        better = 100 * ("train.lr=0.0001" in entry.cell.trial) + 20 * ("=10" in entry.cell.trial)
-        if entry.cell.stage == "tune":
-            _leave(entry.run, 1400 + better)
-            _leave_teachers(entry.run, 1800)
-    found = record.records(ROOT)
-    tasks = {entry.run.uid: entry.run.task for entry in trials if entry.run}
-    winners = tune.choose(
-        [(entry.cell, entry.run.uid if entry.run else None) for entry in trials],
-        lambda uid: tune.score(found.get(uid), tasks[uid]),
-    )
-    for entry in _planned("tuned", winners):
-        cell = entry.cell
-        gain = (
-            40 * cell.row.startswith("both")
-            + 15 * ("skip" in cell.row)
-            + 50 * (cell.row == "logits")
-        )
-        teacher = cell.teacher_seed or 0
-        _leave(entry.run, 1500 + gain + 3 * cell.seed + teacher)
-        _leave_teachers(entry.run, 1800 + teacher)
+def _right(cell: Cell) -> dict[int, int | None]:
+    """How many rows are right, by seed."""
+    if cell.stage == "tune":
+        better = 100 * ("train.lr=0.0001" in cell.trial) + 20 * ("=10" in cell.trial)
+        return {0: 1400 + better}
+    if cell.table == "crossed" and cell.row != "none":
+        gain = (cell.teacher_seed or 0) + 15 * ("skip" in cell.row)
+        return {seed: 1300 + gain + 3 * seed for seed in range(1, 6)}
+    own = RIGHT.get(cell.row, {})
+    return own if isinstance(own, dict) else {seed: own + seed for seed in range(1, 6)}
 
 
-def _leave(run: Run | None, right: int | None, **how) -> None:
-    if run and run.uid not in record.index(ROOT):
+def _leave(run: Run, right: int | None, **how) -> None:
+    if run.uid not in record.index(ROOT):
         leave_run(ROOT, run, right, **how)
-
-
-def _leave_teachers(run: Run | None, right: int) -> None:
-    for teacher in teachers(run) if run else []:
-        _leave(teacher, right)

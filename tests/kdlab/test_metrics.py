@@ -47,3 +47,26 @@ def test_agreement_by_hand():
     # Row one: 3/4 ln((3/4)/(1/2)) + 1/4 ln((1/4)/(1/2)); row two: 0.
     assert found["kl"] == pytest.approx((0.75 * np.log(1.5) + 0.25 * np.log(0.5)) / 2)
     assert score.agreement(np.array([[1.0]]), np.array([[3.0]])) == {"mse": 4.0}
+
+
+@pytest.mark.parametrize("name", sorted(metrics.NAMES))
+def test_every_metric_a_table_may_show_is_higher_for_better_predictions(name):
+    """Best and second, differences and ranks take it so: no loss or error may join them."""
+    random = np.random.Generator(np.random.PCG64(3))
+    labels = random.integers(2, size=200).astype(float)
+    order = random.permutation(200)
+    noise = random.normal(size=200)
+
+    def predictions(quality: float) -> np.ndarray:
+        if metrics.is_masked(name):
+            return np.stack([np.full(200, 3.0 - quality), np.full(200, quality)], 1)
+        if metrics.is_regression(name):
+            return (quality * labels + (1 - quality) * noise)[:, None]
+        right = np.isin(np.arange(200), order[: round(200 * quality)])
+        return np.eye(2)[np.where(right, labels, 1 - labels).astype(int)]
+
+    rows = labels + 1 if metrics.is_masked(name) else labels  # of masked tokens no row has none
+    scores = [metrics.NAMES[name](rows, predictions(q)) for q in (0.3, 0.6, 0.8, 0.95)]
+    assert scores == sorted(scores)
+    assert len(set(scores)) == 4
+    assert scores[-1] <= 1.0

@@ -1,0 +1,49 @@
+"""The study of `edges`, planned, recorded and arranged once for all tests that only read it."""
+
+import io
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import NamedTuple
+
+import edges
+import pytest
+
+import analysis
+from analysis import __main__ as command
+from analysis import formats, papers
+
+OF_STUDY = ("main", "B1_GLUE", "A7_systems", "tuned", "A2_matching")
+OF_TRIALS = ("tuned_tune_select", "tuned_select")
+
+
+class Tables(NamedTuple):
+    """What `python -m analysis tables` printed, and by name the files with the trials' beside."""
+
+    out: str
+    err: str
+    files: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def edge_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which `runs` has the study; tests work `edges.inside` it."""
+    folder = tmp_path_factory.mktemp("edges")
+    edges.make(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def edge_tables(edge_study: Path) -> Tables:
+    with edges.inside(edge_study), pytest.MonkeyPatch.context() as patched:
+        patched.setattr("sys.argv", ["analysis", "tables", edges.NAME, "--root", edges.ROOT])
+        with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+            command.main()
+        room = Path(edges.ROOT) / "studies" / edges.NAME / "tables"
+        found = {path.name: path.read_text() for path in sorted(room.iterdir())}
+        runs = analysis.load(edges.NAME, edges.ROOT)
+        trials = papers.of_study(runs[runs["table"] == "tuned"], split="select")
+        for name, table in zip(OF_TRIALS, trials, strict=True):
+            found |= {f"{name}.{s}": text(table) for s, text in formats.FORMATS.items()}
+    names = {f"{name}.{suffix}" for name in OF_STUDY + OF_TRIALS for suffix in formats.FORMATS}
+    assert set(found) == names
+    return Tables(out.getvalue(), err.getvalue(), found)

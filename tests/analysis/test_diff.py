@@ -1,0 +1,112 @@
+"""What `diff` says of two cells or runs."""
+
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import edges
+import pandas as pd
+import pytest
+
+from analysis.address import find
+from analysis.diff import diff
+from kdlab import record
+
+
+@pytest.fixture
+def root(edge_study):
+    with edges.inside(edge_study):
+        yield edges.ROOT
+
+
+@pytest.fixture
+def again(root, tmp_path):
+    """A root with the same records, of a place of its own."""
+    shutil.copytree(root, tmp_path / "again")
+    return str(tmp_path / "again")
+
+
+def test_options_overrides_and_scores_of_two_cells(root):
+    text = diff("edges/main/strong/mrpc", "edges/main/none/mrpc", root, root)
+    assert "  knowledge: logits_kl | none\n" in text
+    assert "  only A: knowledge=logits_kl\n  only B: knowledge=none\n" in text
+    assert "code, versions and machines: the same" in text
+    assert "no recorded run is the same in both" in text
+    golden = pd.read_csv(Path(__file__).parent / "golden" / "main.csv")
+    cell = golden.set_index(["row", "column"]).loc[("strong", "mrpc accuracy")]
+    found = re.search(r"mrpc accuracy: .*A − B (\S+) over 5 shared seeds \[(\S+), (\S+)\]", text)
+    shown = [float(part) for part in found.groups()]
+    assert shown == [round(cell[name], 2) for name in ("difference", "low", "high")]
+
+
+def test_keys_that_only_one_cell_has_are_told(root):
+    text = diff("edges/main/strong/mrpc", "edges/main/weak/mrpc", root, root)
+    assert "  knowledge.logits_kl.weight: 1 | 3\n" in text
+    assert "  only B: knowledge.logits_kl.weight=3\n" in text
+
+
+def test_cells_of_several_columns_are_compared_column_by_column(root):
+    text = diff("edges/main/strong", "edges/main/none", root, root)
+    for column in ("mrpc f1", "mrpc accuracy", "mnli-matched accuracy", "mnli-mismatched accuracy"):
+        assert f"  {column}: A " in text
+
+
+def test_equal_runs_in_two_roots_are_equal_bit_for_bit(root, again):
+    text = diff("edges/main/strong/mrpc", "edges/main/strong/mrpc", root, again)
+    assert "options and keys: the same" in text
+    assert "overrides: the same but for seeds" in text
+    assert "A − B +0.00 over 5 shared seeds [0.00, 0.00]" in text
+    assert text.endswith("5 of 5 runs that both have are equal bit for bit")
+
+
+def test_an_unequal_run_is_named_with_what_it_was_computed_with(root, again):
+    run = find("edges/main/strong/mrpc", root).runs[0]
+    for path in (Path(again) / "records").iterdir():
+        path.unlink()
+    result = run.record.result | {"weights": "1" * 32, "steps": 301}
+    other = replace(run.record, result=result, cost=run.record.cost | {"threads": 1})
+    record.append(again, other)
+    text = diff(run.uid, run.uid, root, again)
+    assert "  threads: 2 | 1\n" in text
+    assert "0 of 1 runs that both have are equal bit for bit" in text
+    assert (
+        f"unequal: {run.uid}\n    steps: 300 | 301\n    weights: {'0' * 32} | {'1' * 32}\n" in text
+    )
+    assert text.endswith("threads: 2 | 1")
+
+
+def test_a_run_in_one_root_is_one_record(root):
+    run = find("edges/main/strong/mrpc", root).runs[0]
+    text = diff("edges/main/strong/mrpc", run.uid, root, root)
+    assert text.endswith("1 run is the same in both: it has one record")
+
+
+def test_runs_of_other_seeds_are_not_paired(root):
+    first, second = (run.uid for run in find("edges/main/strong/mrpc", root).runs[:2])
+    text = diff(first, second, root, root)
+    assert (
+        "mrpc accuracy: A 75.50 (1), B 75.60 (1); A − B -0.10, no seed in common: not paired"
+        in text
+    )
+
+
+def test_runs_that_were_scored_on_other_rows_are_not_compared(root, again):
+    run = find("edges/main/strong/mrpc", root).runs[0]
+    for path in (Path(again) / "records").iterdir():
+        path.unlink()
+    result = run.record.result | {"examples": {"select": "x", "report": "y"}}
+    record.append(again, replace(run.record, result=result))
+    assert "not comparable: scored on other rows" in diff(run.uid, run.uid, root, again)
+
+
+def test_without_outputs_there_is_no_interval(root, again):
+    shutil.rmtree(Path(again) / "outputs")
+    text = diff("edges/main/strong/mrpc", "edges/main/none/mrpc", root, again)
+    assert "over 5 shared seeds, no interval: outputs are gone" in text
+
+
+def test_cells_without_records_say_so(root):
+    text = diff("edges/main/gone/mrpc", "edges/main/strong/mrpc", root, root)
+    assert "no column that both have scores in" in text
+    assert "code, versions and machines: not recorded of both" in text
