@@ -23,7 +23,7 @@ GOVERNED = {
 }
 ALWAYS = ("hard.", "data.", "train.", "protocol.", "task.")  # there in every run: empty is null
 NOT_APPLIED = ("matching", "teacher")  # groups of which `none` says that they do not apply
-SAID = ("recipe",)  # a name for values of other columns
+SAID = ("recipe", "task")  # a name for values of other columns; what a column is of
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def grids(scores: pd.DataFrame, axes: Sequence[str]) -> dict[str, Grid]:
     """
     is_student = (scores["seed"] != NO_SEED) & (scores["stage"] != "tune")
     students = scores[is_student & (scores["state"] != "excluded")]
-    asked = [axis for axis in axes if axis in students.columns and axis not in SAID]
+    asked = [axis for axis in dict.fromkeys(axes) if axis in students.columns and axis not in SAID]
     found = {}
     for (task, split, metric), part in students.groupby(["task", "split", "metric"], sort=False):
         column = column_name(str(task), str(split), str(metric))
@@ -79,6 +79,13 @@ def absent(levels: pd.Series) -> pd.Series:
     return levels.isna() | (levels == NULL)
 
 
+def with_null(scores: pd.DataFrame) -> list[str]:
+    """Keys that all runs have, null in some students and a value in others: all rows, or 500."""
+    students = scores[(scores["seed"] != NO_SEED) & (scores["state"] != "excluded")]
+    keys = [name for name in map(str, scores.columns) if name.startswith(ALWAYS)]
+    return [name for name in keys if 0 < students[name].isna().sum() < len(students)]
+
+
 def governs(axis: str, other: str) -> bool:
     """Whether a level of an axis decides if the other axis applies at all."""
     return other != axis and other.startswith(GOVERNED.get(axis, ("\0",)))
@@ -88,11 +95,12 @@ def _grid(name: tuple[str, str, str], part: pd.DataFrame, asked: Sequence[str]) 
     part = part.drop_duplicates(["uid", *SEEDS])
     texts = pd.DataFrame({axis: _levels(part, axis) for axis in asked}, index=part.index)
     kept = ["uid", "row", "task", *SEEDS, "degenerate"]
-    kept += [name for name in ("transformer",) if name in part]
+    kept += [name for name in ("transformer", "layers") if name in part]
     runs = pd.concat([part[kept], texts], axis=1).assign(score=PERCENT * part["score"])
     is_done = runs["score"].notna()
     # Runs alike in all of this differ in something that the plan does not name.
-    is_unclear = runs.duplicated([*asked, *SEEDS], keep=False)
+    is_unclear = runs[is_done].duplicated([*asked, *SEEDS], keep=False)
+    is_unclear = is_unclear.reindex(runs.index, fill_value=False)
     states = part["state"][~is_done].where(part["state"][~is_done] != "done", "without a score")
     left = {str(why): int(n) for why, n in states.value_counts().sort_index().items()}
     if (unclear := int((is_done & is_unclear).sum())) and asked:

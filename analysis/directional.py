@@ -20,6 +20,8 @@ COLUMNS = ["claim", "axis", "first", "second", "relation", "where", "tasks", "ce
 AGREES, DISAGREES, UNKNOWN = "agrees", "disagrees", "cannot tell"
 BOTH = "agrees and disagrees"
 LOGITS = "logits"
+DEEPER = "deeper_of_equal_parameters"  # in place of patterns: of two sizes the one with more layers
+EQUAL = 0.1  # of a size's Transformer parameters
 JOIN = "+"  # between terms of knowledge
 
 
@@ -140,7 +142,10 @@ def _asked(both: pd.DataFrame, claim: Claim) -> pd.DataFrame:
     if both.empty:
         return both
     ends = zip(both["level"].tolist(), both["other"].tolist(), strict=True)
-    signs = np.array([_direction(claim, level, other) for level, other in ends])
+    if claim.first == (DEEPER,):
+        signs = _deeper(both)
+    else:
+        signs = np.array([_direction(claim, level, other) for level, other in ends])
     return pd.concat([both[signs > 0], _swapped(both[signs < 0])])
 
 
@@ -151,6 +156,15 @@ def _swapped(both: pd.DataFrame) -> pd.DataFrame:
     names = dict([*ends, *((there, here) for here, there in ends)])
     both = both.rename(columns=names)
     return both.assign(difference=-both["difference"])
+
+
+def _deeper(both: pd.DataFrame) -> np.ndarray:
+    """1 where the first of two sizes of equal parameters has more layers, -1 where it has fewer."""
+    if not {"layers", "transformer"} <= set(both.columns):
+        return np.zeros(len(both))
+    ratio = (both["transformer"] / both["transformer" + OTHER]).to_numpy(dtype=float)
+    deeper = (both["layers"] - both["layers" + OTHER]).to_numpy(dtype=float)
+    return np.where(np.abs(ratio - 1) <= EQUAL, np.sign(deeper), 0.0)
 
 
 def _direction(claim: Claim, level: str, other: str) -> int:

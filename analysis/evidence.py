@@ -9,7 +9,7 @@ import pandas as pd
 from analysis import directional, matched, reversals, variance
 from analysis.axes import FIVE
 from analysis.cells import Draws
-from analysis.comparable import Grid, grids
+from analysis.comparable import Grid, grids, with_null
 from analysis.directional import Verdict
 from analysis.stats import LEVEL, MARGIN, holm
 from kdlab.schema import BadInput
@@ -48,7 +48,8 @@ def gathered(
         BadInput: if no student has a score.
     """
     # Claims hold under one level of an axis too.
-    known = [axis for axis in dict.fromkeys([*FIVE, "teacher", *axes]) if axis in scores]
+    named = dict.fromkeys([*FIVE, "teacher", *axes, *with_null(scores)])
+    known = [axis for axis in named if axis in scores]
     found = grids(scores, known)
     if not any(len(grid.runs) for grid in found.values()):
         raise BadInput("no student of the study has a score that is reported yet")
@@ -62,7 +63,7 @@ def gathered(
         changes=changes(found, contrasts, varying, margin, draws),
         flips=reversals.reversed_shown(sides),
         sides=sides,
-        shares=variance.shares(scores, varying),
+        shares=variance.shares(scores, known),
         verdicts=directional.judged(directional.load(), found, margin, draws),
     )
 

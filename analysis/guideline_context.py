@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparable import PERCENT, Grid
-from analysis.directional import AGREES, DISAGREES, Verdict
+from analysis.directional import AGREES, DEEPER, DISAGREES, EQUAL, Verdict
 from analysis.guideline_text import (
     SHOWN,
     Row,
@@ -118,6 +118,8 @@ def _claim(found: Verdict) -> Statement:
     about += f" ({claim.source}; {claim.certainty})"
     if compared.empty:
         levels = f"{_any(claim.first)} with {_any(claim.second) or 'the same without'}"
+        if claim.first == (DEEPER,):
+            levels = f"sizes within {PERCENT * EQUAL:g} % of their parameters and of unequal depth"
         return Statement(
             f"{found.verdict.capitalize()}: {about}. There are 0 matched pairs of {levels}"
             + (f", under {where}." if where else "."),

@@ -13,7 +13,7 @@ from analysis.frame import NO_SEED, reader
 from analysis.guideline_text import SHOWN, Statement, counted, signed
 from analysis.matched import OTHER
 from analysis.stats import SEEDS_NEEDED
-from kdlab.record import has_outputs
+from kdlab.record import kept
 
 GLUE = ("cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte")  # WNLI is in no average
 
@@ -22,8 +22,10 @@ def draws(runs: pd.DataFrame, scores: pd.DataFrame) -> Draws | None:
     """Scores on resampled examples, if the outputs of all students that are done are there."""
     read = reader(runs)
     students = scores[(scores["seed"] != NO_SEED) & (scores["stage"] != "tune")]
-    done = students[students["score"].notna()]["uid"].unique()
-    is_whole = all(has_outputs(runs.attrs["root"], read(uid)) for uid in done)
+    splits = students[students["score"].notna()].groupby("uid")["split"].agg(set)
+    is_whole = all(
+        needed <= set(kept(runs.attrs["root"], read(str(uid)))) for uid, needed in splits.items()
+    )
     return sampler(runs) if is_whole else None
 
 

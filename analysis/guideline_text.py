@@ -75,7 +75,8 @@ def data(found: Evidence, has_examples: bool) -> list[Statement]:
         Statement(
             f"A recommendation needs {SEEDS_NEEDED} seeds, an interval without zero and p < "
             f"{LEVEL:g} of a paired t-test over seeds after Holm's correction over all "
-            f"{counted(tests, 'test')} of all axes and columns here.",
+            f"{counted(tests, 'test')} of all axes and columns here: the smallest p, uncorrected, "
+            f"has to be below {LEVEL / max(tests, 1):.2g}.",
             (tests,),
         ),
         Statement(

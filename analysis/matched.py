@@ -60,7 +60,7 @@ def matched(
         margin: points within which a difference counts as none.
         draws: scores on resampled examples, for intervals and errors that include theirs.
     """
-    return compared(grids(scores, axes), axis, margin, draws)
+    return compared(grids(scores, [*axes, axis]), axis, margin, draws)
 
 
 def compared(

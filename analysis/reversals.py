@@ -55,7 +55,7 @@ def flips(
         margin: points; no flip depends on it.
         draws: as in `matched`.
     """
-    found = two_sided(grids(scores, axes), axis, by, margin, draws)
+    found = two_sided(grids(scores, [*axes, axis, by]), axis, by, margin, draws)
     return reversed_shown(found).drop(columns="tested")
 
 

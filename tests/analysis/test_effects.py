@@ -243,6 +243,9 @@ def test_a_run_that_stands_in_two_tables_counts_once_and_unclear_ones_not_at_all
     assert list(effects.matched(unclear, "init", list(TWO))["n"]) == [5]
     last = rows(effects.shares(unclear, list(TWO)), "term").loc["residual", "note"]
     assert last == "runs left out: 10 told apart by no key of the plan"
+    # What is not done yet stands in nobody's way.
+    unclear.loc[unclear["uid"].str.startswith("another"), ["state", "score"]] = ["missing", None]
+    assert list(effects.matched(unclear, "init", list(TWO))["n"]) == [10]
 
 
 def test_all_columns_and_pairs_of_levels_of_an_axis_are_one_family():

@@ -14,6 +14,7 @@ from test_effects import BY_CHANCE, STUDIES
 
 import analysis
 from analysis import directional, evidence, guideline, guideline_text
+from analysis import guideline_context as context
 from analysis.axes import FIVE
 from analysis.comparable import grids
 from analysis.evidence import gathered
@@ -85,7 +86,7 @@ def test_what_makes_no_difference_is_not_recommended(found):
 
 
 def test_in_studies_in_which_nothing_is_there_nothing_is_recommended():
-    axes = {"knowledge": ["a", "b", "c"], "init": ["x", "y"], "size": ["s", "t"]}
+    axes = {"knowledge": ["a", "b", "c"], "init": ["x", "y"]}
     claims = 0
     for draw in range(STUDIES):
         found_in = grids(study(axes, draw=draw), list(axes))
@@ -281,6 +282,24 @@ def test_a_gain_that_is_larger_on_some_tasks_is_a_difference_of_differences():
     assert next(one for one in told if one.claim.relation == "larger_on").compared.empty
 
 
+def test_of_sizes_of_equal_parameters_the_deeper_is_compared_with_the_shallower():
+    axes = {"size": ["l3_h768", "l12_h384", "l6_h384"]}
+    scores = study(axes, lambda levels: 2.0 * (levels["size"] == "l12_h384"), spread=0.4)
+    scores["layers"] = scores["size"].map({"l3_h768": 3.0, "l12_h384": 12.0, "l6_h384": 6.0})
+    scores["transformer"] = scores["size"].map(
+        {"l3_h768": 21.26e6, "l12_h384": 21.29e6, "l6_h384": 10.65e6}
+    )
+    told = directional.judged(directional.load(), grids(scores, ["size"]), 1.0, None)
+    (deep,) = (one for one in told if one.claim.axis == "size")
+    assert deep.verdict == "agrees"
+    assert deep.compared["difference"].iloc[0] == pytest.approx(2.0, abs=0.8)
+    assert deep.compared["n"].iloc[0] == 5
+    (cost, *_) = context.costs(grids(scores, ["size"]), "size")
+    assert cost.text == (
+        "Mean parameters of the layers: `l3_h768` 21.26M, `l12_h384` 21.29M, `l6_h384` 10.65M."
+    )
+
+
 def test_claims_with_a_wrong_line_are_refused_by_name(tmp_path):
     text = directional.FILE.read_text()
     wrong = tmp_path / "wrong.csv"
@@ -310,6 +329,19 @@ def test_axes_that_do_not_vary_are_not_studied_and_those_alike_are_named():
     assert "`knowledge` parts 10 runs exactly as `hard.weight` does" in said
     assert "`none` and `logits_kl` (hard.weight)" in said
     assert [own.axis for own in found.sections] == [*FIVE, "teacher"]
+
+
+def test_a_key_that_is_null_in_some_runs_is_an_axis_too():
+    """`data.rows`: null for all rows, which has no value that could be counted."""
+    scores = study({"knowledge": ["a", "b"]}, spread=0.5)
+    scores["data.rows"] = math.nan
+    few = scores.assign(**{"data.rows": 500.0}, uid=scores["uid"] + ", few")
+    few["score"] -= 0.048 + 0.001 * few["seed"]
+    found = written(pd.concat([scores, few], ignore_index=True), ["knowledge"])
+    (prefer,) = section(found, "data.rows").recommended
+    assert prefer.text.startswith("Prefer `null`")
+    assert prefer.values[-1] == pytest.approx(5.0)  # of seeds 0 to 4
+    assert "20 runs" in found.data[0].text
 
 
 def test_limits_name_tasks_runs_teachers_trials_degenerate_runs_and_headroom():
