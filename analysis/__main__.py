@@ -19,6 +19,7 @@ examples:
   python -m analysis tables quickstart
   python -m analysis tables mine --layout a1_knowledge --format tex --split select
   python -m analysis guideline glue_small
+  python -m analysis figures glue_small
   python -m analysis report glue_small
   python -m analysis submission mine --row both --out glue.zip
   python -m analysis why mine/main/logits/sst2
@@ -120,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     diff = add("diff", text, _diff, DIFF, "A", "B")
     diff.add_argument("--other", metavar="ROOT", help="where the runs of B are: --root, or this")
     _add_submission(commands)
+    _add_figures(commands)
     return parser
 
 
@@ -130,6 +132,15 @@ def _add_submission(commands: Any) -> None:
     command = commands.add_parser("submission", help=text, description=text)
     submission.add_arguments(command)
     command.set_defaults(run=submission.run)
+
+
+def _add_figures(commands: Any) -> None:
+    from analysis.figures import command as figures
+
+    text = "draw a study; write .pdf, .png or .svg"
+    command = commands.add_parser("figures", help=text, description=text)
+    figures.add_arguments(command)
+    command.set_defaults(run=figures.run)
 
 
 def _formats(text: str) -> list[str]:

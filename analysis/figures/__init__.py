@@ -4,13 +4,14 @@ They read in print and in grey: markers, lines and hatches differ, not colours a
 drawn is a line that says why.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from analysis.figures.command import FORMATS, NAMES
 from analysis.figures.curves import curves
-from analysis.figures.drawing import METADATA, Drawing, Gallery, html, rendered
+from analysis.figures.drawing import Drawing, Gallery, html, rendered
 from analysis.figures.effects import effects
 from analysis.figures.pareto import pareto
 from analysis.figures.shares import shares
@@ -20,43 +21,37 @@ from kdlab.record import write_whole
 from kdlab.schema import BadInput
 
 __all__ = [
-    "FIGURES", "FORMATS", "Drawing", "Gallery", "by_kind", "curves", "effects", "every", "html",
+    "FORMATS", "NAMES", "Drawing", "Gallery", "by_kind", "curves", "effects", "every", "html",
     "pareto", "rendered", "shares", "width_depth", "write",
 ]  # fmt: skip
 
-FIGURES: dict[str, Callable[[pd.DataFrame], Gallery]] = {
-    "pareto": pareto,
-    "width_depth": width_depth,
-    "effects": effects,
-    "curves": curves,
-    "shares": shares,
-}
-FORMATS = tuple(METADATA)
 
-
-def every(runs: pd.DataFrame) -> Gallery:
+def every(runs: pd.DataFrame, only: Sequence[str] = NAMES) -> Gallery:
     """All figures of a study, in one gallery; the study's tables are made once.
 
     Args:
         runs: as `analysis.load` gives them.
+        only: names of figure functions.
     """
-    galleries = by_kind(runs).values()
+    galleries = by_kind(runs, only).values()
     return Gallery(
         tuple(drawing for gallery in galleries for drawing in gallery.drawings),
         tuple(note for gallery in galleries for note in gallery.notes),
     )
 
 
-def by_kind(runs: pd.DataFrame) -> dict[str, Gallery]:
-    """All figures of a study under the names of `FIGURES`."""
-    tables = arranged(runs)
-    return {
-        "pareto": pareto(runs, tables),
-        "width_depth": width_depth(runs, tables),
-        "effects": effects(runs),
-        "curves": curves(runs),
-        "shares": shares(runs),
+def by_kind(runs: pd.DataFrame, only: Sequence[str] = NAMES) -> dict[str, Gallery]:
+    """Figures of a study, a gallery for each figure function, by its name."""
+    needed = {"pareto", "width_depth"} & set(only)
+    tables = arranged(runs) if needed else []
+    draw: dict[str, Callable[[], Gallery]] = {
+        "pareto": lambda: pareto(runs, tables),
+        "width_depth": lambda: width_depth(runs, tables),
+        "effects": lambda: effects(runs),
+        "curves": lambda: curves(runs),
+        "shares": lambda: shares(runs),
     }
+    return {name: draw[name]() for name in NAMES if name in only}
 
 
 def write(gallery: Gallery, folder: str | Path, kind: str = "pdf") -> list[Path]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from analysis.figures import traces
-from analysis.figures.drawing import Drawing, Gallery
+from analysis.figures.drawing import Drawing, Gallery, settled
 from analysis.figures.style import (
     MOST,
     TEACHER,
@@ -80,7 +80,7 @@ def _together(own: pd.DataFrame, taught: pd.DataFrame) -> list[Drawing]:
     axes[0].set_ylabel("score (points)")
     axes[1].set_ylabel("loss")
     key(figure, *key_of(axes))
-    return [Drawing(_name("curves", own), figure, _caption(own, mean))]
+    return [Drawing(_name("curves", own), settled(figure), _caption(own, mean))]
 
 
 @paper()
@@ -101,13 +101,14 @@ def _apart(own: pd.DataFrame, taught: pd.DataFrame, runs: pd.DataFrame) -> list[
                 draw(ax, mean, arm, str(control.get(arm, "")))
                 if kind == SELECT:
                     _teachers(ax, taught)
-                    roomy(ax)
                 ax.set_title(wrapped(arm), fontsize=6)
                 ax.set_xlim(0, 105)
+            if kind == SELECT:
+                roomy(axes[0])  # and with it all
             label(axes, DONE, "points" if kind == SELECT else "loss / first", PER_ROW)
             key(figure, *key_of(axes))
             said = _caption(own, mean) + ("" if kind == SELECT else f" {RELATIVE}")
-            drawings.append(Drawing(_name(f"curves_{kind}", own, end), figure, said))
+            drawings.append(Drawing(_name(f"curves_{kind}", own, end), settled(figure), said))
     return drawings
 
 

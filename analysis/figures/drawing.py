@@ -31,6 +31,13 @@ class Drawing:
         return html(self)
 
 
+def settled(figure: "Figure") -> "Figure":
+    """A figure whose parts stay where they are: laid out anew at each drawing, they would creep."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    return figure
+
+
 @dataclass(frozen=True)
 class Gallery:
     """Figures in order, and a line for each that could not be drawn: why, and what would help."""

@@ -9,7 +9,7 @@ import pandas as pd
 from analysis import effects as found_effects
 from analysis.axes import axes as axes_of
 from analysis.cells import PERCENT, sampler
-from analysis.figures.drawing import Drawing, Gallery
+from analysis.figures.drawing import Drawing, Gallery, settled
 from analysis.figures.style import (
     MAJORITY,
     balanced,
@@ -117,7 +117,7 @@ def _shares(shares: pd.DataFrame, study: str) -> Drawing:
         f"seeds. {_counted(known)} runs."
     )
     said += f" Not to be told from other terms: {', '.join(left)}." if len(left) else ""
-    return Drawing(file_name(f"effects_{study}"), figure, said)
+    return Drawing(file_name(f"effects_{study}"), settled(figure), said)
 
 
 def _bars(ax: "Axes", own: pd.DataFrame, terms: Sequence[str]) -> None:
@@ -181,7 +181,7 @@ def _forest(matched: pd.DataFrame, axis: str, margin: float) -> list[Drawing]:
         key(figure, *key_of(grid))
         end = f"_{number}" if len(pages) > 1 else ""
         name = file_name(f"matched_{axis}{end}")
-        drawings.append(Drawing(name, figure, _caption(matched, axis, margin)))
+        drawings.append(Drawing(name, settled(figure), _caption(matched, axis, margin)))
     return drawings
 
 

@@ -17,7 +17,7 @@ Box = tuple[float, float, float, float]  # left, bottom, right, top
 def number(ax: "Axes", points: Sequence[tuple[float, float, str]]) -> None:
     """Write beside each point (x, y, text) its text; those further off get a thin line.
 
-    The figure's other parts have to be there already: places depend on the layout.
+    The figure has to be settled (`drawing.settled`): places depend on the layout.
     """
     from matplotlib.patheffects import withStroke
 
@@ -51,7 +51,6 @@ def _places(
     """Where the points and the panel are, in points of the page."""
     figure = ax.get_figure(root=True)
     assert figure is not None
-    figure.draw_without_rendering()
     scale = 72 / figure.dpi
     found = [ax.transData.transform((x, y)) * scale for x, y, _ in points]
     box = ax.get_window_extent()

@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.axes import axes
 from analysis.cells import Cell
-from analysis.figures.drawing import Drawing, Gallery
+from analysis.figures.drawing import Drawing, Gallery, settled
 from analysis.figures.numbers import number
 from analysis.figures.style import (
     MAJORITY,
@@ -123,11 +123,12 @@ def _points(table: Table, cost: str, rows: Sequence[str], columns: Sequence[str]
 @paper()
 def _figure(table: Table, cost: str, runs: pd.DataFrame) -> Drawing:
     rows = [row for row in _students(table) if _points(table, cost, [row], table.columns)]
+    columns = [column for column in table.columns if _points(table, cost, rows, [column])]
     markers = _markers(table, rows, runs)
     is_wide = len(rows) > MANY
-    figure, axes = panels(len(table.columns), height=2.6 if is_wide else 2.2, is_wide=is_wide)
+    figure, axes = panels(len(columns), height=2.6 if is_wide else 2.2, is_wide=is_wide)
     handles: dict[str, Any] = {}
-    for column, ax in zip(table.columns, axes, strict=True):
+    for column, ax in zip(columns, axes, strict=True):
         points = _points(table, cost, rows, [column])
         _baselines(ax, table, cost, column, handles)
         _front(ax, points, handles)
@@ -142,10 +143,13 @@ def _figure(table: Table, cost: str, runs: pd.DataFrame) -> Drawing:
         ax.set_title(column)
     label(axes, COSTS[cost][0], "score (points)")
     key(figure, list(handles.values()), list(handles))
-    for column, ax in zip(table.columns, axes, strict=True):
+    settled(figure)
+    for column, ax in zip(columns, axes, strict=True):
         points = _points(table, cost, rows, [column])
         number(ax, [(v, cell.mean, str(rows.index(row) + 1)) for row, v, cell in points])
-    return Drawing(file_name(f"pareto_{table.name}_{cost}"), figure, _caption(table, cost, rows))
+    return Drawing(
+        file_name(f"pareto_{table.name}_{cost}"), figure, _caption(table, cost, rows, columns)
+    )
 
 
 def _sign(marker: str) -> dict[str, Any]:
@@ -172,7 +176,7 @@ def _markers(table: Table, rows: Sequence[str], runs: pd.DataFrame) -> dict[str,
 
 
 def _front(ax: "Axes", points: Sequence[Point], handles: dict[str, Any]) -> None:
-    able = [(v, cell.mean) for _, v, cell in points if cell.is_complete and not cell.degenerate]
+    able = [(v, cell.mean) for _, v, cell in points if _is_able(cell)]
     steps = front(able)
     if not steps:
         return
@@ -181,6 +185,11 @@ def _front(ax: "Axes", points: Sequence[Point], handles: dict[str, Any]) -> None
         *zip(*ends, strict=True), where="post", color="black", linewidth=1.0, zorder=2
     )
     handles.setdefault("best at most so large", line)
+
+
+def _is_able(cell: Cell) -> bool:
+    """Whether a cell may be the best of a table, as in the table itself."""
+    return cell.is_complete and not cell.degenerate
 
 
 def _baselines(ax: "Axes", table: Table, cost: str, column: str, handles: dict[str, Any]) -> None:
@@ -200,22 +209,31 @@ def _ticks(ax: "Axes", values: Sequence[float]) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     ax.set_xscale("log")
-    few = max(values) / min(values) > 20
-    ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if few else (1.0, 2.0, 5.0)))
+    is_long = max(values) / min(values) > 100
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if is_long else (1.0, 2.0, 5.0)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _caption(table: Table, cost: str, rows: Sequence[str]) -> str:
-    counts = [table.cells[place].n for place in table.cells if place[0] in rows]
+STEPS = (
+    "Step line: the best mean of a student that costs no more, of arms with all their runs and "
+    "none degenerate."
+)
+NO_STEPS = "No line of the best: no arm has all its runs and none degenerate."
+
+
+def _caption(table: Table, cost: str, rows: Sequence[str], columns: Sequence[str]) -> str:
+    cells = [cell for _, _, cell in _points(table, cost, rows, columns)]
     left = [row for row in _students(table) if row not in rows]
     said = [
-        f"{table.name}: score against {COSTS[cost][0]}, {over_runs(counts)}.",
-        "Step line: the best mean of a student that costs no more, of arms with all their runs and "
-        "none degenerate.",
+        f"{table.name}: score against {COSTS[cost][0]}, {over_runs(cell.n for cell in cells)}.",
+        STEPS if any(_is_able(cell) for cell in cells) else NO_STEPS,
     ]
-    if any(table.cells[place].degenerate for place in table.cells if place[0] in rows):
+    if any(cell.degenerate for cell in cells):
         said.append("Some arms predict the same for every row: they are no part of the line.")
+    empty = [column for column in table.columns if column not in columns]
+    if empty:
+        said.append(f"Without any score yet: {', '.join(empty)}.")
     if left:
         said.append(f"Without score or cost, and not drawn: {', '.join(left)}.")
     return " ".join(said)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from analysis.cells import PERCENT
 from analysis.figures import traces
-from analysis.figures.drawing import Drawing, Gallery
+from analysis.figures.drawing import Drawing, Gallery, settled
 from analysis.figures.style import (
     HATCHES,
     MOST,
@@ -44,10 +44,10 @@ def shares(runs: pd.DataFrame) -> Gallery:
     drawings, notes = [], []
     for (table, task), part in runs.groupby(["table", "task"], sort=False):
         own = found[(found["table"] == table) & (found["task"] == task)]
-        several = own[own["share"] > 0].groupby("arm")["term"].nunique().reindex(own["arm"]) > 1
-        several = several.to_numpy()
-        if several.any():
-            drawings += _figures(own[several])
+        counts = own[own["share"] > 0].groupby("arm")["term"].nunique()
+        several = own[own["arm"].map(counts) > 1]
+        if len(several):
+            drawings += _figures(several)
         else:
             why = _why(part, own, runs.attrs["study"])
             notes.append(f"{table}, {task}: no gradient shares: {why}")
@@ -57,17 +57,21 @@ def shares(runs: pd.DataFrame) -> Gallery:
 def stacked(own: pd.DataFrame) -> pd.DataFrame:
     """Of one arm: each term's mean share at each point, and where its bar begins.
 
-    Rows in the order of drawing: term, done (percent of training), share, below, and `spread`, the
+    Rows in the order of drawing: done (percent of training), term, share, below, and `spread`, the
     standard deviation over runs of where the bar ends.
     """
-    wide = own.pivot_table(index=["uid", "done"], columns="term", values="share", sort=False)
-    wide = wide.fillna(0.0)[traces.terms(own)]
-    ends = wide.cumsum(axis=1)
-    by_point = [wide.groupby("done").mean(), ends.groupby("done").std()]
-    share, spread = (part.rename_axis(columns="term").stack() for part in by_point)
-    found = pd.DataFrame({"share": share}).join(spread.rename("spread")).reset_index()
-    found["below"] = found.groupby("done")["share"].cumsum() - found["share"]
-    return found
+    names = traces.terms(own)
+    wide = own.pivot_table(index=["uid", "done"], columns="term", values="share")
+    wide = wide.fillna(0.0)[names]
+    share, ends = wide.groupby("done").mean(), wide.cumsum(axis=1).groupby("done")
+    spread = ends.std()
+    rows = [
+        {"done": done, "term": term, "share": share[term][done], "spread": spread[term][done]}
+        for done in share.index
+        for term in names
+    ]
+    found = pd.DataFrame(rows)
+    return found.assign(below=found.groupby("done")["share"].cumsum() - found["share"])
 
 
 def _why(part: pd.DataFrame, own: pd.DataFrame, study: str) -> str:
@@ -108,7 +112,7 @@ def _figure(own: pd.DataFrame, is_named: bool, end: str) -> Drawing:
         ax.set_ylim(0, PERCENT)
     label(axes, "training (%)", "gradient (%)", per_row)
     key(figure, *key_of(axes))
-    return Drawing(_name(own, end), figure, _caption(own))
+    return Drawing(_name(own, end), settled(figure), _caption(own))
 
 
 def _bars(

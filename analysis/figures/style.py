@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 COLUMN, PAGE, TALLEST = 3.3, 6.9, 9.0  # inches
 TEXT, SMALL = 8.0, 7.0  # points
 LINE = 0.16  # inches of a line of the key
-RULES = {
+RULES: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
     "font.size": TEXT,
     "axes.titlesize": TEXT,
@@ -41,8 +41,9 @@ LINES: tuple[Any, ...] = (
 )
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++", "ooo", "***")
 MOST = len(MARKERS)  # signs that a reader can tell apart
-TEACHER = {"color": "black", "linestyle": (0, (6, 3)), "linewidth": 0.8, "zorder": 1}
-MAJORITY = {"color": "0.35", "linestyle": (0, (1, 1.5)), "linewidth": 0.9, "zorder": 1}
+Sign = dict[str, Any]
+TEACHER: Sign = {"color": "black", "linestyle": (0, (6, 3)), "linewidth": 0.8, "zorder": 1}
+MAJORITY: Sign = {"color": "0.35", "linestyle": (0, (1, 1.5)), "linewidth": 0.9, "zorder": 1}
 
 
 @contextmanager
@@ -65,7 +66,7 @@ def colours(count: int) -> list[str]:
     return [to_hex(colormaps["viridis"](place)) for place in places]
 
 
-def signs(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+def signs(names: Sequence[str]) -> dict[str, Sign]:
     """A colour, a marker and a line for each of at most `MOST` names."""
     several = zip(colours(len(names)), MARKERS, LINES, strict=False)
     return {

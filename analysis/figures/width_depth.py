@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.axes import axes
 from analysis.cells import NOTHING
-from analysis.figures.drawing import Drawing, Gallery
+from analysis.figures.drawing import Drawing, Gallery, settled
 from analysis.figures.style import (
     MAJORITY,
     MOST,
@@ -157,11 +157,13 @@ def _figure(points: pd.DataFrame, lines: dict[str, float], name: str) -> Drawing
             ax.set_title(f"{size / 1e6:.3g} M in the Transformer")
             for row, score in lines.items():
                 ax.axhline(score, **(MAJORITY if row == CONSTANT else TEACHER), label=row)
+    for ax in grid:
+        roomy(ax)
     label(grid, "layers × width", "score (points)", len(sizes))
     if has_gain:
         grid[len(sizes)].set_ylabel("gain over control (points)")
     key(figure, *key_of(grid))
-    return Drawing(file_name(name), figure, _caption(points, has_gain))
+    return Drawing(file_name(name), settled(figure), _caption(points, has_gain))
 
 
 def _panel(
@@ -194,7 +196,6 @@ def _panel(
     is_many = len(names) > CROWD
     ax.set_xticks(range(len(names)), names, rotation=45 if is_many else 0)
     ax.margins(x=0.15)
-    roomy(ax)
 
 
 def _models(points: pd.DataFrame) -> Iterable[tuple[float, float]]:

@@ -1,0 +1,379 @@
+"""What is drawn is what the frame says; what cannot be drawn is said."""
+
+import argparse
+import subprocess
+import sys
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import rcParams
+from matplotlib.collections import PolyCollection
+from matplotlib.container import BarContainer, ErrorbarContainer
+from matplotlib.figure import Figure
+from matplotlib.text import Annotation
+from traced import POINTS, ROWS, fill, launch
+
+from analysis import figures
+from analysis.axes import axes
+from analysis.cells import sampler
+from analysis.effects import matched, shares
+from analysis.figures import Gallery, traces
+from analysis.figures.command import add_arguments, run
+from analysis.figures.drawing import settled
+from analysis.figures.effects import against
+from analysis.figures.numbers import number
+from analysis.figures.pareto import front
+from analysis.figures.width_depth import budgets
+from analysis.frame import NO_SEED, runs, scores
+from analysis.majority import MAJORITY
+from analysis.tables import arranged
+from kdlab.schema import BadInput
+
+STUDY = """
+question: Deep or wide?
+base: [init=random, teacher.size=l4_h64_a4]
+seeds: [1, 2]
+blocks:
+  - table: sizes
+    grid: {size: [l1_h128_a4, l4_h64_a4, l2_h64_a4]}
+    cases: {logits: [knowledge=logits_kl], both: ["knowledge=[logits_kl,hidden_mse]"]}
+"""
+COLUMN = "synthetic accuracy"
+FEW = """
+question: Deep or wide?
+base: [init=random, teacher.size=l4_h64_a4]
+seeds: [1]
+blocks:
+  - {table: sizes, grid: {size: [l1_h128_a4, l4_h64_a4]}, cases: {logits: [knowledge=logits_kl]}}
+"""
+PLANTED = {"none": 240, "logits_kl": 270, "logits_kl,hidden_mse": 262}
+# In the order of the study: what these are worth beside the knowledge.
+SIZES = {"l1_h128_a4": 12, "l4_h64_a4": 30, "l2_h64_a4": 0}
+
+
+def right(row) -> int:
+    """Rows that a run gets right: of its knowledge, its size and its seed."""
+    if row["seed"] == NO_SEED:
+        return 360
+    named = "logits_kl,hidden_mse" if "hidden" in row["knowledge"] else row["knowledge"]
+    wobble = (row["seed"] * 7 + len(row["row"])) % 5
+    return PLANTED[named] + SIZES[row["size"]] + 2 * row["seed"] + wobble
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """Roots of three studies: `now` has all records, `old` has older ones, `never` has none."""
+    rooms = {name: tmp_path_factory.mktemp(name) for name in ("now", "old", "never")}
+    for name, room in rooms.items():
+        launch(room, name, STUDY if name == "now" else FEW)
+    fill(rooms["now"], "now", right)
+    fill(rooms["old"], "old", right, latency=None)
+    return {name: str(room) for name, room in rooms.items()}
+
+
+@pytest.fixture(scope="module")
+def now(root) -> pd.DataFrame:
+    return runs("now", root["now"])
+
+
+@pytest.fixture(scope="module")
+def gallery(now) -> Gallery:
+    return figures.every(now)
+
+
+def figure(gallery: Gallery, name: str) -> Figure:
+    (found,) = [d.figure for d in gallery.drawings if d.name == name]
+    return found
+
+
+def errorbars(ax) -> dict[str, ErrorbarContainer]:
+    return {c.get_label(): c for c in ax.containers if isinstance(c, ErrorbarContainer)}
+
+
+def points(container: ErrorbarContainer) -> np.ndarray:
+    return np.asarray(container.lines[0].get_xydata())
+
+
+def test_all_figures_of_a_study_are_there(gallery):
+    names = [drawing.name for drawing in gallery.drawings]
+    assert names == [
+        "pareto_sizes_parameters",
+        "pareto_sizes_flops",
+        "pareto_sizes_latency",
+        "width_depth_synthetic_accuracy",
+        "effects_now",
+        "matched_knowledge",
+        "matched_size",
+        "curves_select_sizes_synthetic",
+        "curves_loss_sizes_synthetic",
+        "shares_sizes_synthetic",
+    ]
+    assert gallery.notes == ()
+
+
+@pytest.mark.parametrize("draw", range(20))
+def test_the_front_is_that_of_brute_force(draw):
+    random = np.random.default_rng(draw)
+    known = [(float(c), float(s)) for c, s in random.integers(0, 6, size=(15, 2))]
+    best = {
+        (cost, score)
+        for cost, score in known
+        if not any((c <= cost and s > score) or (c < cost and s >= score) for c, s in known)
+    }
+    assert front(known) == sorted(best)
+
+
+def test_pareto_shows_the_cells_of_the_table(now, gallery):
+    (table,) = arranged(now)
+    for cost, unit in (("parameters", 1e6), ("flops", 1e9), ("latency", 1.0)):
+        (ax,) = figure(gallery, f"pareto_sizes_{cost}").axes
+        drawn = errorbars(ax)
+        students = [row for row in table.rows if row not in (MAJORITY, *table.teachers)]
+        assert set(students) < set(drawn)
+        for row in students:
+            cell = table.cells[row, COLUMN]
+            assert points(drawn[row]).tolist() == [[getattr(cell, cost) / unit, cell.mean]]
+            (((_, low), (_, high)),) = drawn[row].lines[2][0].get_segments()
+            assert (high - low) / 2 == pytest.approx(cell.spread)
+        levels = {line.get_ydata()[0] for line in ax.lines if len(set(line.get_ydata())) == 1}
+        assert {table.cells[name, COLUMN].mean for name in ("teacher", MAJORITY)} <= levels
+
+
+def test_the_step_line_is_the_best_that_costs_no_more(now, gallery):
+    (table,) = arranged(now)
+    (ax,) = figure(gallery, "pareto_sizes_parameters").axes
+    (line,) = [line for line in ax.lines if line.get_drawstyle() == "steps-post"]
+    cells = [table.cells[row, COLUMN] for row in table.rows[2:]]
+    xs, ys = line.get_data(orig=True)
+    for size in {cell.parameters / 1e6 for cell in cells}:
+        best = max(cell.mean for cell in cells if cell.parameters / 1e6 <= size)
+        assert max(y for x, y in zip(xs, ys, strict=True) if x <= size) == best
+
+
+def test_width_depth_shows_models_of_one_budget_and_their_gain(now, gallery):
+    found = budgets(now, arranged(now))
+    assert set(found["budget"].round(-4)) == {200_000}  # l2_h64 has none of its size beside it
+    assert set(found["hidden"]) == {64, 128}
+    upper, lower = figure(gallery, "width_depth_synthetic_accuracy").axes
+    for arm, own in found.groupby("arm"):
+        own = own.sort_values("layers")
+        assert points(errorbars(upper)[arm])[:, 1].tolist() == own["mean"].tolist()
+        if arm != "none":
+            assert points(errorbars(lower)[arm])[:, 1].tolist() == own["difference"].tolist()
+    assert "none" not in errorbars(lower)
+    assert [tick.get_text() for tick in lower.get_xticklabels()] == ["1×128", "4×64"]
+    low, high = upper.get_ylim()
+    for container in errorbars(upper).values():
+        assert all(low < y < high for y in points(container)[:, 1])
+    assert low < 90 < high  # the teacher
+
+
+def test_bars_are_the_shares_of_variance(now, gallery):
+    reported = scores(now)
+    reported = reported[reported["split"] == "report"]
+    known = shares(reported, axes(now)).set_index("term")
+    (ax,) = figure(gallery, "effects_now").axes
+    terms = [tick.get_text().replace("×", "x") for tick in ax.get_yticklabels()]
+    assert terms == ["knowledge", "size", "knowledge x size", "seed", "residual"]
+    bars = [bar for c in ax.containers if isinstance(c, BarContainer) for bar in c]
+    drawn = {terms[round(bar.get_y() + bar.get_height() / 2)]: bar.get_width() for bar in bars}
+    assert drawn == pytest.approx((100 * known["eta"]).to_dict())
+    dots = points(errorbars(ax)["less chance (ω²)"])
+    share = {terms[round(y)]: x for x, y in dots}
+    assert share == pytest.approx((100 * known["share"].dropna()).to_dict())
+
+
+def test_a_forest_shows_differences_to_the_level_with_most_pairs(now, gallery):
+    reported = scores(now)
+    reported = reported[reported["split"] == "report"]
+    found = against(matched(reported, "knowledge", axes(now), draws=sampler(now)))
+    assert set(found["other"]) == {"none"}
+    (ax,) = figure(gallery, "matched_knowledge").axes
+    levels = [tick.get_text() for tick in ax.get_yticklabels()]
+    drawn = {levels[round(y)]: x for x, y in points(errorbars(ax)["not shown"])}
+    assert drawn == pytest.approx(found.set_index("level")["difference"].to_dict())
+    assert all(value > 0 for value in drawn.values())  # as planted
+    assert (
+        "fewer than five seeds"
+        in {d.name: d for d in gallery.drawings}["matched_knowledge"].caption
+    )
+
+
+def test_against_turns_the_sign_of_a_pair_that_names_the_other_first():
+    found = pd.DataFrame(
+        {
+            "column": "c",
+            "level": ["a", "a", "b"],
+            "other": ["b", "c", "c"],
+            "difference": [1.0, 5.0, 4.0],
+            "low": [0.5, 4.0, 3.0],
+            "high": [2.0, 6.0, 4.5],
+            "n": [9, 1, 9],
+        }
+    )
+    turned = against(found)
+    assert turned["other"].tolist() == ["b", "b"]
+    assert turned[["level", "difference", "low", "high"]].values.tolist() == [
+        ["a", 1.0, 0.5, 2.0],
+        ["c", -4.0, -4.5, -3.0],
+    ]
+
+
+def test_curves_are_the_means_and_the_range_of_the_seeds(now):
+    few = now[now["size"] == "l1_h128_a4"]
+    gallery = figures.curves(pd.concat([few, now[now["seed"] == NO_SEED]]).drop_duplicates())
+    (drawing,) = gallery.drawings
+    select, hard, *_ = drawing.figure.axes
+    students = few[(few["seed"] != NO_SEED) & (few["row"] == "logits, size=l1_h128_a4")]
+    ends = [100 * score for score in students["select/accuracy"]]
+    lines = {line.get_label(): line for line in select.lines}
+    line = lines["logits, size=l1_h128_a4"]
+    assert line.get_xdata().tolist() == [100 * k / POINTS for k in range(1, POINTS + 1)]
+    assert line.get_ydata()[-1] == pytest.approx(np.mean(ends))
+    assert lines["teacher"].get_ydata()[0] == pytest.approx(100 * 360 / ROWS)
+    band = select.collections[list(lines).index("logits, size=l1_h128_a4")]
+    heights = [y for x, y in band.get_paths()[0].vertices if x == 100]
+    assert (min(heights), max(heights)) == pytest.approx((min(ends), max(ends)))
+    loss = {line.get_label(): line for line in hard.lines}["logits, size=l1_h128_a4"]
+    assert loss.get_ydata()[0] == pytest.approx(np.mean(ends) / 100)
+
+
+def test_one_seed_has_no_band_and_no_bar(now):
+    one = figures.every(now[now["seed"].isin([1, NO_SEED])])
+    for drawing in one.drawings:
+        for ax in drawing.figure.axes:
+            bands = [c for c in ax.collections if isinstance(c, PolyCollection)]
+            assert not drawing.name.startswith("curves") or not bands
+            if drawing.name.startswith(("pareto", "width")):
+                upper = drawing.figure.axes[0]
+                for container in errorbars(upper).values():
+                    for bars in container.lines[2]:
+                        assert not any(len(segment) for segment in bars.get_segments())
+
+
+def test_bars_of_the_gradient_add_up_to_all_of_it(now, gallery):
+    drawn = figure(gallery, "shares_sizes_synthetic")
+    found = traces.shares(now)
+    arms = [arm for arm, part in found.groupby("arm", sort=False) if part["term"].nunique() > 1]
+    assert [ax.get_title("left") for ax in drawn.axes] == arms
+    for arm, ax in zip(arms, drawn.axes, strict=True):
+        bars = [c for c in ax.containers if isinstance(c, BarContainer)]
+        for place in range(3):
+            assert sum(bar[place].get_height() for bar in bars) == pytest.approx(100)
+        own = found[(found["arm"] == arm) & (found["term"] == "hard")]
+        assert bars[0].get_label() == "labels"
+        assert bars[0][0].get_height() == pytest.approx(own["share"].mean())
+        hatches = {bar[0].get_hatch() for bar in bars}
+        assert len(hatches) == len(bars)  # told apart without colour
+
+
+def test_older_records_are_named_and_never_invented(root):
+    found = figures.every(runs("old", root["old"]))
+    names = [drawing.name for drawing in found.drawings]
+    assert "pareto_sizes_parameters" in names
+    assert not [name for name in names if "latency" in name or name.startswith(("cur", "sha"))]
+    said = "\n".join(found.notes)
+    assert "sizes: no score against latency: no record of its students says it" in said
+    assert "sizes, synthetic: no curves: no record of its students has any" in said
+    assert "sizes, synthetic: no gradient shares: no record of its students has any" in said
+
+
+def test_a_study_without_records_has_no_picture_but_lines_that_say_what_to_run(root):
+    found = figures.every(runs("never", root["never"]))
+    assert found.drawings == ()
+    assert sum("python -m sweeps launch never --wait" in note for note in found.notes) == 5
+    assert len(found.notes) == 9
+
+
+def test_same_records_same_bytes(now, gallery, tmp_path):
+    again = figures.every(now)
+    paths = figures.write(gallery, tmp_path / "first", "svg")
+    others = figures.write(again, tmp_path / "second", "svg")
+    assert [path.name for path in paths] == [f"{d.name}.svg" for d in gallery.drawings]
+    for path, other in zip(paths, others, strict=True):
+        assert path.read_bytes() == other.read_bytes(), path.name
+        assert path.stat().st_size > 1000
+
+
+@pytest.mark.parametrize("kind", figures.FORMATS)
+def test_a_figure_drawn_twice_has_the_same_bytes(gallery, kind):
+    for drawing in gallery.drawings[:4]:
+        first = figures.rendered(drawing.figure, kind)
+        assert figures.rendered(drawing.figure, kind) == first, drawing.name
+
+
+def test_pdf_holds_its_letters_and_no_date(gallery):
+    page = figures.rendered(gallery.drawings[0].figure, "pdf")
+    assert b"/FontFile2" in page
+    assert b"/Type3" not in page
+    assert b"CreationDate" not in page
+
+
+def test_the_command_writes_prints_paths_and_says_what_it_could_not_draw(root, capsys):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    asked = ["old", "--root", root["old"], "--format", "png", "--only", "pareto", "curves"]
+    run(parser.parse_args(asked))
+    *paths, latency, curves = capsys.readouterr().out.splitlines()
+    assert [Path(path).name for path in paths] == [
+        "pareto_sizes_parameters.png",
+        "pareto_sizes_flops.png",
+    ]
+    assert all(path.startswith(f"{root['old']}/studies/old/figures/") for path in paths)
+    assert all(Path(path).read_bytes().startswith(b"\x89PNG") for path in paths)
+    assert latency.startswith("not drawn: sizes: no score against latency")
+    assert curves.startswith("not drawn: sizes, synthetic: no curves")
+    with pytest.raises(BadInput, match="never: nothing to draw yet"):
+        run(parser.parse_args(["never", "--root", root["never"]]))
+
+
+def test_another_format_is_refused(gallery, tmp_path):
+    with pytest.raises(BadInput, match="format 'bmp': one of pdf, png, svg"):
+        figures.write(gallery, tmp_path, "bmp")
+
+
+def test_a_gallery_stands_in_any_page(gallery):
+    page = gallery._repr_html_()
+    assert page.count("<figure>") == len(gallery.drawings)
+    assert "data:image/svg+xml;base64," in page
+    assert Gallery(notes=("a < b",))._repr_html_() == "<p>a &lt; b</p>"
+
+
+def test_the_readers_own_settings_stay(now):
+    before = dict(rcParams)
+    figures.shares(now)
+    assert dict(rcParams) == before
+
+
+def test_neither_pyplot_nor_matplotlib_is_loaded_before_a_figure_is_drawn():
+    code = "import sys, analysis.figures; assert not [m for m in sys.modules if 'matplotlib' in m]"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_numbers_cover_neither_each_other_nor_the_points():
+    page = Figure(figsize=(3.3, 2.4), layout="constrained")
+    ax = page.subplots()
+    random = np.random.default_rng(0)
+    known = [(x, y) for x in (1.0, 1.05, 3.0) for y in random.uniform(50, 60, size=5)]
+    ax.plot(*zip(*known, strict=True), "o", markersize=4.5)
+    settled(page)
+    number(ax, [(x, y, str(i)) for i, (x, y) in enumerate(known, 10)])
+    page.draw_without_rendering()
+    boxes = [t.get_bbox_patch() or t for t in ax.texts if isinstance(t, Annotation)]
+    extents = [super(Annotation, text).get_window_extent() for text in boxes]
+    assert len(extents) == 15
+    for one, other in combinations(extents, 2):
+        width = min(one.x1, other.x1) - max(one.x0, other.x0)
+        height = min(one.y1, other.y1) - max(one.y0, other.y0)
+        assert min(width, height) <= 1.0  # pixels: letters are narrower than their boxes
+
+
+def test_more_than_eight_arms_get_a_panel_each(gallery):
+    drawn = figure(gallery, "curves_select_sizes_synthetic")
+    assert len(drawn.axes) == 9
+    assert drawn.axes[1].get_title("left") == "logits, size=l1_h128_a4"
+    labels = {line.get_label() for line in drawn.axes[1].lines}
+    assert labels == {"the arm", "its control", "teacher"}
