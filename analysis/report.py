@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import directional, figures, formats, papers, selection, variance
+from analysis import directional, figures, formats, missing, papers, selection, variance
 from analysis.audit import SHOWN, audit
 from analysis.axes import axes
 from analysis.figures import Drawing, Gallery
@@ -86,6 +86,7 @@ def report(runs: pd.DataFrame, *, split: str = "report", margin: float = MARGIN)
         question=runs["question"].iloc[0],
         varied=_varied(runs),
         audit=audit(runs),
+        todo=_todo(runs),
         few=SHOWN,
         named=NAMED,
         split=split,
@@ -110,6 +111,12 @@ def _guideline(runs: pd.DataFrame, margin: float) -> tuple[Guideline | None, str
         return guideline(runs, margin), ""
     except BadInput as error:
         return None, str(error)
+
+
+def _todo(runs: pd.DataFrame) -> str:
+    """The command that does what is open; empty if nothing is."""
+    states = set(runs["state"]) & set(missing.OPEN)
+    return missing.command(runs.attrs["study"], runs.attrs["root"], states) if states else ""
 
 
 def _varied(runs: pd.DataFrame) -> list[tuple[str, str, str]]:
