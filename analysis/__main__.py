@@ -18,12 +18,11 @@ EPILOG = """\
 examples:
   python -m analysis tables quickstart
   python -m analysis tables mine --layout a1_knowledge --format tex --split select
-  python -m analysis guideline glue_small
-  python -m analysis figures glue_small
-  python -m analysis report glue_small
-  python -m analysis submission mine --row both --out glue.zip
   python -m analysis why mine/main/logits/sst2
   python -m analysis diff mine/logits mine/hidden
+  python -m analysis guideline mine
+  python -m analysis report mine
+  python -m analysis submission mine --row both --out glue.zip
 
 ROOT is runs/, or KDLAB_ROOT. Each command has a --help of its own.
 """
@@ -38,10 +37,18 @@ Files go to ROOT/studies/STUDY/tables. What is missing, failed, diverged, duplic
 named first, on stderr.
 """
 GUIDELINE = """\
-The file is ROOT/studies/STUDY/guideline.md.
+examples:
+  python -m analysis guideline quickstart
+  python -m analysis guideline mine --root /scratch/runs --margin 0.5
+
+It goes to ROOT/studies/STUDY/guideline.md.
 """
 REPORT = """\
-The file is ROOT/studies/STUDY/report.html: a page of its own, which needs no network.
+examples:
+  python -m analysis report quickstart
+  python -m analysis report glue_small --root /scratch/runs --margin 0.5
+
+The file is ROOT/studies/STUDY/report.html: one page with everything in it, which needs no network.
 """
 CELL = """\
 A cell is STUDY/TABLE/ROW/COLUMN, with the study's own labels. TABLE and COLUMN may be left out, and
@@ -112,9 +119,9 @@ def _parser() -> argparse.ArgumentParser:
     tables.add_argument(
         "--format", default="all", metavar="md,tex,html,csv", help="what is written: some or all"
     )
-    text = "print and write the best practice that a study's data supports"
+    text = "the best practice that a study's data supports, printed and written"
     add_margin(add("guideline", text, _guideline, GUIDELINE, "STUDY"))
-    text = "write a study's tables, guideline and figures as one page"
+    text = "tables, guideline and figures of a study as one page, written"
     add_margin(add("report", text, _report, REPORT, "STUDY"))
     add("why", "a cell's or a run's results, trouble, logs and command", _why, WHY, "CELL")
     text = "what two cells or runs do differently, and by how much they differ"
@@ -137,8 +144,7 @@ def _add_submission(commands: Any) -> None:
 def _add_figures(commands: Any) -> None:
     from analysis.figures import command as figures
 
-    text = "draw a study; write .pdf, .png or .svg"
-    command = commands.add_parser("figures", help=text, description=text)
+    command = commands.add_parser("figures", help="draw a study; write .pdf, .png or .svg")
     figures.add_arguments(command)
     command.set_defaults(run=figures.run)
 
@@ -150,6 +156,11 @@ def _formats(text: str) -> list[str]:
     if unknown := [name for name in chosen if name not in FORMATS]:
         raise BadInput(f"--format {unknown[0]}: no such format; there: {', '.join(FORMATS)}")
     return chosen
+
+
+def _check_margin(margin: float) -> None:
+    if not margin > 0:
+        raise BadInput(f"--margin {margin:g}: points above 0")
 
 
 def _tables(arguments: argparse.Namespace) -> None:
@@ -169,37 +180,6 @@ def _tables(arguments: argparse.Namespace) -> None:
     write(shown, room, arguments.split, chosen)
     print("\n".join(formats.markdown(table) for table in shown))
     print(f"written to {room} ({', '.join(f'.{suffix}' for suffix in chosen)})")
-
-
-def _check_margin(margin: float) -> None:
-    if not margin > 0:
-        raise BadInput(f"--margin {margin:g}: points above 0")
-
-
-def _guideline(arguments: argparse.Namespace) -> None:
-    import analysis
-    from analysis.guideline import guideline, markdown
-    from kdlab.record import write_whole
-
-    _check_margin(arguments.margin)
-    text = markdown(guideline(analysis.load(arguments.study, arguments.root), arguments.margin))
-    path = Path(arguments.root) / "studies" / arguments.study / "guideline.md"
-    write_whole(path, text.encode())
-    print(text)
-    print(f"written to {path}")
-
-
-def _report(arguments: argparse.Namespace) -> None:
-    import analysis
-    from analysis.report import report
-    from kdlab.record import write_whole
-
-    _check_margin(arguments.margin)
-    runs = analysis.load(arguments.study, arguments.root)
-    page = report(runs, margin=arguments.margin)
-    path = Path(arguments.root) / "studies" / arguments.study / "report.html"
-    write_whole(path, page.encode())
-    print(f"written to {path}")
 
 
 def layout(name: str | None) -> "Callable[..., list[Table]]":
@@ -226,6 +206,31 @@ def write(shown: "list[Table]", room: Path, split: str, chosen: list[str]) -> No
         stem += f"_{stems[stem]}" * (stems[stem] > 1)
         for suffix in chosen:
             write_whole(room / f"{stem}.{suffix}", FORMATS[suffix](table).encode())
+
+
+def _guideline(arguments: argparse.Namespace) -> None:
+    import analysis
+    from analysis.guideline import guideline, markdown
+    from kdlab.record import write_whole
+
+    _check_margin(arguments.margin)
+    text = markdown(guideline(analysis.load(arguments.study, arguments.root), arguments.margin))
+    path = Path(arguments.root) / "studies" / arguments.study / "guideline.md"
+    write_whole(path, text.encode())
+    print(text)
+    print(f"written to {path}")
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    import analysis
+    from analysis.report import report
+    from kdlab.record import write_whole
+
+    _check_margin(arguments.margin)
+    page = report(analysis.load(arguments.study, arguments.root), margin=arguments.margin)
+    path = Path(arguments.root) / "studies" / arguments.study / "report.html"
+    write_whole(path, page.encode())
+    print(f"written to {path}")
 
 
 def _why(arguments: argparse.Namespace) -> None:

@@ -86,8 +86,8 @@ def find(name: str, root: str) -> Target:
 
 def read(root: str, uid: str) -> Record | None:
     """A run's record, if there is one."""
-    entry = record.index(root).get(uid)
-    return record.read(root, entry) if entry else None
+    found = record.entries(root).get(uid)
+    return record.best(root, found) if found else None
 
 
 def _cell(study: str, rest: str, root: str) -> Target:

@@ -19,7 +19,7 @@ def axes(runs: pd.DataFrame) -> list[str]:
     students = runs[(runs["seed"] != NO_SEED) & (runs["state"] != "excluded")]
     keys = sorted(name for name in runs.columns if "." in name)
     known = [name for name in (*FIVE, *GROUPS, *keys) if name in runs.columns]
-    varying = [name for name in known if _values(students[name]) > 1]
+    varying = [name for name in known if _values(students, students[name]) > 1]
     return [
         name
         for name in varying
@@ -27,12 +27,17 @@ def axes(runs: pd.DataFrame) -> list[str]:
     ]
 
 
-def _values(column: "pd.Series[str]") -> int:
+def _values(students: pd.DataFrame, column: "pd.Series[str]") -> int:
     """How many values there are.
 
     Not to use a teacher or a matching is none of their options; nor has a key another value where
-    an option lacks it.
+    an option lacks it. A parent's key that another parent lacks has.
     """
-    if column.name in ("teacher", "matching"):
-        column = column[column != "none"]
+    name = str(column.name)
+    if name in ("teacher", "matching"):
+        return int(column[column != "none"].nunique())
+    if name.startswith("init.run."):
+        return int(column[students["init"] == "run"].nunique(dropna=False))
+    if name.startswith("teacher."):
+        return int(column[students["teacher"] != "none"].nunique(dropna=False))
     return int(column.nunique())

@@ -10,7 +10,7 @@ from analysis.address import SEEDS, Run, Target, find
 from analysis.bootstrap import resample
 from analysis.cells import PERCENT, Cell, Paired, compared
 from analysis.layout import column_name
-from kdlab.record import Record, has_outputs, read_examples, read_outputs
+from kdlab.record import Record, is_same, kept, read_examples, read_outputs
 
 # What a run was computed with: no part of what it is.
 WITH = ("commit", "python", "torch", "transformers", "numpy", "device", "threads", "cores", "host")
@@ -153,7 +153,10 @@ def _difference(
         return "not comparable: scored on other rows"
     gaps = [_points(p.ours, split, metric) - _points(p.theirs, split, metric) for p in pairs]
     said = f"A − B {np.mean(gaps):+.2f} over {len(pairs)} shared seed{'s' * (len(pairs) > 1)}"
-    if not all(has_outputs(roots[0], p.ours) and has_outputs(roots[1], p.theirs) for p in pairs):
+    if not all(
+        split in kept(roots[0], pair.ours) and split in kept(roots[1], pair.theirs)
+        for pair in pairs
+    ):
         return f"{said}, no interval: outputs are gone"
     drawn = [
         _draws(roots[0], p.ours, split, metric) - _draws(roots[1], p.theirs, split, metric)
@@ -196,7 +199,7 @@ def _equality(ours: Target, theirs: Target) -> list[str]:
         one = len(shared) == 1
         said = "run is the same in both: it has" if one else "runs are the same in both: they have"
         return [f"{len(shared)} {said} one record{'' if one else ' each'}"]
-    unequal = [uid for uid in shared if a[uid].result != b[uid].result]
+    unequal = [uid for uid in shared if not is_same(a[uid].result, b[uid].result)]
     counted = (
         f"{len(shared) - len(unequal)} of {len(shared)} runs that both have are equal bit for bit"
     )

@@ -18,7 +18,7 @@ def markdown(table: Table) -> str:
     """The table, what its numbers are, and what its rows are."""
     found = shown(table)
     rows = [[_markdown(entry) for entry in row] for row in found.rows]
-    wide = pd.DataFrame(rows, columns=[_text(head.text) for head in found.heads])
+    wide = pd.DataFrame(rows, columns=[_text(head) for head in found.heads])
     lines = [f"**{_text(table.name)}** ({table.split}): {_text(table.question)}", ""]
     lines += [wide.to_markdown(index=False, disable_numparse=True), ""]
     lines += [f"- {_text(note)}" for note in (explanation(table), *table.notes)]
@@ -50,6 +50,11 @@ FORMATS: dict[str, Callable[[Table], str]] = {
     "html": html,
     "csv": csv,
 }
+HTML = {
+    PLAIN: "{}",
+    BEST: '<strong class="best">{}</strong>',
+    SECOND: '<u class="second">{}</u>',
+}
 MARKDOWN = {PLAIN: "{}", BEST: "**{}**", SECOND: "<u>{}</u>"}
 
 
@@ -70,8 +75,15 @@ def template(name: str) -> Any:
 
     loader = FileSystemLoader(TEMPLATES)
     room = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    room.filters["code"] = _with_code
+    room.filters |= {"code": _with_code, "emphasised": _html}
     return room.get_template(name)
+
+
+def _html(entry: Entry) -> Any:
+    """Bold and underlined also where no style sheet is, as in a notebook."""
+    from markupsafe import Markup
+
+    return Markup(HTML[entry.emphasis]).format(entry.text)
 
 
 def _with_code(text: str) -> Any:

@@ -227,8 +227,24 @@ def _parsed(planned: pd.DataFrame, column: str) -> pd.DataFrame:
         return pd.DataFrame(index=planned.index)
     texts = planned[column].where(planned["seed"] != NO_SEED).fillna("{}")
     codes, known = pd.factorize(texts)
-    pages = pd.DataFrame([json.loads(text) for text in known], dtype=object).infer_objects()
+    pages = pd.DataFrame([json.loads(text) for text in known], dtype=object).apply(_of_one_kind)
     return pages.take(codes).set_axis(planned.index)
+
+
+def _of_one_kind(column: pd.Series) -> pd.Series:
+    """A column of numbers or of texts: `null`, which is a value, makes it one of texts."""
+    present = [value for value in column if not _is_absent(value)]
+    if all(type(value) in (int, float) for value in present):
+        return column.astype(float)
+    return column.map(lambda value: None if _is_absent(value) else _text(value)).astype(object)
+
+
+def _is_absent(value: object) -> bool:
+    return isinstance(value, float) and np.isnan(value)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _teachers(plan: pd.DataFrame) -> pd.DataFrame:

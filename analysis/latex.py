@@ -4,7 +4,7 @@ It stands where it is put and may break over pages; within a `table` environment
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 
 from analysis.shown import BEST, PLAIN, SECOND, Entry, Shown, explanation, shown
@@ -57,7 +57,7 @@ def _panels(found: Shown) -> list[list[Group]]:
 
 def _width(found: Shown, places: Sequence[int]) -> int:
     """Characters of columns side by side."""
-    rows = [[found.heads[place].part for place in places]]
+    rows = [[found.columns[place].part for place in places]]
     rows += [[row[place].text for place in places] for row in found.rows]
     return sum(max(map(len, column)) + APART for column in zip(*rows, strict=True))
 
@@ -104,7 +104,7 @@ def _heads(found: Shown, groups: Sequence[Group]) -> str:
         above.append(rf"\multicolumn{{{len(places)}}}{{c}}{{{text}}}")
         rules += f"\\cmidrule(lr){{{column}-{column + len(places) - 1}}}" if of else ""
         column += len(places)
-    parts = [escaped(found.heads[place].part) for _, own in groups for place in own]
+    parts = [escaped(found.columns[place].part) for _, own in groups for place in own]
     first = f"{' & '.join(above)} \\\\{rules}\n" if rules else ""
     return f"{first}{' & '.join(['', *parts])} \\\\\n"
 
@@ -121,20 +121,27 @@ def _notes(notes: Sequence[str]) -> str:
 def _note(text: str) -> str:
     """A note, its commands in typewriter, breakable."""
     parts = re.split(r"`([^`]*)`", text if text.endswith(".") else f"{text}.")
-    code = [rf"\texttt{{{escaped(part)}}}".replace(" ", "\\ \\allowbreak ") for part in parts[1::2]]
+    code = [
+        rf"\texttt{{{escaped(part, CODE)}}}".replace(" ", "\\ \\allowbreak ")
+        for part in parts[1::2]
+    ]
     prose = [escaped(part) for part in parts[0::2]]
     return "".join(a + b for a, b in zip(prose, [*code, ""], strict=True))
 
 
 TEX = {
-    "\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$",
+    "\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"{\char36}",
     "{": r"\{", "}": r"\}", "^": r"\^{}", "~": r"\~{}", "<": "$<$", ">": "$>$", "*": r"$^{*}$",
-    "|": r"\textbar{}", "'": r"\textquotesingle{}", '"': r"{\char34}", "`": r"\textasciigrave{}",
-    "[": "{[}", "]": "{]}", "Δ": r"$\Delta$", "±": r"$\pm$", "≈": r"$\approx$", "−": "$-$",
-    "–": "--", "†": r"$\dagger$", "§": r"\S{}", "¶": r"\P{}", "‖": r"$\Vert$",
+    "|": r"\textbar{}", "'": "'{}", '"': r"{\char34}", "`": "`{}", "[": "{[}",
+    "Δ": r"$\Delta$", "±": r"$\pm$", "≈": r"$\approx$", "−": "$-$",
+    "–": "--", "†": r"$\dagger$", "§": r"$\mathsection$", "¶": r"$\mathparagraph$", "‖": r"$\Vert$",
 }  # fmt: skip
 
 
-def escaped(text: str) -> str:
+# In typewriter: straight, as a shell needs it, in every encoding.
+CODE = {**TEX, "'": r"{\fontencoding{OT1}\selectfont\char13}"}
+
+
+def escaped(text: str, how: Mapping[str, str] = TEX) -> str:
     """Text as LaTeX shows it."""
-    return "".join(TEX.get(character, character) for character in text)
+    return "".join(how.get(character, character) for character in text)

@@ -48,10 +48,15 @@ class Shown:
         published: the literature's.
     """
 
-    heads: list[Head]
+    columns: list[Head]
     baselines: list[list[Entry]]
     students: list[list[Entry]]
     published: list[list[Entry]]
+
+    @property
+    def heads(self) -> list[str]:
+        """Of columns, each in one line."""
+        return [column.text for column in self.columns]
 
     @property
     def rows(self) -> list[list[Entry]]:
@@ -61,8 +66,8 @@ class Shown:
     @property
     def groups(self) -> list[tuple[str, list[int]]]:
         """What columns beside each other show something of, and their places."""
-        places = range(len(self.heads))
-        return [(of, list(g)) for of, g in groupby(places, lambda n: self.heads[n].of)]
+        places = range(len(self.columns))
+        return [(of, list(g)) for of, g in groupby(places, lambda n: self.columns[n].of)]
 
 
 def shown(table: Table) -> Shown:

@@ -1,6 +1,7 @@
 """A run's keys: what it effectively does, flat, under the names that a command line uses."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from kdlab.run import Run, effective, teacher_key
 
 Keys = dict[str, Any]
 # What follows from the options themselves or from the layers that are matched.
+PARENTS = ("teacher.", "init.run.")  # prefixes of what a parent does
 IMPLIED = {"name", "view", "pairs", "pair_weight", "weigh", "weights", "run"}
 
 
@@ -48,16 +50,30 @@ def keys(run: Run) -> Keys:
 def varying(pages: Iterable[tuple[str, Keys]]) -> set[str]:
     """Keys that have several values among the pages of one group that have them.
 
+    A parent's key that only some parents have is one too: no option of the run itself says so.
+
     Args:
         pages: the group of each, and the page.
     """
     first: dict[tuple[str, str], Any] = {}
+    counts: Counter[tuple[str, str]] = Counter()
     found = set()
     for group, page in pages:
+        counts.update((group, prefix) for prefix in PARENTS if _has(page, prefix))
         for key, value in page.items():
             if first.setdefault((group, key), value) != value:
                 found.add(key)
+            if key.startswith(PARENTS):
+                counts[group, key] += 1
+    for group, key in first:
+        whose = next((prefix for prefix in PARENTS if key.startswith(prefix)), None)
+        if whose and counts[group, key] < counts[group, whose]:
+            found.add(key)
     return found
+
+
+def _has(page: Keys, prefix: str) -> bool:
+    return f"{prefix}hard.weight" in page  # every run has it
 
 
 _parents: dict[str, Keys] = {}

@@ -162,7 +162,7 @@ def survey(
     again = set(again) & set(family)
     saved = {uid for uid in unpredicted if (Path(root) / "models" / uid).is_dir()} - again
     seconds = estimate.seconds(list(family.values()), done, launcher.gflops)
-    seconds |= dict.fromkeys(saved, 0.0)  # no training
+    seconds |= dict.fromkeys(saved, estimate.START)  # no training
     own = {run.uid for run in runs}
     wanted = [*runs, *(family[uid] for uid in again if uid not in own)]
     needs = partial(_needed, states=states, root=root, saved=saved)
@@ -279,6 +279,8 @@ def write(
             "keys": differing[entry.run.uid] if entry.run else None,
             "student": json.dumps(asdict(entry.run.student)) if entry.run else None,
             "metrics": json.dumps(entry.run.task.metrics if entry.run else []),
+            "select_by": json.dumps(entry.run.task.select_by if entry.run else []),
+            "rule": entry.cell.rule,
             "reports": json.dumps(list(entry.run.task.report) if entry.run else []),
             "seconds": seconds.get(entry.run.uid) if entry.run else None,
             "select_on": entry.run.protocol.select_on if entry.run else None,

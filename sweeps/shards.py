@@ -56,10 +56,10 @@ def pack(
         limit: a cohort longer than this has a shard of its own.
     """
     shards: list[list[Sequence[Run]]] = []
-    filled = limit
+    filled = 0.0
     for cohort in cohorts:
         work = sum(seconds[run.uid] for run in cohort)
-        if filled + work > limit:
+        if not shards or filled + work > limit:
             shards.append([])
             filled = 0.0
         shards[-1].append(cohort)

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
@@ -33,7 +34,8 @@ class Slot:
             self.process.start()
             theirs.close()  # so that the child's death is the end of the pipe
         self.kills = _oom_kills()
-        self.connection.send(uids)
+        with suppress(ConnectionError):  # it died this moment: `answer` tells
+            self.connection.send(uids)
 
     def answer(self, seconds: float) -> dict[str, Any] | None:
         """What came of the cohort; None if there is no news yet, a death if the process died."""

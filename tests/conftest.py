@@ -28,6 +28,16 @@ SMALL = (
 )
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """As many as this process may use cores, and has memory for: each takes a gigabyte."""
+    return min(8, len(os.sched_getaffinity(0)))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The file that takes longest comes first, so that nobody waits for it in the end."""
+    items.sort(key=lambda item: item.path.name != "test_sweep.py")
+
+
 @pytest.fixture(scope="session")
 def small() -> tuple[str, ...]:
     return SMALL

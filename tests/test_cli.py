@@ -1,9 +1,7 @@
 """`python -m kdlab` as its users type it."""
 
-import subprocess
-import sys
-
 import pytest
+from at_once import python
 
 from kdlab.config import compose
 from kdlab.schema import BadInput
@@ -137,11 +135,6 @@ def test_response_losses_are_refused_on_regression(knowledge):
     assert [term.name for term in compose(*REGRESSION, "knowledge=logits").terms] == ["logits_mse"]
 
 
-def run(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, **options)
-
-
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -155,7 +148,7 @@ def run(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_bad_input_exits_with_2_and_one_line(arguments, tmp_path):
-    found = run(*arguments, cwd=tmp_path)
+    found = python(*arguments, cwd=tmp_path)
     assert found.returncode == 2
     assert found.stdout == ""
     assert len(found.stderr.splitlines()) == 1, found.stderr
@@ -164,20 +157,20 @@ def test_bad_input_exits_with_2_and_one_line(arguments, tmp_path):
 
 
 def test_bad_input_that_only_the_data_shows_exits_with_2(small, tmp_path):
-    found = run("kdlab", *small, "knowledge=none", "data.rows=9999", f"root={tmp_path}")
+    found = python("kdlab", *small, "knowledge=none", "data.rows=9999", f"root={tmp_path}")
     assert found.returncode == 2
     assert found.stderr.splitlines() == ["kdlab: data.rows=9999: fit has 270 rows"]
 
 
 def test_overrides_may_follow_options():
-    found = run("sweeps", "launch", "glue_small", "--wait", "task.path=/nowhere", "threads=1")
+    found = python("sweeps", "launch", "glue_small", "--wait", "task.path=/nowhere", "threads=1")
     assert found.returncode == 2
     assert "task.path=/nowhere: no such folder" in found.stderr
-    assert run("sweeps", "plan", "quickstart", "--foo").returncode == 2
+    assert python("sweeps", "plan", "quickstart", "--foo").returncode == 2
 
 
 def test_help_lists_groups_options_and_examples():
-    shown = run("kdlab", "--help").stdout
+    shown = python("kdlab", "--help").stdout
     for word in (
         "knowledge: attention_ce",
         "matching: all_to_one",
@@ -187,18 +180,18 @@ def test_help_lists_groups_options_and_examples():
         assert word in shown
     assert "_glue" not in shown
     for package in ("sweeps", "analysis"):
-        assert f"python -m {package}" in run(package, "--help").stdout
+        assert f"python -m {package}" in python(package, "--help").stdout
 
 
 def test_cfg_job_shows_the_run():
-    shown = run("kdlab", "--cfg", "job", "seed=7").stdout
+    shown = python("kdlab", "--cfg", "job", "seed=7").stdout
     assert "seed: 7" in shown
     assert "knowledge:" in shown
 
 
 def test_a_run_leaves_its_record_under_root(small, tmp_path, monkeypatch):
     monkeypatch.delenv("KDLAB_ROOT", raising=False)
-    found = run("kdlab", *small, "threads=1", "knowledge=none", cwd=tmp_path)
+    found = python("kdlab", *small, "threads=1", "knowledge=none", cwd=tmp_path)
     assert found.returncode == 0, found.stderr
     assert "report" in found.stdout
     assert len(list((tmp_path / "runs" / "records").glob("*.jsonl"))) == 1

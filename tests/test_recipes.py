@@ -27,7 +27,7 @@ from recipes_said import (
 import kdlab
 from kdlab import assemble, checkpoints
 from kdlab.architecture import Architecture
-from kdlab.config import compose, options
+from kdlab.config import options
 from kdlab.data import tokens
 from kdlab.data.splits import Rows
 from kdlab.objective import Objective
@@ -38,6 +38,13 @@ from kdlab.schema import BadInput
 from sweeps import plan, study
 
 RECIPES = [name for name in options("recipe") if name != "none"]
+KEPT: dict[str, Any] = {}
+
+
+def compose(*overrides: str) -> Run:
+    """What `kdlab.compose` gives; the same page, or the same parent, is composed by Hydra once."""
+    with still(KEPT):
+        return assemble._teacher_by_hydra(*overrides)
 
 
 @pytest.fixture(scope="session")

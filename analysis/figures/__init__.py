@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.figures.command import FORMATS, NAMES
 from analysis.figures.curves import curves
-from analysis.figures.drawing import Drawing, Gallery, html, rendered
+from analysis.figures.drawing import NOTHING, Drawing, Gallery, html, rendered
 from analysis.figures.effects import effects
 from analysis.figures.pareto import pareto
 from analysis.figures.shares import shares
@@ -33,6 +33,8 @@ def every(runs: pd.DataFrame, only: Sequence[str] = NAMES) -> Gallery:
         runs: as `analysis.load` gives them.
         only: names of figure functions.
     """
+    if runs.empty:
+        return NOTHING
     galleries = by_kind(runs, only).values()
     return Gallery(
         tuple(drawing for gallery in galleries for drawing in gallery.drawings),
@@ -42,6 +44,8 @@ def every(runs: pd.DataFrame, only: Sequence[str] = NAMES) -> Gallery:
 
 def by_kind(runs: pd.DataFrame, only: Sequence[str] = NAMES) -> dict[str, Gallery]:
     """Figures of a study, a gallery for each figure function, by its name."""
+    if runs.empty:
+        return dict.fromkeys(only, NOTHING)
     needed = {"pareto", "width_depth"} & set(only)
     tables = arranged(runs) if needed else []
     draw: dict[str, Callable[[], Gallery]] = {

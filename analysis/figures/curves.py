@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from analysis.figures import traces
-from analysis.figures.drawing import Drawing, Gallery, settled
+from analysis.figures.drawing import NOTHING, Drawing, Gallery, settled
 from analysis.figures.style import (
     MOST,
     TEACHER,
     balanced,
     batches,
-    colours,
     file_name,
     key,
     key_of,
     label,
+    logarithmic,
     panels,
     paper,
     roomy,
@@ -40,6 +40,8 @@ def curves(runs: pd.DataFrame) -> Gallery:
     Args:
         runs: as `analysis.load` gives them.
     """
+    if runs.empty:
+        return NOTHING
     found = traces.curves(runs)
     drawings, notes = [], []
     teachers = traces.teacher_scores(runs)
@@ -89,7 +91,7 @@ def _apart(own: pd.DataFrame, taught: pd.DataFrame, runs: pd.DataFrame) -> list[
     control = runs.drop_duplicates("arm").set_index("arm")["control"].to_dict()
     mean = traces.over_seeds(own, "value")
     pages = batches(list(dict.fromkeys(own["arm"])), FACETS)
-    drawings = []
+    drawings, styles = [], _roles(own)
     for number, page in enumerate(pages, 1):
         end = f"_{number}" if len(pages) > 1 else ""
         for kind in (SELECT, "loss"):
@@ -97,14 +99,19 @@ def _apart(own: pd.DataFrame, taught: pd.DataFrame, runs: pd.DataFrame) -> list[
                 len(page), height=1.1, per_row=PER_ROW, sharex=True, sharey=True, is_wide=True
             )
             for arm, ax in zip(page, axes, strict=True):
-                draw = _beside_control if kind == SELECT else _losses
-                draw(ax, mean, arm, str(control.get(arm, "")))
                 if kind == SELECT:
+                    _beside_control(ax, mean, arm, str(control.get(arm, "")))
                     _teachers(ax, taught)
+                else:
+                    of_arm = (mean["arm"] == arm) & (mean["term"] != SELECT)
+                    _losses(ax, mean[of_arm], styles)
                 ax.set_title(wrapped(arm), fontsize=6)
                 ax.set_xlim(0, 105)
-            if kind == SELECT:
-                roomy(axes[0])  # and with it all
+            if kind == SELECT:  # of one panel, and with it of all
+                roomy(axes[0])
+            else:
+                axes[0].set_yscale("log")
+                logarithmic(axes[0].yaxis, *axes[0].get_ylim())
             label(axes, DONE, "points" if kind == SELECT else "loss / first", PER_ROW)
             key(figure, *key_of(axes))
             said = _caption(own, mean) + ("" if kind == SELECT else f" {RELATIVE}")
@@ -112,7 +119,9 @@ def _apart(own: pd.DataFrame, taught: pd.DataFrame, runs: pd.DataFrame) -> list[
     return drawings
 
 
-RELATIVE = "Losses are shown relative to their first value; those that start at or below 0 are not."
+RELATIVE = (
+    "Losses are shown relative to their first value; those that start at or below 0 are left out."
+)
 
 
 def _line(ax: "Axes", own: pd.DataFrame, label: str, sign: dict[str, Any]) -> None:
@@ -140,21 +149,30 @@ def _beside_control(ax: "Axes", mean: pd.DataFrame, arm: str, control: str) -> N
     _line(ax, select[select["arm"] == arm], "the arm", {"color": "black", "marker": "."})
 
 
-def _losses(ax: "Axes", mean: pd.DataFrame, arm: str, _: str) -> None:
-    own = mean[(mean["arm"] == arm) & (mean["term"] != SELECT)]
+def _losses(ax: "Axes", own: pd.DataFrame, styles: dict[str, dict[str, Any]]) -> None:
+    """An arm's losses, named by their terms if styles have them, else by their number."""
     names = traces.terms(own)
-    roles = [HARD, *(f"knowledge {i}" for i in range(1, MOST))]
-    of_role = dict(zip(roles, colours(4) + colours(4), strict=True))
-    styles = signs(roles)
     shift = 0 if HARD in names else 1
-    for place, term in enumerate(names[: len(roles) - shift]):
+    for place, term in enumerate(names):
+        role = term if term in styles else _role(place + shift)
         line = own[own["term"] == term].sort_values("done")
         first = line["mean"].iloc[0]
-        if first > 0:
-            role = roles[place + shift]
-            sign = styles[role] | {"color": of_role[role], "markersize": 2.5}
+        if first > 0 and role in styles:
             line = line.assign(**{name: line[name] / first for name in ("mean", "low", "high")})
-            _line(ax, line, _title(role), sign)
+            _line(ax, line, _title(role), styles[role] | {"markersize": 2.5})
+
+
+def _roles(own: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """A style for each term of all arms, if they are few; else for so many terms of one arm."""
+    names = traces.terms(own)
+    if len(names) > MOST:
+        most = own[own["term"] != SELECT].groupby("arm")["term"].nunique().max()
+        names = [_role(place) for place in range(min(MOST, most + 1))]
+    return signs(names)
+
+
+def _role(place: int) -> str:
+    return HARD if place == 0 else f"knowledge {place}"
 
 
 def _title(term: str) -> str:

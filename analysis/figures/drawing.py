@@ -50,6 +50,9 @@ class Gallery:
         return "\n".join([*shown, *(f"<p>{escape(note)}</p>" for note in self.notes)])
 
 
+NOTHING = Gallery(notes=("no figures: the frame has no rows; was too much of it filtered out?",))
+
+
 def rendered(figure: "Figure", kind: str) -> bytes:
     """The bytes of a figure's file: the same for the same figure."""
     room = io.BytesIO()

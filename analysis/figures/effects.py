@@ -9,7 +9,7 @@ import pandas as pd
 from analysis import effects as found_effects
 from analysis.axes import axes as axes_of
 from analysis.cells import PERCENT, sampler
-from analysis.figures.drawing import Drawing, Gallery, settled
+from analysis.figures.drawing import NOTHING, Drawing, Gallery, settled
 from analysis.figures.style import (
     MAJORITY,
     balanced,
@@ -44,6 +44,8 @@ def effects(
         axes: columns in which students differ; all of them unless given.
         margin: points within which a difference counts as none.
     """
+    if runs.empty:
+        return NOTHING
     reported = scores(runs)
     reported = reported[reported["split"].str.startswith("report").fillna(False).astype(bool)]
     names = axes_of(runs) if axes is None else list(axes)
@@ -111,10 +113,15 @@ def _shares(shares: pd.DataFrame, study: str) -> Drawing:
     label(grid, "share of variance (%)", "", per_row)
     key(figure, *key_of(grid))
     left = shares[shares["eta"].isna()]["term"].unique()
+    points = (
+        "points: omega squared, which is less what chance accounts for, with a 95 % interval over "
+        "seeds"
+        if known["share"].notna().any()
+        else "what chance accounts for is not known, as the model leaves nothing over"
+    )
     said = (
         f"{study}: share of the variance of scores that each axis accounts for. Bars: eta squared; "
-        "points: omega squared, which is less what chance accounts for, with a 95 % interval over "
-        f"seeds. {_counted(known)} runs."
+        f"{points}. {_counted(known)} runs."
     )
     said += f" Not to be told from other terms: {', '.join(left)}." if len(left) else ""
     return Drawing(file_name(f"effects_{study}"), settled(figure), said)
@@ -138,18 +145,19 @@ def _bars(ax: "Axes", own: pd.DataFrame, terms: Sequence[str]) -> None:
     places = [terms.index(term) for term in part["term"]]
     bounds = np.stack([part["share"] - part["low"], part["high"] - part["share"]])
     # An interval need not hold its point where so few seeds are drawn again.
-    ax.errorbar(
-        PERCENT * part["share"],
-        places,
-        xerr=PERCENT * bounds.clip(min=0),
-        fmt="D",
-        color="black",
-        markerfacecolor="white",
-        markersize=3.5,
-        elinewidth=0.9,
-        capsize=2,
-        label="less chance (ω²)",
-    )
+    if len(part):
+        ax.errorbar(
+            PERCENT * part["share"],
+            places,
+            xerr=PERCENT * bounds.clip(min=0),
+            fmt="D",
+            color="black",
+            markerfacecolor="white",
+            markersize=3.5,
+            elinewidth=0.9,
+            capsize=2,
+            label="less chance (ω²)",
+        )
     ax.set_yticks(range(len(terms)), [_short(term) for term in terms])
     ax.axvline(0, color="black", linewidth=0.5)
 

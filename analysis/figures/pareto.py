@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.axes import axes
 from analysis.cells import Cell
-from analysis.figures.drawing import Drawing, Gallery, settled
+from analysis.figures.drawing import NOTHING, Drawing, Gallery, settled
 from analysis.figures.numbers import number
 from analysis.figures.style import (
     MAJORITY,
@@ -18,6 +18,7 @@ from analysis.figures.style import (
     file_name,
     key,
     label,
+    logarithmic,
     over_runs,
     panels,
     paper,
@@ -52,6 +53,8 @@ def pareto(runs: pd.DataFrame, tables: Sequence[Table] | None = None) -> Gallery
         runs: as `analysis.load` gives them.
         tables: the study's, where they are made already.
     """
+    if runs.empty:
+        return NOTHING
     drawings, notes = [], []
     for table in _tables(runs, tables):
         for cost in COSTS:
@@ -138,7 +141,9 @@ def _figure(table: Table, cost: str, runs: pd.DataFrame) -> Drawing:
                 value, cell.mean, spread, **_sign(markers[row]), label=row, zorder=3
             )
             handles.setdefault(f"{rows.index(row) + 1}  {row}", drawn.lines[0])
-        _ticks(ax, [value for _, value, _ in points])
+        values = [value for _, value, _ in points]
+        ax.set_xscale("log")
+        logarithmic(ax.xaxis, min(values), max(values))
         roomy(ax)
         ax.set_title(column)
     label(axes, COSTS[cost][0], "score (points)")
@@ -202,17 +207,6 @@ def _baselines(ax: "Axes", table: Table, cost: str, column: str, handles: dict[s
     if (CONSTANT, column) in table.cells:
         line = ax.axhline(table.cells[CONSTANT, column].mean, **MAJORITY)
         handles.setdefault(CONSTANT, line)
-
-
-def _ticks(ax: "Axes", values: Sequence[float]) -> None:
-    """A logarithmic axis with plain numbers on it."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    ax.set_xscale("log")
-    is_long = max(values) / min(values) > 100
-    ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if is_long else (1.0, 2.0, 5.0)))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 STEPS = (

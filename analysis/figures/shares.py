@@ -7,7 +7,7 @@ import pandas as pd
 
 from analysis.cells import PERCENT
 from analysis.figures import traces
-from analysis.figures.drawing import Drawing, Gallery, settled
+from analysis.figures.drawing import NOTHING, Drawing, Gallery, settled
 from analysis.figures.style import (
     HATCHES,
     MOST,
@@ -40,6 +40,8 @@ def shares(runs: pd.DataFrame) -> Gallery:
     Args:
         runs: as `analysis.load` gives them.
     """
+    if runs.empty:
+        return NOTHING
     found = traces.shares(runs)
     drawings, notes = [], []
     for (table, task), part in runs.groupby(["table", "task"], sort=False):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 COLUMN, PAGE, TALLEST = 3.3, 6.9, 9.0  # inches
@@ -178,3 +179,12 @@ def wrapped(text: str, width: int = 26, lines: int = 2) -> str:
 def balanced(count: int, most: int) -> int:
     """So many panels in a row, at most, that the last row is about as full as the others."""
     return math.ceil(count / math.ceil(count / most))
+
+
+def logarithmic(axis: "Axis", low: float, high: float) -> None:
+    """Put plain numbers on a logarithmic axis: few where it spans many decades."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1.0,) if high / low > 100 else (1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.axes import axes
-from analysis.cells import NOTHING
-from analysis.figures.drawing import Drawing, Gallery, settled
+from analysis.cells import NOTHING as NOT_KNOWN
+from analysis.figures.drawing import NOTHING, Drawing, Gallery, settled
 from analysis.figures.style import (
     MAJORITY,
     MOST,
@@ -50,6 +50,8 @@ def width_depth(runs: pd.DataFrame, tables: Sequence[Table] | None = None) -> Ga
         runs: as `analysis.load` gives them.
         tables: the study's, where they are made already.
     """
+    if runs.empty:
+        return NOTHING
     made = arranged(runs) if tables is None else tables
     points = budgets(runs, made)
     if points.empty:
@@ -112,7 +114,7 @@ def _arms(models: pd.DataFrame, others: Sequence[str]) -> list[str]:
 def _groups(sizes: np.ndarray) -> list[int]:
     """The group of each of ascending sizes: within 5 % of one budget."""
     found: list[int] = []
-    first = NOTHING
+    first = NOT_KNOWN
     for size in sizes:
         is_new = not size <= first * WITHIN
         first = size if is_new else first

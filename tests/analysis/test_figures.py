@@ -298,6 +298,18 @@ def test_same_records_same_bytes(now, gallery, tmp_path):
         assert path.stat().st_size > 1000
 
 
+@pytest.mark.parametrize("name", figures.NAMES)
+def test_a_frame_without_rows_is_said_to_have_none(now, name):
+    found = getattr(figures, name)(now[now["seed"] == 99])
+    assert found.drawings == ()
+    assert "no rows" in found.notes[0]
+
+
+def test_students_without_teachers_have_figures_all_the_same(now):
+    found = figures.every(now[now["seed"] != NO_SEED], ["pareto", "width_depth", "curves"])
+    assert len(found.drawings) == 6
+
+
 @pytest.mark.parametrize("kind", figures.FORMATS)
 def test_a_figure_drawn_twice_has_the_same_bytes(gallery, kind):
     for drawing in gallery.drawings[:4]:

@@ -10,6 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from analysis import latex
+from analysis.cells import Cell
+from analysis.tables import Table
+
 GOLDEN = Path(__file__).parent / "golden"
 VOID = {"br", "hr", "img", "meta"}
 
@@ -146,7 +150,12 @@ def test_latex_compiles_and_fits_the_page(written, pdflatex, tmp_path):
     tables = of_kind(written, ".tex")
     for name, text in tables.items():
         (tmp_path / name).write_text(text)
-    inputs = "".join(f"\\input{{{name}}}\n" for name in tables)
+    signs = "".join(latex.TEX) + " ``c'' 2-3"
+    cells = {(signs, signs): Cell(1, 1, 50.0, 1.0)}
+    code = f"note: `{signs.replace('`', '')}`"
+    odd = Table(signs, signs, "report", [signs], [signs], cells, {signs: "a 'b'"}, [signs, code])
+    (tmp_path / "odd.tex").write_text(latex.latex(odd))
+    inputs = "\\input{odd.tex}" + "".join(f"\\input{{{name}}}\n" for name in tables)
     page = (
         f"\\documentclass{{article}}\\usepackage{{booktabs,graphicx}}\\begin{{document}}\n{inputs}"
     )

@@ -2,11 +2,13 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
+import at_once
+import killed
 import numpy as np
 import pytest
 import torch
@@ -206,26 +208,6 @@ def test_unlabelled_rows_teach_through_the_teacher_only(small, tmp_path):
     assert result["curves"]["logits_kl"][-1] > 0
 
 
-KILLED = """
-import os, signal, sys
-import kdlab
-from kdlab import learner
-root, at, *overrides = sys.argv[1:]
-original, seen = learner.update, [0]
-def update(*arguments):
-    original(*arguments)
-    seen[0] += 1
-    if seen[0] == int(at):
-        os.kill(os.getpid(), signal.SIGKILL)
-learner.update = update
-from kdlab import train
-train.learning.update = update
-arms = ("knowledge=none", "knowledge=logits_kl", "knowledge=hidden_mse size=l2_h48_a3")
-runs = [kdlab.compose(*overrides, *arm.split()) for arm in arms]
-kdlab.distill(runs, root=root, threads=1, checkpoint_seconds=0)
-"""
-
-
 @pytest.mark.parametrize("extra", [(), ("protocol.checkpoint=best_select", "train.precision=bf16")])
 def test_a_killed_cohort_ends_in_the_result_it_would_have_had(small, tmp_path, extra):
     overrides = (*small, "threads=1", "seed=2", *extra)
@@ -235,8 +217,7 @@ def test_a_killed_cohort_ends_in_the_result_it_would_have_had(small, tmp_path, e
     root = str(tmp_path / "killed")
     # The teacher has 34 updates; after it, three students take turns.
     for at in (20, 25, 41, 10):
-        command = [sys.executable, "-c", KILLED, root, str(at), *overrides]
-        assert subprocess.run(command, capture_output=True).returncode == -signal.SIGKILL
+        assert killed.after(at, runs, root) == -signal.SIGKILL
     assert list((tmp_path / "killed" / "checkpoints").iterdir())
     # Resumed in another company: one by one.
     resumed = [kdlab.distill(run, root=root, threads=1, checkpoint_seconds=0) for run in runs]
@@ -246,17 +227,32 @@ def test_a_killed_cohort_ends_in_the_result_it_would_have_had(small, tmp_path, e
 
 def test_killed_at_any_moment(small, tmp_path):
     """Not between steps only: whenever the clock says."""
-    overrides = (*small, "threads=1", "knowledge=logits_kl", "seed=3")
-    whole = kdlab.distill(compose(*overrides), root=str(tmp_path / "whole"), threads=1)
+    run = compose(*small, "threads=1", "knowledge=logits_kl", "seed=3")
+    whole = kdlab.distill(run, root=str(tmp_path / "whole"), threads=1)
     root = str(tmp_path / "killed")
-    command = [sys.executable, "-m", "kdlab", *overrides, f"root={root}", "checkpoint_seconds=0"]
-    for seconds in (5.0, 6.0, 7.0):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    ends = []
+    for seconds in (0.01, 0.02, 0.05, 0.07, 0.1):
+        process = at_once.start(_train, run, root)
+        saved = _saved(root)
+        while process.is_alive() and _saved(root) <= saved:
+            time.sleep(0.001)
         time.sleep(seconds)
         process.kill()
-        process.wait()
-    resumed = kdlab.distill(compose(*overrides), root=root, threads=1)
-    assert resumed.result == whole.result
+        process.join()
+        ends.append(process.exitcode)
+    assert ends[0] == -signal.SIGKILL
+    assert kdlab.distill(run, root=root, threads=1).result == whole.result
+
+
+def _train(run, root):
+    kdlab.distill(run, root=root, threads=1, checkpoint_seconds=0)
+
+
+def _saved(root):
+    """When something was last saved: checkpoints are renamed into their folder."""
+    with suppress(FileNotFoundError):
+        return Path(root, "checkpoints").stat().st_mtime_ns
+    return 0
 
 
 def test_a_checkpoint_holds_no_pickled_code(small, tmp_path):

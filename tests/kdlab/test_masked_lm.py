@@ -2,11 +2,10 @@
 
 import json
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import killed
 import numpy as np
 import pytest
 import torch
@@ -184,24 +183,6 @@ def test_a_saved_student_is_read_as_language_model_and_as_encoder(tiny, tmp_path
     assert all(torch.equal(weights(start)[name], own[name]) for name in names)
 
 
-KILLED = """
-import os, signal, sys
-import kdlab
-from kdlab import train
-root, at, *overrides = sys.argv[1:]
-original, seen = train.learning.update, [0]
-def update(*arguments):
-    original(*arguments)
-    seen[0] += 1
-    if seen[0] == int(at):
-        os.kill(os.getpid(), signal.SIGKILL)
-train.learning.update = update
-arms = ("knowledge=none", "knowledge=[logits_kl,hidden_mse] size=l2_h48_a3")
-runs = [kdlab.compose(*overrides, *arm.split()) for arm in arms]
-kdlab.distill(runs, root=root, threads=1, checkpoint_seconds=0)
-"""
-
-
 def test_a_killed_cohort_ends_in_the_result_it_would_have_had(tiny, tmp_path):
     overrides = (*tiny, "seed=2")
     arms = ["knowledge=none", "knowledge=[logits_kl,hidden_mse] size=l2_h48_a3"]
@@ -210,8 +191,7 @@ def test_a_killed_cohort_ends_in_the_result_it_would_have_had(tiny, tmp_path):
     root = str(tmp_path / "killed")
     steps = whole[0].result["steps"]
     for at in (5, steps // 2 + 20, 7):  # in the teacher, then in the students
-        command = [sys.executable, "-c", KILLED, root, str(at), *overrides]
-        assert subprocess.run(command, capture_output=True).returncode == -signal.SIGKILL
+        assert killed.after(at, runs, root) == -signal.SIGKILL
     assert list((tmp_path / "killed" / "checkpoints").iterdir())
     resumed = [kdlab.distill(run, root=root, threads=1) for run in runs]
     assert [r.result for r in resumed] == [r.result for r in whole]

@@ -63,12 +63,13 @@ def room(tmp_path_factory) -> Path:
 def found(room) -> dict[str, dict[str, Any]]:
     """By group/name the losses after each of five steps."""
     base = eight_classes.base(room)
-    runs = {
-        f"{group}/{name}": eight_classes.composed([*base, *own])
+    pages = {
+        f"{group}/{name}": [*base, *own]
         for group in GROUPS
         for name, own in runs_of(group).items()
         if (group, name) != ("init", "pretrained")
     }
+    runs = dict(zip(pages, eight_classes.composed_each(pages.values()), strict=True))
     results = eight_classes.results(list(runs.values()), room / "runs")
     return {
         name: {
@@ -157,16 +158,16 @@ LIVE = [
 @pytest.fixture(scope="module")
 def changed(room) -> dict[tuple[str, str, str], tuple[Any, Any]]:
     """By group, option and key the results with the YAML's value and with another."""
-    pairs = {}
+    ones, others = [], []
     for group, name, key in LIVE:
-        own = [*eight_classes.base(room), *runs_of(group)[name], *BESIDE.get(key, ())]
+        ones.append([*eight_classes.base(room), *runs_of(group)[name], *BESIDE.get(key, ())])
         value = CHANGED.get(key.rpartition(".")[2])
         assert value is not None, f"{group}/{name}: add another value of {key} to CHANGED"
-        other = [*own, f"{place_of(group, name)}.{key}={value}"]
-        pairs[group, name, key] = (eight_classes.composed(own), eight_classes.composed(other))
-    runs = [run for pair in pairs.values() for run in pair]
+        others.append([*ones[-1], f"{place_of(group, name)}.{key}={value}"])
+    runs = list(eight_classes.composed_each([*ones, *others]))
     results = eight_classes.results(runs, room / "runs")
-    return {which: (results[one.uid], results[other.uid]) for which, (one, other) in pairs.items()}
+    shown = [results[run.uid] for run in runs]
+    return dict(zip(LIVE, zip(shown[: len(LIVE)], shown[len(LIVE) :], strict=True), strict=True))
 
 
 @pytest.mark.parametrize(("group", "name", "key"), LIVE)

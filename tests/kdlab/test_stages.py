@@ -1,9 +1,8 @@
 """Runs whose init is a run, teachers of teachers, cross-fitted and early-stopped teachers."""
 
 import signal
-import subprocess
-import sys
 
+import killed
 import numpy as np
 import pytest
 import torch
@@ -311,36 +310,19 @@ def test_a_parent_that_diverged_is_said_to_be_no_parent(small, tmp_path):
         kdlab.distill(run, root=str(tmp_path), threads=1)
 
 
-KILLED = """
-import os, signal, sys
-import kdlab
-from kdlab import train
-root, at, *overrides = sys.argv[1:]
-original, seen = train.learning.update, [0]
-def update(*arguments):
-    original(*arguments)
-    seen[0] += 1
-    if seen[0] == int(at):
-        os.kill(os.getpid(), signal.SIGKILL)
-train.learning.update = update
-kdlab.distill(kdlab.compose(*overrides), root=root, threads=1, checkpoint_seconds=0)
-"""
-
-
 def test_a_chain_killed_in_each_of_its_runs_ends_in_the_same_result(small, tmp_path):
     more = ("teacher.assistants=[l2_h32_a2]", "teacher.folds=2", "teacher.stop=0.8")
-    overrides = (*small, "threads=1", *STAGES, *more)
-    whole = kdlab.distill(compose(*overrides), root=str(tmp_path / "whole"), threads=1)
+    run = compose(*small, "threads=1", *STAGES, *more)
+    whole = kdlab.distill(run, root=str(tmp_path / "whole"), threads=1)
     root = str(tmp_path / "killed")
     done = []
     # Two teachers of 4 updates, two assistants of 5, a stage of 9, a student of 34.
     for at in (2, 5, 6, 7, 9, 20):
-        command = [sys.executable, "-c", KILLED, root, str(at), *overrides]
-        assert subprocess.run(command, capture_output=True).returncode == -signal.SIGKILL
+        assert killed.after(at, [run], root) == -signal.SIGKILL
         done.append(len(record.index(root)))
     assert done[0] == 0
     assert done[-1] == 5
-    assert kdlab.distill(compose(*overrides), root=root, threads=1).result == whole.result
+    assert kdlab.distill(run, root=root, threads=1).result == whole.result
     assert {k: r.result for k, r in kdlab.records(root).items()} == {
         k: r.result for k, r in kdlab.records(tmp_path / "whole").items()
     }

@@ -10,7 +10,17 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from .configuration import Settings, program_path, write_configuration
-from .processes import environment, kill_all, pids, program, send, wait_until, with_descendants
+from .processes import (
+    alive,
+    environment,
+    is_stopped,
+    kill_all,
+    pids,
+    program,
+    send,
+    wait_until,
+    with_descendants,
+)
 
 DAEMONS = ("munged", "slurmctld", "slurmd", "slurmstepd")
 CLIENT_PREFIXES = ("SLURM_", "SBATCH_", "SQUEUE_", "SACCT_", "SINFO_", "SCANCEL_")
@@ -99,9 +109,17 @@ class Cluster:
         With `down` the controller is told, and requeues the jobs; else it notices by itself after
         half a minute.
         """
+        # One that lives longer than the job would tell the controller that it failed.
+        wait_until(lambda: self._daemons_stopped(node), f"{node}'s daemons stopped")
         kill_all(lambda: self.processes(node))
         if down:
             self.sh("scontrol", "update", f"nodename={node}", "state=down", "reason=killed")
+
+    def _daemons_stopped(self, node: str) -> bool:
+        found = [pid for pid in self.processes(node) if program(pid) in DAEMONS and alive(pid)]
+        for pid in found:
+            send(pid, signal.SIGSTOP)
+        return all(is_stopped(pid) for pid in found)
 
     def _daemon(self, name: str, *arguments: str, **variables: str) -> None:
         """Start a daemon, which detaches by itself, with an environment that holds no secrets."""

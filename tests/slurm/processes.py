@@ -56,6 +56,11 @@ def with_descendants(roots: Iterable[int]) -> set[int]:
     return found
 
 
+def children(pid: int) -> list[int]:
+    """The processes that a process started and that still hang below it."""
+    return [child for child in pids() if _parent(child) == pid]
+
+
 def kill_all(find: Callable[[], set[int]], seconds: float = 10) -> None:
     """SIGKILL what `find()` returns until it returns nothing: what dies may have just forked."""
 
@@ -71,6 +76,11 @@ def kill_all(find: Callable[[], set[int]], seconds: float = 10) -> None:
 def alive(pid: int) -> bool:
     """Whether the process still runs; one that is dead but not waited for does not."""
     return _status(pid)[0] not in ("", "Z", "X")
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether the process was told to stop and did."""
+    return _status(pid)[0] == "T"
 
 
 def send(pid: int, number: signal.Signals) -> None:

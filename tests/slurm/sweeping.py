@@ -14,7 +14,7 @@ from .processes import command_line, wait_until
 
 STUDY = """
 question: Does every run come home?
-base: [task.train_rows=300, task.report_rows=60, task.words=8, teacher.size=l3_h32_a2,
+base: [task.train_rows=100, task.report_rows=30, task.words=8, teacher.size=l3_h32_a2,
        size=l2_h32_a2, train.epochs=3, train.batch_size=16, train.lr=1e-3, threads=1]
 seeds: [{seeds}]
 blocks:
@@ -31,12 +31,12 @@ ARMS = 5
 # Tasks of a few cohorts each, and a checkpoint at every step: much to lose, and nothing lost.
 LAUNCHER = [
     "launcher=slurm", "launcher.mem=1G", "launcher.cpus_per_task=1", "launcher.parallel=3",
-    "launcher.minutes=0.05", "checkpoint_seconds=0.5",
+    "launcher.gflops=3", "launcher.minutes=0.12", "checkpoint_seconds=0.5",
 ]  # fmt: skip
 
 
 def write_study(path: Path, runs: int) -> Path:
-    """A study of so many runs on the synthetic task: 51 steps each, and one teacher."""
+    """A study of so many runs on the synthetic task: 18 steps each, and one teacher."""
     seeds = ", ".join(str(seed) for seed in range(1, runs // ARMS + 1))
     path.write_text(STUDY.format(seeds=seeds))
     return path

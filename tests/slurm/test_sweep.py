@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from kdlab import record
+from sweeps import events
 
+from .catching import caught
 from .cluster import Cluster
 from .configuration import Settings, obstacles
 from .processes import send, wait_until
@@ -86,7 +88,7 @@ def faulty(directory: str, tmp_path: Path, study: Path) -> Iterator[Sweep]:
             cluster,
             study,
             disk / "runs",
-            ("launcher.cohort=2", "launcher.parallel=100", "launcher.minutes=0.025"),
+            ("launcher.cohort=2", "launcher.parallel=100", "launcher.minutes=0.06"),
         )
     finally:
         cluster.stop()
@@ -104,11 +106,14 @@ def test_a_sweep_survives_every_fault_at_once(faulty, serial, tmp_path):
         if "0 submissions" in faulty.launch():
             break
     print(f"{time.monotonic() - began:5.0f} s all home")
+    told = {event.get("class") for event in events.read(faulty.root)}
+    assert told >= {"disk_full", "node_failure", "crashed", "lost"}
     compare(faulty, serial)
 
 
 def launcher_is_killed(sweep: Sweep, room: Path) -> None:
-    """Between sbatch and its bookkeeping."""
+    """Between sbatch and its bookkeeping; until all is submitted no task may start."""
+    sweep.cluster.sh("scontrol", "update", "partitionname=main", "state=down")
     shim = room / "bin" / "sbatch"
     shim.parent.mkdir()
     shim.write_text('#!/bin/sh\n/usr/bin/sbatch "$@"\nkill -9 $PPID\n')
@@ -125,12 +130,13 @@ def launcher_is_killed(sweep: Sweep, room: Path) -> None:
     assert sorted(sweep.submitted()) == sorted(set(sweep.submitted()))
     assert len(sweep.submitted()) == RUNS + 1
     assert "0 submissions" in sweep.launch()
+    sweep.cluster.sh("scontrol", "update", "partitionname=main", "state=up")
 
 
 def node_dies(sweep: Sweep, room: Path) -> None:
-    job = sweep.job()
-    node = sweep.cluster.sh("squeue", "-h", "-r", "-j", job, "-o", "%N").split()[0]
-    sweep.cluster.kill_node(node)
+    with caught(sweep) as task:
+        sweep.cluster.kill_node(task.worker["node"])
+    job = task.worker["job"]
     wait_until(lambda: sweep.cluster.state(job) != "RUNNING", "its task gone", 120)
 
 
@@ -144,22 +150,17 @@ def node_comes_back(sweep: Sweep, room: Path) -> None:
 
 
 def workers_are_killed(sweep: Sweep, room: Path) -> None:
-    """First the process that trains a cohort, then a task's own."""
-    trains, task = "multiprocessing.spawn", "submitit.core._submit"
-    for _ in range(4):  # one may be between two cohorts, or be left from the dead node
-        wait_until(lambda: sweep.processes(trains), trains, 60)
-        send(max(sweep.processes(trains)), signal.SIGKILL)
-        with contextlib.suppress(TimeoutError):
-            sweep.await_told("crashed", 45)
-            break
-    else:
-        raise AssertionError("four processes were killed and no task says that one crashed")
-    wait_until(lambda: sweep.processes(task), task, 60)
-    send(sweep.processes(task)[0], signal.SIGKILL)
+    """First the process that trains a cohort, which its task tells; then a task's own."""
+    with caught(sweep) as task:
+        send(task.trains, signal.SIGKILL)
+    wait_until(lambda: task.told(sweep, "crashed"), "a crash told", 180, every=0.5)
+    with caught(sweep) as task:
+        send(task.worker["pid"], signal.SIGKILL)
 
 
 def task_is_requeued(sweep: Sweep, room: Path) -> None:
-    sweep.cluster.sh("scontrol", "requeue", sweep.job())
+    with caught(sweep) as task:
+        sweep.cluster.sh("scontrol", "requeue", task.worker["job"])
 
 
 def others_go_first(sweep: Sweep, room: Path) -> None:
@@ -170,8 +171,9 @@ def others_go_first(sweep: Sweep, room: Path) -> None:
 
 
 def time_is_up(sweep: Sweep, room: Path) -> None:
-    job = sweep.job()
-    sweep.cluster.expire(job, 2)
+    with caught(sweep) as task:
+        job = task.worker["job"]
+        sweep.cluster.expire(job, 2)
     wait_until(lambda: "RUNNING" not in sweep.cluster.state(job), "the time limit", 120)
 
 

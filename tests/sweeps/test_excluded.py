@@ -1,9 +1,7 @@
 """Options that do not go together leave a study by themselves, counted and named."""
 
-import subprocess
-import sys
-
 import pytest
+from at_once import python
 
 from kdlab.config import place
 from kdlab.schema import BadInput
@@ -144,21 +142,16 @@ blocks:
     assert {(e.cell.row, e.cell.trials) for e in planned} == {("none", 1), ("logits", 2)}
 
 
-def sweeps(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "sweeps", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, **options)
-
-
 def test_the_command_line_names_what_is_left_out(tmp_path):
     (tmp_path / "shapes.yaml").write_text(SHAPES)
-    found = sweeps("plan", "shapes.yaml", cwd=tmp_path)
+    found = python("sweeps", "plan", "shapes.yaml", cwd=tmp_path)
     assert found.returncode == 0, found.stderr
     assert f"4 excluded by {WIDE}" in found.stdout
     (tmp_path / "none.yaml").write_text(
         SHAPES.partition("skip")[0].replace("size: [tiny, mini], shape: [wide, deep, standard]",
                                             "size: [tiny], shape: [wide, deep]")
     )  # fmt: skip
-    found = sweeps("plan", "none.yaml", cwd=tmp_path)
+    found = python("sweeps", "plan", "none.yaml", cwd=tmp_path)
     assert found.returncode == 2
     assert found.stderr.startswith(f"sweeps: none: nothing is left to run: {WIDE}")
     assert len(found.stderr.splitlines()) == 1

@@ -224,7 +224,11 @@ blocks:
         assert winner.scores[" ".join(winner.overrides)] == max(winner.scores.values())
 
 
-def test_a_rerun_brings_lost_outputs_back_as_it_was_launched(asked, root):
+def test_a_rerun_brings_lost_outputs_back_as_it_was_launched(small, tmp_path, root):
+    one = "{table: t, cases: {none: [knowledge=none]}}"
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"question: Which?\nbase: [{', '.join(small)}]\nseeds: [1]\nblocks: [{one}]\n")
+    asked = commands.Request("mine", study.load(str(path)), (f"root={root}", "threads=1"))
     assert commands.run_launch(asked, None, wait=True) == 0
     (uid, before) = next(
         (uid, found) for uid, found in kdlab.records(root).items() if found.artifacts

@@ -1,9 +1,7 @@
 """`python -m kdlab -m`: Hydra's idioms; every value is checked before any submission."""
 
-import subprocess
-import sys
-
 import pytest
+from at_once import python
 
 from kdlab import record
 from kdlab.config import compose
@@ -11,9 +9,8 @@ from kdlab.schema import BadInput
 from sweeps import commands, multirun, plan
 
 
-def run(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "kdlab", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, **options)
+def run(*arguments, **options):
+    return python("kdlab", *arguments, **options)
 
 
 def test_a_multirun_is_launched_once_and_found_again(small, tmp_path):

@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import kdlab
 from kdlab import predictions, record
+from kdlab.config import place
 from kdlab.schema import BadInput
-from sweeps import commands, events, plan, study
+from sweeps import commands, estimate, events, launch, plan, shards, study
 
 TEXT = """
 question: What is predicted?
@@ -104,6 +106,22 @@ def test_a_study_that_is_done_is_predicted_with_saved_models_and_trained_where_t
     before = submissions(root)
     assert commands.run_launch(request, None, wait=True) == 0
     assert submissions(root) == before
+
+
+def test_a_study_of_saved_models_alone_is_planned_by_what_loading_takes(asked, tmp_path):
+    root, request = str(tmp_path / "runs"), asked("predict_test=true")
+    own = runs(request)
+    for run in own:
+        kdlab.distill(run, root=root, threads=1, save=True)
+    chosen = launch.launcher(place(*request.extra, "task=rte", "task.path=nyu-mll/glue"))
+    lacking = predictions.lacking(own, root)
+    work = plan.survey(own, root, chosen.keys, 1, unpredicted=lacking)
+    assert {run.uid for run in work.due} == {run.uid for run in own} == lacking
+    assert {work.seconds[uid] for uid in lacking} == {estimate.START}
+    assert work.predicted == (4, 0)
+    assert sum(len(cohort) for task in work.levels[0] for cohort in task) == 4
+    nothing = shards.pack([[run] for run in own], dict.fromkeys(lacking, 0.0), 60.0)
+    assert nothing == [[[run] for run in own]]
 
 
 def test_a_missing_test_split_stops_a_launch_before_anything_is_submitted(asked, tmp_path):

@@ -1,8 +1,10 @@
 """A task brings its shard home, whatever single runs do to the process that trains them."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import kdlab
 from kdlab import record
 from kdlab.config import compose, place
 from sweeps import events, failures, shards
+from sweeps.slot import Slot
 
 FAULTS = Path(__file__).parent / "faults"
 
@@ -62,6 +65,17 @@ def test_bad_runs_fail_by_their_class_and_their_neighbours_come_home(small, tmp_
     assert failed[cohort[0].uid]["error"] == "KeyError: 'broken'"
     assert failed[cohort[1].uid]["error"] == "the process died of signal 11"
     assert failed[sound.uid] is failed[wild.uid] is None
+
+
+def test_a_process_that_dies_as_it_is_given_a_cohort_has_crashed():
+    slot = Slot("no shard")
+    slot.connection, theirs = multiprocessing.Pipe()
+    # As the kernel ends a process: first its end of the pipe is closed, then its death is told.
+    slot.process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(1,))
+    slot.process.start()
+    theirs.close()
+    slot.start(["a run"])
+    assert slot.answer(30)["class"] == "crashed"
 
 
 def test_a_full_disk_or_a_broken_device_ends_the_task_and_fails_nobody(small, tmp_path):
