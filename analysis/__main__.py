@@ -21,6 +21,7 @@ examples:
   python -m analysis why mine/main/logits/sst2
   python -m analysis diff mine/logits mine/hidden
   python -m analysis guideline mine
+  python -m analysis report mine
   python -m analysis submission mine --row both --out glue.zip
 
 ROOT is runs/, or KDLAB_ROOT. Each command has a --help of its own.
@@ -41,6 +42,13 @@ examples:
   python -m analysis guideline mine --root /scratch/runs --margin 0.5
 
 It goes to ROOT/studies/STUDY/guideline.md.
+"""
+REPORT = """\
+examples:
+  python -m analysis report quickstart
+  python -m analysis report glue_small --root /scratch/runs --margin 0.5
+
+The file is ROOT/studies/STUDY/report.html: one page with everything in it, which needs no network.
 """
 CELL = """\
 A cell is STUDY/TABLE/ROW/COLUMN, with the study's own labels. TABLE and COLUMN may be left out, and
@@ -113,6 +121,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     text = "the best practice that a study's data supports, printed and written"
     add_margin(add("guideline", text, _guideline, GUIDELINE, "STUDY"))
+    text = "tables, guideline and figures of a study as one page, written"
+    add_margin(add("report", text, _report, REPORT, "STUDY"))
     add("why", "a cell's or a run's results, trouble, logs and command", _why, WHY, "CELL")
     text = "what two cells or runs do differently, and by how much they differ"
     diff = add("diff", text, _diff, DIFF, "A", "B")
@@ -208,6 +218,18 @@ def _guideline(arguments: argparse.Namespace) -> None:
     path = Path(arguments.root) / "studies" / arguments.study / "guideline.md"
     write_whole(path, text.encode())
     print(text)
+    print(f"written to {path}")
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    import analysis
+    from analysis.report import report
+    from kdlab.record import write_whole
+
+    _check_margin(arguments.margin)
+    page = report(analysis.load(arguments.study, arguments.root), margin=arguments.margin)
+    path = Path(arguments.root) / "studies" / arguments.study / "report.html"
+    write_whole(path, page.encode())
     print(f"written to {path}")
 
 

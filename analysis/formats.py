@@ -29,7 +29,7 @@ def markdown(table: Table) -> str:
 def html(table: Table) -> str:
     """A figure with the table and its notes, to stand in any page."""
     found = shown(table)
-    text: str = _template("table.html").render(
+    text: str = template("table.html").render(
         table=table, grid=found, explanation=explanation(table)
     )
     return text
@@ -69,7 +69,8 @@ def _text(text: str) -> str:
     return "".join(parts)
 
 
-def _template(name: str) -> Any:
+def template(name: str) -> Any:
+    """A page of `analysis/templates`: what is put into it is escaped, what it lacks is an error."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     loader = FileSystemLoader(TEMPLATES)

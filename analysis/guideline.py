@@ -66,6 +66,9 @@ class Guideline:
     sections: list[Section]
     limits: list[Statement]
 
+    def _repr_markdown_(self) -> str:
+        return markdown(self)
+
 
 def guideline(runs: pd.DataFrame, margin: float = MARGIN) -> Guideline:
     """The guideline of a study.

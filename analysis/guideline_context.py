@@ -35,7 +35,9 @@ def costs(grids: Mapping[str, Grid], axis: str) -> list[Statement]:
 def shared(shares: pd.DataFrame, axis: str) -> list[Statement]:
     """Shares of the variance: of the axis in each column, and of its pairs with others."""
     found = []
-    is_own = shares["share"].notna() & (shares["term"].str.partition(" (with ")[0] == axis)
+    is_own = shares["share"].notna() & np.array(
+        [_axes_of(term)[0] == axis for term in shares["term"]], dtype=bool
+    )
     for row in shares[is_own & (shares["kind"] == "axis")].to_dict("records"):
         column = shares[(shares["column"] == row["column"]) & (shares["kind"] == "pair")]
         is_of = np.array([axis in _axes_of(term) for term in column["term"]], dtype=bool)

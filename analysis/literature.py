@@ -24,6 +24,7 @@ class Beside:
         marks: (row, column) to how sure they are.
         sizes: row to parameters, in millions.
         ranked: rows on the split that is ours.
+        sources: where the numbers are from.
     """
 
     rows: list[str] = field(default_factory=list)
@@ -32,6 +33,7 @@ class Beside:
     sizes: dict[str, float] = field(default_factory=dict)
     ranked: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
 
 
 def beside(layout: Layout, frame: pd.DataFrame, split: str) -> Beside:
@@ -58,7 +60,8 @@ def beside(layout: Layout, frame: pd.DataFrame, split: str) -> Beside:
     shown = [name for name in dict.fromkeys(scores["row"]) if any(name == key[0] for key in values)]
     if layout.is_ranked:
         ranked = [name for name in shown if f", {OURS}" in name]
-    return Beside(shown, values, marks, _sizes(published, scores), ranked, _notes(kept, marks))
+    sizes, sources = _sizes(published, scores), _sources(kept)
+    return Beside(shown, values, marks, sizes, ranked, _notes(kept, marks, sources), sources)
 
 
 def _task(task: str, split: str) -> str:
@@ -81,11 +84,16 @@ def _sizes(published: pd.DataFrame, scores: pd.DataFrame) -> dict[str, float]:
     return {row: known[p, s] for row, p, s in rows if (p, s) in known}
 
 
-def _notes(kept: list[dict[str, str]], marks: dict[tuple[str, str], str]) -> list[str]:
+def _sources(kept: list[dict[str, str]]) -> list[str]:
+    return list(dict.fromkeys(f"{e['paper']} (arXiv {e['arxiv']}): {e['source']}" for e in kept))
+
+
+def _notes(
+    kept: list[dict[str, str]], marks: dict[tuple[str, str], str], sources: list[str]
+) -> list[str]:
     """Where the numbers are from, and what their marks mean."""
     if not kept:
         return []
-    sources = dict.fromkeys(f"{e['paper']} (arXiv {e['arxiv']}): {e['source']}" for e in kept)
     splits = sorted({_split(entry["split"]) for entry in kept})
     notes = [
         "published numbers stand below ours, as their papers give them "

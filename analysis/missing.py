@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Collection
 
 import pandas as pd
 
@@ -25,14 +26,19 @@ def notes(frame: pd.DataFrame, study: str, root: str) -> list[str]:
     found = cells[:SHOWN]
     if len(cells) > SHOWN:
         found.append(f"and {len(cells) - SHOWN} more cells with runs to do")
-    again = "python -m sweeps retry {0} && " if (todo["state"] == "failed").any() else ""
-    command = (again + "python -m sweeps launch {0} --wait").format(shlex.quote(study))
-    return [*found, f"all of them: `{command}`"]
+    return [*found, f"all of them: `{command(study, root, set(todo['state']))}`"]
+
+
+def command(study: str, root: str, states: Collection[str]) -> str:
+    """What does the runs of a study that are in these states, of `OPEN`."""
+    launch = shlex.join(["python", "-m", "sweeps", "launch", study, "--wait", f"root={root}"])
+    retry = shlex.join(["python", "-m", "sweeps", "retry", study, "--all", "--root", root])
+    return f"{retry} && {launch}" if "failed" in states else launch
 
 
 def _cell(row: str, head: str, part: pd.DataFrame, root: str) -> str:
     runs = part.drop_duplicates("uid")
     first = runs.iloc[0]
-    command = shlex.join(["python", "-m", "kdlab", *json.loads(first["overrides"]), f"root={root}"])
+    own = shlex.join(["python", "-m", "kdlab", *json.loads(first["overrides"]), f"root={root}"])
     states = ", ".join(f"{n} {state}" for state, n in runs["state"].value_counts().items())
-    return f"to do: {row}, {head} ({states}), first: `{command}`"
+    return f"to do: {row}, {head} ({states}), first: `{own}`"

@@ -35,6 +35,10 @@ def strict(kind: type[T]) -> type[T]:
 class BadInput(ValueError):
     """What the user asked for cannot be done; the message names the key and what is allowed."""
 
+    def _render_traceback_(self) -> list[str]:  # what IPython asks for
+        """In a notebook the message alone: where it was raised says nothing to its reader."""
+        return [str(self)]
+
 
 class NotApplicable(BadInput):
     """Options that are right by themselves and cannot go together: a study leaves the run out."""

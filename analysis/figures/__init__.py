@@ -21,8 +21,8 @@ from kdlab.record import write_whole
 from kdlab.schema import BadInput
 
 __all__ = [
-    "FORMATS", "NAMES", "Drawing", "Gallery", "curves", "effects", "every", "html", "pareto",
-    "rendered", "shares", "width_depth", "write",
+    "FORMATS", "NAMES", "Drawing", "Gallery", "by_kind", "curves", "effects", "every", "html",
+    "pareto", "rendered", "shares", "width_depth", "write",
 ]  # fmt: skip
 
 
@@ -35,6 +35,17 @@ def every(runs: pd.DataFrame, only: Sequence[str] = NAMES) -> Gallery:
     """
     if runs.empty:
         return NOTHING
+    galleries = by_kind(runs, only).values()
+    return Gallery(
+        tuple(drawing for gallery in galleries for drawing in gallery.drawings),
+        tuple(note for gallery in galleries for note in gallery.notes),
+    )
+
+
+def by_kind(runs: pd.DataFrame, only: Sequence[str] = NAMES) -> dict[str, Gallery]:
+    """Figures of a study, a gallery for each figure function, by its name."""
+    if runs.empty:
+        return dict.fromkeys(only, NOTHING)
     needed = {"pareto", "width_depth"} & set(only)
     tables = arranged(runs) if needed else []
     draw: dict[str, Callable[[], Gallery]] = {
@@ -44,11 +55,7 @@ def every(runs: pd.DataFrame, only: Sequence[str] = NAMES) -> Gallery:
         "curves": lambda: curves(runs),
         "shares": lambda: shares(runs),
     }
-    galleries = [draw[name]() for name in NAMES if name in only]
-    return Gallery(
-        tuple(drawing for gallery in galleries for drawing in gallery.drawings),
-        tuple(note for gallery in galleries for note in gallery.notes),
-    )
+    return {name: draw[name]() for name in NAMES if name in only}
 
 
 def write(gallery: Gallery, folder: str | Path, kind: str = "pdf") -> list[Path]:

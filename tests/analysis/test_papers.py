@@ -147,7 +147,8 @@ def test_what_is_missing_comes_with_the_command_that_does_it(tmp_path):
     assert todo[0].startswith("to do: hidden_mse, synthetic accuracy (2 missing), first: ")
     assert "knowledge=hidden_mse" in todo[0]
     assert f"root={tmp_path}`" in todo[0]
-    assert "all of them: `python -m sweeps launch made --wait`" in table.notes
+    every = f"all of them: `python -m sweeps launch made --wait root={tmp_path}`"
+    assert every in table.notes
 
 
 DATA = """

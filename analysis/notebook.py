@@ -1,0 +1,43 @@
+"""What a notebook's cells say in a line: open a study, show its tables."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis import load
+from analysis.audit import audit, lines
+from analysis.formats import html, markdown
+from analysis.tables import Table
+
+NOTHING = "Nothing to show on this split yet; of what is still tuned: split='select'."
+
+
+@dataclass(frozen=True, repr=False)
+class Page:
+    """Tables below each other, which a notebook or a terminal shows by itself."""
+
+    tables: tuple[Table, ...]
+
+    def _repr_html_(self) -> str:
+        return "\n".join(map(html, self.tables)) or f"<p>{NOTHING}</p>"
+
+    def __repr__(self) -> str:
+        return "\n".join(map(markdown, self.tables)) or NOTHING
+
+
+def opened(study: str, root: str | None = None) -> pd.DataFrame:
+    """A study's frame; prints how much of it is done, and what is missing, failed or diverged.
+
+    Raises:
+        BadInput: if the study was never launched under this root, in one line that says how; a
+            notebook shows nothing else of it.
+    """
+    runs = load(study, root)
+    print("\n".join(lines(audit(runs))))
+    return runs
+
+
+def show(tables: Sequence[Table]) -> Page:
+    """Tables as a cell's last line: of `analysis.papers`, or any others."""
+    return Page(tuple(tables))

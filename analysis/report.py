@@ -1,0 +1,242 @@
+"""A study as one page: what it asked, what is there, tables, guideline, effects, figures, sources.
+
+The page needs no network and no file beside it, and the same records make the same bytes.
+"""
+
+import base64
+import math
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis import directional, figures, formats, missing, papers, selection, variance
+from analysis.audit import SHOWN, audit
+from analysis.axes import axes
+from analysis.figures import Drawing, Gallery
+from analysis.formats import template
+from analysis.frame import NO_SEED, scores
+from analysis.guideline import Guideline, guideline
+from analysis.layout import EXCLUDED, shown
+from analysis.stats import MARGIN
+from analysis.tables import Table
+from kdlab.schema import BadInput
+
+PERCENT = 100.0
+PIXELS = 125  # of an inch of a figure
+NAMED = 100  # runs of a kind that are named; a page is no place for thousands
+ENOUGH = 2  # axes, from which on there is something to share among them
+# What each kind of figure is called, and how it is read.
+READING = {
+    "pareto": (
+        "Score against cost",
+        "Up and left is better: the step line is the best that a budget buys.",
+    ),
+    "width_depth": (
+        "Width against depth",
+        "Each panel is one budget of parameters: left is wide and shallow, right narrow and deep.",
+    ),
+    "effects": (
+        "Effects of axes",
+        "Longer bars matter more; a level whose interval stays clear of the zero line differs.",
+    ),
+    "curves": (
+        "Training curves",
+        "A curve that still rises at its right end would have gained from more updates.",
+    ),
+    "shares": (
+        "Shares of the gradient",
+        "A term with a thin bar hardly moves the student, whatever its weight.",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A drawing as a page holds it: its source, what it is called and what it says.
+
+    Attributes:
+        width: in pixels, so that letters of a paper's size are as large as the page's.
+    """
+
+    source: str
+    width: int
+    name: str
+    caption: str
+
+
+def report(runs: pd.DataFrame, *, split: str = "report", margin: float = MARGIN) -> str:
+    """The whole page, as HTML.
+
+    Args:
+        runs: as `analysis.load` gives them.
+        split: what the tables show: `report`, or `select` for choosing settings.
+        margin: points within which a difference counts as none.
+    """
+    long = scores(runs)
+    reported = long[long["split"].fillna("").str.startswith("report")]
+    tables = papers.of_study(runs, split=split, margin=margin)
+    found, why = _guideline(runs, margin)
+    chosen = _chosen(long)
+    text: str = template("report.html").render(
+        study=runs.attrs["study"],
+        question=runs["question"].iloc[0],
+        varied=_varied(runs),
+        audit=audit(runs),
+        todo=_todo(runs),
+        few=SHOWN,
+        named=NAMED,
+        split=split,
+        tables=[(table, _safe(formats.html(table))) for table in tables],
+        guideline=found,
+        why=why,
+        effects=_effects(reported, axes(runs)),
+        galleries=_galleries(figures.by_kind(runs)),
+        chosen=chosen,
+        longest=max((len(arm["points"]) for arm in chosen), default=0),
+        sources=_sources(tables),
+        claims=[(claim.claim, claim.source, claim.certainty) for claim in directional.load()],
+        made=_made(runs, split, margin),
+        launched=_launched(runs),
+    )
+    return text
+
+
+def _guideline(runs: pd.DataFrame, margin: float) -> tuple[Guideline | None, str]:
+    """The guideline, or why there is none."""
+    try:
+        return guideline(runs, margin), ""
+    except BadInput as error:
+        return None, str(error)
+
+
+def _todo(runs: pd.DataFrame) -> str:
+    """The command that does what is open; empty if nothing is."""
+    states = set(runs["state"]) & set(missing.OPEN)
+    return missing.command(runs.attrs["study"], runs.attrs["root"], states) if states else ""
+
+
+def _varied(runs: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """Each axis, how many levels it has, and which; tasks and seeds are as good as axes here."""
+    students = runs[(runs["seed"] != NO_SEED) & (runs["state"] != EXCLUDED)]
+    names = {"tasks": "task", **{axis: axis for axis in axes(runs)}, "seeds": "seed"}
+    found = []
+    for title, name in names.items():
+        levels = [level for level in dict.fromkeys(students[name].map(shown)) if level]
+        found.append((title, str(len(levels)), ", ".join(levels)))
+    return found
+
+
+def _effects(reported: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
+    """Shares of variance as text, a table for each column of scores; or why there are none."""
+    if len(names) < ENOUGH:
+        axis = f"in {names[0]} alone" if names else "in nothing"
+        return {"why": f"The study's students differ {axis}: there is nothing to share."}
+    shares = variance.shares(reported, names)
+    if shares.empty:
+        return {"why": "No two runs that are done differ in their score."}
+    columns = {}
+    for column, part in shares.groupby("column", sort=False):
+        known = part["eta"].notna()
+        terms = [_term(row) for row in part[known].to_dict("records")]
+        columns[str(column)] = {"terms": terms, "left": part.loc[~known, "term"].tolist()}
+    return {"why": "", "columns": columns}
+
+
+def _term(row: dict[Any, Any]) -> dict[str, str]:
+    """A row of `variance.shares` in percent."""
+    low, high = (_number(PERCENT * row[name]) for name in ("low", "high"))
+    p = row["p"]
+    return {
+        "term": row["term"],
+        "kind": row["kind"],
+        "df": str(row["df"]),
+        "eta": _number(PERCENT * row["eta"]),
+        "share": _number(PERCENT * row["share"]),
+        "interval": f"{low} to {high}" if low else "",
+        "p": "" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}",
+        "n": str(row["n"]),
+        "note": row["note"] if isinstance(row["note"], str) else "",
+    }
+
+
+def _galleries(found: dict[str, Gallery]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": kind,
+            "title": READING[kind][0],
+            "reading": READING[kind][1],
+            "drawings": [_drawn(drawing) for drawing in gallery.drawings],
+            "notes": gallery.notes,
+        }
+        for kind, gallery in found.items()
+    ]
+
+
+def _drawn(drawing: Drawing) -> Shown:
+    data = base64.b64encode(figures.rendered(drawing.figure, "svg")).decode()
+    width = round(PIXELS * drawing.figure.get_size_inches()[0])
+    return Shown(f"data:image/svg+xml;base64,{data}", width, drawing.name, drawing.caption)
+
+
+def _chosen(long: pd.DataFrame) -> list[dict[str, Any]]:
+    """What each arm's settings were chosen from, and how good the best of fewer trials would be."""
+    trials = selection.trials(long)
+    found = []
+    for row in selection.best_of(long).to_dict("records"):
+        is_own = (trials[selection.ARM] == [row[name] for name in selection.ARM]).all(axis=1)
+        own = trials.loc[is_own, "score"].dropna()
+        curve = selection.curve(own.clip(lower=0.0).tolist())  # what diverged is a 0 here
+        numbers = {name: _number(row[name]) for name in ("score", "second", "single")}
+        found.append({**row, **numbers, "points": [_number(value) for value in curve["expected"]]})
+    return found
+
+
+def _sources(tables: Iterable[Table]) -> list[str]:
+    return sorted({source for table in tables for source in table.published.sources})
+
+
+def _made(runs: pd.DataFrame, split: str, margin: float) -> list[tuple[str, str]]:
+    """What the page is made from, and the command that makes it again."""
+    study, root = str(runs.attrs["study"]), str(runs.attrs["root"])
+    found = audit(runs)
+    commits = ", ".join(f"{commit} ({n} records)" for commit, n in found.commits.items())
+    command = ["python", "-m", "analysis", "report", study, "--root", root]
+    command += ["--margin", f"{margin:g}"] if margin != MARGIN else []
+    recorded = runs[runs["file"].notna()].drop_duplicates("uid")
+    measured = [
+        (name, ", ".join(sorted(str(value) for value in recorded[name].dropna().unique())))
+        for name in ("device", "torch")
+    ]
+    return [
+        ("study", study),
+        ("code of the records", commits or "no record"),
+        *((name, value) for name, value in measured if value),
+        ("split of the tables", split),
+        ("margin", f"{margin:g} points"),
+        ("to make this page again", f"`{shlex.join(command)}`"),
+    ]
+
+
+def _launched(runs: pd.DataFrame) -> str:
+    """The study as it was launched; empty where that is not kept."""
+    path = Path(runs.attrs["root"]) / "studies" / str(runs.attrs["study"]) / "study.yaml"
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def _number(value: float) -> str:
+    """With one digit; nothing for what is not known."""
+    if math.isnan(value):
+        return ""
+    text = f"{value:.1f}"
+    return "0.0" if text == "-0.0" else text.replace("-", "−")
+
+
+def _safe(html: str) -> Any:
+    """HTML that is escaped already."""
+    from markupsafe import Markup
+
+    return Markup(html)
