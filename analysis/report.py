@@ -13,13 +13,14 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import directional, figures, formats, missing, papers, selection, variance
+from analysis import figures, formats, missing, papers, selection
 from analysis.audit import SHOWN, audit
 from analysis.axes import axes
+from analysis.effects import variance
 from analysis.figures import Drawing, Gallery
 from analysis.formats import template
 from analysis.frame import NO_SEED, scores
-from analysis.guideline import Guideline, guideline
+from analysis.guideline import Guideline, directional, guideline
 from analysis.layout import EXCLUDED, shown
 from analysis.stats import MARGIN
 from analysis.tables import Table
@@ -190,7 +191,7 @@ def _chosen(long: pd.DataFrame) -> list[dict[str, Any]]:
         is_own = (trials[selection.ARM] == [row[name] for name in selection.ARM]).all(axis=1)
         own = trials.loc[is_own, "score"].dropna()
         curve = selection.curve(own.clip(lower=0.0).tolist())  # what diverged is a 0 here
-        numbers = {name: _number(row[name]) for name in ("score", "second", "single")}
+        numbers: dict[Any, Any] = {n: _number(row[n]) for n in ("score", "second", "single")}
         found.append({**row, **numbers, "points": [_number(value) for value in curve["expected"]]})
     return found
 
