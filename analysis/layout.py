@@ -38,8 +38,8 @@ class Layout:
 
     @property
     def axes(self) -> tuple[str, ...]:
-        """What the table is about: what its rows and columns are named by."""
-        return self.rows + self.columns
+        """What the table is about: what its rows and columns are named by, a model by two axes."""
+        return self.rows + self.columns + (("size", "shape") if "model" in self.rows else ())
 
 
 def column_name(task: str, split: str, metric: str) -> str:
