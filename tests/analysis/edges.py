@@ -114,9 +114,9 @@ def inside(folder: Path) -> Iterator[None]:
 def make(folder: Path) -> None:
     """Plan the study and leave its records under the folder's `runs`."""
     (folder / "glue").mkdir()
-    _rows(folder / "glue" / "MRPC", ["train", "dev"], ["sentence1", "sentence2"], 2)
+    rows(folder / "glue" / "MRPC", ["train", "dev"], ["sentence1", "sentence2"], 2)
     splits = ["train", "dev_matched", "dev_mismatched"]
-    _rows(folder / "glue" / "MNLI", splits, ["premise", "hypothesis"], 3)
+    rows(folder / "glue" / "MNLI", splits, ["premise", "hypothesis"], 3)
     with inside(folder):
         for entry in (cells := _planned()):
             if entry.run:
@@ -125,7 +125,7 @@ def make(folder: Path) -> None:
             events.append(ROOT, "trouble", uids=[uid], study=NAME, node="node1", **TROUBLE)
 
 
-def _rows(folder: Path, splits: list[str], columns: list[str], classes: int) -> None:
+def rows(folder: Path, splits: list[str], columns: list[str], classes: int) -> None:
     folder.mkdir()
     for split in splits:
         page = {name: [f"{split} {name} {n}" for n in range(60)] for name in columns}

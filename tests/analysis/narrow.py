@@ -26,7 +26,8 @@ NARROWED: Mapping[str, Sequence[str]] = {
     "axes": (),
 }
 NEEDS_MORE = ("general", "DistilBERT", "MiniLM", "TinyBERT", "BERT-EMD", "Large")  # than is here
-TABLES = ("A3 21.3 M", "A3 5 M")  # of the study's; its others are alike
+TABLES = ("A3 5 M",)  # of the study's; its others are alike
+CASES = 6  # of a table: each knowledge and matching takes its time to compose
 SEEDS = [1, 2]
 
 
@@ -51,7 +52,8 @@ def make(name: str, root: str, seeds: Sequence[int] = SEEDS) -> None:
 
 
 def _possible(cases: Mapping[str, list[str]]) -> dict[str, list[str]]:
-    return {row: own for row, own in cases.items() if not any(part in row for part in NEEDS_MORE)}
+    rows = [row for row in cases if not any(part in row for part in NEEDS_MORE)]
+    return {row: cases[row] for row in rows[:CASES]}
 
 
 def _right(run: Run) -> int:
