@@ -120,11 +120,11 @@ def _labelled(students: pd.DataFrame, layout: Layout) -> pd.DataFrame:
         crowded = found.loc[arms.index[arms > 1]]
         if crowded.empty:
             break
-        if (crowded.groupby(cell)[name].nunique(dropna=False) > 1).any():
-            told = found[name].map(shown)
-            told = told if name in FIVE else f"{name}=" + told
-            is_told = found[LABEL].isin(crowded[LABEL]) & found[name].notna()
-            found[LABEL] = found[LABEL] + (", " + told).where(is_told, "")
+        varied = crowded.groupby(cell)[name].transform("nunique", dropna=False) > 1
+        told = found[name].map(shown)
+        told = told if name in FIVE else f"{name}=" + told
+        is_told = found[LABEL].isin(crowded.loc[varied, LABEL]) & found[name].notna()
+        found[LABEL] = found[LABEL] + (", " + told).where(is_told, "")
     # One arm may be called otherwise in each task: `logits` is KL or, on regression, MSE.
     in_task = found.groupby(["row", "task", GROUP])[LABEL].transform("nunique") <= 1
     in_all = found.groupby("row")[LABEL].transform("nunique") > 1

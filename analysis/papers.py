@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from analysis import published
+from analysis.frame import NO_SEED
 from analysis.layout import Layout
 from analysis.tables import Table, arranged
 from kdlab.schema import BadInput
@@ -30,6 +31,9 @@ def a1_knowledge(runs: pd.DataFrame, **how: Any) -> list[Table]:
 def a2_matching(runs: pd.DataFrame, **how: Any) -> list[Table]:
     """Which matching: a column for each knowledge and init, as copied layers hardly need one."""
     columns = ("knowledge", "init")
+    # Knowledge without layers, which no matching concerns, stays out.
+    is_about = (runs["matching"] != "none") | (runs["knowledge"] == "none")
+    runs = runs[is_about | (runs["seed"] == NO_SEED)]
     return arranged(runs, Layout("A2 matching", ("matching",), columns, spread=True), **how)
 
 

@@ -1,7 +1,8 @@
 """Combinations that cannot be: one line that names the key, and whether a study goes on without."""
 
 import pytest
-from test_cli import REGRESSION, run
+from at_once import python
+from test_cli import REGRESSION
 
 import kdlab
 from kdlab.config import compose
@@ -121,7 +122,7 @@ def test_what_does_not_fit_text_is_left_out_of_a_study(overrides, line, tmp_path
 
 
 def test_the_command_line_refuses_what_does_not_go_together(tmp_path):
-    found = run("kdlab", *MISFITS[0][0], cwd=tmp_path)
+    found = python("kdlab", *MISFITS[0][0], cwd=tmp_path)
     assert (found.returncode, found.stdout) == (2, "")
     assert found.stderr.startswith("kdlab: knowledge.logits_kl: logits_kl cannot apply")
     assert len(found.stderr.splitlines()) == 1

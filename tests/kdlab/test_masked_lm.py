@@ -22,11 +22,11 @@ import kdlab
 from kdlab import models, record, score
 from kdlab.architecture import Architecture
 from kdlab.assemble import compose_each
-from kdlab.cohort import _task_data
 from kdlab.config import compose, options
 from kdlab.config import option as page_of
 from kdlab.data import tokens
 from kdlab.data.splits import Rows
+from kdlab.data.task_data import task_data
 from kdlab.families import FAMILIES, configuration
 from kdlab.frozen import freeze, thaw
 from kdlab.run import batch_key
@@ -143,7 +143,8 @@ def test_scores_are_transformers_own_loss_on_masks_that_are_the_same_for_every_s
     run = compose(*tiny, "knowledge=none")
     found = kdlab.distill(run, root=str(tmp_path), save=True, threads=1)
     stock = AutoModelForMaskedLM.from_pretrained(models.folder(tmp_path, run.uid)).eval()
-    task, other = _task_data(run), _task_data(compose(*tiny, "knowledge=none", "seed=9"))
+    task = task_data(run, False)
+    other = task_data(compose(*tiny, "knowledge=none", "seed=9"), False)
     data = task.scored["report"]
     first = score.predict(stock, data, CPU)
     assert np.array_equal(first, score.predict(stock, data, CPU))

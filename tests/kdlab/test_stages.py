@@ -9,9 +9,9 @@ import torch
 
 import kdlab
 from kdlab import models, record, score, teaching, train
-from kdlab.cohort import _task_data
 from kdlab.config import compose
 from kdlab.data import splits
+from kdlab.data.task_data import task_data
 from kdlab.data.tokens import batch
 from kdlab.run import batch_key, parents, teachers
 from kdlab.schema import BadInput
@@ -115,7 +115,7 @@ def test_a_stage_starts_from_the_whole_encoder_and_keeps_the_classifier_if_told(
     found = kdlab.distill([staged, keeps], root=root, threads=1)
     assert set(record.index(root)) == {r.uid for r in (staged, keeps, *parents(staged))}
     assert found[0].result["weights"] != found[1].result["weights"]
-    tokenizer = _task_data(staged).tokenizer
+    tokenizer = task_data(staged, False).tokenizer
     saved = kdlab.load(staged.init.run, root)
     at_zero = {run.uid: models.build_student(run, tokenizer, root) for run in (staged, keeps)}
     for model in at_zero.values():
@@ -234,7 +234,7 @@ def test_rows_without_a_label_are_left_out_by_the_same_folds(small):
 def at_work(fitted, tmp_path_factory):
     root = str(tmp_path_factory.mktemp("folds"))
     found = kdlab.distill(fitted, root=root, threads=1)
-    task = _task_data(fitted)
+    task = task_data(fitted, False)
     return found, task, teaching.load(fitted, task.tokenizer, root, CPU)
 
 
@@ -285,7 +285,7 @@ def test_cross_fitted_teachers_of_a_regression(small, tmp_path):
     run = compose(*small, *task, "threads=1", "knowledge=logits", "teacher.folds=2")
     found = kdlab.distill(run, root=str(tmp_path), threads=1)
     assert found.result["agreement"]["report"]["mse"] >= 0
-    data = _task_data(run)
+    data = task_data(run, False)
     two = teaching.load(run, data.tokenizer, str(tmp_path), CPU)
     each = [score.predict(teacher, data.scored["report"], CPU) for teacher in two]
     together = teaching.outputs(two, data.scored["report"], CPU)

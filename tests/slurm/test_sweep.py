@@ -207,16 +207,17 @@ def disk_is_full(sweep: Sweep, room: Path) -> None:
     sweep.launch()
 
 
-# The disk early, while there is much to lose; the node back before all nodes are asked for.
+# The disk early, while there is much to lose; the controller away while tasks are queued that do not
+# need it; the node back before all nodes are asked for.
 FAULTS = [
     launcher_is_killed,
     disk_is_full,
     node_dies,
     workers_are_killed,
     task_is_requeued,
+    controller_is_away,
     node_comes_back,
     others_go_first,
     arrays_are_cancelled,
     time_is_up,
-    controller_is_away,
 ]
