@@ -38,8 +38,8 @@ class Layout:
 
     @property
     def axes(self) -> tuple[str, ...]:
-        """What the table is about: what its rows and columns are named by."""
-        return self.rows + self.columns
+        """What the table is about: what its rows and columns are named by, a model by two axes."""
+        return self.rows + self.columns + (("size", "shape") if "model" in self.rows else ())
 
 
 def column_name(task: str, split: str, metric: str) -> str:
@@ -116,13 +116,15 @@ def _labelled(students: pd.DataFrame, layout: Layout) -> pd.DataFrame:
     cell = [LABEL, GROUP, HEAD]
     is_run = found["state"] != EXCLUDED
     for name in (a for a in axes(students) if a not in layout.axes):
-        shared = found[is_run].groupby(cell)
-        if (shared["row"].nunique() <= 1).all():
+        arms = found[is_run].groupby(cell)["row"].transform("nunique")
+        crowded = found.loc[arms.index[arms > 1]]
+        if crowded.empty:
             break
-        if (shared[name].nunique(dropna=False) > 1).any():
+        if (crowded.groupby(cell)[name].nunique(dropna=False) > 1).any():
             told = found[name].map(shown)
             told = told if name in FIVE else f"{name}=" + told
-            found[LABEL] = found[LABEL] + (", " + told).where(told.str.len() > 0, "")
+            is_told = found[LABEL].isin(crowded[LABEL]) & found[name].notna()
+            found[LABEL] = found[LABEL] + (", " + told).where(is_told, "")
     # One arm may be called otherwise in each task: `logits` is KL or, on regression, MSE.
     in_task = found.groupby(["row", "task", GROUP])[LABEL].transform("nunique") <= 1
     in_all = found.groupby("row")[LABEL].transform("nunique") > 1

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.frame import NO_SEED
-from analysis.layout import LABEL, shown
+from analysis.layout import GROUP, LABEL, shown
 
 Place = tuple[str, str]  # an arm and a task
 
@@ -55,7 +55,7 @@ def notes(frame: pd.DataFrame) -> list[str]:
 
 
 def differing(frame: pd.DataFrame, axes: Sequence[str], own: Sequence[str]) -> list[str]:
-    """What rows of a task differ in beyond the table's own axes, updates, and examples seen.
+    """What rows of a column differ in beyond the table's own axes, updates, and examples seen.
 
     Of rows as the study labels them the names of the keys: the legend has their values.
     """
@@ -65,7 +65,7 @@ def differing(frame: pd.DataFrame, axes: Sequence[str], own: Sequence[str]) -> l
     found = [f"{'beyond its own axes ' if own else ''}rows differ in: {', '.join(told)}"]
     found = found if told else ["beyond its own axes rows differ in nothing"] if own else []
     for name, title in (("steps", "updates"), ("examples_seen", "examples seen")):
-        recorded = students[students[name].notna()]
+        recorded = students[students[name].notna() & (students["state"] == "done")]
         if len(recorded):
             counts = _values(recorded, name) or _values(recorded, name, "task")
             found.append(f"{title}: {'; '.join(counts)}")
@@ -76,9 +76,10 @@ MOST = 6  # values of a key, in print
 
 
 def _values(students: pd.DataFrame, name: str, place: str = LABEL) -> list[str]:
-    """The values of a column, each with the rows that have it; none if a task's rows share one."""
+    """The values of a key, each with the rows that have it; none if a column's rows share one."""
     texts = students[name].map(shown).replace("", "none")
-    if place == LABEL and texts.groupby(students["task"]).nunique().max() <= 1:
+    columns = [students["task"], students[GROUP]]
+    if place == LABEL and texts.groupby(columns).nunique().max() <= 1:
         return []
     every = students[place].nunique()
     found = []

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import pandas as pd
 
 from analysis.frame import NO_SEED
-from analysis.layout import HEAD, LABEL
+from analysis.layout import GROUP, HEAD, LABEL
 
 SHOWN = 5  # cells, in print
 OPEN = ("missing", "failed")
@@ -20,8 +20,8 @@ def notes(frame: pd.DataFrame, study: str, root: str) -> list[str]:
     if todo.empty:
         return []
     cells = [
-        _cell(str(row), str(head), part, root)
-        for (row, head), part in todo.groupby([LABEL, HEAD], sort=False)
+        _cell(str(row), part, root)
+        for (row, _, _), part in todo.groupby([LABEL, GROUP, "task"], sort=False)
     ]
     found = cells[:SHOWN]
     if len(cells) > SHOWN:
@@ -36,9 +36,11 @@ def command(study: str, root: str, states: Collection[str]) -> str:
     return f"{retry} && {launch}" if "failed" in states else launch
 
 
-def _cell(row: str, head: str, part: pd.DataFrame, root: str) -> str:
+def _cell(row: str, part: pd.DataFrame, root: str) -> str:
+    """A row's runs of one task, whatever columns show their scores."""
     runs = part.drop_duplicates("uid")
     first = runs.iloc[0]
     own = shlex.join(["python", "-m", "kdlab", *json.loads(first["overrides"]), f"root={root}"])
     states = ", ".join(f"{n} {state}" for state, n in runs["state"].value_counts().items())
-    return f"to do: {row}, {head} ({states}), first: `{own}`"
+    heads = " and ".join(dict.fromkeys(part[HEAD]))
+    return f"to do: {row}, {heads} ({states}), first: `{own}`"

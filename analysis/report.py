@@ -13,13 +13,14 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import directional, figures, formats, missing, papers, selection, variance
+from analysis import figures, formats, missing, papers, selection
 from analysis.audit import SHOWN, audit
 from analysis.axes import axes
+from analysis.effects import variance
 from analysis.figures import Drawing, Gallery
 from analysis.formats import template
 from analysis.frame import NO_SEED, scores
-from analysis.guideline import Guideline, guideline
+from analysis.guideline import Guideline, directional, guideline
 from analysis.layout import EXCLUDED, shown
 from analysis.stats import MARGIN
 from analysis.tables import Table

@@ -9,6 +9,7 @@ import pandas as pd
 from analysis import effects as found_effects
 from analysis.axes import axes as axes_of
 from analysis.cells import PERCENT, sampler
+from analysis.effects.variance import AXIS, PAIR, RESIDUAL, SEED
 from analysis.figures.drawing import NOTHING, Drawing, Gallery, settled
 from analysis.figures.style import (
     MAJORITY,
@@ -23,7 +24,6 @@ from analysis.figures.style import (
 )
 from analysis.frame import scores
 from analysis.stats import MARGIN
-from analysis.variance import AXIS, PAIR, RESIDUAL, SEED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,12 +1,14 @@
 """The study of `edges`, planned, recorded and arranged once for all tests that only read it."""
 
 import io
+import os
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
 import edges
 import pytest
+from filelock import FileLock
 
 import analysis
 from analysis import __main__ as command
@@ -27,8 +29,16 @@ class Tables(NamedTuple):
 @pytest.fixture(scope="session")
 def edge_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which `runs` has the study; tests work `edges.inside` it."""
-    folder = tmp_path_factory.mktemp("edges")
-    edges.make(folder)
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        folder = tmp_path_factory.mktemp("edges")
+        edges.make(folder)
+        return folder
+    folder = tmp_path_factory.getbasetemp().parent / "edges"  # of all workers
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "made").exists():
+            folder.mkdir()
+            edges.make(folder)
+            (folder / "made").touch()
     return folder
 
 
@@ -39,7 +49,9 @@ def edge_tables(edge_study: Path) -> Tables:
         with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
             command.main()
         room = Path(edges.ROOT) / "studies" / edges.NAME / "tables"
-        found = {path.name: path.read_text() for path in sorted(room.iterdir())}
+        # Other workers may be writing the same.
+        written = [p for p in sorted(room.iterdir()) if p.suffix[1:] in formats.FORMATS]
+        found = {path.name: path.read_text() for path in written}
         runs = analysis.load(edges.NAME, edges.ROOT)
         trials = papers.of_study(runs[runs["table"] == "tuned"], split="select")
         for name, table in zip(OF_TRIALS, trials, strict=True):

@@ -13,14 +13,23 @@ from simulated import AXES, study
 from test_effects import BY_CHANCE, STUDIES
 
 import analysis
-from analysis import directional, evidence, guideline, guideline_text
-from analysis import guideline_context as context
+from analysis import guideline
 from analysis.axes import FIVE
-from analysis.comparable import grids
-from analysis.evidence import gathered
-from analysis.guideline import RECOMMENDED, UNKNOWN, Guideline, Section, markdown
-from analysis.guideline_text import Statement
-from analysis.matched import matched
+from analysis.effects.comparable import grids
+from analysis.effects.pairing import matched
+from analysis.guideline import (
+    RECOMMENDED,
+    UNKNOWN,
+    Guideline,
+    Section,
+    context,
+    directional,
+    evidence,
+    markdown,
+    text,
+)
+from analysis.guideline.evidence import gathered
+from analysis.guideline.text import Statement
 from kdlab.run import teachers
 from kdlab.schema import BadInput
 from sweeps import plan
@@ -92,7 +101,7 @@ def test_in_studies_in_which_nothing_is_there_nothing_is_recommended():
         found_in = grids(study(axes, draw=draw), list(axes))
         shown = evidence.comparisons(found_in, list(axes))
         none = shown.iloc[:0].assign(verdict="")
-        claims += any(guideline_text.preferred(shown[shown["axis"] == axis], none) for axis in axes)
+        claims += any(text.preferred(shown[shown["axis"] == axis], none) for axis in axes)
     assert claims <= BY_CHANCE
 
 

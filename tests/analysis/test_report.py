@@ -15,9 +15,10 @@ from made import leave_run
 
 import analysis
 from analysis import __main__ as command
-from analysis import figures, formats, papers, selection, variance
+from analysis import figures, formats, papers, selection
 from analysis.audit import audit
 from analysis.axes import axes
+from analysis.effects import variance
 from analysis.frame import scores
 from analysis.guideline import guideline
 from analysis.report import report

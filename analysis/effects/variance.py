@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.comparable import SEEDS, Grid, grids, named
+from analysis.effects.comparable import SEEDS, Grid, grids, named
 
 DRAWS = 300
 ROUNDING = 1e-8  # relative

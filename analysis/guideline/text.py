@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.comparable import Grid
-from analysis.evidence import Evidence
-from analysis.matched import matters
-from analysis.reversals import THERE
+from analysis.effects.comparable import Grid
+from analysis.effects.pairing import matters
+from analysis.effects.reversals import THERE
+from analysis.guideline.evidence import Evidence
 from analysis.stats import LEVEL, SEEDS_NEEDED
 
 SHOWN = 4  # of a kind, in one place

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.comparable import PERCENT, Grid
-from analysis.directional import AGREES, DEEPER, DISAGREES, EQUAL, Verdict
-from analysis.guideline_text import (
+from analysis.effects.comparable import PERCENT, Grid
+from analysis.effects.reversals import TASK, THERE
+from analysis.guideline.directional import AGREES, DEEPER, DISAGREES, EQUAL, Verdict
+from analysis.guideline.text import (
     SHOWN,
     Row,
     Statement,
@@ -18,7 +19,6 @@ from analysis.guideline_text import (
     tested,
     turned,
 )
-from analysis.reversals import TASK, THERE
 
 
 def costs(grids: Mapping[str, Grid], axis: str) -> list[Statement]:

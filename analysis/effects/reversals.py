@@ -12,8 +12,8 @@ import pandas as pd
 
 from analysis import stats
 from analysis.cells import Draws
-from analysis.comparable import Grid, absent, grids
-from analysis.matched import (
+from analysis.effects.comparable import Grid, absent, grids
+from analysis.effects.pairing import (
     NAMES,
     OTHER,
     contrast,

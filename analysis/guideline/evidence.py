@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis import directional, matched, reversals, variance
 from analysis.axes import FIVE
 from analysis.cells import Draws
-from analysis.comparable import Grid, grids, with_null
-from analysis.directional import Verdict
+from analysis.effects import pairing, reversals, variance
+from analysis.effects.comparable import Grid, grids, with_null
+from analysis.guideline import directional
+from analysis.guideline.directional import Verdict
 from analysis.stats import LEVEL, MARGIN, holm
 from kdlab.schema import BadInput
 
@@ -75,8 +76,8 @@ def comparisons(
     draws: Draws | None = None,
 ) -> pd.DataFrame:
     """The matched comparisons of all axes as one family: what recommendations rest on."""
-    found = [matched.compared(found_in, axis, margin, draws) for axis in axes or [""]]
-    return matched.claimed(_stacked(found), margin)
+    found = [pairing.compared(found_in, axis, margin, draws) for axis in axes or [""]]
+    return pairing.claimed(_stacked(found), margin)
 
 
 def two_sided(
@@ -100,7 +101,7 @@ def changes(
     draws: Draws | None,
 ) -> pd.DataFrame:
     """Of what is recommended by, whether it is more or less so by another axis; one family."""
-    rows = contrasts[matched.matters(contrasts)]
+    rows = contrasts[pairing.matters(contrasts)]
     found = _stacked(
         [
             reversals.changes(found_in, rows[rows["axis"] != by], by, margin, draws)

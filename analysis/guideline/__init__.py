@@ -11,13 +11,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis import frame
-from analysis import guideline_context as context
-from analysis import guideline_limits as limits
-from analysis import guideline_text as text
 from analysis.axes import FIVE
 from analysis.axes import axes as differing
-from analysis.evidence import Evidence, gathered
-from analysis.guideline_text import Statement
+from analysis.guideline import context, limits, text
+from analysis.guideline.evidence import Evidence, gathered
+from analysis.guideline.text import Statement
 from analysis.stats import MARGIN
 
 SPLIT = "report"

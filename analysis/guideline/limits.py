@@ -8,10 +8,10 @@ import pandas as pd
 
 from analysis import stats
 from analysis.cells import PERCENT, Draws, sampler
-from analysis.comparable import Grid, governs, same_or_absent
+from analysis.effects.comparable import Grid, governs, same_or_absent
+from analysis.effects.pairing import OTHER
 from analysis.frame import NO_SEED, reader
-from analysis.guideline_text import SHOWN, Statement, counted, signed
-from analysis.matched import OTHER
+from analysis.guideline.text import SHOWN, Statement, counted, signed
 from analysis.stats import SEEDS_NEEDED
 from kdlab.record import kept
 

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 
 from analysis.cells import Draws
-from analysis.comparable import Grid
-from analysis.matched import OTHER, Sample, claimed, contrast, less, pairs, said, sampled
+from analysis.effects.comparable import Grid
+from analysis.effects.pairing import OTHER, Sample, claimed, contrast, less, pairs, said, sampled
 from analysis.published import ALLOWED
 from kdlab.schema import BadInput
 
-FILE = Path(__file__).with_name("published") / "claims" / "directional.csv"
+FILE = Path(__file__).parents[1] / "published" / "claims" / "directional.csv"
 COLUMNS = ["claim", "axis", "first", "second", "relation", "where", "tasks", "certainty", "source"]
 AGREES, DISAGREES, UNKNOWN = "agrees", "disagrees", "cannot tell"
 BOTH = "agrees and disagrees"

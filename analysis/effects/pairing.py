@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis import bootstrap, stats
 from analysis.cells import Draws
-from analysis.comparable import PERCENT, SEEDS, Grid, absent, governs, grids, same_or_absent
+from analysis.effects.comparable import PERCENT, SEEDS, Grid, absent, governs, grids, same_or_absent
 from analysis.stats import LEVEL, MARGIN
 
 OTHER = "_other"
