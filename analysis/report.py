@@ -190,9 +190,11 @@ def _chosen(long: pd.DataFrame) -> list[dict[str, Any]]:
     for row in selection.best_of(long).to_dict("records"):
         is_own = (trials[selection.ARM] == [row[name] for name in selection.ARM]).all(axis=1)
         own = trials.loc[is_own, "score"].dropna()
-        curve = selection.curve(own.clip(lower=0.0).tolist())  # what diverged is a 0 here
-        numbers: dict[Any, Any] = {n: _number(row[n]) for n in ("score", "second", "single")}
-        found.append({**row, **numbers, "points": [_number(value) for value in curve["expected"]]})
+        finite = own.where(own > selection.DIVERGED, 0.0)  # as in `single`
+        points = [_number(value) for value in selection.curve(finite.tolist())["expected"]]
+        told: dict[Any, Any] = {**row, "points": points}
+        told |= {name: _number(row[name]) for name in ("score", "second", "single")}
+        found.append(told)
     return found
 
 

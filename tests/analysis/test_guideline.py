@@ -369,6 +369,12 @@ def test_limits_name_tasks_runs_teachers_trials_degenerate_runs_and_headroom():
     assert said[6].startswith("Not all of the 39 runs have their outputs here")
 
 
+def test_scores_that_are_all_the_same_share_no_variance():
+    found = written(study({"knowledge": ["none", "logits_kl"]}, seeds=1, spread=0.0), ["knowledge"])
+    assert section(found, "knowledge").verdict == UNKNOWN
+    assert "of the variance" not in markdown(found)
+
+
 def test_comparisons_too_coarse_for_the_margin_are_counted():
     init = section(written(study(AXES, spread=4.0)), "init")
     row = matched(study(AXES, spread=4.0), "init", LEVELS).iloc[0]

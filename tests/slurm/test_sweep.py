@@ -207,8 +207,8 @@ def disk_is_full(sweep: Sweep, room: Path) -> None:
     sweep.launch()
 
 
-# The disk early, while there is much to lose; the controller away while tasks are queued that do not
-# need it; the node back before all nodes are asked for.
+# The disk early, while there is much to lose; the controller away while tasks wait that do not need
+# it; the node back before all nodes are asked for.
 FAULTS = [
     launcher_is_killed,
     disk_is_full,
