@@ -14,7 +14,7 @@ import analysis
 from analysis import __main__ as command
 from analysis import formats, papers
 
-OF_STUDY = ("main", "B1_GLUE", "A7_systems", "tuned", "A2_matching")
+OF_STUDY = ("main", "B5_better_teacher", "A7_systems", "tuned", "A2_matching")
 OF_TRIALS = ("tuned_tune_select", "tuned_select")
 
 

@@ -41,7 +41,7 @@ blocks:
       left out: [knowledge=logits_kl, knowledge.logits_kl.weight=9]
   - table: glue
     base: [matching=last]
-    layout: analysis.papers.b1_glue
+    layout: analysis.papers.b5_better_teacher
     seeds: [1]
     grid: {task: [mrpc, mnli]}
     cases:

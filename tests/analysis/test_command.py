@@ -68,7 +68,7 @@ def test_what_is_not_as_planned_is_named_beside_the_tables(edge_tables):
 
 
 def edges_of_study() -> list[str]:
-    return ["main.md", "B1_GLUE.md", "A7_systems.md", "tuned.md", "A2_matching.md"]
+    return ["main.md", "B5_better_teacher.md", "A7_systems.md", "tuned.md", "A2_matching.md"]
 
 
 @pytest.fixture

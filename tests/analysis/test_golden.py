@@ -53,7 +53,7 @@ def test_the_edges_are_there(written):
     best = [line for line in main.splitlines() if line.count("**75.1 ± 0.5 (5)**") == 3]
     assert [line.split("|")[1].strip() for line in best] == ["strong", "tie with strong"]
     for mark in "§¶":
-        assert f"{mark} " in written["B1_GLUE.md"] + written["A7_systems.md"]
+        assert f"{mark} " in written["B5_better_teacher.md"] + written["A7_systems.md"]
     assert "missing (0/5)" in written["A7_systems.md"]
     assert "teacher seeds 6, 7" in written["A2_matching.md"]
     assert "unequal trials: the weight is the question" in written["tuned.md"]

@@ -218,6 +218,24 @@ def test_published_numbers_stand_below_by_split_and_only_dev_is_ranked(tmp_path)
     assert "never ranked with test" in formats.markdown(alone)
 
 
+def published_rows(tmp_path, table) -> list[str]:
+    runs = made(tmp_path, RATES, lambda cell: 240).replace({"task": {"synthetic": "sst2"}})
+    runs.attrs = {"study": "made", "root": str(tmp_path), "code": None}
+    return [name.partition(" (PKD")[0] for name in table(runs)[0].published.rows]
+
+
+def test_each_of_pkds_tables_has_its_own_rows_beside_it(tmp_path):
+    students = {f"BERT{n}-{how}" for n in (6, 3) for how in ("FT", "KD", "PKD")}
+    assert set(published_rows(tmp_path, papers.b1_glue)) >= {"BERT12 (teacher)", *students}
+    assert not [name for name in published_rows(tmp_path, papers.b1_glue) if "BERT24" in name]
+    assert set(published_rows(tmp_path, papers.b2_skip_or_last)) == {"BERT6-PKD", "BERT6-PKD-Last"}
+    better = set(published_rows(tmp_path, papers.b5_better_teacher))
+    assert {"BERT24 (teacher)", "BERT6-KD", "BERT24 to BERT6[Base]-KD"} <= better
+    assert not better & {"BERT6-FT", "BERT3-KD", "BERT6-PKD"}
+    systems = published_rows(tmp_path, papers.a7_systems)
+    assert not [name for name in systems if "teacher" in name or "mapping" in name]
+
+
 def test_nothing_is_published_beside_select(tmp_path):
     runs = made(tmp_path, RATES, lambda cell: 240)
     (table,) = papers.a7_systems(runs, split="select")
