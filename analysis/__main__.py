@@ -20,6 +20,7 @@ examples:
   python -m analysis tables mine --layout a1_knowledge --format tex --split select
   python -m analysis why mine/main/logits/sst2
   python -m analysis diff mine/logits mine/hidden
+  python -m analysis figures mine --format png
   python -m analysis guideline mine
   python -m analysis report mine
   python -m analysis submission mine --row both --out glue.zip

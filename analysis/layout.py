@@ -87,11 +87,8 @@ def shown(value: object) -> str:
     """A value of a column as text; "" for none."""
     if pd.isna(value):  # type: ignore[call-overload]
         return ""
-    return (
-        f"{value:,.10g}"
-        if isinstance(value, int | float) and not isinstance(value, bool)
-        else str(value)
-    )
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{value:,.10g}" if is_number else str(value)
 
 
 def _spread(students: pd.DataFrame) -> pd.DataFrame:
@@ -127,9 +124,8 @@ def _labelled(students: pd.DataFrame, layout: Layout) -> pd.DataFrame:
         found[LABEL] = found[LABEL] + (", " + told).where(is_told, "")
     # One arm may be called otherwise in each task: `logits` is KL or, on regression, MSE.
     in_task = found.groupby(["row", "task", GROUP])[LABEL].transform("nunique") <= 1
-    in_all = found.groupby("row")[LABEL].transform("nunique") > 1
     by_task = found.groupby(["row", GROUP])[LABEL].transform("nunique") > 1
-    found[LABEL] = found[LABEL].where(~(in_task & in_all & by_task), found["row"])
+    found[LABEL] = found[LABEL].where(~(in_task & by_task), found["row"])
     is_shared = found.groupby(cell)["row"].transform("nunique") > 1
     found[LABEL] = found[LABEL].where(~is_shared, found[LABEL] + ", " + found["row"])
     return found

@@ -109,6 +109,7 @@ def cell(number: int, teacher: str) -> dict[str, object]:
         **{"teachers": json.dumps([teacher]), "parents": json.dumps([teacher])},
         **{"ancestors": json.dumps({teacher: []}), "task": "mnli", "select_on": "select"},
         **{"choices": json.dumps(choices), "student": json.dumps(student), "seconds": 60.0},
+        "keys": json.dumps({"train.lr": 10.0 ** -(arm % 3), "data.rows": None, "init.k": arm}),
         **{"metrics": '["accuracy"]', "reports": '["report", "report_mismatched"]'},
     }
 
