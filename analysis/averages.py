@@ -47,7 +47,10 @@ def over(
         for row in rows:
             inside = [(row, head) for of_task in listed for head in of_task]
             if all(key in cells and cells[key].is_complete for key in inside):
-                own = part[part[LABEL] == row]
+                is_own = (part[LABEL] == row) & ~part["task"].isin(WITHOUT)
+                own = part[is_own].drop_duplicates(
+                    [HEAD, "uid"]
+                )  # whatever teachers it is paired with
                 found[row, name] = _cell(row, own, listed, paired, margin)
         said = " and ".join(heads.index) if len(heads) == 2 else ", ".join(heads.index)
         notes.append(f"{name}: the mean over {said}, of rows that have every run of them")

@@ -36,6 +36,8 @@ def _values(students: pd.DataFrame, column: "pd.Series[str]") -> int:
     name = str(column.name)
     if name in ("teacher", "matching"):
         return int(column[column != "none"].nunique())
+    if name == "init.weights":  # which an init implies, unless it was told another
+        return int(column.groupby(students["init"]).nunique().max())
     if name.startswith("init.run."):
         return int(column[students["init"] == "run"].nunique(dropna=False))
     if name.startswith("teacher."):

@@ -205,7 +205,7 @@ def _headroom(cell: Cell, part: pd.DataFrame, column: pd.DataFrame) -> Cell:
     headroom = float(teachers.mean() - nones.mean())
     deviations = [stats.spread(list(scores)) for scores in (teachers, nones)]
     spread = math.hypot(*(d for d in deviations if not math.isnan(d)))
-    if len(nones) < 2 or headroom <= spread:
+    if len(nones) < 2 or headroom <= spread or (both["uid"] == both["uid_control"]).all():
         return replace(cell, headroom=headroom, headroom_spread=spread)
     share = PERCENT * PERCENT * float(both["difference"].mean()) / headroom
     return replace(cell, headroom=headroom, headroom_spread=spread, share=share)

@@ -58,6 +58,7 @@ def placed(frame: pd.DataFrame, layout: Layout) -> pd.DataFrame:
         column_name(*key) if isinstance(key[2], str) else None
         for key in zip(frame["task"], frame["split"], frame["metric"], strict=True)
     ]
+    frame = _filled(frame, layout.rows + layout.columns)
     frame = frame.assign(**{GROUP: _joined(frame, layout.columns)})
     frame[HEAD] = pd.Series(heads, frame.index, dtype=object)
     is_teacher = frame["seed"] == NO_SEED
@@ -74,6 +75,17 @@ def placed(frame: pd.DataFrame, layout: Layout) -> pd.DataFrame:
         apart = found[GROUP].where(found[GROUP] == "", found[GROUP] + ": ")
         found[HEAD] = (apart + found[HEAD]).where(found[HEAD].notna())
     return found
+
+
+def _filled(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """With what the overrides of left out arms do not name, where all other arms share it."""
+    is_out = frame["state"] == EXCLUDED
+    frame = frame.copy()
+    for name in (name for name in names if name in frame.columns):
+        known = frame.loc[~is_out & (frame["seed"] != NO_SEED), name].dropna().unique()
+        if len(known) == 1:
+            frame.loc[is_out & frame[name].isna(), name] = known[0]
+    return frame
 
 
 def _joined(frame: pd.DataFrame, names: Sequence[str]) -> "pd.Series[str]":
@@ -94,7 +106,8 @@ def shown(value: object) -> str:
 def _spread(students: pd.DataFrame) -> pd.DataFrame:
     """With the arms that others are compared with once in every group of those."""
     is_other = students["row"] != students["control"]
-    taught = students[is_other & (students["control"] != "")]
+    is_run = students["state"] != EXCLUDED
+    taught = students[is_run & is_other & (students["control"] != "")]
     place = ["table", "task", "row"]
     groups = taught.assign(row=taught["control"])[[*place, GROUP]].drop_duplicates()
     is_control = students.set_index(place).index.isin(groups.set_index(place).index)

@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Collection
+from pathlib import Path
 
 import pandas as pd
 
@@ -31,9 +32,22 @@ def notes(frame: pd.DataFrame, study: str, root: str) -> list[str]:
 
 def command(study: str, root: str, states: Collection[str]) -> str:
     """What does the runs of a study that are in these states, of `OPEN`."""
-    launch = shlex.join(["python", "-m", "sweeps", "launch", study, "--wait", f"root={root}"])
+    asked = [text for text in _asked(study, root) if not text.startswith("root=")]
+    words = ["python", "-m", "sweeps", "launch", study, *asked, "--wait", f"root={root}"]
+    launch = shlex.join(words)
     retry = shlex.join(["python", "-m", "sweeps", "retry", study, "--all", "--root", root])
     return f"{retry} && {launch}" if "failed" in states else launch
+
+
+def _asked(study: str, root: str) -> list[str]:
+    """What the study was launched with, on the command line."""
+    path = Path(root) / "studies" / study / "study.yaml"
+    if not path.is_file():
+        return []
+    from omegaconf import OmegaConf
+
+    page = OmegaConf.to_container(OmegaConf.load(path))
+    return [str(text) for text in page.get("asked", [])] if isinstance(page, dict) else []
 
 
 def _cell(row: str, part: pd.DataFrame, root: str) -> str:

@@ -47,7 +47,8 @@ def a2_matching(runs: pd.DataFrame, **how: Any) -> list[Table]:
     """Which matching: a column for each knowledge and init, as copied layers hardly need one."""
     columns = ("knowledge", "init")
     # Knowledge without layers, which no matching concerns, stays out.
-    is_about = (runs["matching"] != "none") | (runs["knowledge"] == "none")
+    has_layers = runs["matching"].notna() & (runs["matching"] != "none")
+    is_about = has_layers | (runs["knowledge"] == "none")
     runs = runs[is_about | (runs["seed"] == NO_SEED)]
     return arranged(runs, Layout("A2 matching", ("matching",), columns, spread=True), **how)
 

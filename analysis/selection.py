@@ -75,7 +75,8 @@ def expected_best(scores: Sequence[float], n: int) -> float:
         BadInput: if n is not one of 1 to the number of scores.
     """
     values = np.sort(np.asarray(scores, dtype=float))
-    return float(_chances(len(values), n) @ values)
+    chances = _chances(len(values), n)
+    return float((chances[chances > 0] * values[chances > 0]).sum())  # a diverged one is −inf
 
 
 def curve(scores: Sequence[float]) -> pd.DataFrame:

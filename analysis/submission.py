@@ -16,7 +16,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import numpy as np
 import pandas as pd
 
-from analysis import default_root
+from analysis import default_root, missing
 from analysis.frame import NO_SEED, reader, runs
 from analysis.glue import HEADER, HIGHEST, LOWEST, SHEETS, Sheet, check
 from analysis.recorded import SEP
@@ -174,7 +174,7 @@ def _lacking(frame: pd.DataFrame, found: Mapping[str, Record], lacking: Mapping[
         commands = dict.fromkeys(
             shlex.join(["python", "-m", "kdlab", *found[task].overrides, f"root={root}"])
             if found[task].uid in teachers
-            else f"python -m sweeps launch {shlex.quote(study)} --wait root={shlex.quote(root)}"
+            else missing.command(study, root, ())
             for task in tasks
         )
         first, *others = commands

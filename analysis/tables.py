@@ -9,7 +9,7 @@ from analysis import averages, claims, legend, literature, majority, missing
 from analysis.axes import axes
 from analysis.cells import PERCENT, Cell, Draws, Paired, build, sampler
 from analysis.frame import NO_SEED, reader, scores
-from analysis.layout import EXCLUDED, HEAD, LABEL, Layout, placed
+from analysis.layout import EXCLUDED, GROUP, HEAD, LABEL, Layout, placed
 from analysis.literature import Beside
 from analysis.stats import MARGIN
 from kdlab.record import read_examples
@@ -70,14 +70,15 @@ def arranged(
         margin: points within which a difference counts as none.
     """
     layout = layout or Layout()
-    frame = scores(runs)
+    frame = _with_tasks(scores(runs))
     draws = sampler(runs)
     is_out = frame["state"] == EXCLUDED
     is_shown = ~is_out & frame["split"].str.startswith(split).fillna(False).astype(bool)
     if split == "report":  # an arm without any trial has no winner either: it is n/a
         is_trial = frame["stage"] == "tune"
         is_shown &= ~is_trial
-        is_out &= ~is_trial | is_out.groupby([frame["table"], frame["row"]]).transform("all")
+        arm = [frame["table"], frame["row"], frame["task"]]
+        is_out &= ~is_trial | is_out.groupby(arm, dropna=False).transform("all")
     else:
         frame = _with_trials(frame)
     left = frame[is_shown | is_out]
@@ -86,6 +87,13 @@ def arranged(
         for name, part in left.groupby("table", sort=False)
         if (part["state"] != EXCLUDED).any()
     ]
+
+
+def _with_tasks(frame: pd.DataFrame) -> pd.DataFrame:
+    """With the task of what was left out and names none, where all of its table share it."""
+    tasks = frame.groupby("table")["task"]
+    only = tasks.transform("first").where(tasks.transform("nunique") == 1)
+    return frame.assign(task=frame["task"].where(frame["task"].notna(), only))
 
 
 def _with_trials(frame: pd.DataFrame) -> pd.DataFrame:
@@ -142,7 +150,7 @@ def _table(
         layout=layout,
         teachers=teachers,
         inits=_inits(shown),
-        inapplicable=_inapplicable(out, columns),
+        inapplicable=_inapplicable(out, shown),
         average=next(iter(average.columns), None),
         published=published,
         best=best,
@@ -187,10 +195,12 @@ def _inits(frame: pd.DataFrame) -> dict[str, str]:
     return found if len(set(found.values())) > 1 else {}
 
 
-def _inapplicable(out: pd.DataFrame, columns: list[str]) -> frozenset[tuple[str, str]]:
-    """Cells that were left out: of the task that the overrides name, or of every column."""
+def _inapplicable(out: pd.DataFrame, shown: pd.DataFrame) -> frozenset[tuple[str, str]]:
+    """Cells that were left out: of the task that the overrides name, or of every task."""
+    heads = shown[[HEAD, GROUP, "task"]].drop_duplicates()
     found = set()
-    for row, task in zip(out[LABEL], out["task"], strict=True):
-        is_known = isinstance(task, str)
-        found |= {(row, c) for c in columns if not is_known or c.split(": ")[-1].startswith(task)}
+    for row, group, task in zip(out[LABEL], out[GROUP], out["task"], strict=True):
+        here = heads[heads[GROUP] == group]
+        here = here[here["task"] == task] if isinstance(task, str) else here
+        found |= {(row, str(head)) for head in here[HEAD]}
     return frozenset(found)

@@ -9,6 +9,7 @@ from sweeps import overrides
 from sweeps.schema import Block, Confirm, Study, Teachers, Tune
 
 Problem = tuple[str, str]  # the key, and what is wrong with it
+RESERVED = ("teacher", "majority")  # rows that tables add
 
 
 def check(study: Study) -> None:
@@ -62,6 +63,9 @@ def _block_problems(study: Study, block: Block) -> Iterator[Problem]:
     yield from _twice("teacher_seeds", block.teacher_seeds)
     if block.control is not None and block.control not in block.cases:
         yield "control", f"{block.control!r} is no case; cases: {', '.join(block.cases)}"
+    for case in block.cases:
+        if case in RESERVED or case.startswith(f"{RESERVED[0]}, "):
+            yield f"cases.{case}", f"is what tables call a row of their own: {', '.join(RESERVED)}"
     if block.teacher_seeds and teachers(study, block) != "crossed":
         yield "teacher_seeds", "only teachers: crossed has them"
     if len({len(values) for values in block.zip.values()}) > 1:

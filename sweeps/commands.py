@@ -21,11 +21,12 @@ ASK = 60.0  # at most one a minute
 
 @dataclass(frozen=True)
 class Request:
-    """A study by name, and overrides for each of its runs."""
+    """A study by name, and overrides for each of its runs; `asked` is the command line's."""
 
     name: str
     study: Study
     extra: tuple[str, ...]
+    asked: tuple[str, ...] = ()
 
 
 def request(name: str, extra: tuple[str, ...], root: str) -> Request:
@@ -33,8 +34,8 @@ def request(name: str, extra: tuple[str, ...], root: str) -> Request:
     folder = progress.study_folder(root, name)
     if (folder / saved.NAME).is_file() and not (study.STUDIES / f"{name}.yaml").is_file():
         loaded, earlier = saved.read(folder)
-        return Request(name, *study.narrowed(loaded, earlier + extra))
-    return Request(Path(name).stem, *study.narrowed(study.load(name), extra))
+        return Request(name, *study.narrowed(loaded, earlier + extra), earlier + extra)
+    return Request(Path(name).stem, *study.narrowed(study.load(name), extra), extra)
 
 
 def launched(name: str, root: str) -> Request:
@@ -168,7 +169,8 @@ def _submit(
         print(report(asked.study, planned, work, chosen, waiting), flush=True)
         tune.write_winners(_winners_file(asked, place), winners)
         plan.write(planned, work.seconds, asked.name, asked.study, place.root)
-        saved.save(asked.study, asked.extra, progress.study_folder(place.root, asked.name))
+        folder = progress.study_folder(place.root, asked.name)
+        saved.save(asked.study, asked.extra, folder, asked.asked)
         intents = launch.launch(work, asked.name, place, again) if work.due else []
     tasks = sum(len(packed) for packed in work.levels)
     follow = f"python -m sweeps status {asked.name} --root {place.root}"

@@ -12,9 +12,14 @@ from sweeps.schema import Study
 NAME = "study.yaml"
 
 
-def save(study: Study, extra: tuple[str, ...], folder: Path) -> None:
-    """Write a study and the overrides of the command line that came with it."""
-    page = {"study": asdict(study), "overrides": list(extra)}
+def save(
+    study: Study, extra: tuple[str, ...], folder: Path, asked: tuple[str, ...] | None = None
+) -> None:
+    """Write a study and the overrides of the command line that came with it.
+
+    `asked` has those too that took the place of a grid's values: what launches it again by name.
+    """
+    page = {"study": asdict(study), "overrides": list(extra), "asked": list(asked or extra)}
     write_whole(folder / NAME, OmegaConf.to_yaml(OmegaConf.create(page)).encode())
 
 

@@ -1,5 +1,6 @@
 """Reading a study file."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -65,4 +66,4 @@ def _narrowed(block: Block, asked: dict[str, str]) -> Block:
 
 def _values(text: str) -> list[str]:
     """Values apart by commas; a list, such as [a,b], is one."""
-    return [text] if text.startswith(("[", "{", "'", '"')) else text.split(",")
+    return [text] if text.startswith(("{", "'", '"')) else re.split(r",(?![^\[]*\])", text)

@@ -1,7 +1,7 @@
 """A study's students as a grid: which runs may be compared, and which axes they differ in."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -31,8 +31,9 @@ class Grid:
     """The students of one table column.
 
     Attributes:
-        runs: those that are done, each once: uid, row, task, seed, teacher_seed, score (points),
-            degenerate, and their level on each of the axes, None where it does not apply.
+        runs: those that are done, once for each teacher that they are paired with: uid, row, task,
+            seed, teacher_seed, score (points), degenerate, and their level on each of the axes,
+            None where it does not apply.
         axes: the columns in which they differ, in order.
         levels: of each axis, in the study's order.
         joined: axes that part the runs exactly as an earlier one does, by that one.
@@ -47,6 +48,11 @@ class Grid:
     levels: dict[str, list[str]]
     joined: dict[str, list[str]]
     left: dict[str, int]
+
+    @property
+    def by_run(self) -> "Grid":
+        """With each run once, whatever teachers it is paired with."""
+        return replace(self, runs=self.runs.drop_duplicates("uid", ignore_index=True))
 
 
 def grids(scores: pd.DataFrame, axes: Sequence[str]) -> dict[str, Grid]:
@@ -101,9 +107,10 @@ def _grid(name: tuple[str, str, str], part: pd.DataFrame, asked: Sequence[str]) 
     # Runs alike in all of this differ in something that the plan does not name.
     is_unclear = runs[is_done].duplicated([*asked, *SEEDS], keep=False)
     is_unclear = is_unclear.reindex(runs.index, fill_value=False)
-    states = part["state"][~is_done].where(part["state"][~is_done] != "done", "without a score")
+    # A run that is paired with several teachers is one run.
+    states = part[~is_done].drop_duplicates("uid")["state"].replace("done", "without a score")
     left = {str(why): int(n) for why, n in states.value_counts().sort_index().items()}
-    if (unclear := int((is_done & is_unclear).sum())) and asked:
+    if (unclear := runs["uid"][is_done & is_unclear].nunique()) and asked:
         left["told apart by no key of the plan"] = unclear
         is_done &= ~is_unclear
     runs = runs[is_done].reset_index(drop=True)

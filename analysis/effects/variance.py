@@ -50,7 +50,9 @@ def shares(scores: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
     they are; where the model leaves no residual, only eta is there.
     """
     found = [
-        {"column": grid.column, **row} for grid in grids(scores, axes).values() for row in _of(grid)
+        {"column": grid.column, **row}
+        for grid in grids(scores, axes).values()
+        for row in _of(grid.by_run)
     ]
     names = ["column", "term", "kind", "df", "eta", "share", "low", "high", "p", "n", "note"]
     return pd.DataFrame(found, columns=names)
@@ -67,7 +69,7 @@ def means(scores: pd.DataFrame, axis: str, axes: Sequence[str]) -> pd.DataFrame:
         {"column": grid.column, "axis": axis, **row}
         for grid in grids(scores, [*axes, axis]).values()
         if axis in grid.axes
-        for row in _means(grid, axis)
+        for row in _means(grid.by_run, axis)
     ]
     names = ["column", "axis", "level", "mean", "low", "high", "n", "seeds", "note"]
     return pd.DataFrame(found, columns=names)

@@ -190,11 +190,12 @@ def _untuned(runs: pd.DataFrame) -> Iterator[Statement]:
 
 def _degenerate(grids: Mapping[str, Grid]) -> Iterator[Statement]:
     for grid in grids.values():
-        if n := int(grid.runs["degenerate"].sum()):
+        runs = grid.by_run.runs
+        if n := int(runs["degenerate"].sum()):
             yield Statement(
-                f"{grid.column}: {n} of {counted(len(grid.runs), 'run')} predict the same for "
+                f"{grid.column}: {n} of {counted(len(runs), 'run')} predict the same for "
                 "every row; they are in all comparisons as they are.",
-                (n, len(grid.runs)),
+                (n, len(runs)),
             )
 
 

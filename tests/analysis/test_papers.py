@@ -264,3 +264,58 @@ def test_an_average_is_over_the_tasks_it_names_and_of_complete_rows(tmp_path):
     gone.attrs = runs.attrs
     assert ("hidden", "average") not in arranged(gone)[0].cells
     assert averages.WITHOUT == ("wnli",)
+
+
+SPREAD = """
+  - table: two
+    base: [init.weights=finetuned, init=teacher_first]
+    grid: {knowledge: [hidden_mse, attention_kl]}
+    cases: {skip: [matching=skip], last: [matching=last]}
+skip:
+  - {name: rule, when: [knowledge=attention_kl, matching=last], reason: one will do}
+"""
+
+
+def test_what_is_left_out_is_na_in_its_own_column_and_makes_none(tmp_path):
+    (table,) = papers.a2_matching(made(tmp_path, SPREAD, lambda cell: 240))
+    hidden, attention = (
+        f"{knowledge}, teacher_first: synthetic accuracy"
+        for knowledge in ("hidden_mse", "attention_kl")
+    )
+    assert table.columns == [hidden, attention]
+    assert table.inapplicable == {("last", attention)}
+    assert ("last", hidden) in table.cells
+
+
+def test_an_average_is_not_marked_for_what_it_leaves_out_and_counts_a_run_once(tmp_path):
+    runs = made(tmp_path, RATES.replace("train.lr=2e-3", "train.lr=1e-3"), lambda cell: 240)
+    parts = [
+        runs.assign(task=runs["task"].replace("synthetic", task))
+        for task in ("rte", "cola", "wnli")
+    ]
+    parts[2]["degenerate"] = parts[2]["degenerate"].where(parts[2]["row"] != "logits", "report")
+    crossed = [
+        part.assign(teacher_seed=part["teacher_seed"] + more) for part in parts for more in (9, 8)
+    ]
+    both = pd.concat(crossed, ignore_index=True)
+    both.attrs = runs.attrs
+    (table,) = arranged(both)
+    cell = table.cells["logits", "average"]
+    assert (cell.degenerate, cell.n) == (0, 2)
+    assert table.cells["logits", "wnli accuracy"].degenerate == 2
+
+
+def test_a_study_is_launched_again_as_it_was_asked_for(tmp_path):
+    from analysis.missing import command
+    from sweeps import commands, progress, saved
+
+    path = tmp_path / "made.yaml"
+    path.write_text(
+        HEAD.replace("task=synthetic, ", "")
+        + RATES.replace("cases", "grid: {task: [rte]}\n    cases")
+    )
+    asked = commands.request(str(path), ("task=synthetic", f"root={tmp_path}"), str(tmp_path))
+    folder = progress.study_folder(str(tmp_path), "made")
+    saved.save(asked.study, asked.extra, folder, asked.asked)
+    launch = f"python -m sweeps launch made task=synthetic --wait root={tmp_path}"
+    assert command("made", str(tmp_path), {"missing"}) == launch

@@ -262,3 +262,10 @@ def test_cohorts_share_batches_and_one_teacher(small):
     assert max(map(len, cohorts.group(runs, 2))) == 2
     alone = [run for run in runs if not run.teacher]
     assert sorted(map(len, cohorts.group(alone, 8))) == [1, 1]
+
+
+@pytest.mark.parametrize("name", ["teacher", "majority", "teacher, large"])
+def test_a_case_is_not_called_as_a_row_that_tables_add(example, name):
+    example.write_text(TEXT.replace("      logits: [", f'      "{name}": ['))
+    with pytest.raises(BadInput, match=f"cases.{name}: is what tables call a row of their own"):
+        study.load(str(example))
