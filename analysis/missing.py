@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -32,29 +32,34 @@ def notes(frame: pd.DataFrame, study: str, root: str) -> list[str]:
 
 def command(study: str, root: str, states: Collection[str]) -> str:
     """What does the runs of a study that are in these states, of `OPEN`."""
-    asked = [text for text in _asked(study, root) if not text.startswith("root=")]
-    words = ["python", "-m", "sweeps", "launch", study, *asked, "--wait", f"root={root}"]
-    launch = shlex.join(words)
+    words = ["python", "-m", "sweeps", "launch", study, *asked(study, root), "--wait"]
+    launch = shlex.join([*words, f"root={root}"])
     retry = shlex.join(["python", "-m", "sweeps", "retry", study, "--all", "--root", root])
     return f"{retry} && {launch}" if "failed" in states else launch
 
 
-def _asked(study: str, root: str) -> list[str]:
-    """What the study was launched with, on the command line."""
+def one(overrides: Sequence[str], root: str) -> str:
+    """What does one run."""
+    return shlex.join(["python", "-m", "kdlab", *overrides, f"root={root}"])
+
+
+def asked(study: str, root: str) -> list[str]:
+    """What the study was launched with on the command line, its root aside."""
     path = Path(root) / "studies" / study / "study.yaml"
     if not path.is_file():
         return []
     from omegaconf import OmegaConf
 
     page = OmegaConf.to_container(OmegaConf.load(path))
-    return [str(text) for text in page.get("asked", [])] if isinstance(page, dict) else []
+    said = page.get("asked", []) if isinstance(page, dict) else []
+    return [str(text) for text in said if not str(text).startswith("root=")]
 
 
 def _cell(row: str, part: pd.DataFrame, root: str) -> str:
     """A row's runs of one task, whatever columns show their scores."""
     runs = part.drop_duplicates("uid")
     first = runs.iloc[0]
-    own = shlex.join(["python", "-m", "kdlab", *json.loads(first["overrides"]), f"root={root}"])
+    own = one(json.loads(first["overrides"]), root)
     states = ", ".join(f"{n} {state}" for state, n in runs["state"].value_counts().items())
     heads = " and ".join(dict.fromkeys(part[HEAD]))
     return f"to do: {row}, {heads} ({states}), first: `{own}`"

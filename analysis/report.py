@@ -16,6 +16,7 @@ import pandas as pd
 from analysis import figures, formats, missing, papers, selection
 from analysis.audit import SHOWN, audit
 from analysis.axes import axes
+from analysis.cells import PERCENT
 from analysis.effects import variance
 from analysis.figures import Drawing, Gallery
 from analysis.formats import template
@@ -26,7 +27,6 @@ from analysis.stats import MARGIN
 from analysis.tables import Table
 from kdlab.schema import BadInput
 
-PERCENT = 100.0
 PIXELS = 125  # of an inch of a figure
 NAMED = 100  # runs of a kind that are named; a page is no place for thousands
 ENOUGH = 2  # axes, from which on there is something to share among them

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.cells import PERCENT
 from analysis.frame import NO_SEED
 from kdlab.schema import BadInput
 
-PERCENT = 100.0
 SPLIT = "select"
 ARM = ["table", "row", "task"]
 BAND = (0.1, 0.9)  # of the maximum's distribution

@@ -7,7 +7,6 @@ task the seed with the best score on select, or any uids.
 import argparse
 import io
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import default_root, missing
+from analysis.cells import PERCENT
 from analysis.frame import NO_SEED, reader, runs
 from analysis.glue import HEADER, HIGHEST, LOWEST, SHEETS, Sheet, check
 from analysis.recorded import SEP
@@ -25,7 +25,6 @@ from kdlab.schema import BadInput
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # of a zip's files: the same predictions are the same bytes
 TASKS = tuple(dict.fromkeys(sheet.task for sheet in SHEETS))
-PERCENT = 100.0
 
 
 @dataclass(frozen=True)
@@ -172,7 +171,7 @@ def _lacking(frame: pd.DataFrame, found: Mapping[str, Record], lacking: Mapping[
         teachers = set(frame["uid"][frame["seed"] == NO_SEED])
         tasks = dict.fromkeys(task for task in lacking.values() if task in found)
         commands = dict.fromkeys(
-            shlex.join(["python", "-m", "kdlab", *found[task].overrides, f"root={root}"])
+            missing.one(found[task].overrides, root)
             if found[task].uid in teachers
             else missing.command(study, root, ())
             for task in tasks

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Mapping, Sequence
 
+from analysis import missing
 from analysis.address import Run, Target, find, read
 from analysis.frame import NO_SEED
 from analysis.happened import Happened, happened
@@ -166,7 +167,7 @@ def _commands(run: Run, target: Target) -> list[str]:
     if target.study:
         lines.append(f"all that is missing: `{launch(target.study, target.root)}`")
     if run.overrides:
-        lines.append(f"this one: `{command(run.overrides, target.root)}`")
+        lines.append(f"this one: `{missing.one(run.overrides, target.root)}`")
     return lines
 
 
@@ -176,17 +177,13 @@ def _repeat(run: Run, record: Record, target: Target) -> list[str]:
     diff = ["python", "-m", "analysis", "diff", str(run.uid), str(run.uid)]
     diff += ["--root", target.root, "--other", AGAIN]
     return [
-        f"it is recorded, so repeat it elsewhere: `{command(own, AGAIN)}`",
+        f"it is recorded, so repeat it elsewhere: `{missing.one(own, AGAIN)}`",
         f"and compare: `{shlex.join(diff)}`",
     ]
-
-
-def command(overrides: Sequence[str], root: str) -> str:
-    """What computes a run."""
-    return shlex.join(["python", "-m", "kdlab", *overrides, f"root={root}"])
 
 
 def launch(study: str, root: str) -> str:
     """What does all that is missing of a study."""
     where = "" if root == RUNS else f"KDLAB_ROOT={shlex.quote(root)} "
-    return f"{where}python -m sweeps launch {shlex.quote(study)} --wait"
+    named = shlex.join([study, *missing.asked(study, root)])
+    return f"{where}python -m sweeps launch {named} --wait"

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from analysis.cells import PERCENT
 from analysis.frame import NO_SEED
 from analysis.layout import column_name
 
-PERCENT = 100.0
 SEEDS = ["seed", "teacher_seed"]
 NULL = "null"
 TUNED = "tuned"  # in place of the value that each arm's own trials chose

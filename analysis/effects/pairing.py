@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from analysis import bootstrap, stats
-from analysis.cells import Draws
-from analysis.effects.comparable import PERCENT, SEEDS, Grid, absent, governs, grids, same_or_absent
+from analysis.cells import PERCENT, Draws
+from analysis.effects.comparable import SEEDS, Grid, absent, governs, grids, same_or_absent
 from analysis.stats import LEVEL, MARGIN
 
 OTHER = "_other"

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.effects.comparable import PERCENT, Grid
+from analysis.cells import PERCENT
+from analysis.effects.comparable import Grid
 from analysis.effects.reversals import TASK, THERE
 from analysis.guideline.directional import AGREES, DEEPER, DISAGREES, EQUAL, Verdict
 from analysis.guideline.text import (

@@ -8,7 +8,7 @@ import pytest
 from made import leave, outputs
 
 import analysis
-from analysis import averages, formats, literature, majority, papers, published
+from analysis import averages, formats, literature, majority, papers, published, why
 from analysis.shown import shown
 from analysis.tables import Table, arranged
 from kdlab.schema import BadInput
@@ -319,3 +319,4 @@ def test_a_study_is_launched_again_as_it_was_asked_for(tmp_path):
     saved.save(asked.study, asked.extra, folder, asked.asked)
     launch = f"python -m sweeps launch made task=synthetic --wait root={tmp_path}"
     assert command("made", str(tmp_path), {"missing"}) == launch
+    assert why.launch("made", str(tmp_path)).endswith("launch made task=synthetic --wait")
