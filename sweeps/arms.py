@@ -4,10 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, product
 
-from kdlab.record import short_digest
 from kdlab.schema import BadInput
 from sweeps import overrides
-from sweeps.schema import Block, Study, Tune
+from sweeps.schema import Block, Study
 
 Rest = frozenset[overrides.Said]
 NONE = "none"
@@ -58,19 +57,6 @@ def arms(study: Study, block: Block) -> list[Arm]:
             # A none arm knows nothing of a sweep over knowledge: its repeats are one arm.
             found.setdefault((arm.row, arm.rest), replace(arm, control=control or twins[arm.rest]))
     return list(found.values())
-
-
-def trials(tune: Tune, case: str) -> list[tuple[str, ...]]:
-    """A case's trials as overrides, in the file's order.
-
-    Where there are more than `tune.trials`, those whose hashes come first: a fixed choice, the
-    same for cases with the same product.
-    """
-    keys = tune.over | tune.also.get(case, {})
-    every = list(product(*(overrides.each(key, values) for key, values in keys.items())))
-    ranked = sorted(every, key=lambda trial: short_digest(" ".join(trial).encode()))
-    kept = set(ranked[: tune.trials])
-    return [trial for trial in every if trial in kept]
 
 
 def _points(block: Block) -> Iterator[dict[str, str]]:
