@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, product
 
+from kdlab.overrides import key as key_of
 from kdlab.schema import BadInput
 from sweeps import overrides
 from sweeps.schema import Block, Study
@@ -89,11 +90,11 @@ def _twin(arm: Arm, alone: bool) -> Arm:
     point = {k: text for k, text in arm.values.items() if not overrides.concerns_knowledge(text)}
     kept = overrides.without_knowledge(arm.overrides)
     # A recipe may have weighed the task's loss against knowledge that is gone.
-    weight = ["hard.weight=1"] if any(overrides.key(text) == "recipe" for text in kept) else []
+    weight = ["hard.weight=1"] if any(key_of(text) == "recipe" for text in kept) else []
     texts = (*kept, f"knowledge={NONE}", *weight)
     return Arm(case, _row(case, point.values()), point, texts, arm.rest, has_knowledge=False)
 
 
 def _row(case: str, swept: Iterable[str]) -> str:
     """The task is the table's column, not part of the row."""
-    return ", ".join([case, *(text for text in swept if overrides.key(text) != "task")])
+    return ", ".join([case, *(text for text in swept if key_of(text) != "task")])

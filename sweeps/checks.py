@@ -5,6 +5,7 @@ from typing import Any
 
 from kdlab.build import function
 from kdlab.overrides import content, contradiction, is_operational
+from kdlab.overrides import key as key_of
 from kdlab.schema import BadInput
 from sweeps import arms, overrides, trials
 from sweeps.schema import Block, Confirm, Overrides, Study, Teachers, Tune
@@ -122,7 +123,7 @@ def _list_problems(where: str, texts: Overrides) -> Iterator[Problem]:
     """What is wrong with a list of overrides by itself."""
     if both := contradiction(texts):
         yield where, both
-    yield from ((where, f"{text!r} is no override") for text in texts if not overrides.key(text))
+    yield from ((where, f"{text!r} is no override") for text in texts if not key_of(text))
 
 
 def _teacher_problems(study: Study, block: Block) -> Iterator[Problem]:
@@ -244,14 +245,14 @@ def _owned(study: Study, block: Block, cases: Iterable[str]) -> dict[str, str]:
 
 
 def _by(keys: Iterable[str], why: str) -> dict[str, str]:
-    return {overrides.key(key): why for key in keys}
+    return {key_of(key): why for key in keys}
 
 
 def _taken(texts: Iterable[str], taken: Mapping[str, str]) -> Iterator[Problem]:
     """The overrides, or keys of sweeps, that somebody else sets."""
     for text in texts:
-        if overrides.key(text) in taken:
-            yield text, taken[overrides.key(text)]
+        if key_of(text) in taken:
+            yield text, taken[key_of(text)]
 
 
 def _twice(
