@@ -72,14 +72,7 @@ def _block_problems(study: Study, block: Block) -> Iterator[Problem]:
     yield from _twice("teacher_seeds", block.teacher_seeds)
     if block.control is not None and block.control not in block.cases:
         yield "control", f"{block.control!r} is no case; cases: {', '.join(block.cases)}"
-    for case in block.cases:
-        if case in RESERVED or case.startswith(f"{RESERVED[0]}, "):
-            yield f"cases.{case}", f"is what tables call a row of their own: {', '.join(RESERVED)}"
-        yield from _label_problems("cases", case)
-    said: dict[object, str] = {}
-    for case, own in block.cases.items():
-        if (first := said.setdefault(content(own), case)) != case:
-            yield "cases", f"{first!r} and {case!r} say the same: a row needs overrides of its own"
+    yield from _case_problems(block)
     yield from _teacher_problems(study, block)
     if len({len(values) for values in block.zip.values()}) > 1:
         lengths = ", ".join(f"{key} {len(values)}" for key, values in block.zip.items())
@@ -93,11 +86,27 @@ def _block_problems(study: Study, block: Block) -> Iterator[Problem]:
         yield from _trials_problems(study, block, block.tune)
 
 
+def _case_problems(block: Block) -> Iterator[Problem]:
+    for case in block.cases:
+        if case in RESERVED or case.startswith(f"{RESERVED[0]}, "):
+            yield f"cases.{case}", f"is what tables call a row of their own: {', '.join(RESERVED)}"
+        yield from _label_problems("cases", case)
+    said: dict[object, str] = {}
+    for case, own in block.cases.items():
+        what = (content(own), repr(block.settings.get(case)))
+        if (first := said.setdefault(what, case)) != case:
+            yield "cases", f"{first!r} and {case!r} say the same: a row needs overrides of its own"
+    for case in block.settings.keys() - block.cases.keys():
+        yield f"settings.{case}", f"no such case; cases: {', '.join(block.cases)}"
+
+
 def _lists(block: Block) -> Iterator[tuple[str, Overrides]]:
     """A block's lists of overrides, and the keys that its runs differ in as such."""
     yield "base", block.base
     yield "teacher", block.teacher or []
     yield from ((f"cases.{case}", own) for case, own in block.cases.items())
+    for case, by_task in block.settings.items():
+        yield from ((f"settings.{case}.{task}", own) for task, own in by_task.items())
     swept = {"grid": block.grid, "zip": block.zip}
     if block.tune:
         swept["tune.over"] = block.tune.over
@@ -215,6 +224,11 @@ def _key_problems(study: Study, block: Block) -> Iterator[Problem]:
     ):
         for text, why in _taken(texts, taken):
             yield f"{where}: {text}", why
+    owned_by_sweeps = by_sweep | (_by(block.tune.over, "tune.over sets it") if block.tune else {})
+    for case, by_task in block.settings.items():
+        texts = dict.fromkeys(text for own in by_task.values() for text in own)
+        for text, why in _taken(texts, owned_by_sweeps):
+            yield f"settings.{case}: {text}", why
     if block.tune:
         by_over = by_sweep | _by(block.tune.over, "tune.over sets it")
         also = [(f"tune.also.{case}", keys, by_over) for case, keys in block.tune.also.items()]
@@ -237,6 +251,9 @@ def _owned(study: Study, block: Block, cases: Iterable[str]) -> dict[str, str]:
     """Keys that overrides of these cases may not set, and who sets them."""
     owned = _reserved(study, block)
     owned |= _by(block.grid, "grid sets it") | _by(block.zip, "zip sets it")
+    for case in cases:
+        by_task = block.settings.get(case, {})
+        owned |= _by((text for own in by_task.values() for text in own), "settings set it")
     if block.tune:
         owned |= _by(block.tune.over, "tune.over sets it")
         for case in cases:
