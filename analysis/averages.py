@@ -11,6 +11,7 @@ from analysis.cells import PERCENT, Cell, Paired, together
 from analysis.layout import GROUP, HEAD, LABEL
 
 WITHOUT = ("wnli",)  # its dev rows contradict its train rows: it says nothing
+OWN = [LABEL, HEAD, "uid", "seed", "teacher_seed", "score", "degenerate"]
 Cells = dict[tuple[str, str], Cell]
 
 
@@ -44,13 +45,12 @@ def over(
         name = ": ".join(filter(None, [str(group), "average"]))
         columns.append(name)
         listed = [[str(head) for head in of_task] for of_task in heads]
+        by_row = dict(list(part.loc[~part["task"].isin(WITHOUT), OWN].groupby(LABEL)))
         for row in rows:
             inside = [(row, head) for of_task in listed for head in of_task]
             if all(key in cells and cells[key].is_complete for key in inside):
-                is_own = (part[LABEL] == row) & ~part["task"].isin(WITHOUT)
-                own = part[is_own].drop_duplicates(
-                    [HEAD, "uid"]
-                )  # whatever teachers it is paired with
+                # Whatever teachers it is paired with.
+                own = by_row[row].drop_duplicates([HEAD, "uid"])
                 found[row, name] = _cell(row, own, listed, paired, margin)
         said = " and ".join(heads.index) if len(heads) == 2 else ", ".join(heads.index)
         notes.append(f"{name}: the mean over {said}, of rows that have every run of them")
@@ -69,7 +69,8 @@ def _cell(
     by_task = pd.DataFrame({i: scores[list(heads)].mean(axis=1) for i, heads in enumerate(listed)})
     seeds = list(PERCENT * by_task.dropna().mean(axis=1))
     of_tasks = [float(scores[list(heads)].mean().mean()) for heads in listed]
-    counts = [len(own[own[HEAD] == heads[0]].drop_duplicates("uid")) for heads in listed]
+    runs = own.groupby(HEAD)["uid"].nunique()
+    counts = [int(runs[heads[0]]) for heads in listed]
     mean, n = PERCENT * float(np.mean(of_tasks)), min(counts)
     constant = own["uid"][own["degenerate"]].nunique()
     cell = Cell(n, n, mean, stats.spread(seeds), degenerate=constant)

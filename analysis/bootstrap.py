@@ -22,8 +22,19 @@ def resample(metric: str, labels: np.ndarray, outputs: np.ndarray) -> np.ndarray
         labels: [n].
         outputs: [n, classes].
     """
+    return resample_each(metric, labels, outputs[None])[:, 0]
+
+
+def resample_each(metric: str, labels: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+    """The scores [DRAWS, runs] of several runs, much sooner than one by one.
+
+    Args:
+        metric: its name in `kdlab.metrics`.
+        labels: [n].
+        outputs: [runs, n, classes].
+    """
     function: Callable[..., np.ndarray] = getattr(resampled, metric)
-    return function(_counts(len(labels)), labels, outputs.astype(np.float64))
+    return function(_counts(len(labels)), labels, outputs)
 
 
 def interval(
@@ -80,4 +91,5 @@ def _counts(rows: int) -> np.ndarray:
     """How often each draw takes each example [DRAWS, rows]."""
     random = np.random.Generator(np.random.PCG64(0))
     drawn = (random.integers(rows, size=rows) for _ in range(DRAWS))
-    return np.stack([np.bincount(taken, minlength=rows) for taken in drawn]).astype(np.float64)
+    # Whole numbers, so that float32 adds them up exactly, in half the time and memory.
+    return np.stack([np.bincount(taken, minlength=rows).astype(np.float32) for taken in drawn])

@@ -10,12 +10,19 @@ import numpy as np
 import pandas as pd
 
 from analysis import stats
-from analysis.bootstrap import from_examples, interval, resample
+from analysis.bootstrap import from_examples, interval, resample_each
 from analysis.frame import NO_SEED, reader
-from kdlab.record import read_examples, read_outputs
+from kdlab.record import Record, read_examples, read_outputs
 
 PERCENT = 100.0
 SEEDS = ["seed", "teacher_seed"]
+# What a cell is made of: of all columns pandas would copy every one for every cell.
+COLUMNS = [
+    *("row", "control", "task", "state", "degenerate", "teachers", "overrides", *SEEDS),
+    *("uid", "score", "split", "metric"),
+    *("transformer", "parameters", "flops", "latency"),
+]
+BLOCK = 32  # runs resampled together: one product of matrices for many of a matrix and a vector
 NOTHING = float("nan")
 # Of a run (uid, split, metric): the ids of its examples, and its scores on draws of them.
 Draws = Callable[[str, str, str], tuple[np.ndarray, np.ndarray]]
@@ -86,16 +93,55 @@ class Paired:
 
 
 def sampler(frame: pd.DataFrame) -> Draws:
-    """Reads and resamples each run once, however many cells it is compared in."""
-    read, root = reader(frame), frame.attrs["root"]
+    """Reads and resamples each run once, however many cells it is compared in.
 
-    @cache
+    A run is resampled together with others of its task that the same table compares.
+    """
+    read, root = cache(_addresses(frame)), frame.attrs["root"]
+    blocks = _blocks(frame)
+    examples: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    known: dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]] = {}
+
     def draws(uid: str, split: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
-        found = read(uid)
-        ids, labels = read_examples(root, found, split)
-        return ids, resample(metric, labels, read_outputs(root, found, split))
+        if (uid, split, metric) not in known:
+            digest = read(uid).result["examples"][split]
+            if digest not in examples:
+                examples[digest] = read_examples(root, read(uid), split)
+            ids, labels = examples[digest]
+            alike = [uid, *(x for x in blocks.get(uid, ()) if x != uid)]
+            alike = [x for x in alike if read(x).result["examples"].get(split) == digest]
+            outputs = np.stack([read_outputs(root, read(x), split) for x in alike])
+            drawn = resample_each(metric, labels, outputs).T.copy()
+            known.update(
+                {(x, split, metric): (ids, own) for x, own in zip(alike, drawn, strict=True)}
+            )
+        return known[uid, split, metric]
 
     return draws
+
+
+def _addresses(frame: pd.DataFrame) -> Callable[[str], Record]:
+    """Of a run's record what says where its outputs and examples are: it is kept for all runs."""
+    read = reader(frame)
+
+    def addresses(uid: str) -> Record:
+        found = read(uid)
+        kept = {"examples": found.result["examples"] if found.artifacts.get("outputs") else {}}
+        return replace(found, result=kept, cost={}, choices={}, overrides=[])
+
+    return addresses
+
+
+def _blocks(frame: pd.DataFrame) -> dict[str, list[str]]:
+    """By uid the runs that are resampled with it: done, of its task, and no trials."""
+    done = frame[(frame["state"] == "done") & (frame["stage"] != "tune")].drop_duplicates("uid")
+    found = {}
+    for _, part in done.groupby("task", sort=False):
+        uids = list(part["uid"])
+        for start in range(0, len(uids), BLOCK):
+            block = uids[start : start + BLOCK]
+            found |= dict.fromkeys(block, block)
+    return found
 
 
 def build(
@@ -175,9 +221,25 @@ def _pairs(part: pd.DataFrame, column: pd.DataFrame, draws: Draws) -> Paired | N
 
 def _paired(part: pd.DataFrame, control: pd.DataFrame) -> pd.DataFrame:
     """A row's scores beside another's of the same seeds, once for each pair of seeds."""
-    ours, theirs = (rows[rows["score"].notna()].drop_duplicates(SEEDS) for rows in (part, control))
-    both = ours.merge(theirs, on=SEEDS, suffixes=("", "_control"))
-    return both.assign(difference=both["score"] - both["score_control"])
+    ours, theirs = _by_seeds(part), _by_seeds(control)
+    pairs = [(*key, *ours[key], *theirs[key]) for key in ours if key in theirs]
+    both = pd.DataFrame(pairs, columns=[*SEEDS, "uid", "score", "uid_control", "score_control"])
+    first = part.iloc[0]
+    return both.assign(
+        split=first["split"],
+        metric=first["metric"],
+        difference=both["score"] - both["score_control"],
+    )
+
+
+def _by_seeds(rows: pd.DataFrame) -> dict[tuple[int, int], tuple[str, float]]:
+    """The first run that has a score, of each seed and its teacher's."""
+    found: dict[tuple[int, int], tuple[str, float]] = {}
+    names = [*SEEDS, "uid", "score"]
+    for seed, teacher, uid, score in zip(*(rows[name].tolist() for name in names), strict=True):
+        if not math.isnan(score):
+            found.setdefault((seed, teacher), (uid, score))
+    return found
 
 
 def _drawn(both: pd.DataFrame, draws: Draws) -> np.ndarray:
@@ -213,7 +275,7 @@ def _headroom(cell: Cell, part: pd.DataFrame, column: pd.DataFrame) -> Cell:
 
 def _without_knowledge(part: pd.DataFrame, column: pd.DataFrame) -> pd.DataFrame:
     """The control's rows if it learns from no teacher, else of the only row that does not."""
-    is_none = column["overrides"].map(lambda text: "knowledge=none" in json.loads(text))
+    is_none = column["overrides"].str.contains('"knowledge=none"', regex=False)
     nones = column[is_none & (column["seed"] != NO_SEED)]
     if part["control"].iloc[0] in set(nones["row"]):
         return nones[nones["row"] == part["control"].iloc[0]]

@@ -117,7 +117,8 @@ def reader(frame: pd.DataFrame) -> Callable[[str], Record]:
 
     It reads a record at a time, from its place, and raises BadInput if the frame has none.
     """
-    recorded_rows = frame[frame["file"].notna()].drop_duplicates("uid")
+    told = ["uid", "state", "seconds", "file", "start", "end"]
+    recorded_rows = frame.loc[frame["file"].notna(), told].drop_duplicates("uid")
     entries = {str(row["uid"]): recorded.entry(row) for row in recorded_rows.to_dict("records")}
 
     def read(uid: str) -> Record:

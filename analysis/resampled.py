@@ -1,55 +1,85 @@
-"""The metrics of `kdlab.metrics` on many resamples at once.
+"""The metrics of `kdlab.metrics` on many resamples at once, of several runs.
 
-Each takes how often each draw has each example [draws, n], labels [n] and outputs [n, classes], and
-gives what the metric of its name gives on each draw's rows [draws]; a test holds the two together.
+Each takes how often each draw has each example [draws, n], labels [n] and outputs [runs, n,
+classes], and gives what the metric of its name gives on each draw's rows [draws, runs]; a test
+holds the two together.
 """
 
+from collections.abc import Callable
+
 import numpy as np
+
+EXACT = 2**24  # whole numbers that float32 has
 
 
 def accuracy(counts: np.ndarray, labels: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     """Share of rows whose largest logit is the label's."""
-    return counts @ (outputs.argmax(-1) == labels) / counts.sum(1)
+    return _count(counts, outputs.argmax(-1) == labels) / counts.shape[1]
 
 
 def f1(counts: np.ndarray, labels: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     """F1 of class 1."""
     said, true = outputs.argmax(-1) == 1, labels == 1
-    hits = counts @ (said & true)
-    return _ratio(2 * hits, counts @ said + counts @ true)
+    hits = _count(counts, said & true)
+    return _ratio(2 * hits, _count(counts, said) + _count(counts, true[None]))
 
 
 def matthews(counts: np.ndarray, labels: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     """Matthews correlation, of any number of classes."""
     said, true = outputs.argmax(-1), labels.astype(int)
-    classes = np.arange(max(said.max(), true.max()) + 1)
-    rows, hits = counts.sum(1), counts @ (said == true)
-    predicted = counts @ (said[:, None] == classes)
-    actual = counts @ (true[:, None] == classes)
-    beyond_chance = hits * rows - (predicted * actual).sum(1)
-    squares = (rows**2 - (predicted**2).sum(1)) * (rows**2 - (actual**2).sum(1))
-    return _ratio(beyond_chance, np.sqrt(squares))
+    rows, hits = counts.shape[1], _count(counts, said == true)
+    both = predicted = actual = np.float64(0.0)
+    for number in range(max(said.max(), true.max()) + 1):
+        ours, theirs = _count(counts, said == number), _count(counts, (true == number)[None])
+        both = both + ours * theirs
+        predicted, actual = predicted + ours**2, actual + theirs**2
+    squares = (rows**2 - predicted) * (rows**2 - actual)
+    return _ratio(hits * rows - both, np.sqrt(squares))
 
 
 def pearson(counts: np.ndarray, labels: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     """Pearson correlation."""
-    ours, theirs = outputs[:, 0] - outputs[:, 0].mean(), labels - labels.mean()
-    return _correlation(counts, ours[None], theirs[None])
+    counts, ours = counts.astype(np.float64), outputs[..., 0].astype(np.float64)
+    ours, theirs = (x - x.mean(-1, keepdims=True) for x in (ours, labels[None]))
+    (x, y, xx, yy, xy) = (
+        counts @ each.T / counts.shape[1]
+        for each in (ours, theirs, ours**2, theirs**2, ours * theirs)
+    )
+    return _ratio(xy - x * y, np.sqrt(np.clip((xx - x**2) * (yy - y**2), 0, None)))
 
 
 def spearman(counts: np.ndarray, labels: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     """Spearman rank correlation, ties at their mean rank."""
-    return _correlation(counts, _ranks(counts, outputs[:, 0]), _ranks(counts, labels))
+    counts = counts.astype(np.float64)
+    theirs = _ranks(counts, labels)
+    return _each(outputs, lambda ours: _correlation(counts, _ranks(counts, ours), theirs))
 
 
 def mlm_accuracy(counts: np.ndarray, labels: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     """Share of the masked tokens that is right."""
-    return counts @ (labels * outputs[:, 1]) / (counts @ labels)
+    return _mean(counts, labels, outputs[..., 1])
 
 
 def mlm_likelihood(counts: np.ndarray, labels: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     """Geometric mean of the masked tokens' probabilities."""
-    return np.exp(-(counts @ (labels * outputs[:, 0])) / (counts @ labels))
+    return np.exp(-_mean(counts, labels, outputs[..., 0]))
+
+
+def _count(counts: np.ndarray, is_so: np.ndarray) -> np.ndarray:
+    """How many rows of each draw are so, of each run [draws, runs]; `is_so` [runs, n]."""
+    assert counts.shape[1] < EXACT
+    return (counts @ is_so.T.astype(counts.dtype)).astype(np.float64)
+
+
+def _mean(counts: np.ndarray, weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The weighted mean of values [runs, n] on each draw [draws, runs]."""
+    counts, values = counts.astype(np.float64), values.astype(np.float64)
+    return counts @ (weights * values).T / (counts @ weights)[:, None]
+
+
+def _each(outputs: np.ndarray, score: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Scores [draws] of each run's only output, side by side [draws, runs]."""
+    return np.stack([score(run[:, 0].astype(np.float64)) for run in outputs], axis=1)
 
 
 def _ranks(counts: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from analysis import averages, claims, legend, literature, majority, missing
 from analysis.axes import axes
-from analysis.cells import PERCENT, Cell, Draws, Paired, build, sampler
+from analysis.cells import COLUMNS, PERCENT, Cell, Draws, Paired, build, sampler
 from analysis.frame import NO_SEED, reader, scores
 from analysis.layout import EXCLUDED, GROUP, HEAD, LABEL, Layout, placed
 from analysis.literature import Beside
@@ -71,6 +71,7 @@ def arranged(
     """
     layout = layout or Layout()
     frame = _with_tasks(scores(runs))
+    frame.attrs = {}  # pandas copies them deeply with every part that is taken
     draws = sampler(runs)
     is_out = frame["state"] == EXCLUDED
     is_shown = ~is_out & frame["split"].str.startswith(split).fillna(False).astype(bool)
@@ -161,6 +162,7 @@ def _cells(
     frame: pd.DataFrame, draws: Draws, margin: float
 ) -> tuple[Cells, dict[tuple[str, str], Paired]]:
     """Every cell, and its pairs with its control, which may be shown in another column."""
+    frame = frame[[*COLUMNS, LABEL, HEAD]]
     arms = {key: part for key, part in frame.groupby(["task", "split", "metric"], sort=False)}
     cells, paired = {}, {}
     for (row, column), part in frame.groupby([LABEL, HEAD], sort=False):
