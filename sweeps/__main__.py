@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 
+from kdlab.build import is_mistake
 from kdlab.schema import BadInput
 
 EPILOG = """\
@@ -39,6 +40,8 @@ def main() -> None:
         print(f"sweeps: {error}", file=sys.stderr)
         sys.exit(2)
     except (RuntimeError, OSError) as error:  # SLURM does not answer, the disk is full
+        if is_mistake(error):
+            raise
         print(f"sweeps: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:

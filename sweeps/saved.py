@@ -7,6 +7,8 @@ from omegaconf import OmegaConf
 
 from kdlab.record import write_whole
 from kdlab.schema import parse
+from sweeps import overrides
+from sweeps.checks import check_trust
 from sweeps.schema import Study
 
 NAME = "study.yaml"
@@ -18,13 +20,18 @@ def save(
     """Write a study and the overrides of the command line that came with it.
 
     `asked` has those too that took the place of a grid's values: what launches it again by name.
+    What the launcher is told is for the owner's eyes.
     """
     page = {"study": asdict(study), "overrides": list(extra), "asked": list(asked or extra)}
-    write_whole(folder / NAME, OmegaConf.to_yaml(OmegaConf.create(page)).encode())
+    private = any(overrides.is_users_own(text) for text in (*extra, *page["asked"]))
+    content = OmegaConf.to_yaml(OmegaConf.create(page)).encode()
+    write_whole(folder / NAME, content, private=private)
 
 
 def read(folder: Path) -> tuple[Study, tuple[str, ...]]:
     """What `save` wrote."""
     page = OmegaConf.to_container(OmegaConf.load(folder / NAME))
     assert isinstance(page, dict)
-    return parse(Study, page["study"], folder.name), tuple(page["overrides"])
+    study = parse(Study, page["study"], folder.name)
+    check_trust(study)
+    return study, tuple(page["overrides"])

@@ -13,30 +13,30 @@ LAYERED = ("size=l2_h64_a4", "knowledge=hidden_mse")
 
 # A change here orphans every record: say why in the changelog, under Numbers.
 GOLDEN = {
-    (): "a16488c86090fccd223e6b829de5178c",
-    ("knowledge=none",): "ee56241dbfcd6b2b4513a0603ab20379",
+    (): "da84d47bbd505e1fd655dba2867be4c5",
+    ("knowledge=none",): "fa6f5451018dcab73f36d3ba8e865996",
     (
         "seed=3",
         "knowledge=[logits_kl,cls_pkd]",
         "matching=pkd_skip",
-    ): "a6e75099e14ee79a7af618ccba942100",
+    ): "b25c1718929c9de74cab673ddd4cd096",
     (
         "size=tiny",
         "knowledge=value_relation",
         "matching=last1",
-    ): "3da3f6aa196d91cad27b721d09ef2dd9",
+    ): "7e28ff73b07ff805c98e82b70172aed6",
     (
         "init=teacher_skip",
         "init.weights=finetuned",
         "size=l2_h64_a4",
         "protocol=pkd_legacy",
-    ): "0d86c793094220a99cab81e753b12e23",
+    ): "fb240cf738cfe1f503c534f305f94a4b",
     (
         "data=unlabelled",
         "data.rows=1000",
         "data.extra_rows=500",
         "hard.weight=0",
-    ): "4956f8efa49efba0f0ac90a9a44da01b",
+    ): "45c7f5923578baa0e562b77c407ba402",
 }
 
 

@@ -144,7 +144,7 @@ blocks:
             "tune.per: 'task' is none of case, size, train.epochs",
         ),
         (("trials: 2", "per: [size]"), "tuned: tune.per: needs `case`, since tune.also"),
-        (("trials: 2", "rule: sweeps.tune.best_mode"), "tune.rule: no function at"),
+        (("trials: 2", "rule: os.getcwd"), "tune.rule='os.getcwd': input should be 'best_mean' or"),
         (("trials: 2", "trails: 2"), "trails: unknown key"),
         (("trials: 2", "unequal: ''"), "blocks.0.tune.unequal=''"),
         (
