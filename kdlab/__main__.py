@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from kdlab.build import is_mistake
 from kdlab.config import CONF, one_line, register, run_and_place
+from kdlab.override_rules import refused
 from kdlab.schema import BadInput
 
 HYDRAS = tuple(f"hydra.sweeper.{key}" for key in ("name", "wait", "max_gpu_hours"))
@@ -41,8 +42,8 @@ def _run(overrides: list[str]) -> None:
     print(f"{record.result['status']}: the record is under {where.root}/records")
 
 
-def _check_hydras(arguments: list[str]) -> None:
-    """Refuse Hydra's own settings: a run's are kdlab's, and some of Hydra's name code."""
+def _check(arguments: list[str]) -> None:
+    """Refuse what cannot be said before Hydra composes it; of Hydra's own settings most."""
     for text in arguments:
         key = text.lstrip("+~").partition("=")[0]
         if re.split(r"\W", key)[0] == "hydra" and key not in HYDRAS:
@@ -50,6 +51,8 @@ def _check_hydras(arguments: list[str]) -> None:
                 f"{key}: Hydra's own; here {', '.join(HYDRAS)} may be said, and "
                 "runs go where launcher=local or launcher=slurm says"
             )
+        if key not in HYDRAS and not text.startswith("-") and (reason := refused(text)):
+            raise BadInput(reason)
 
 
 def _refuse(error: Exception) -> NoReturn:
@@ -73,7 +76,7 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         register(sys.argv[1:])
-        _check_hydras(sys.argv[1:])
+        _check(sys.argv[1:])
         _main()
     except (HydraException, OmegaConfBaseException, BadInput) as error:
         _refuse(error)
