@@ -4,7 +4,8 @@ A knob is a keyword-only parameter without a default: YAML is the only home of a
 """
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import import_module
@@ -13,6 +14,7 @@ from typing import Any, get_type_hints
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from kdlab import spelling
+from kdlab.misfit import Misfit
 from kdlab.remembered import by_content
 from kdlab.schema import BadInput, parse
 
@@ -123,9 +125,16 @@ def _check_type(value: Any, adapter: TypeAdapter[Any], key: str) -> None:
         raise BadInput(f"{key}={value!r}: {message[0].lower()}{message[1:]}") from None
 
 
-def note_mistake(error: Exception, where: str) -> None:
-    """Say of an error which function of an option's made it; its traceback is for who wrote it."""
-    error.add_note(f"{MISTAKE}{where}")
+@contextmanager
+def naming_mistakes(where: str, target: str) -> Iterator[None]:
+    """Say of an error which option's function made it; its traceback is for who wrote that."""
+    try:
+        yield
+    except (Misfit, BadInput):
+        raise
+    except Exception as error:
+        error.add_note(f"{MISTAKE}{where}, {target}")
+        raise
 
 
 def is_mistake(error: BaseException) -> bool:

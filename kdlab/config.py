@@ -1,4 +1,4 @@
-"""Hydra overrides become a run. Only this and the command line import Hydra.
+"""Hydra overrides become a run, and what is wrong with them a line.
 
 run = compose("task=sst2", "teacher=minilm_l6", "knowledge=[logits_kl,cls_pkd]", "seed=3")
 """

@@ -105,7 +105,8 @@ def _student(page: Page) -> Architecture:
     shape, keys = build.call(page.shape, Named, "shape", *SIZE)
     size: Size = page.size
     try:
-        solved = shape.bind()(size.layers, size.hidden, size.heads, size.intermediate)
+        with build.naming_mistakes(f"shape={keys.name}", shape.target):
+            solved = shape.bind()(size.layers, size.hidden, size.heads, size.intermediate)
     except Misfit as error:
         raise NotApplicable(f"shape={keys.name}: {error}") from None
     dimensions = parse(Size, dict(zip(SIZE, solved, strict=False)), f"shape={keys.name}: size")
@@ -145,7 +146,8 @@ def _init(page: Page, student: Architecture, teacher: Architecture | None, optio
         raise BadInput(f"init={keys.name}: init.checkpoint must be given")
     source = checkpoints.architecture(checkpoint) if checkpoint else teacher
     try:
-        call.bind()({}, student, source)
+        with build.naming_mistakes(f"init={keys.name}", call.target):
+            call.bind()({}, student, source)
         if files := checkpoint or (finished(page) if keys.weights == "finetuned" else None):
             _check_source(student, files)
     except Misfit as error:
@@ -182,11 +184,9 @@ def _check_objective(run: Run) -> None:
     for term in run.terms:
         where = f"knowledge.{term.key}"
         try:
-            rehearse(term, run.student, source, run.task.classes, run.train.freeze_encoder)
+            with build.naming_mistakes(where, term.loss.target):
+                rehearse(term, run.student, source, run.task.classes, run.train.freeze_encoder)
         except Misfit as error:
             raise NotApplicable(f"{where}: {error}") from None
         except BadInput as error:
             raise BadInput(f"{where}: {error}") from None
-        except Exception as error:
-            build.note_mistake(error, f"{where}, {term.loss.target}, rehearsed on random tensors")
-            raise

@@ -125,7 +125,8 @@ def _matched(
     rule, keys = build.call(node, MatchingKeys, "matching", *takes)
     where = f"matching={keys.name}"
     try:
-        pairs = rule.bind()(student.layers, teacher.layers, stream(seed, "matching"))
+        with build.naming_mistakes(where, rule.target):
+            pairs = rule.bind()(student.layers, teacher.layers, stream(seed, "matching"))
         _check_pairs(pairs, student, teacher, rule.target)
         weigh = _weigh(keys, pairs)
     except Misfit as error:
