@@ -66,7 +66,8 @@ def _said(study: Study) -> Iterator[Problem]:
     yield from (("teacher", text) for text in study.teacher or [])
     yield from ((f"skip {rule.name}", text) for rule in study.skip for text in rule.when)
     for block in study.blocks:
-        yield from ((f"{block.table}: {where}", text) for where, own in _lists(block) for text in own)
+        for where, own in _lists(block):
+            yield from ((f"{block.table}: {where}", text) for text in own)
 
 
 def _problems(study: Study) -> Iterator[Problem]:
@@ -130,8 +131,6 @@ def _lists(block: Block) -> Iterator[tuple[str, Overrides]]:
     yield from ((f"cases.{case}", own) for case, own in block.cases.items())
     for case, by_task in block.settings.items():
         yield from ((f"settings.{case}.{task}", own) for task, own in by_task.items())
-    for case, tasks in block.settings.items():
-        yield from ((f"settings.{case}.{task}", own) for task, own in tasks.items())
     swept = {"grid": block.grid, "zip": block.zip}
     if block.tune:
         swept["tune.over"] = block.tune.over
