@@ -232,17 +232,17 @@ blocks:
             ("    cases", "    base: [save=true]\n    cases"),
             "tuned: base: save=true: is one for all",
         ),
-        (("=last]", "=last, root=x]"), "tuned: cases.hidden: root=x: is one for all runs of a"),
+        (("=last]", "=last, root=x]"), "tuned: cases.hidden: root=x: for the command line"),
         (
             ("=last]", "=last, launcher=slurm]"),
-            "launcher=slurm: is one for all runs of a study: it belongs into the study's base or",
+            "launcher=slurm: for the command line to say: a study says what is trained, not where",
         ),
-        (("=last]", "=last, ++launcher.cohort=2]"), "++launcher.cohort=2: is one for all runs"),
+        (("=last]", "=last, ++launcher.cohort=2]"), "++launcher.cohort=2: for the command line"),
         (
             ("grid: {size: [l1_h32_a2, l2_h32_a2]", "grid: {threads: [1, 2]"),
             "grid: threads: is one",
         ),
-        (("zip: {train.epochs", "zip: {tracker.group"), "tuned: zip: tracker.group: is one for"),
+        (("zip: {train.epochs", "zip: {tracker.group"), "tuned: zip: tracker.group: for the comm"),
         (("over: {train.lr: [1e-3, 1e-4]", "over: {device: [cpu, cuda]"), "tune.over: device: is"),
         (
             ("{knowledge.logits_kl.weight", "{checkpoint_seconds"),
@@ -254,7 +254,7 @@ blocks:
         ),
         (
             ("[task=synthetic]", "[task=synthetic]\nteacher: [root=x]"),
-            "example: teacher: root=x: is one for all",
+            "example: teacher: root=x: for the command",
         ),
         (("hidden: [k", '"": [k'), "tuned: cases: '': a label is one line of text"),
         (("hidden: [k", '" ": [k'), "a label is one line of text without blanks around it"),
@@ -273,10 +273,10 @@ blocks:
         (
             (
                 "blocks:\n",
-                "blocks:\n  - {table: tuned, layout: a, seeds: [1], cases: {a: []}}\n"
-                "  - {table: tuned, layout: b, seeds: [1], cases: {a: []}}\n",
+                "blocks:\n  - {table: tuned, layout: a1_knowledge, seeds: [1], cases: {a: []}}\n"
+                "  - {table: tuned, layout: b1_glue, seeds: [1], cases: {a: []}}\n",
             ),
-            "example: tuned: layout: a and b: a table has one, whichever block names it",
+            "example: tuned: layout: a1_knowledge and b1_glue: a table has one, whichever block names it",
         ),
     ],
     ids=lambda value: str(value)[:40],

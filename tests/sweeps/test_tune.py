@@ -227,7 +227,7 @@ def test_trials_train_and_their_winner_is_the_best_recorded(small, tmp_path):
     path.write_text(
         f"""
 question: Which?
-base: {json.dumps([*base, "threads=1", f"root={tmp_path}"])}
+base: {json.dumps([*base, "threads=1"])}
 blocks:
   - table: real
     cases: {{logits: [knowledge=logits_kl]}}
@@ -237,7 +237,7 @@ blocks:
     )
     loaded = study.load(str(path))
     runs = {cell: compose(*cell.overrides) for cell in expand.expand(loaded)}
-    where = place(*next(iter(runs)).overrides)
+    where = place(*next(iter(runs)).overrides, f"root={tmp_path}")
     for cohort in cohorts.group(runs.values(), 8):
         distill(cohort, where)
     found, tasks = records(tmp_path), {run.uid: run.task for run in runs.values()}
