@@ -13,9 +13,19 @@ Seeds = Annotated[list[Index], Field(min_length=1)]
 Teachers = Literal["one", "paired", "crossed"]
 Rule = Literal["best_mean", "best_worst"]  # functions of `sweeps.tune`
 Layout = Literal[  # functions of `analysis.papers`
-    *("a1_knowledge", "a2_matching", "a3_width_depth", "a4_initialization", "a5_model_size"),
-    *("a6_stages", "a7_systems", "b1_glue", "b2_skip_or_last", "b3_long_text"),
-    *("b4_size_and_time", "b5_better_teacher", "c1_data"),
+    "a1_knowledge",
+    "a2_matching",
+    "a3_width_depth",
+    "a4_initialization",
+    "a5_model_size",
+    "a6_stages",
+    "a7_systems",
+    "b1_glue",
+    "b2_skip_or_last",
+    "b3_long_text",
+    "b4_size_and_time",
+    "b5_better_teacher",
+    "c1_data",
 ]
 
 
