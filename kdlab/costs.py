@@ -2,7 +2,6 @@
 
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import time
@@ -15,6 +14,7 @@ import torch
 from torch import nn
 
 from kdlab.architecture import Architecture
+from kdlab.device import settle
 from kdlab.families import FAMILIES
 
 FLOP_TOKENS = 128
@@ -75,27 +75,13 @@ def latency(model: Any, tokens: int = FLOP_TOKENS) -> dict[str, float | int]:
     model.eval()
     taken: list[float] = []
     while (len(taken) <= PASSES and sum(taken) < PATIENCE) or len(taken) < 2:
-        _settle(device)
+        settle(device)
         began = time.perf_counter()
         outputs(model, row)
-        _settle(device)
+        settle(device)
         taken.append(time.perf_counter() - began)
     model.train(was_training)
     return {"latency": round(1000 * statistics.median(taken[1:]), 4), "latency_tokens": tokens}
-
-
-def _settle(device: torch.device) -> None:
-    """Wait for what a GPU was told to do."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def peak_memory(device: torch.device) -> int:
-    """The most bytes that the process (on a GPU: its tensors) ever held."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    unit = 1 if platform.system() == "Darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def provenance(device: torch.device) -> dict[str, Any]:

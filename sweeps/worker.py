@@ -13,11 +13,10 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from kdlab import predictions, record
-from sweeps import events, failures, shards
+from kdlab import model_files, predictions, record
+from sweeps import events, failures, shards, tree
 from sweeps.progress import ASKED, DIVERGED
 from sweeps.shards import Shard
 from sweeps.slot import DONE, STOPPED, Slot
@@ -58,6 +57,7 @@ def work(path: str, intent: str, index: int, minutes: float | None) -> None:
         intent, index: the task it is.
         minutes: the scheduler's time limit, None without one.
     """
+    tree.check()
     shard = shards.read(path)
     fields = {"study": shard.study, "intent": intent, "index": index, "node": node()}
     worker = Worker(shard, Slot(path), deque(shard.cohorts), fields, time.monotonic(), minutes)
@@ -144,7 +144,7 @@ def _is_due(worker: Worker, uid: str, done: Mapping[str, Any], state: events.Sta
 
 
 def _has_model(worker: Worker, uid: str) -> bool:
-    return (Path(worker.root) / "models" / uid).is_dir()
+    return model_files.is_whole(worker.root, uid)
 
 
 def _tell_children(
