@@ -51,14 +51,15 @@ def deterministic(device: torch.device) -> Iterator[None]:
     os.environ.setdefault(CUBLAS, WORKSPACE)  # read when CUDA's first matrix product is made
     before = torch.are_deterministic_algorithms_enabled()
     warned = torch.is_deterministic_algorithms_warn_only_enabled()
-    filled = torch.utils.deterministic.fill_uninitialized_memory
+    memory: Any = torch.utils.deterministic  # a module whose attributes are properties
+    filled = memory.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # costs time, and finds other bugs
+    memory.fill_uninitialized_memory = False  # costs time, and finds other bugs
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before, warn_only=warned)
-        torch.utils.deterministic.fill_uninitialized_memory = filled
+        memory.fill_uninitialized_memory = filled
 
 
 # ---- random state ------------------------------------------------------------------------------

@@ -35,6 +35,6 @@ def environment(code: Path) -> dict[str, str]:
 
     Beside the code no compiled copy is kept, which nobody could hold against the code's hash.
     """
-    switches = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
-    switches += ("PYTHONDONTWRITEBYTECODE",)
+    offline = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
+    switches = (*offline, "PYTHONDONTWRITEBYTECODE")
     return {"PYTHONPATH": str(code), **dict.fromkeys(switches, "1")}
