@@ -27,7 +27,11 @@ DONE, DIVERGED, TRAINING = "done", "diverged", "training"
 
 @dataclass
 class Learner:
-    """A student, its objective, its optimiser, and what was seen of them so far."""
+    """A student, its objective, its optimiser, and what was seen of them so far.
+
+    `history` has losses and the score on select at each evaluation, and `degenerate` whether every
+    row of select got the same prediction there.
+    """
 
     run: Run
     model: Any
@@ -41,6 +45,7 @@ class Learner:
     step: int = 0
     status: str = TRAINING
     history: dict[str, list[Any]] = field(default_factory=dict)
+    degenerate: list[bool] = field(default_factory=list)
     sums: dict[str, float] = field(default_factory=dict)
     zeros: dict[str, int] = field(default_factory=dict)
     shares: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -179,7 +184,10 @@ def weights(learner: Learner) -> dict[str, Tensor]:
 
 # ---- checkpoints -------------------------------------------------------------------------------
 
-KEPT = ("random", "step", "status", "history", "sums", "zeros", "shares", "best")
+KEPT = (
+    *("random", "step", "status", "history", "degenerate"),
+    *("sums", "zeros", "shares", "best"),
+)
 
 
 def checkpoint_path(root: str | Path, uid: str) -> Path:
