@@ -116,6 +116,7 @@ def _launch(arguments: argparse.Namespace) -> int:
 def _status(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
+    from kdlab import repeats
     from sweeps import failures, status
 
     found = status.load(arguments.study, arguments.root)
@@ -123,6 +124,8 @@ def _status(arguments: argparse.Namespace) -> int:
     if arguments.watch:
         status.watch(arguments.study, arguments.root, every=5.0)
     Console().print(status.show(found))
+    for line in repeats.notes(arguments.root):
+        print(f"sweeps: {line}", file=sys.stderr)
     return 0
 
 

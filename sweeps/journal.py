@@ -1,11 +1,12 @@
 """Files of JSON lines that only grow: each is read on from where it was read before."""
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from kdlab import durable
 
 Page = dict[str, Any]
 TAIL = 256  # bytes by which a file that took the place of another is told
@@ -38,7 +39,8 @@ _JOURNALS: dict[Path, Journal] = {}
 def read(folder: Path, check: Callable[[Page, Path, int], Page]) -> list[Journal]:
     """What every `*.jsonl` file of a folder says.
 
-    A line that is no JSON object, or that `check` refuses, is passed over and listed under `odd`.
+    A line that `kdlab.durable` did not write, or that `check` refuses, is passed over and listed
+    under `odd`.
     A last line without an end is left for later: somebody may be writing it.
 
     Args:
@@ -80,18 +82,16 @@ def _add(
     journal: Journal, content: bytes, path: Path, check: Callable[[Page, Path, int], Page]
 ) -> None:
     whole = content[: content.rfind(b"\n") + 1]
-    for line in whole.split(b"\n")[:-1]:
+    for line in whole.splitlines(keepends=True):
         journal.lines += 1
-        if not line:
+        if line == b"\n":
             continue
         try:
-            page = json.loads(line)
-            if not isinstance(page, dict):
-                raise ValueError("no JSON object")
+            page = durable.page_of(line)
+            if page is None:
+                raise ValueError("torn, damaged or foreign")
             journal.pages.append(check(page, path, journal.lines))
         except (ValueError, RecursionError) as error:
-            why = "no JSON" if isinstance(error, json.JSONDecodeError) else str(error)
-            why = "no text" if isinstance(error, UnicodeDecodeError) else why
-            journal.odd.append(f"{path.parent.name}/{path.name}, line {journal.lines}: {why}")
+            journal.odd.append(f"{path.parent.name}/{path.name}, line {journal.lines}: {error}")
     journal.end += len(whole)
     journal.tail = (journal.tail + whole)[-TAIL:]

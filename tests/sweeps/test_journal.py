@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from kdlab import durable
 from kdlab.record import append_line
 from sweeps import events, failures, journal, progress
 
@@ -18,21 +19,29 @@ FOREIGN = [
     b'"end"',
     b"\xff\xfe\x00",
     b'{"event":"end"',
-    b'{"event":"comet","time":1}',
-    b'{"event":["end"],"time":1}',
-    b'{"event":"end","time":1}',
-    b'{"event":"end","time":"now","uids":["a"]}',
-    b'{"event":"end","time":NaN,"uids":["a"]}',
-    b'{"event":"exit","time":1,"why":null}',
-    b'{"event":"trouble","time":1,"uids":[1],"class":"crashed"}',
-    b'{"event":"trouble","time":1,"uids":["a"],"class":["crashed"]}',
-    b'{"event":"worker","time":1,"intent":"i","index":-1}',
-    b'{"event":"intent","time":1,"intent":"j","study":"s","launcher":"sweeps.local",'
-    b'"shards":[],"uids":[["a"]]}',
-    b'{"event":"submitted","time":1,"intent":"nobody","job":"7"}',
-    b'{"event":"retry","time":1,"uids":{"a":2}}',
     b"[" * 100_000,
-]
+    b'{"event":"end","time":1,"uids":["b"]}',  # without the digest that each line ends in
+    *(
+        durable.line(page)[:-1]
+        for page in (
+            {"a": 1},
+            {"event": "comet", "time": 1},
+            {"event": ["end"], "time": 1},
+            {"event": "end", "time": 1},
+            {"event": "end", "time": "now", "uids": ["a"]},
+            {"event": "end", "time": float("nan"), "uids": ["a"]},
+            {"event": "end", "time": 1, "uids": ["a"], "n": "first"},
+            {"event": "exit", "time": 1, "why": None},
+            {"event": "trouble", "time": 1, "uids": [1], "class": "crashed"},
+            {"event": "trouble", "time": 1, "uids": ["a"], "class": ["crashed"]},
+            {"event": "worker", "time": 1, "intent": "i", "index": -1},
+            {"event": "submitted", "time": 1, "intent": "nobody", "job": "7"},
+            {"event": "retry", "time": 1, "uids": {"a": 2}},
+            {"event": "intent", "time": 1, "intent": "j", "study": "s", "shards": [],
+             "launcher": "sweeps.local", "uids": [["a"]]},
+        )
+    ),
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -130,8 +139,8 @@ def test_lines_of_others_copies_and_repeats_are_named_and_change_nothing(told, t
     state = events.fold(tmp_path)
     assert summary(state) == clean
     assert len(state.odd) == 2 * len(FOREIGN) + 1 + 4
-    assert "events/mine.jsonl, line 1: no event of a known kind" in state.odd
-    assert "events/mine.jsonl, line 2: no JSON object" in state.odd
+    assert "events/mine.jsonl, line 1: torn, damaged or foreign" in state.odd
+    assert "events/mine.jsonl, line 11: no event of a known kind" in state.odd
     assert any("events/two.jsonl, line" in line for line in state.odd)
 
 
@@ -154,12 +163,11 @@ def test_a_file_is_read_on_from_where_it_was_read_before(told, tmp_path, monkeyp
     ((path, kept),) = journal._JOURNALS.items()
     assert (path.name, len(kept.pages), kept.end) == ("one.jsonl", 60, path.stat().st_size)
     assert len(kept.tail) <= journal.TAIL
-    with path.open("ab") as file:
-        file.write(b'\n{"event":"end","time":1,')
-    assert len(events.fold(tmp_path).ends) == 60
-    with path.open("ab") as file:
-        file.write(b'"uids":["x"]}\n')
-    assert len(events.fold(tmp_path).ends) == 61
+    line = durable.line({"event": "end", "time": 1, "uids": ["x"]})
+    for part, ends in ((line[:20], 60), (line[20:], 61)):
+        with path.open("ab") as file:
+            file.write(part)
+        assert len(events.fold(tmp_path).ends) == ends
 
 
 @pytest.mark.parametrize("how", ["cut", "replaced", "rewritten", "gone"])
@@ -168,7 +176,7 @@ def test_a_file_that_is_no_longer_what_was_read_is_read_anew(told, tmp_path, how
         told("one", "end", uids=[str(number)])
     path = tmp_path / "events" / "one.jsonl"
     assert len(events.fold(tmp_path).ends) == 3
-    other = b'{"event":"end","time":1,"uids":["other"]}\n'
+    other = durable.line({"event": "end", "time": 1, "uids": ["other"]})
     if how == "cut":
         os.truncate(path, 0)
         path.write_bytes(other)
@@ -177,7 +185,9 @@ def test_a_file_that_is_no_longer_what_was_read_is_read_anew(told, tmp_path, how
         new.write_bytes(other * 2 + b" " * path.stat().st_size)
         new.replace(path)
     elif how == "rewritten":
-        path.write_bytes(path.read_bytes().replace(b'"2"', b'"9"') + other)
+        lines = path.read_bytes().splitlines(keepends=True)
+        lines[-1] = durable.line(durable.page_of(lines[-1]) | {"uids": ["9"]})
+        path.write_bytes(b"".join(lines) + other)
     else:
         path.unlink()
     ends = [uid for event in events.fold(tmp_path).ends for uid in event["uids"]]
