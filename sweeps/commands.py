@@ -176,7 +176,7 @@ def _submit(
         folder = progress.study_folder(place.root, asked.name)
         saved.save(asked.study, asked.extra, folder, asked.asked)
         intents = launch.launch(work, asked.name, place, again) if work.due else []
-    tasks = sum(len(packed) for packed in work.levels)
+    tasks = launch.count_tasks(place.root, intents)
     follow = f"python -m sweeps status {asked.name} --root {place.root}"
     print(f"{len(intents)} submissions, {tasks} tasks; {follow}", flush=True)
     return intents, work

@@ -36,7 +36,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, FiniteFloat, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, create_model
 
 from kdlab.record import append_line, worker
 from sweeps import journal
@@ -72,14 +72,17 @@ KINDS: dict[str, dict[str, Any]] = {
     "retry": {"uids": Uids, "trouble": (Trouble, {}), "hosts": (Trouble, {})},
 }  # fmt: skip
 _EACH: dict[str, Any] = {"time": FiniteFloat, "host": (str, ""), "file": str, "n": int}
-_MODELS = {
-    kind: create_model(
-        kind,
-        __config__=ConfigDict(strict=True, extra="allow"),
-        **{name: said if isinstance(said, tuple) else (said, ...) for name, said in fields.items()},
-    )
-    for kind, fields in ((kind, _EACH | said) for kind, said in KINDS.items())
-}
+
+
+def _model(kind: str) -> type[BaseModel]:
+    fields: dict[str, Any] = {
+        name: said if isinstance(said, tuple) else (said, ...)
+        for name, said in (_EACH | KINDS[kind]).items()
+    }
+    return create_model(kind, __config__=ConfigDict(strict=True, extra="allow"), **fields)
+
+
+_MODELS = {kind: _model(kind) for kind in KINDS}
 _DEFAULTS = {
     kind: {name: said[1] for name, said in fields.items() if isinstance(said, tuple)}
     for kind, fields in KINDS.items()

@@ -187,11 +187,16 @@ def _halved(chunk: Chunk, submit: Callable[[Chunk], None]) -> None:
             chunk = chunk[size:]
 
 
+def count_tasks(root: str, intents: Sequence[str]) -> int:
+    """How many tasks these submissions have."""
+    known = events.fold(root).intents if intents else {}
+    return sum(len(known[intent]["uids"]) for intent in intents)
+
+
 def _say_rest(work: Work, submitted: Sequence[str], root: str, why: str) -> None:
     tasks = sum(len(packed) for packed in work.levels)
-    intents = events.fold(root).intents
-    taken = sum(len(intents[intent]["uids"]) for intent in submitted)
-    said = f"SLURM takes no more jobs now ({why}): {tasks - taken} of {tasks} tasks are left"
+    rest = tasks - count_tasks(root, submitted)
+    said = f"SLURM takes no more jobs now ({why}): {rest} of {tasks} tasks are left"
     advice = "launch again when some have ended, as `launch --wait` does by itself"
     if not submitted:
         raise RuntimeError(f"{said}; {advice}")
