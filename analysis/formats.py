@@ -38,7 +38,9 @@ def html(table: Table) -> str:
 def csv(table: Table) -> str:
     """One line a cell, in points, to ten digits: those after differ between processors."""
     rows = [
-        {"table": table.name, "split": table.split, "row": row, "column": column, **cell.__dict__}
+        {"table": table.name, "split": table.split, "row": row, "column": column}
+        | cell.__dict__
+        | {"family": "; ".join(cell.family)}
         for (row, column), cell in table.cells.items()
     ]
     return str(pd.DataFrame(rows).to_csv(index=False, float_format="%.10g"))
