@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdlab import predictions, record
+from kdlab import predictions, record, repeats
 from kdlab.config import place as place_of
 from kdlab.run import Run
 from kdlab.schema import BadInput, NotApplicable, Place
@@ -59,7 +59,7 @@ def plan_only(asked: Request, hours: float | None) -> int:
         unpredicted=_unpredicted(runs, place),
     )
     waiting = count_open(asked.study, asked.extra, winners, plan.barred(planned))
-    print(report(asked.study, planned, work, chosen, waiting))
+    print(report(asked.study, planned, work, chosen, waiting, place.root))
     return 0
 
 
@@ -155,6 +155,9 @@ def _submit(
                 f"mend it, then: python -m sweeps retry {asked.name} --all"
             )
         launch.settle(place.root)
+        record.heal(place.root)
+        for line in repeats.notes(place.root):
+            print(f"sweeps: {line}", file=sys.stderr)
         work = plan.survey(
             runs,
             place.root,
@@ -166,7 +169,7 @@ def _submit(
             unpredicted=_unpredicted(runs, place),
             ask=True,
         )
-        print(report(asked.study, planned, work, chosen, waiting), flush=True)
+        print(report(asked.study, planned, work, chosen, waiting, place.root), flush=True)
         tune.write_winners(_winners_file(asked, place), winners)
         plan.write(planned, work.seconds, asked.name, asked.study, place.root)
         folder = progress.study_folder(place.root, asked.name)

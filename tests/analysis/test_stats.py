@@ -55,7 +55,10 @@ def test_interval_test_and_equivalence_never_disagree(examples):
     error = np.var(SIX, ddof=1) / 6
     found = stats.combined(float(np.mean(SIX)), [(error, 5), (examples, 499)])
     _, high = stats.interval(found)
-    for mean, is_out in (((high - found.mean) * 1.0001, True), ((high - found.mean) * 0.9999, False)):
+    for mean, is_out in (
+        ((high - found.mean) * 1.0001, True),
+        ((high - found.mean) * 0.9999, False),
+    ):
         moved = stats.Estimate(mean, found.error, found.df)
         assert (stats.two_sided(moved) < 0.05) == is_out
         assert (stats.interval(moved)[0] > 0) == is_out
