@@ -88,14 +88,15 @@ def _line(
     split = f" in {len(sizes)} families of up to {n}" * (len(sizes) > 1)
     said = f"marks of {table}: {len(paths)} difference{'s' * (len(paths) > 1)}{split}"
     if not power.is_able(n, own):
-        yield f"{said}: none can be marked with {own} seeds{_needed(n, own)}"
+        yield f"{said}: none can be marked with {own} seed{'s' * (own != 1)}{_needed(n, own)}"
         return
     deviations = power.detectable(n, own - 1) / own**0.5
     spread = _spread(compared, arms, root, done)
-    points = f", about {deviations * spread:.1f} points by the records so far" if spread else ""
+    points = f" ({deviations * spread:.1f} points by the records so far)" if spread else ""
     yield (
         f"{said}: with {own} seeds the first needs |t| > {power.first_step(n, own - 1):.1f} and "
-        f"finds {deviations:.1f} standard deviations of a difference over seeds{points} (80 % power)"
+        f"finds, with 80 % power, {deviations:.1f} standard deviations of a difference over "
+        f"seeds{points}"
     )
 
 

@@ -133,7 +133,7 @@ def _preferred(column: str, part: pd.DataFrame, flips: pd.DataFrame) -> Statemen
     ]
     largest = rows[0]
     text = f"Prefer `{first}` on {column}, the first of {counted(len(sizes), 'level')}"
-    text += f". Not shown to be worse: {', '.join(near)}" if near else ", all others shown worse"
+    text += f". Not shown to be worse: {', '.join(near)}" if near else ""
     text += (
         f". Shown to be worse: {len(worse)}, most of all `{largest['other']}` than "
         f"`{largest['level']}`: {difference(largest)}"

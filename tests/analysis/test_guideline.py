@@ -79,7 +79,7 @@ def test_what_was_planted_is_recommended_with_difference_interval_pairs_and_seed
     assert init.verdict == RECOMMENDED
     prefer, on_mrpc = init.recommended
     assert on_mrpc.text.startswith("Prefer `teacher_first` on mrpc accuracy")
-    start = "Prefer `teacher_first` on rte accuracy, the first of 2 levels, all others shown worse."
+    start = "Prefer `teacher_first` on rte accuracy, the first of 2 levels. Shown to be worse: 1"
     assert prefer.text.startswith(start)
     assert re.search(
         r"`random` than `teacher_first`: \+[45]\.\d points \[[45]\.\d, 5\.\d\], 20 pairs, 5 seeds, "
