@@ -15,7 +15,7 @@ from kdlab.remembered import by_content, of_files
 from kdlab.schema import Data, Protocol, Task, Train
 
 EVERYWHERE = "kdlab.views.token_logits"  # the view that asks for a language model's every output
-IDENTITY = 1  # raised when the same page would come to mean something else
+IDENTITY = 2  # raised when the same page would come to mean something else
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Term:
     """One piece of knowledge.
 
     `pairs` are 1-based (student layer, teacher layer), None where the view has no layers; each
-    pair's loss counts `weight * pair_weight`, or what the module `weigh` gives the pair.
+    pair's loss counts `weight * pair_weight`, times what the module `weigh` gives the pair.
 
     Attributes:
         projection: none; to the teacher's width auto, where widths differ, or always; to classes.
