@@ -47,12 +47,13 @@ def compared(frame: pd.DataFrame, draws: Draws | None, margin: float) -> Compare
     columns = dict(iter(frame.groupby(COLUMN, sort=False)))
     rows: list[dict[str, Any]] = []
     samples: dict[Place, Sample] = {}
-    for place, part in frame[frame["seed"] != NO_SEED].groupby(PLACE, sort=False):
+    for key, part in frame[frame["seed"] != NO_SEED].groupby(PLACE, sort=False):
+        place = tuple(map(str, key))  # type: ignore[arg-type]
         table, row, *column = place
         control, whole = str(part["control"].iloc[0]), columns[(table, *column)]
         if control in ("", row) or not (whole["row"] == control).any():
             continue
-        path = (f"table {table}", column_name(*map(str, column)), control)
+        path = (f"table {table}", column_name(*column), control)
         told = {"place": place, "path": path, "planned": part["seed"].nunique()}
         both = with_control(part, whole)
         if len(both):
@@ -68,5 +69,9 @@ def compared(frame: pd.DataFrame, draws: Draws | None, margin: float) -> Compare
     found = pd.DataFrame(rows)
     found["key"] = found["key"].fillna(found["place"].map(" ".join))  # planned, and not there yet
     judgements = judged(found, verdicts).to_dict("records")
-    told_of = {row["place"]: row for row in judgements if row["place"] in samples}
+    told_of: dict[Place, Mapping[str, Any]] = {
+        row["place"]: row  # type: ignore[misc]
+        for row in judgements
+        if row["place"] in samples
+    }
     return Compared(told_of, samples, verdicts)

@@ -58,7 +58,7 @@ def _arms(study: Study, planned: Sequence[Planned]) -> dict[Place, Arm]:
                 runs[place].setdefault((-1, None), entry.run)  # what it reports
     found = {}
     for place, control in controls.items():
-        own = {seeds: run for seeds, run in runs[place].items() if seeds[0] >= 0}
+        own = {pair: run for pair, run in runs[place].items() if pair[0] >= 0}
         seeds = len({seed for seed, _ in own}) or confirmed.get(place[0], 0)
         found[place] = Arm(control, seeds, own or runs[place])
     return found
