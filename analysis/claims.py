@@ -103,7 +103,7 @@ def _tests(table: str, compared: Sequence[Cell], margin: float) -> list[str]:
         f"marks: * p < {LEVEL:g}, ** p < {STRONG:g}, by the t of the interval, corrected by Holm "
         f"in a family: {', '.join(counted)}",
         f"≈ no difference beyond ± {margin:g} points: the interval lies within them, also after "
-        "this correction; a difference without a mark is not shown to be none",
+        "this correction; without a mark one cannot tell whether there is a difference",
         *_unable(tested),
     ]
 

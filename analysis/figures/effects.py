@@ -192,8 +192,13 @@ def _forest(matched: pd.DataFrame, axis: str, margin: float) -> list[Drawing]:
 def _rows(ax: "Axes", part: pd.DataFrame, levels: Sequence[str], margin: float) -> None:
     ax.axvspan(-margin, margin, color="0.9", zorder=0, linewidth=0, label=f"± {margin:g} points")
     ax.axvline(0, **MAJORITY)
-    for is_shown, title in ((True, "shown (Holm, 5 %)"), (False, "not shown")):
-        own = part[part["shown"] == is_shown]
+    is_alike = part["alike"] & ~part["shown"]
+    for is_kind, title, colour in (
+        (part["shown"], "a difference (Holm, 5 %)", "black"),
+        (is_alike, f"none beyond ± {margin:g} (Holm, 5 %)", "0.6"),
+        (~part["shown"] & ~is_alike, "cannot tell", "white"),
+    ):
+        own = part[is_kind]
         if own.empty:
             continue
         bounds = np.stack([own["difference"] - own["low"], own["high"] - own["difference"]])
@@ -203,7 +208,7 @@ def _rows(ax: "Axes", part: pd.DataFrame, levels: Sequence[str], margin: float) 
             xerr=bounds.clip(min=0),
             fmt="o",
             color="black",
-            markerfacecolor="black" if is_shown else "white",
+            markerfacecolor=colour,
             markersize=4,
             elinewidth=0.9,
             capsize=2,
