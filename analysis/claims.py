@@ -91,7 +91,7 @@ def _tests(table: str, compared: Sequence[Cell], margin: float) -> list[str]:
     own = [cell for cell in tested if cell.family[0] == f"table {table}"]
     counted = []
     if own:
-        sizes = Counter(cell.family for cell in own)
+        sizes = _sizes(own)
         which = " and ".join(OF[n] for n in sorted({len(family) for family in sizes}))
         counted = [f"the {_span(sizes.values())} differences {which}"]
     if len(own) < len(tested):
@@ -112,7 +112,7 @@ def _unable(tested: Sequence[Cell]) -> list[str]:
     """Families so large that no difference could be marked at these seeds."""
     steps = {
         family: power.first_step(n, max(c.seeds for c in tested if c.family == family) - 1)
-        for family, n in Counter(cell.family for cell in tested).items()
+        for family, n in _sizes(tested).items()
     }
     large = [step for step in steps.values() if step > LARGEST]
     if not large:
@@ -121,6 +121,11 @@ def _unable(tested: Sequence[Cell]) -> list[str]:
         f"no mark can be had in {len(large)} of {len(steps)} families: the first would need |t| > "
         f"{min(large):.0f} at so few seeds"
     ]
+
+
+def _sizes(tested: Sequence[Cell]) -> Counter[tuple[str, ...]]:
+    """How many tests a family has: rows that are the same runs are one test."""
+    return Counter(family for family, _, _ in {(c.family, c.difference, c.p) for c in tested})
 
 
 def _span(counts: Collection[int]) -> str:

@@ -75,8 +75,10 @@ def _line(
     }
     paths: list[Path] = []
     seeds: list[int] = []
-    for (_, _, task), arm in compared.items():
-        for column in _columns(task, next(iter(arm.runs.values()))):
+    # Rows that are the same runs are one test.
+    once = {(tuple(r.uid for r in a.runs.values()), a.control): a for a in compared.values()}
+    for arm in once.values():
+        for column in _columns(next(iter(arm.runs.values()))):
             paths.append((table, column, arm.control))
             seeds.append(arm.seeds)
     if not paths:
@@ -106,7 +108,8 @@ def _needed(tests: int, seeds: int) -> str:
     return f"{step}; {enough} seeds would do"
 
 
-def _columns(task: str, run: Run) -> list[str]:
+def _columns(run: Run) -> list[str]:
+    task = run.choices["task"]
     return [f"{task} {split} {metric}" for split in run.task.report for metric in run.task.metrics]
 
 
