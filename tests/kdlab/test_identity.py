@@ -13,30 +13,30 @@ LAYERED = ("size=l2_h64_a4", "knowledge=hidden_mse")
 
 # A change here orphans every record: say why in the changelog, under Numbers.
 GOLDEN = {
-    (): "a16488c86090fccd223e6b829de5178c",
-    ("knowledge=none",): "ee56241dbfcd6b2b4513a0603ab20379",
+    (): "1df00a2f2061065cd044d654cfab8cfb",
+    ("knowledge=none",): "549ff1c8315620d6c0b3729e6feaf6c5",
     (
         "seed=3",
         "knowledge=[logits_kl,cls_pkd]",
         "matching=pkd_skip",
-    ): "a6e75099e14ee79a7af618ccba942100",
+    ): "8e8356c7d424d069b394145d7c72e6d3",
     (
         "size=tiny",
         "knowledge=value_relation",
         "matching=last1",
-    ): "3da3f6aa196d91cad27b721d09ef2dd9",
+    ): "72b3c5205ca00a55d8b74be7a428c485",
     (
         "init=teacher_skip",
         "init.weights=finetuned",
         "size=l2_h64_a4",
         "protocol=pkd_legacy",
-    ): "0d86c793094220a99cab81e753b12e23",
+    ): "31e65b9ca9c38bcd721b46d7593dc878",
     (
         "data=unlabelled",
         "data.rows=1000",
         "data.extra_rows=500",
         "hard.weight=0",
-    ): "4956f8efa49efba0f0ac90a9a44da01b",
+    ): "850051a1fdf7864e7b908ec352e766dc",
 }
 
 
