@@ -13,6 +13,13 @@ from kdlab.record import short_digest, write_whole
 
 NAME = "frame.parquet"
 KEY = "made of"
+MAKERS = (
+    "analysis/frame.py",
+    "analysis/recorded.py",
+    "sweeps/events.py",
+    "sweeps/failures.py",
+    "sweeps/progress.py",
+)
 
 
 def recalled(study: str, root: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
@@ -24,12 +31,12 @@ def recalled(study: str, root: str, make: Callable[[], pd.DataFrame]) -> pd.Data
     path = Path(root) / "studies" / study / NAME
     key = _key(path.parent, Path(root))
     with suppress(OSError, ValueError, pyarrow.ArrowException):
-        frame = pd.read_parquet(path)
+        frame = pd.read_parquet(path, page_checksum_verification=True)
         if frame.attrs.pop(KEY, None) == key:
             return frame
     frame = make()
     frame.attrs[KEY] = key
-    content = frame.to_parquet(index=False)
+    content = frame.to_parquet(index=False, write_page_checksum=True)
     with suppress(OSError):  # somebody else's folder
         write_whole(path, content)
     frame = pd.read_parquet(io.BytesIO(content))  # the same types as from the file
@@ -50,5 +57,5 @@ def _key(folder: Path, root: Path) -> str:
 
 def _code() -> str:
     """A digest of the code that makes the frame."""
-    room = Path(__file__).parent
-    return short_digest(b"".join((room / f).read_bytes() for f in ("frame.py", "recorded.py")))
+    room = Path(__file__).parents[1]
+    return short_digest(b"".join((room / name).read_bytes() for name in MAKERS))

@@ -1,6 +1,7 @@
 """`python -m kdlab group=option key=value ...`: one run, from overrides to a record."""
 
 import os
+import re
 import sys
 from typing import Any, NoReturn
 
@@ -9,9 +10,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from kdlab.build import is_mistake
 from kdlab.config import CONF, one_line, register, run_and_place
+from kdlab.override_rules import refused
 from kdlab.schema import BadInput
 
+HYDRAS = tuple(f"hydra.sweeper.{key}" for key in ("name", "wait", "max_gpu_hours"))
 HERE = "local"  # the launcher of this machine
 
 
@@ -38,8 +42,22 @@ def _run(overrides: list[str]) -> None:
     print(f"{record.result['status']}: the record is under {where.root}/records")
 
 
+def _check(arguments: list[str]) -> None:
+    """Refuse what cannot be said before Hydra composes it; of Hydra's own settings most."""
+    for text in arguments:
+        key = text.lstrip("+~").partition("=")[0]
+        if re.split(r"\W", key)[0] == "hydra" and key not in HYDRAS:
+            raise BadInput(
+                f"{key}: Hydra's own; here {', '.join(HYDRAS)} may be said, and "
+                "runs go where launcher=local or launcher=slurm says"
+            )
+        if key not in HYDRAS and not text.startswith("-") and (reason := refused(text)):
+            raise BadInput(reason)
+
+
 def _refuse(error: Exception) -> NoReturn:
-    print(f"kdlab: {one_line(error)}", file=sys.stderr)
+    overrides = [text for text in sys.argv[1:] if not text.startswith("-")]
+    print(f"kdlab: {one_line(error, overrides)}", file=sys.stderr)
     sys.exit(2)
 
 
@@ -56,16 +74,14 @@ def _summary(run: Any) -> str:
 def main() -> None:
     """Run the app; one line and exit code 2 for bad input, a traceback for our own mistakes."""
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    register(sys.argv[1:])
     try:
-        for text in sys.argv[1:]:
-            if text.startswith(("hydra/launcher=", "hydra/sweeper=")):
-                raise BadInput(f"{text}: runs go where launcher=local or launcher=slurm says")
+        register(sys.argv[1:])
+        _check(sys.argv[1:])
         _main()
     except (HydraException, OmegaConfBaseException, BadInput) as error:
         _refuse(error)
     except RuntimeError as error:
-        if not {"-m", "--multirun"} & set(sys.argv):
+        if not {"-m", "--multirun"} & set(sys.argv) or is_mistake(error):
             raise
         print(f"kdlab: {error}", file=sys.stderr)
         sys.exit(1)

@@ -31,6 +31,7 @@ from analysis.guideline import (
 )
 from analysis.guideline.evidence import gathered
 from analysis.guideline.text import Statement
+from analysis.plain import item, prose
 from kdlab.run import teachers
 from kdlab.schema import BadInput
 from sweeps import plan
@@ -249,8 +250,8 @@ def test_every_bullet_has_a_number_and_it_is_one_of_the_data(found):
 
 def test_the_markdown_has_every_statement_once_as_a_bullet_and_no_other_sentence(found):
     lines = markdown(found).splitlines()
-    bullets = [line[2:] for line in lines if line.startswith("- ")]
-    assert bullets == [one.text for one in statements(found)]
+    bullets = [line for line in lines if line.startswith("- ")]
+    assert bullets == [item(prose(one.text)) for one in statements(found)]
     rest = [line for line in lines if line and not line.startswith(("- ", "#"))]
     assert rest == ["What matters?"]
 

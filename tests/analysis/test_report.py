@@ -26,7 +26,7 @@ from kdlab.run import teachers
 from sweeps import events, plan, study
 
 ROOT, NAME = "runs", "odd"
-ODD = "logits <b>&</b> \"soft\" '1'"
+ODD = "logits <b>&<b> \"soft\" '1'"
 STUDY = f"""
 question: Does <it> help, at 50 % & "more"?
 base: [teacher=scratch, size=l2_h64_a4, init=random]
@@ -44,7 +44,7 @@ blocks:
       gone: [knowledge=cls_pkd, matching=skip]
       lost: [knowledge=cls_pkd, matching=last]
   - table: glue
-    layout: analysis.papers.b1_glue
+    layout: b1_glue
     seeds: [1]
     base: [task=mrpc]
     cases: {{BERT3-PKD: [knowledge=hidden_mse, matching=skip]}}
