@@ -33,6 +33,7 @@ class Cell:
         difference: with `low`, `high`, `seeds`, `detectable` and `p` as of `contrasts.Contrast`.
         adjusted: Holm's p of the difference, and `equivalence` of its being within the margin.
         family: in which they are corrected; empty where nothing is compared.
+        contrast: what it is known by: cells that compare the same runs share it.
         mark: what the two claim: `*` (0.05), `**` (0.01), `≈` (none beyond the margin).
         headroom: the row's teachers minus its arm without knowledge, and its spread (see `share`).
         share: of the headroom closed, in percent; NaN where headroom is within its spread.
@@ -55,6 +56,7 @@ class Cell:
     equivalence: float = NOTHING
     seeds: int = 0
     family: tuple[str, ...] = ()
+    contrast: str = ""
     mark: str = ""
     headroom: float = NOTHING
     headroom_spread: float = NOTHING
@@ -114,7 +116,8 @@ def build(part: pd.DataFrame, column: pd.DataFrame, told: Mapping[str, Any] | No
     if told is not None:
         names = ("difference", "low", "high", "seeds", "detectable", "p", "adjusted", "family")
         numbers = {name: told[name] for name in names}
-        cell = replace(cell, **numbers, equivalence=told["equivalent"], mark=mark(told))
+        cell = replace(cell, **numbers, equivalence=told["equivalent"], contrast=told["key"])
+        cell = replace(cell, mark=mark(told))
     return _headroom(cell, part, column)
 
 

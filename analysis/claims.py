@@ -125,7 +125,7 @@ def _unable(tested: Sequence[Cell]) -> list[str]:
 
 def _sizes(tested: Sequence[Cell]) -> Counter[tuple[str, ...]]:
     """How many tests a family has: rows that are the same runs are one test."""
-    return Counter(family for family, _, _ in {(c.family, c.difference, c.p) for c in tested})
+    return Counter(family for family, _ in {(cell.family, cell.contrast) for cell in tested})
 
 
 def _span(counts: Collection[int]) -> str:
