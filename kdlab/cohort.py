@@ -13,6 +13,7 @@ from torch import nn
 
 from kdlab import (
     costs,
+    heads,
     learner,
     models,
     objective,
@@ -65,6 +66,7 @@ def distill(
     place = replace(place or _default_place(), **where)
     torch.set_num_threads(place.threads)
     _check_cohort(cohort)
+    record.check_root(place.root)
     if place.predict_test:
         predictions.splits(cohort[0].task)
     device = _device(place)
@@ -89,7 +91,9 @@ def distill(
 def _distill(cohort: Sequence[Run], task: TaskData, place: Place, device: torch.device) -> None:
     for parent in {parent.uid: parent for run in cohort for parent in parents(run)}.values():
         ensure(parent, place)
-    teachers = teaching.load(_with_teacher(cohort), task.tokenizer, place.root, device)
+    taught = _with_teacher(cohort)
+    teachers = teaching.load(taught, task.tokenizer, task.names, place.root, device)
+    examined = teaching.examine(cohort, teachers, task.scored["select"], device)
     learners = [_learner(run, task, device, place) for run in cohort]
     with watching([student.run for student in learners], place) as watches:
         teacher_seconds = train(
@@ -101,7 +105,7 @@ def _distill(cohort: Sequence[Run], task: TaskData, place: Place, device: torch.
             place=place,
             note=lambda x, event: watches[x.run.uid].evaluated(event),
         )
-        shown = _teacher_outputs(teachers, task, learners, device)
+        shown = _teacher_outputs(teachers, task, learners, device, examined)
         recorded = record.entries(place.root)  # of runs that lack a model, or outputs
         for student in learners:
             uid = student.run.uid
@@ -143,6 +147,8 @@ def _lock(place: Place, uid: str) -> FileLock:
 
 def _learner(run: Run, task: TaskData, device: torch.device, place: Place) -> Learner:
     model = models.build_student(run, task.tokenizer, place.root).to(device)
+    if task.names:
+        heads.name_classes(model, task.names)
     dimensions = teacher_architecture(run.teacher, run.teacher_checkpoint)
     goal = objective.Objective(run, dimensions, task.scheduled).to(device)
     wanted = objective.wanted(run)[0]
@@ -158,13 +164,20 @@ def _select_score(student: Learner, task: TaskData) -> float:
 
 
 def _teacher_outputs(
-    teachers: Sequence[nn.Module], task: TaskData, learners: Sequence[Learner], device: torch.device
+    teachers: Sequence[nn.Module],
+    task: TaskData,
+    learners: Sequence[Learner],
+    device: torch.device,
+    examined: Mapping[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
     if not teachers or not any(student.run.terms for student in learners):
         return {}
     if learners[0].run.task.masked:  # too many outputs to be kept and compared
         return {}
-    return {name: teaching.outputs(teachers, data, device) for name, data in task.scored.items()}
+    return {
+        name: examined[name] if name in examined else teaching.outputs(teachers, data, device)
+        for name, data in task.scored.items()
+    }
 
 
 def _result(
@@ -189,6 +202,7 @@ def _result(
         name: score.scores(run.task, task.scored[name].labels, array)
         for name, array in found.items()
     }
+    order = models.outputs_order(run, task.names) if run.terms else None
     agreement = {name: score.agreement(found[name], shown[name]) for name in shown if run.terms}
     return result | {
         "scored_step": student.best["step"] if student.best else student.step,
@@ -196,6 +210,7 @@ def _result(
         "curves": student.history,
         "shares": student.shares,
         "agreement": agreement,
+        **({"teacher_order": order} if order else {}),
         "degenerate": sorted(n for n in found if score.is_degenerate(run.task, found[n])),
         "weights": models.digest(student.model),
         "outputs": {name: record.short_digest(array.tobytes()) for name, array in found.items()},

@@ -63,6 +63,18 @@ NAMES: dict[str, Metric] = {
 }
 
 
+def majority(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Outputs [n, classes] that say the most frequent label of every row.
+
+    Of equally frequent ones the largest; of regression one value for all rows.
+    """
+    if classes == 1:
+        return np.zeros((len(labels), 1))
+    counts = np.bincount(labels.astype(int), minlength=classes)
+    answer = classes - 1 - int(counts[::-1].argmax())
+    return np.tile(np.eye(classes)[answer], (len(labels), 1))
+
+
 def is_regression(name: str) -> bool:
     """Whether a metric is for regression."""
     return name in ("pearson", "spearman")

@@ -20,6 +20,7 @@ import io
 import json
 import os
 import socket
+import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -28,6 +29,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from kdlab.schema import BadInput
 
 SCHEMA = 1
 SHORT, EXACT = "<f2", "<f4"  # how outputs are kept
@@ -242,6 +245,22 @@ def read_examples(root: str | Path, record: Record, split: str) -> tuple[np.ndar
 def short_digest(content: bytes) -> str:
     """A 128-bit digest of bytes."""
     return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def check_root(root: str | Path) -> None:
+    """Refuse a root under which no file can be written, before any work; leaves nothing behind.
+
+    Raises:
+        BadInput: naming the root and what the system says.
+    """
+    try:
+        place = Path(root).absolute()
+        while not place.exists():
+            place = place.parent
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise BadInput(f"root={root}: no files can be written there: {error.strerror}") from None
 
 
 def write_whole(path: Path, content: bytes) -> None:

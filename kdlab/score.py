@@ -59,8 +59,11 @@ def selection(task: Task, labels: np.ndarray, found: np.ndarray) -> float:
 
     All-positive predictions have an F1 of 0.8 on MRPC: they must not win a selection.
     """
-    if is_degenerate(task, found):
-        return 0.0
+    return 0.0 if is_degenerate(task, found) else mean(task, labels, found)
+
+
+def mean(task: Task, labels: np.ndarray, found: np.ndarray) -> float:
+    """The mean of the task's `select_by`."""
     scored = scores(task, labels, found)
     return float(np.mean([scored[name] for name in task.select_by]))
 

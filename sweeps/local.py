@@ -13,13 +13,14 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from kdlab.record import write_whole
+from kdlab.schema import Count
 from sweeps.array import Array, environment
 from sweeps.events import Event, Task
 
 START = 30.0  # seconds for a pool to say that it is there
 
 
-def submit(array: Array, *, parallel: int) -> str:
+def submit(array: Array, *, parallel: Count) -> str:
     """Start a pool for an array; return its process id.
 
     Args:
