@@ -1,5 +1,6 @@
 """One cohort, one page: task, teacher, students, objective, train, score."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -13,6 +14,7 @@ from torch import nn
 
 from kdlab import (
     costs,
+    durable,
     heads,
     learner,
     models,
@@ -20,6 +22,7 @@ from kdlab import (
     predicting,
     predictions,
     record,
+    repeats,
     score,
     teaching,
 )
@@ -66,7 +69,7 @@ def distill(
     place = replace(place or _default_place(), **where)
     torch.set_num_threads(place.threads)
     _check_cohort(cohort)
-    record.check_root(place.root)
+    durable.check_root(place.root)
     if place.predict_test:
         predictions.splits(cohort[0].task)
     device = _device(place)
@@ -248,17 +251,15 @@ def _leave(
         for name in found
         if name in task.scored
     }
-    if earlier and not record.is_same(earlier.result, result):
-        raise RuntimeError(
-            f"run {run.uid} was repeated with another result (other threads, device or versions?): "
-            "the first record stays"
-        )
     if place.save and found:
         models.save(student.model, task.tokenizer, place.root, run.uid)
-    left = earlier
-    if not left or not found.keys() <= set(record.kept(place.root, left)):
-        artifacts, choices = predicting.artifacts(place.root, task, found), dict(run.choices)
-        left = Record(run.uid, choices, list(run.overrides), result, cost, artifacts)
+    left = Record(run.uid, dict(run.choices), list(run.overrides), result, cost, {})
+    if earlier and (kind := repeats.kind(earlier, left)) != repeats.EQUAL:
+        print(f"run {run.uid}: {repeats.SAID[kind]}; both are kept", file=sys.stderr)
+    elif earlier and found.keys() <= set(record.kept(place.root, earlier)):
+        left = earlier
+    if left is not earlier:
+        left = replace(left, artifacts=predicting.artifacts(place.root, task, found))
         record.append(place.root, left)
     learner.forget(place.root, run.uid)
     return left

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdlab import predictions, record
+from kdlab import durable, predictions, record, repeats
 from kdlab.config import place as place_of
 from kdlab.ending import say
 from kdlab.run import Run
@@ -72,7 +72,7 @@ def _place(asked: Request) -> Place:
         except NotApplicable as error:
             first = first or error
         else:
-            record.check_root(place.root)
+            durable.check_root(place.root)
             return place
     raise BadInput(f"{asked.name}: nothing is left to run: {first}")
 
@@ -159,6 +159,9 @@ def _submit(
                 f"mend it, then: python -m sweeps retry {asked.name} --all"
             )
         launch.settle(place.root)
+        record.heal(place.root)
+        for line in repeats.notes(place.root):
+            print(f"sweeps: {line}", file=sys.stderr)
         work = plan.survey(
             runs,
             place.root,

@@ -98,8 +98,9 @@ TRIALS: dict[str, dict[str, Trial]] = {
     "teacher": {
         "family": tried("teacher.family=roberta", "family=bert"),
         "tokenizer": tried("teacher.tokenizer={room}/few_words"),
-        "checkpoint": tried("teacher.checkpoint={room}/b", *GIVEN, "teacher.finetuned=true"),
-        "finetuned": tried("teacher.finetuned=true", *GIVEN),
+        "checkpoint": tried("teacher.checkpoint={room}/b", *GIVEN, "teacher.finetuned=true",
+                            "teacher.insist=true"),
+        "finetuned": tried("teacher.finetuned=true", *GIVEN, "teacher.insist=true"),
         "size": tried("teacher.size=l2_h16_a2"),
         "seed": tried("teacher.seed=1"),
         "lr": tried("teacher.lr=1e-3"),

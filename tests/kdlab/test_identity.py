@@ -13,30 +13,30 @@ LAYERED = ("size=l2_h64_a4", "knowledge=hidden_mse")
 
 # A change here orphans every record: say why in the changelog, under Numbers.
 GOLDEN = {
-    (): "a16488c86090fccd223e6b829de5178c",
-    ("knowledge=none",): "ee56241dbfcd6b2b4513a0603ab20379",
+    (): "18d611a59c4c8002d3c641d0eee9f778",
+    ("knowledge=none",): "d1d81cbf963f9324f78c0f42d21900b8",
     (
         "seed=3",
         "knowledge=[logits_kl,cls_pkd]",
         "matching=pkd_skip",
-    ): "a6e75099e14ee79a7af618ccba942100",
+    ): "740157b8cf49f27fd06bc5a65d8d31dd",
     (
         "size=tiny",
         "knowledge=value_relation",
         "matching=last1",
-    ): "3da3f6aa196d91cad27b721d09ef2dd9",
+    ): "677ae4958203d315a0cd1c9ba1a38e7b",
     (
         "init=teacher_skip",
         "init.weights=finetuned",
         "size=l2_h64_a4",
         "protocol=pkd_legacy",
-    ): "0d86c793094220a99cab81e753b12e23",
+    ): "a417c7fe95b585ea36a79dcaf43bb9aa",
     (
         "data=unlabelled",
         "data.rows=1000",
         "data.extra_rows=500",
         "hard.weight=0",
-    ): "4956f8efa49efba0f0ac90a9a44da01b",
+    ): "b30a0ffd0a12237a5d121e5dee38defa",
 }
 
 
