@@ -127,8 +127,8 @@ def order(task: str, ours: Sequence[str] | None, theirs: Sequence[str] | None) -
     if sorted(one) != sorted(other):
         raise NotApplicable(
             f"its outputs are called {', '.join(theirs)}, and the classes of task={task} "
-            f"{', '.join(ours)}: task.labels=[...] says what these are called, in their order; "
-            "teacher.insist=true takes them as they come"
+            f"{', '.join(ours)}: where they mean the same, call them so in its config.json "
+            "(id2label); teacher.insist=true takes them as they come"
         )
     return None if one == other else [other.index(name) for name in one]
 

@@ -86,7 +86,7 @@ def _json(path: Path) -> pd.DataFrame:
         if text.startswith("[")
         else [json.loads(line) for line in text.split("\n") if line.strip()]
     )
-    if not rows or not all(isinstance(row, dict) for row in rows):
+    if not all(isinstance(row, dict) for row in rows):
         raise BadInput(f"task: {path} cannot be read: a row is an object, {{column: value}}")
     names = dict.fromkeys(name for row in rows for name in row)
     # As it is written: 1 does not become 1.0 because another row has none.

@@ -154,9 +154,11 @@ def rows(table: pd.DataFrame, task: Task, split: str) -> Rows:
     """A table's rows without their labels, checked against the task.
 
     Raises:
-        BadInput: a column is missing, or a row has no text: none in some column, or empty ones in
-            all.
+        BadInput: a column is missing, there is no row, or one has no text: none in some column, or
+            empty ones in all.
     """
+    if table.empty:
+        raise BadInput(f"task {task.name}: {split} has no rows")
     columns = [_column(table, task, name) for name in task.text]
     for name, column in zip(task.text, columns, strict=True):
         wrong = [not isinstance(value, str) for value in column]

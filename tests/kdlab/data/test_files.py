@@ -138,6 +138,8 @@ WRONG = [
     ("train.csv", b"text,answer\n\xff\xfe,b\n", "train.csv cannot be read: "),
     ("train.jsonl", b'{"text": "a"\n', "train.jsonl cannot be read: "),
     ("train.jsonl", b'"a"\n', "train.jsonl cannot be read: a row is an object"),
+    ("train.jsonl", b"", "train has no rows"),
+    ("train.csv", b"text,answer\n", "train has no rows"),
     ("train.csv", b"text,answer\na,no\n,yes\n", "1 of 2 rows of train have no text, first row 2"),
     ("train.csv", b"words,answer\na,no\n", "no column 'text'; there: words, answer"),
     (
