@@ -53,7 +53,7 @@ def examine(
         return {}
     task, found = taught[0].task, outputs(teachers, select, device)
     own, least = (
-        score.mean(task, select.labels, answers)
+        score.selection(task, select.labels, answers)[0]
         for answers in (found, metrics.majority(select.labels, select.classes))
     )
     if own < least and not all(student.insist for student in taught):

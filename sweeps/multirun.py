@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
+from kdlab import overrides
 from kdlab.config import options
+from kdlab.overrides import is_operational
 from kdlab.record import short_digest
-from kdlab.schema import BadInput, Place
-from sweeps import overrides
+from kdlab.schema import BadInput
 from sweeps.checks import check
 from sweeps.commands import Request
 from sweeps.schema import Block, Study
@@ -44,7 +45,7 @@ def request(name: str | None, fixed: Sequence[str], swept: Mapping[str, Sequence
             twice.
     """
     for key in swept:
-        if _is_operational(key):
+        if is_operational(key):
             raise BadInput(f"{key}: where and how runs are computed cannot be swept")
     only = [text for text in fixed if overrides.key(text) == SEED] or ["seed=0"]
     fixed = [text for text in fixed if overrides.key(text) != SEED]
@@ -53,7 +54,7 @@ def request(name: str | None, fixed: Sequence[str], swept: Mapping[str, Sequence
     rest = [texts for key, texts in swept.items() if key not in (SEED, COLUMN)]
     cases = {", ".join(texts) or "run": list(texts) for texts in product(*rest)}
     # The same runs are the same study, wherever they are computed.
-    decisive = sorted(text for text in fixed if not _is_operational(text))
+    decisive = sorted(text for text in fixed if not is_operational(text))
     said = repr((decisive, dict(swept) | {SEED: seeds}))
     name = name or f"multirun_{short_digest(said.encode())[:8]}"
     block = Block(
@@ -67,11 +68,6 @@ def request(name: str | None, fixed: Sequence[str], swept: Mapping[str, Sequence
     study = Study(name=name, question=question, blocks=[block], seeds=seeds)
     check(study)
     return Request(name, study, tuple(fixed))
-
-
-def _is_operational(override: str) -> bool:
-    key = override.lstrip("+~").partition("=")[0]
-    return key.partition(".")[0] in Place.__dataclass_fields__
 
 
 def _integer(text: str) -> int:
