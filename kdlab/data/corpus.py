@@ -94,10 +94,10 @@ def _packed(texts: pd.DataFrame, column: str, document: str | None, words: int) 
             raise BadInput(f"task: the corpus has no column {name!r}; there: {there}")
     parts = texts.groupby(document, sort=False) if document else [("", texts)]
     for _, part in parts:
-        texts = part[column].dropna()
-        if wrong := [text for text in texts if not isinstance(text, str)]:
+        own = part[column].dropna()
+        if wrong := [text for text in own if not isinstance(text, str)]:
             raise BadInput(f"task.column={column}: {wrong[0]!r:.40} is no text")
-        every = " ".join(texts).split()
+        every = " ".join(own).split()
         for start in range(0, len(every), words):
             yield " ".join(every[start : start + words])
 
