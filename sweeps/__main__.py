@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--wait", action="store_true", help="until all is done")
     command = add("status", "where the runs stand", _status)
     command.add_argument("--watch", action="store_true", help="again and again")
-    command = add("retry", "forgive failures and launch again", _retry)
+    command = add("retry", "forgive failures, and hosts, and launch again", _retry)
     command.add_argument("--class", dest="classes", action="append", default=[], metavar="CLASS")
     command.add_argument("--uid", dest="uids", action="append", default=[], metavar="UID")
     command.add_argument("--all", dest="all_", action="store_true")
@@ -117,11 +117,13 @@ def _status(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from kdlab import repeats
-    from sweeps import status
+    from sweeps import failures, status
 
+    found = status.load(arguments.study, arguments.root)
+    failures.say_odd(found.odd)
     if arguments.watch:
         status.watch(arguments.study, arguments.root, every=5.0)
-    Console().print(status.show(status.load(arguments.study, arguments.root)))
+    Console().print(status.show(found))
     for line in repeats.notes(arguments.root):
         print(f"sweeps: {line}", file=sys.stderr)
     return 0

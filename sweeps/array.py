@@ -15,7 +15,7 @@ class Array:
         shards: one file a task.
         after: submissions that must end before, whatever their end: intent to job id.
         exclude: hosts to stay away from.
-        share: how many submissions divide the launcher's `parallel` among them.
+        level: how many tasks, of this and other submissions, share the launcher's `parallel`.
         root, code, folder: where records go, the copied code, and where tasks print.
     """
 
@@ -24,7 +24,7 @@ class Array:
     shards: Sequence[Path]
     after: Mapping[str, str]
     exclude: Sequence[str]
-    share: int
+    level: int
     root: Path
     code: Path
     folder: Path

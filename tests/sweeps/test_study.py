@@ -1,11 +1,13 @@
 """Study files expand to what they say."""
 
+from dataclasses import replace
+
 import pytest
 
 from kdlab.config import compose, place
 from kdlab.run import batch_key
 from kdlab.schema import BadInput
-from sweeps import cohorts, commands, expand, launch, plan, study
+from sweeps import checks, cohorts, commands, expand, launch, plan, saved, study
 from sweeps.report import report
 
 TEXT = """
@@ -270,14 +272,6 @@ blocks:
             ("      hidden", '      same: ["knowledge=[logits_kl]"]\n      hidden'),
             "example: tuned: cases: 'logits' and 'same' say the same",
         ),
-        (
-            (
-                "blocks:\n",
-                "blocks:\n  - {table: tuned, layout: a, seeds: [1], cases: {a: []}}\n"
-                "  - {table: tuned, layout: b, seeds: [1], cases: {a: []}}\n",
-            ),
-            "example: tuned: layout: a and b: a table has one, whichever block names it",
-        ),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -360,6 +354,57 @@ def test_a_case_is_not_called_as_a_row_that_tables_add(example, name):
         study.load(str(example))
 
 
+SETTINGS = """\
+question: Q?
+seeds: [1]
+blocks:
+  - table: t
+    grid: {task: [rte, mnli]}
+    settings: chosen.csv
+    control: kd
+    controls: false
+    cases: {kd: [knowledge=logits_kl], ft: [knowledge=none]}
+"""
+CHOSEN = (
+    "case,task,train.lr,hard.weight,note\nkd,rte,2e-5,0.3,best\nkd,mnli,5e-5,,\nother,rte,1,1,\n"
+)
+
+
+def test_settings_of_a_file_are_overrides_of_their_case_and_task(tmp_path):
+    (tmp_path / "chosen.csv").write_text(CHOSEN)
+    (tmp_path / "mine.yaml").write_text(SETTINGS)
+    loaded = study.load(str(tmp_path / "mine.yaml"))
+    found = {cell.overrides for cell in expand.expand(loaded)}
+    assert found == {
+        ("task=rte", "knowledge=logits_kl", "train.lr=2e-5", "hard.weight=0.3", "seed=1"),
+        ("task=mnli", "knowledge=logits_kl", "train.lr=5e-5", "seed=1"),
+        ("task=rte", "knowledge=none", "seed=1"),
+        ("task=mnli", "knowledge=none", "seed=1"),
+    }
+    saved.save(loaded, (), tmp_path)  # without the file
+    assert saved.read(tmp_path)[0] == loaded
+
+
+@pytest.mark.parametrize(
+    ("text", "csv", "message"),
+    [
+        (SETTINGS.replace("rte, mnli", "rte, cola"), CHOSEN, "settings: kd has none for task=cola"),
+        (SETTINGS.replace("chosen", "lost"), CHOSEN, "settings: no file"),
+        (SETTINGS, "case,lr\n", "needs the columns case, task, and keys of a run"),
+        (SETTINGS, CHOSEN + "kd,rte,1,1,\n", "line 5: the same case and task twice"),
+        (SETTINGS, CHOSEN.replace("kd,", "kb,"), "none for these cases; there: kb, other"),
+        (SETTINGS.replace("kd: [k", "kd: [train.lr=1, k"), CHOSEN, "train.lr=1: settings set it"),
+        (SETTINGS.replace("{task", "{train.lr: [1], task"), CHOSEN, "train.lr=2e-5: grid sets it"),
+    ],
+)
+def test_settings_that_are_wrong_are_refused_in_one_line(tmp_path, text, csv, message):
+    (tmp_path / "chosen.csv").write_text(csv)
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(BadInput, match=message) as error:
+        list(expand.expand(study.load(str(tmp_path / "mine.yaml"))))
+    assert "\n" not in str(error.value)
+
+
 def test_what_is_no_contradiction_is_taken(tmp_path):
     """A key that is deleted and added, one that is said twice, a base that a case overrides."""
     path = tmp_path / "example.yaml"
@@ -406,3 +451,13 @@ def test_a_command_line_that_contradicts_itself_is_refused(tmp_path):
     asked = ("task=rte", "task=mrpc")
     with pytest.raises(BadInput, match="quickstart: task=rte and task=mrpc contradict each other"):
         commands.request("quickstart", asked, str(tmp_path))
+
+
+def test_a_table_has_one_layout_whichever_block_names_it(example):
+    loaded = study.load(str(example))
+    block = loaded.blocks[0]
+    layouts = ["a1_knowledge", None, "a2_matching"]
+    blocks = [replace(block, layout=layout) for layout in layouts]
+    checks.check(replace(loaded, blocks=blocks[:2]))
+    with pytest.raises(BadInput, match="first: layout: a1_knowledge and a2_matching: a table has"):
+        checks.check(replace(loaded, blocks=blocks))
