@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from kdlab.durable import Damaged
 from kdlab.schema import BadInput
 
 BAD_INPUT, FAILED, STOPPED = 2, 1, 130
@@ -18,9 +19,10 @@ def ending(
 ) -> Iterator[None]:
     """End the process as a command line should.
 
-    Bad input is one line and exit code 2, a disk or a pipe that fails one line and 1, and Ctrl-C
-    130. Where nobody reads what is printed any more, as in `... | head`, the command ends without a
-    word. Anything else is our own mistake, and keeps its traceback.
+    Bad input, or a file that is not what was written, is one line and exit code 2, a disk that
+    fails one line and 1, and Ctrl-C 130. Where nobody reads what is printed any more, as in
+    `... | head`, the command ends without a word. Anything else is our own mistake, and keeps its
+    traceback.
 
     Args:
         program: the name before each line.
@@ -37,7 +39,7 @@ def ending(
     except BrokenPipeError:
         _drop_output()
         sys.exit(CLOSED)
-    except BadInput as error:
+    except (BadInput, Damaged) as error:
         _end(f"{program}: {error}", BAD_INPUT)
     except kinds as error:
         _end(f"{program}: {error}", FAILED)

@@ -16,12 +16,16 @@ examples:
   python -m sweeps status glue_small --watch          states, rate, failures
   python -m sweeps retry glue_small --class gpu_oom   forgive failures and launch again
   python -m sweeps logs 0123456789abcdef0123456789abcdef
+  python -m sweeps clean --dry-run                    what of finished and dead runs could go
   python -m sweeps wandb glue_small --project kd --mode offline
 
 STUDY is a name in sweeps/studies, a .yaml file, or a study that was launched before. Overrides are
 added to every run. `launch` returns when everything is submitted; calling it again submits only
 what is not done and not in a queue.
 """
+
+
+DAYS = "days for which the checkpoint of a run without a record is kept (default 30)"
 
 
 def main() -> None:
@@ -66,7 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     ):
         command = add(name, text, run)
         command.add_argument("overrides", nargs="*", help="Hydra overrides for every run")
-        command.add_argument("--max-gpu-hours", type=_hours, metavar="H", help="of work, at most")
+        command.add_argument(
+            "--max-gpu-hours", type=_positive, metavar="H", help="of work, at most"
+        )
         if name == "launch":
             command.add_argument("--wait", action="store_true", help="until all is done")
     command = add("status", "where the runs stand", _status)
@@ -82,17 +88,23 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--project", default="kdlab")
     command.add_argument("--entity", default=None, help="a user or a team; yours if left out")
     command.add_argument("--mode", choices=("online", "offline"), default="online")
+    text = "remove what finished and dead processes left: checkpoints, partial files, locks"
+    command = commands.add_parser("clean", help=text, description=text)
+    command.set_defaults(run=_clean)
+    command.add_argument("--root", default=os.environ.get("KDLAB_ROOT", "runs"))
+    command.add_argument("--dry-run", action="store_true", help="only say what would go")
+    command.add_argument("--days", type=_positive, default=30.0, metavar="N", help=DAYS)
     return parser
 
 
-def _hours(text: str) -> float:
+def _positive(text: str) -> float:
     try:
-        hours = float(text)
+        number = float(text)
     except ValueError:
-        hours = 0.0
-    if not 0 < hours < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text}: a number of hours, more than 0")
-    return hours
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text}: a number above 0")
+    return number
 
 
 def _root() -> str:
@@ -161,6 +173,17 @@ def _logs(arguments: argparse.Namespace) -> int:
     from sweeps import commands
 
     return commands.logs(arguments.uid, arguments.root)
+
+
+def _clean(arguments: argparse.Namespace) -> int:
+    from sweeps import leftovers
+
+    gone = leftovers.sweep(arguments.root, arguments.days, arguments.dry_run)
+    for path, size in gone:
+        print(f"{size:>12,} {path}")
+    said = "would be removed" if arguments.dry_run else "removed"
+    print(f"{len(gone)} {said}, {sum(size for _, size in gone):,} bytes")
+    return 0
 
 
 def _wandb(arguments: argparse.Namespace) -> int:

@@ -31,6 +31,10 @@ class Array:
 
 
 def environment(code: Path) -> dict[str, str]:
-    """What a worker's environment says: this code, and nothing from the network."""
+    """What a worker's environment says: this code, and nothing from the network.
+
+    Beside the code no compiled copy is kept, which nobody could hold against the code's hash.
+    """
     offline = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
-    return {"PYTHONPATH": str(code), **dict.fromkeys(offline, "1")}
+    switches = (*offline, "PYTHONDONTWRITEBYTECODE")
+    return {"PYTHONPATH": str(code), **dict.fromkeys(switches, "1")}

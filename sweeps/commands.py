@@ -152,6 +152,7 @@ def _submit(
     again: set[str],
 ) -> tuple[list[str], Work]:
     chosen = launch.launcher(place)
+    record.heal(place.root)  # before any record is read
     planned, winners = _planned(asked, place)
     runs = plan.unique(planned)
     waiting = count_open(asked.study, asked.extra, winners, plan.barred(planned))
@@ -163,7 +164,6 @@ def _submit(
             )
         failures.say_odd([*events.fold(place.root).odd, *failures.odd_stop(place.root, asked.name)])
         launch.settle(place.root)
-        record.heal(place.root)
         for line in repeats.notes(place.root):
             print(f"sweeps: {line}", file=sys.stderr)
         work = plan.survey(

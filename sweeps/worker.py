@@ -13,12 +13,12 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from kdlab import predictions, record
+from kdlab import model_files, predictions, record
+from kdlab.durable import Damaged
 from kdlab.schema import BadInput
-from sweeps import events, failures, shards
+from sweeps import events, failures, shards, tree
 from sweeps.progress import ASKED, DIVERGED
 from sweeps.shards import Shard
 from sweeps.slot import DONE, STOPPED, Slot
@@ -60,8 +60,9 @@ def work(path: str, intent: str, index: int, minutes: float | None) -> None:
         minutes: the scheduler's time limit, None without one.
     """
     try:
+        tree.check()
         shard = shards.read(path)
-    except BadInput as error:  # the next launch writes it anew
+    except (BadInput, Damaged) as error:  # the next launch writes it anew
         print(f"kdlab: {error}", flush=True)
         return
     fields = {"study": shard.study, "intent": intent, "index": index, "node": node()}
@@ -151,7 +152,7 @@ def _is_due(worker: Worker, uid: str, done: Mapping[str, Any], state: events.Sta
 
 
 def _has_model(worker: Worker, uid: str) -> bool:
-    return (Path(worker.root) / "models" / uid).is_dir()
+    return model_files.is_whole(worker.root, uid)
 
 
 def _tell_children(
