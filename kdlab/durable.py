@@ -1,8 +1,8 @@
 """Files that are whole or not there, and whose content is checked when it is read.
 
 A disk, a cable or a memory may change a bit without a word. What is kept therefore carries a
-digest of itself: each line of a ledger its own, a sealed file one at its end, and a file that other
-programs read (Parquet) one in a file beside it.
+digest of itself: each line of a ledger its own, a sealed file one at its end. Parquet's pages have
+checksums of their own.
 """
 
 import hashlib
@@ -18,7 +18,6 @@ from typing import Any
 
 from kdlab.schema import BadInput
 
-BESIDE = ".digest"  # what the name of a file ends in that has the digest of the one without it
 PARTIAL = ".partial"  # what the name of a file or folder ends in while it is written
 SEAL = 32  # bytes
 _KEY, _CLOSE = b',"check":"', b'"}\n'  # how a line of a ledger ends, around its digest
@@ -161,25 +160,3 @@ def read_sealed(path: Path) -> bytes:
     if hashlib.blake2b(content, digest_size=SEAL).digest() != seal:
         raise Damaged(f"{path} is damaged")
     return content
-
-
-def write_beside(path: Path, content: bytes) -> None:
-    """Write a file whole, and its digest into another beside it."""
-    write_whole(path, content)
-    write_whole(_beside(path), short_digest(content).encode())
-
-
-def read_beside(path: Path) -> bytes:
-    """The content of a file that `write_beside` wrote.
-
-    Raises:
-        Damaged: if it is another, or the digest is not there.
-    """
-    content = path.read_bytes()
-    if not _beside(path).is_file() or _beside(path).read_bytes() != short_digest(content).encode():
-        raise Damaged(f"{path} is damaged")
-    return content
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(path.name + BESIDE)

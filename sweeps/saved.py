@@ -67,7 +67,9 @@ def read_plan(study: str, root: str | Path, columns: Sequence[str] | None = None
         known = ", ".join(studies(root)) or "none"
         raise BadInput(f"no plan of study {study!r} under {root} (there: {known}); first: {again}")
     try:
-        found = pd.read_parquet(path, columns=list(columns) if columns else None)
+        found = pd.read_parquet(
+            path, columns=list(columns) if columns else None, page_checksum_verification=True
+        )
     except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are ValueErrors
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadInput(f"{path}: damaged ({why}); written anew by: {again}") from None
