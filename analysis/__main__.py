@@ -187,11 +187,10 @@ def layout(name: str | None) -> "Callable[..., list[Table]]":
     """How a study's tables are arranged: each as its block says, or all in one way."""
     from analysis import papers
 
-    if name is None:
-        return papers.of_study
-    if name not in papers.TABLES:
-        raise BadInput(f"--layout {name}: no such table; there: {', '.join(papers.TABLES)}")
-    return getattr(papers, name)  # type: ignore[no-any-return]
+    try:
+        return papers.table(name) if name else papers.of_study
+    except BadInput as error:
+        raise BadInput(f"--{error}") from None
 
 
 def write(shown: "list[Table]", room: Path, split: str, chosen: list[str]) -> None:

@@ -1,6 +1,7 @@
 """`python -m kdlab group=option key=value ...`: one run, from overrides to a record."""
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -13,8 +14,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from kdlab.config import CONF, one_line, register, run_and_place
 from kdlab.ending import ending, say
+from kdlab.override_rules import refused
 from kdlab.schema import BadInput
 
+HYDRAS = tuple(f"hydra.sweeper.{key}" for key in ("name", "wait", "max_gpu_hours"))
 HERE = "local"  # the launcher of this machine
 STOPPED = "stopped; the same command goes on from the last checkpoint"
 MODES = ("run", "multirun", "cfg", "info", "shell_completion")  # Hydra's flags; one at a time
@@ -41,6 +44,31 @@ def _run(overrides: list[str]) -> None:
     say(f"{record.result['status']}: the record is under {where.root}/records")
 
 
+def _check(arguments: Sequence[str]) -> None:
+    """Refuse what cannot be said before Hydra composes it; of Hydra's own settings most."""
+    for text in arguments:
+        key = text.lstrip("+~").partition("=")[0]
+        if re.split(r"\W", key)[0] == "hydra" and key not in HYDRAS:
+            raise BadInput(
+                f"{key}: Hydra's own; here {', '.join(HYDRAS)} may be said, and "
+                "runs go where launcher=local or launcher=slurm says"
+            )
+        if key not in HYDRAS and not text.startswith("-") and (reason := refused(text)):
+            raise BadInput(reason)
+
+
+def _check_flags(arguments: Sequence[str]) -> None:
+    """Refuse flags of Hydra's that contradict each other, or that mean nothing here."""
+    flags = get_args_parser().parse_args(arguments)
+    chosen = [f"--{mode.replace('_', '-')}" for mode in MODES if getattr(flags, mode)]
+    if len(chosen) > 1:
+        raise BadInput(f"{' and '.join(chosen)}: one at a time; --cfg job shows a single run")
+    if flags.resolve and not flags.cfg:
+        raise BadInput("--resolve: only with --cfg")
+    if flags.experimental_rerun:
+        raise BadInput("--experimental-rerun: the same command, or sweeps rerun UID, repeats a run")
+
+
 def _summary(run: Any) -> str:
     choices = run.choices
     student = run.student
@@ -57,26 +85,13 @@ def main() -> None:
     failures = (RuntimeError,) if {"-m", "--multirun"} & set(sys.argv) else ()
     with ending("kdlab", STOPPED, failures):
         try:
-            _check(sys.argv[1:])
+            _check_flags(sys.argv[1:])
             register(sys.argv[1:])
+            _check(sys.argv[1:])
             _main()
         except (HydraException, OmegaConfBaseException) as error:
-            raise BadInput(one_line(error)) from None
-
-
-def _check(arguments: Sequence[str]) -> None:
-    """Refuse flags of Hydra's that contradict each other, or that mean nothing here."""
-    flags = get_args_parser().parse_args(arguments)
-    chosen = [f"--{mode.replace('_', '-')}" for mode in MODES if getattr(flags, mode)]
-    if len(chosen) > 1:
-        raise BadInput(f"{' and '.join(chosen)}: one at a time; --cfg job shows a single run")
-    if flags.resolve and not flags.cfg:
-        raise BadInput("--resolve: only with --cfg")
-    if flags.experimental_rerun:
-        raise BadInput("--experimental-rerun: the same command, or sweeps rerun UID, repeats a run")
-    for text in flags.overrides:
-        if text.startswith(("hydra/launcher=", "hydra/sweeper=")):
-            raise BadInput(f"{text}: runs go where launcher=local or launcher=slurm says")
+            overrides = [text for text in sys.argv[1:] if not text.startswith("-")]
+            raise BadInput(one_line(error, overrides)) from None
 
 
 if __name__ == "__main__":

@@ -48,12 +48,16 @@ def check_root(root: str | Path) -> None:
         raise BadInput(f"root={root}: no files can be written there: {error.strerror}") from None
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
+def _for_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, mode=0o600)
+
+
+def write_whole(path: Path, content: bytes, *, private: bool = False) -> None:
+    """Write a file so that it is there whole or not at all; a `private` one for its owner alone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{worker()}{PARTIAL}")
     try:
-        with open(partial, "wb") as file:
+        with open(partial, "wb", opener=_for_owner if private else None) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from kdlab.build import is_mistake
 from kdlab.durable import Damaged
 from kdlab.schema import BadInput
 
@@ -42,6 +43,8 @@ def ending(
     except (BadInput, Damaged) as error:
         _end(f"{program}: {error}", BAD_INPUT)
     except kinds as error:
+        if is_mistake(error):
+            raise
         _end(f"{program}: {error}", FAILED)
     except KeyboardInterrupt:
         _end(f"{program}: {stopped}", STOPPED)

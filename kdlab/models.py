@@ -21,6 +21,7 @@ from kdlab.device import random_state, seeded
 from kdlab.durable import PARTIAL, short_digest
 from kdlab.ending import say
 from kdlab.families import FAMILIES, configuration
+from kdlab.misfit import Misfit
 from kdlab.model_files import checked, flaw, folder, recorded, sign
 from kdlab.run import Run
 from kdlab.schema import BadInput
@@ -134,21 +135,21 @@ def _origin(run: Run, root: str) -> tuple[Path, Architecture]:
 
 
 def check_source(student: Architecture, checkpoint: str) -> None:
-    """ValueError for weights trained under another activation, norm or position table."""
+    """`Misfit` for weights trained under another activation, norm or position table."""
     family = FAMILIES[student.family]
     own = AutoConfig.for_model(student.family, **configuration(student))
     source = AutoConfig.for_model(**checkpoints.config(checkpoint))
     for key in family.as_wide:
         width, theirs = getattr(source, family.names[1]), getattr(source, key)
         if width != theirs:
-            raise ValueError(f"{key} is {theirs} in the source, not its width {width}")
+            raise Misfit(f"{key} is {theirs} in the source, not its width {width}")
     for key in family.kept:
         ours, theirs = getattr(own, key), getattr(source, key)
         if isinstance(ours, list):  # an item a layer
             shared = min(len(ours), len(theirs))
             ours, theirs = ours[:shared], theirs[:shared]
         if ours != theirs:
-            raise ValueError(f"{key} is {theirs} in the source, {ours} here")
+            raise Misfit(f"{key} is {theirs} in the source, {ours} here")
 
 
 def _fresh_head(model: Any, seed: int) -> None:

@@ -3,6 +3,8 @@
 from kdlab import build, labels, metrics
 from kdlab.schema import BadInput, Data, NotApplicable, Task
 
+HOLDOUT = ("train", "reports", "share", "most")  # what a holdout is called with
+
 
 def check_task(task: Task, data: Data) -> None:
     """Raise BadInput where metrics do not fit the labels, or rows that are asked for cannot be."""
@@ -18,7 +20,7 @@ def check_task(task: Task, data: Data) -> None:
     if missing := set(task.select_by) - set(task.metrics):
         raise BadInput(f"task.select_by: {sorted(missing)} are not in task.metrics")
     labels.check(task)
-    build.function(task.holdout)
+    build.check_signature(task.holdout, HOLDOUT, "task.holdout")
     if data.transfer == "unlabelled" and task.masked:
         raise NotApplicable("data.transfer=unlabelled: text has no labels that could be hidden")
     if data.transfer == "unlabelled" and data.extra_split == "test" and not task.test:

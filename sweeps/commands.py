@@ -35,11 +35,13 @@ def request(name: str, extra: tuple[str, ...], root: str) -> Request:
     """A study by its file, its name in `sweeps/studies`, or as it was launched under a root."""
     if both := contradiction(extra):
         raise BadInput(f"{name}: {both}")
-    folder = progress.study_folder(root, name)
-    if (folder / saved.NAME).is_file() and not (study.STUDIES / f"{name}.yaml").is_file():
+    is_file = name.endswith((".yaml", ".yml"))
+    folder = progress.study_folder(root, Path(name).stem if is_file else name)
+    is_ours = is_file or (study.STUDIES / f"{name}.yaml").is_file()
+    if not is_ours and (folder / saved.NAME).is_file():
         loaded, earlier = saved.read(folder)
         return Request(name, *study.narrowed(loaded, earlier + extra), earlier + extra)
-    return Request(Path(name).stem, *study.narrowed(study.load(name), extra), extra)
+    return Request(folder.name, *study.narrowed(study.load(name), extra), extra)
 
 
 def launched(name: str, root: str) -> Request:

@@ -15,7 +15,7 @@ BAD = [
     (["size=foo"], "size=foo: no such option; allowed: base, large"),
     (["task=nope"], "task=nope: no such option; allowed: cola"),
     (["recipe=[kd,rkd]"], "recipe=[kd,rkd]: one option; only knowledge takes several"),
-    (["knowledge=[logits_kl,nope]"], "knowledge=nope: no such option; allowed: attention_ce"),
+    (["knowledge=[logits_kl,nope]"], "knowledge=nope: no such option; did you mean none?"),
     (["seed=-1"], "seed=-1"),
     (["seed=abc"], "seed='abc'"),
     (["seed=1.5"], "seed=1.5"),

@@ -42,7 +42,6 @@ BOTH = "task.metrics=[accuracy,matthews]"
 SPEARMAN = "task.select_by=[spearman]"
 NUMBER = ("task.classes=1", "task.metrics=[pearson,spearman]", SPEARMAN, "knowledge=logits_mse")
 STRETCHES = "task.holdout=kdlab.data.corpus.hold_out"
-EMD = "{{_target_: kdlab.matching.transport.EarthMover, temperature: 1.0}}"
 SHAPED = ("size=l3_h40_a10", "shape.head_width=4")
 
 # By place in the page: a key, and its trial. `{room}` is a folder with tables and checkpoints.
@@ -171,7 +170,6 @@ TRIALS: dict[str, dict[str, Trial]] = {
     "matching": {
         "mass": tried("matching.mass=pairs", LAYERED),
         "mix": tried("+matching.mix=features", LAYERED, "matching=uniform_last"),
-        "weigh": tried(f"+matching.weigh={EMD}", LAYERED, "matching=uniform_last"),
     },
     "init": {
         "weights": tried("init.weights=finetuned", *GIVEN, "size=l2_h16_a2", "init=teacher_first"),
@@ -222,7 +220,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "subset": HUB,
     },
     "knowledge": {"name": NAME, "min_classes": "what test_conf sees refused"},
-    "matching": {"name": NAME},
+    "matching": {"name": NAME, "weigh": "an option's own function: nobody can change it"},
     "init": {"name": NAME},
     "shape": {f"{name}.tolerance": "what a test below sees refused" for name in options("shape")}
     | {"name": NAME},
