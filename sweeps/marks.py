@@ -59,8 +59,8 @@ def _arms(study: Study, planned: Sequence[Planned]) -> dict[Place, Arm]:
     found = {}
     for place, control in controls.items():
         own = {pair: run for pair, run in runs[place].items() if pair[0] >= 0}
-        seeds = len({seed for seed, _ in own}) or confirmed.get(place[0], 0)
-        found[place] = Arm(control, seeds, own or runs[place])
+        count = len({seed for seed, _ in own}) or confirmed.get(place[0], 0)
+        found[place] = Arm(control, count, own or runs[place])
     return found
 
 
