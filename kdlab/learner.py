@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import get_scheduler
 
-from kdlab import streams
+from kdlab import optimizer, streams
 from kdlab.objective import HARD, Objective
 from kdlab.record import write_whole
 from kdlab.run import Run
@@ -63,16 +63,16 @@ def start(
     if run.train.freeze_encoder:
         model.base_model.requires_grad_(False)
     groups = _groups(model, objective, run.train)
-    optimizer = torch.optim.AdamW(groups, lr=run.train.lr, fused=True)
+    adamw = optimizer.adamw(groups, run.train)
     warmup = int(run.train.warmup * scheduled)
-    scheduler = get_scheduler(run.train.schedule, optimizer, warmup, scheduled)
+    scheduler = get_scheduler(run.train.schedule, adamw, warmup, scheduled)
     device = next(model.parameters()).device
     outer = _random_state(device)
     torch.manual_seed(streams.key(run.seed, "dropout"))
     random = _random_state(device)
     _set_random_state(outer, device)
     model.train()
-    return Learner(run, model, objective, wanted, optimizer, scheduler, steps, random)
+    return Learner(run, model, objective, wanted, adamw, scheduler, steps, random)
 
 
 def _groups(model: nn.Module, objective: Objective, train: Train) -> list[dict[str, Any]]:
@@ -118,9 +118,7 @@ def update(
     _note_shares(learner, losses)
     learner.optimizer.zero_grad(set_to_none=True)
     total.backward()
-    trained = [p for group in learner.optimizer.param_groups for p in group["params"]]
-    nn.utils.clip_grad_norm_(trained, learner.run.train.clip)
-    learner.optimizer.step()
+    optimizer.step(learner.optimizer, learner.run.train, learner.step)
     learner.scheduler.step()
 
 

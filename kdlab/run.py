@@ -15,7 +15,7 @@ from kdlab.remembered import by_content, of_files
 from kdlab.schema import Data, Protocol, Task, Train
 
 EVERYWHERE = "kdlab.views.token_logits"  # the view that asks for a language model's every output
-IDENTITY = 1  # raised when the same page would come to mean something else
+IDENTITY = 2  # raised when the same page would come to mean something else
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,10 @@ def _protocol(run: Run) -> dict[str, Any]:
 
 def _train(train: Train) -> dict[str, Any]:
     neutral = {"stop": 1, "freeze_encoder": False}
-    return {key: v for key, v in _flat(train).items() if key not in neutral or v != neutral[key]}
+    page = {key: v for key, v in _flat(train).items() if key not in neutral or v != neutral[key]}
+    if train.clip is None:
+        del page["clip_scope"]
+    return page
 
 
 def _data(run: Run) -> dict[str, Any]:
