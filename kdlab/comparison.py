@@ -150,7 +150,7 @@ class Comparison(nn.Module):
 
     def _weights(self, seen: Seen) -> Tensor:
         if self.weigh:
-            return self.weigh(seen)
+            return self.term.pair_weight * self.weigh(seen)
         weights = torch.zeros(len(self.ours), len(self.theirs), device=seen.mask.device)
         for layer, other in self.term.pairs or ():
             place = (self.ours.index(layer), self.theirs.index(other))

@@ -23,7 +23,7 @@ class Term:
     """One piece of knowledge.
 
     `pairs` are 1-based (student layer, teacher layer), None where the view has no layers; each
-    pair's loss counts `weight * pair_weight`, or what the module `weigh` gives the pair.
+    pair's loss counts `weight * pair_weight`, times what the module `weigh` gives the pair.
 
     Attributes:
         projection: none; to the teacher's width auto, where widths differ, or always; to classes.

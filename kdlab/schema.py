@@ -234,10 +234,16 @@ class TermKeys:
 @strict
 @dataclass(frozen=True, kw_only=True)
 class MatchingKeys:
-    """The keys of a matching that are not knobs of its rule."""
+    """The keys of a matching that are not knobs of its rule.
+
+    Attributes:
+        mass: the total weight of all pairs: one, or the number of `pairs` or of student `layers`.
+        mix: what weights are on where a student layer meets several: losses or features.
+        weigh: the module that weighs the pairs in every step.
+    """
 
     name: Text
-    mass: Literal["one", "pairs"]
+    mass: Literal["one", "layers", "pairs"]
     mix: Literal["losses", "features"] = "losses"
     weigh: Node | None = None
 

@@ -130,8 +130,10 @@ def _matched(
     mixed = weigh or keys.mix == "features"
     if mixed and layers_of(term.view) == "layers":
         raise NotApplicable(f"{where}: knowledge.{term.key} compares all matched layers at once")
-    weight = 1.0 if keys.mass == "pairs" else 1.0 / len(pairs)
-    alone = not weigh and len({layer for layer, _ in pairs}) == len(pairs)
+    layers = len({layer for layer, _ in pairs})
+    total = float({"one": 1, "layers": layers, "pairs": len(pairs)}[keys.mass])
+    weight = total if weigh else total / len(pairs)  # what weighs gives weights of total one
+    alone = not weigh and layers == len(pairs)
     mix = "losses" if alone else keys.mix  # of one layer there is no mixture
     return replace(term, pairs=tuple(sorted(pairs)), pair_weight=weight, mix=mix, weigh=weigh)
 
@@ -143,7 +145,7 @@ def _weigh(keys: MatchingKeys, pairs: Sequence[tuple[int, int]]) -> Call | None:
     if "_target_" not in keys.weigh:
         raise BadInput(f"it does not weigh: matching.weigh has {', '.join(keys.weigh)} alone")
     if keys.mass == "pairs":
-        raise BadInput("its weights sum to one; matching.mass=pairs is for fixed pairs")
+        raise BadInput("it weighs its pairs; matching.mass: one, or layers for one a student layer")
     weigh = build.call(keys.weigh, Bare, "matching.weigh")[0]
     students, teachers = (len({pair[side] for pair in pairs}) for side in (0, 1))
     weigh.bind()(students, teachers, 0)

@@ -23,31 +23,38 @@ STAGES = {
 GROWTH = {"annealing_kd_logits": 7**2}  # of the square of what the student is to reach
 KEEPS = ("annealing_kd",)
 TINYBERTS = ("tinybert_general", "tinybert_intermediate", "bert_emd")  # one map for all layers
-SUMMED = ("tinybert_general", "tinybert_intermediate")  # over layers, not a mean
+# A sum over the student's layers, not a mean.
+SUMMED = (
+    "tinybert_general", "tinybert_intermediate", "alp_kd", "rail_kd", "universal_kd",
+)  # fmt: skip
 WARM = (0.1, 0.01)  # warm-up and weight decay of BERT's own fine-tuning
 COLD = (0.0, 0.0)
 
 
-def kl(weight: float, temperature: float) -> dict[str, Any]:
-    return {"weight": weight, "temperature": temperature}
+def kl(weight: float, temperature: float, reduction: str = "sum") -> dict[str, Any]:
+    return {"weight": weight, "temperature": temperature, "reduction": reduction}
+
+
+def pkd(weight: float, reduction: str) -> dict[str, Any]:
+    return {"weight": weight, "normalize": True, "reduction": reduction}
 
 
 # What each paper says: size, init, matching; the weight of the task's loss; weight and knobs of the
 # terms; epochs, batch, rate; warm-up and weight decay.
 SAYS: dict[str, tuple[Any, ...]] = {
     "kd": (
-        "l6_h768", "teacher_first", "none", 0.5, {"logits_kl": kl(0.5 / 3, 10)},
+        "l6_h768", "teacher_first", "none", 0.5, {"logits_kl": kl(0.5, 10, "mean")},
         (4, 32, 5e-5), WARM,
     ),
     "pkd_skip": (
         "l6_h768", "teacher_first", "pkd_skip", 0.5,
-        {"logits_kl": kl(0.5 / 2, 10), "cls_pkd": {"weight": 100 / 768, "normalize": True}},
+        {"logits_kl": kl(0.5, 10, "mean"), "cls_pkd": pkd(100, "mean")},
         (4, 32, 5e-5), WARM,
     ),
     "pkd_last": (
-        "l6_h768", "teacher_first", "pkd_last", 0.8,
-        {"logits_kl": kl(0.2 / 2, 20), "cls_pkd": {"weight": 100 / 768, "normalize": True}},
-        (4, 32, 2e-5), WARM,
+        "l6_h768", "teacher_first", "pkd_last", 0.5,
+        {"logits_kl": kl(0.5, 10, "mean"), "cls_pkd": pkd(100, "mean")},
+        (4, 32, 5e-5), WARM,
     ),
     "rkd": (
         "l6_h768", "teacher_first", "last1", 1,
@@ -60,7 +67,7 @@ SAYS: dict[str, tuple[Any, ...]] = {
     ),
     "dkd": (
         "l6_h768", "teacher_first", "none", 1,
-        {"logits_dkd": {**kl(1, 4), "target_weight": 1, "others_weight": 8}},
+        {"logits_dkd": {"weight": 1, "temperature": 4, "target_weight": 1, "others_weight": 8}},
         (4, 32, 5e-5), WARM,
     ),
     "ckd": (
@@ -76,17 +83,17 @@ SAYS: dict[str, tuple[Any, ...]] = {
     ),
     "alp_kd": (
         "l6_h768", "teacher_first", "alp_kd", 0.1,
-        {"logits_ce": kl(0.7 / 400, 20), "hidden_mse": {"weight": 0.2 * 6}},
+        {"logits_ce": kl(0.7 / 400, 20), "hidden_mse": {"weight": 0.2}},
         (4, 32, 2e-5), WARM,
     ),
     "rail_kd": (
         "l6_h768", "teacher_both_ends", "rail_kd", 1 / 3,
-        {"logits_ce": kl(1 / 300, 10), "mean_pkd": {"weight": 5 / 3, "normalize": True}},
+        {"logits_ce": kl(1 / 300, 10), "mean_pkd": pkd(1 / 3, "sum")},
         (4, 32, 2e-5), WARM,
     ),
     "universal_kd": (
         "l4_h768", "teacher_first", "alp_kd", 0,
-        {"logits_kl": kl(0.5, 1), "layer_logits_kl": kl(0.5 * 4, 1)}, (4, 32, 2e-5), WARM,
+        {"logits_kl": kl(0.5, 1), "layer_logits_kl": kl(0.5, 1)}, (4, 32, 2e-5), WARM,
     ),
     "pd": ("l6_h768", "pretrained", "none", 0, {"logits_ce": kl(1, 1)}, (4, 32, 1e-4), WARM),
     "born_again": (
@@ -120,11 +127,13 @@ SAYS: dict[str, tuple[Any, ...]] = {
         {f"{x}_mse": {"weight": 1} for x in ("embedding", "hidden", "attention")},
         (20, 32, 5e-5), (0.0, 0.01),
     ),
-    "tinybert": ("tinybert4", "run", "none", 0, {"logits_ce": kl(1, 1)}, (3, 32, 3e-5), WARM),
+    "tinybert": (
+        "tinybert4", "run", "none", 0, {"logits_ce": kl(1, 1, "mean")}, (3, 32, 3e-5), WARM,
+    ),
     "bert_emd": (
         "tinybert4", "run", "emd", 0,
         {
-            "logits_ce": kl(1 / 2, 1),
+            "logits_ce": kl(1, 1, "mean"),
             **{f"{x}_mse": {"weight": 0.001} for x in ("embedding", "hidden", "attention")},
         },
         (10, 32, 2e-5), WARM,
@@ -134,7 +143,7 @@ SAYS: dict[str, tuple[Any, ...]] = {
         "l6_h768", "run", "none", 1, {"logits_ce": kl(4 / 9, 3)}, (4, 32, 5e-5), WARM,
     ),
     "takd": (
-        "l3_h768", "teacher_first", "none", 0.5, {"logits_kl": kl(0.5 / 3, 10)},
+        "l3_h768", "teacher_first", "none", 0.5, {"logits_kl": kl(0.5, 10, "mean")},
         (4, 32, 5e-5), WARM,
     ),
     "fitnets_hint": (

@@ -1,6 +1,7 @@
 """What a recipe minimises is what its paper's code does: anew in float64, without padding."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from kdlab.config import compose
+from kdlab.keys import keys
 from kdlab.matching.random_draw import RandomDraw
 from kdlab.objective import Objective
 from kdlab.trace import Heads, Trace
@@ -111,28 +113,29 @@ def run_of(name: str, *own: str, layers: int = 6):
     return compose(f"recipe={name}", *SMALL, f"size=l{layers}_h{WIDTH}_a{HEADS}", *own)
 
 
-def test_kd_is_pkds_code_on_three_classes():
-    student, teacher = pair(3)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_kd_is_pkds_code_whatever_the_classes(classes):
+    student, teacher = pair(classes)
     expected = 0.5 * hard(student) + 0.5 * 100 * divergent(student, teacher, 10).mean()
-    found, _ = minimised(run_of("kd", "task.classes=3"), student, teacher)
+    found, _ = minimised(run_of("kd", f"task.classes={classes}"), student, teacher)
     assert found == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("width", [WIDTH, 2 * WIDTH])
 @pytest.mark.parametrize(
-    ("name", "alpha", "temperature", "layers"),
-    [("pkd_skip", 0.5, 10, [2, 4, 6, 8, 10]), ("pkd_last", 0.2, 20, [7, 8, 9, 10, 11])],
+    ("name", "layers"), [("pkd_skip", [2, 4, 6, 8, 10]), ("pkd_last", [7, 8, 9, 10, 11])]
 )
-def test_pkd_is_its_code(name, alpha, temperature, layers):
-    student, teacher = pair()
+def test_pkd_is_its_code_whatever_the_classes_and_the_width(name, layers, width, classes):
+    student, teacher = trace(6, classes, width, seed=1), trace(12, classes, width, seed=2)
     states = [
         np.stack([unit(double(x.hidden[layer])[:, 0]) for layer in own], 1)
         for x, own in ((student, [1, 2, 3, 4, 5]), (teacher, layers))
     ]
-    # Ours is for BERT's width: beta / 768 of a sum is beta * width / 768 of a mean.
-    patience = 100 * WIDTH / 768 * mse(*states)
-    logits = temperature**2 * divergent(student, teacher, temperature).mean()
-    expected = (1 - alpha) * hard(student) + alpha * logits + patience
-    found, _ = minimised(run_of(name), student, teacher)
+    logits = 10**2 * divergent(student, teacher, 10).mean()
+    expected = 0.5 * hard(student) + 0.5 * logits + 100 * mse(*states)
+    wide = (f"teacher.size=l12_h{width}_a{HEADS}", f"size=l6_h{width}_a{HEADS}")
+    found, _ = minimised(run_of(name, *wide, f"task.classes={classes}"), student, teacher)
     assert found == pytest.approx(expected, rel=1e-5)
 
 
@@ -169,17 +172,38 @@ def test_ckds_layers_and_logits_are_its_code():
     assert weights["hard"] == 0.1
 
 
-def test_alp_kd_is_what_glmkd_runs():
-    student, teacher = pair()
+@pytest.mark.parametrize("depth", [6, 3])
+def test_alp_kd_is_what_glmkd_runs(depth):
+    student, teacher = pair(layers=depth)
     ours, theirs = (
         np.stack([double(x.hidden[layer])[:, 0] for layer in range(1, len(x.hidden))], 1)
         for x in (student, teacher)
     )
     attention = np.exp(log_softmax(ours @ theirs.swapaxes(1, 2)))
-    layers = sum(mse(ours[:, i], (attention @ theirs)[:, i]) for i in range(6))
+    layers = sum(mse(ours[:, i], (attention @ theirs)[:, i]) for i in range(depth))
     logits = entropic(student, teacher, 20).sum(-1).mean()
-    found, _ = minimised(run_of("alp_kd"), student, teacher)
+    found, _ = minimised(run_of("alp_kd", layers=depth), student, teacher)
     assert found == pytest.approx(0.1 * hard(student) + 0.7 * logits + 0.2 * layers, rel=1e-5)
+
+
+@pytest.mark.parametrize("width", [384, 768, 1024])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_pkd_differs_from_kd_in_the_patience_alone_and_in_itself_by_the_layers_alone(
+    classes, width
+):
+    sizes = (f"teacher.size=l12_h{width}", f"size=l6_h{width}", f"task.classes={classes}")
+    made = {
+        name: compose(f"recipe={name}", *SMALL[:1], *SMALL[2:], *sizes)
+        for name in ("kd", "pkd_skip", "pkd_last")
+    }
+    found = {name: keys(run) for name, run in made.items()}
+    patience = {key for key in found["pkd_skip"] if key.startswith("knowledge.cls_pkd.")}
+    assert patience
+    assert {**found["kd"], **{key: found["pkd_skip"][key] for key in patience}} == found["pkd_skip"]
+    assert found["pkd_skip"] == found["pkd_last"]
+    skip, last = (made[name].terms for name in ("pkd_skip", "pkd_last"))
+    assert [replace(term, pairs=None) for term in skip] == [replace(t, pairs=None) for t in last]
+    assert skip[0].pairs != last[0].pairs
 
 
 def test_rail_kd_is_a_third_of_each_and_the_sum_over_the_layers_drawn():

@@ -174,8 +174,9 @@ def test_a_recipe_says_what_its_paper_says(name, whole):
     assert run.hard_weight == pytest.approx(hard, rel=1e-6)
     assert {term.name for term in run.terms} == terms.keys()
     for term in run.terms:
-        knobs = {"weight": term.weight, **term.loss.knobs}
-        assert knobs == pytest.approx(terms[term.name], rel=1e-4)
+        knobs, said = {"weight": term.weight, **term.loss.knobs}, terms[term.name]
+        assert knobs.pop("reduction", None) == said.get("reduction")
+        assert knobs == pytest.approx({k: v for k, v in said.items() if k != "reduction"}, rel=1e-4)
     train = run.train
     assert (train.epochs, train.batch_size, train.lr) == (epochs, batch, lr)
     assert (train.warmup, train.weight_decay) == (warmup, decay)
@@ -198,7 +199,7 @@ def test_the_steps_between_twelve_layers_and_three(whole):
     assistant, teacher = teachers(compose(*whole("takd")))
     (taught,) = assistant.terms
     assert (taught.name, taught.loss.knobs, assistant.hard_weight) == (
-        "logits_kl", {"temperature": 10.0}, 0.5,
+        "logits_kl", {"temperature": 10.0, "reduction": "mean"}, 0.5,
     )  # fmt: skip
     assert (assistant.init.name, assistant.init.weights) == ("teacher_first", "pretrained")
     assert (assistant.train.epochs, assistant.train.lr) == (3, 3e-5)
@@ -222,7 +223,8 @@ def test_a_recipe_matches_what_its_paper_matches(name, layers, whole):
     assert bool(pairs) == (matching != "none")
     for term in pairs:
         assert list(term.pairs) == PAIRS[matching][layers]
-        assert term.pair_weight == (1 if name in SUMMED else 1 / len(term.pairs))
+        total = len({pair[0] for pair in term.pairs}) if name in SUMMED else 1
+        assert term.pair_weight * (1 if term.weigh else len(term.pairs)) == pytest.approx(total)
         weigh = term.weigh.target.rpartition(".")[2] if term.weigh else None
         assert weigh == WEIGHED.get(matching)
         assert term.mix == ("features" if matching == "alp_kd" else "losses")

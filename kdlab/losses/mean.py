@@ -2,6 +2,8 @@
 
 from torch import Tensor
 
+from kdlab.losses.knobs import Reduction
+
 
 def over_valid(values: Tensor, mask: Tensor) -> Tensor:
     """The mean of `values` where `mask`, of the same shape, is true; zero if it nowhere is."""
@@ -9,6 +11,11 @@ def over_valid(values: Tensor, mask: Tensor) -> Tensor:
         raise ValueError(f"a mask of {list(mask.shape)} for units of {list(values.shape)}")
     kept = values.masked_fill(~mask.bool(), 0.0)
     return kept.sum() / mask.sum().clamp(min=1)
+
+
+def over_last(values: Tensor, reduction: Reduction) -> Tensor:
+    """The sum or the mean over the last axis."""
+    return values.sum(-1) if reduction == "sum" else values.mean(-1)
 
 
 def centred(states: Tensor, mask: Tensor) -> Tensor:

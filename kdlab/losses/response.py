@@ -5,41 +5,60 @@ from typing import Annotated
 from annotated_types import Gt
 from torch import Tensor
 
-from kdlab.losses.classes import divergence, log_distributions
-from kdlab.losses.knobs import Temperature
-from kdlab.losses.mean import over_valid
+from kdlab.losses.classes import log_distributions
+from kdlab.losses.knobs import Reduction, Temperature
+from kdlab.losses.mean import over_last, over_valid
 
 SMALLEST_VARIANCE = 1e-12  # of logits that are standardised: equal logits stay equal
 
 
-def kl(student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: Temperature) -> Tensor:
-    """T² KL(teacher ‖ student) at temperature T, in nats per valid unit, summed over classes.
+def kl(
+    student: Tensor,
+    teacher: Tensor,
+    mask: Tensor,
+    *,
+    temperature: Temperature,
+    reduction: Reduction,
+) -> Tensor:
+    """T² KL(teacher ‖ student) at temperature T, in nats per valid unit.
 
-    Hinton et al. 2015, arXiv 1503.02531. PKD's code (arXiv 1908.09355) takes the mean over
-    classes as well, which is 1/c of this.
+    Hinton et al. 2015, arXiv 1503.02531. KL is a sum over classes; `reduction: mean` is 1/c of it,
+    as in PKD's code (Sun et al. 2019, arXiv 1908.09355: `F.kl_div` with its own mean over all
+    elements), whose weights for this term are for tasks of any number of classes only so.
 
     Args:
         student, teacher: logits [..., c].
         mask: [...], true where the unit counts.
+        reduction: over the classes.
     """
     log_q, log_p = log_distributions(student, teacher, temperature)
-    return temperature**2 * over_valid(divergence(log_p, log_q), mask)
+    by_unit = over_last(log_p.exp() * (log_p - log_q), reduction)
+    return temperature**2 * over_valid(by_unit, mask)
 
 
 def cross_entropy(
-    student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: Temperature
+    student: Tensor,
+    teacher: Tensor,
+    mask: Tensor,
+    *,
+    temperature: Temperature,
+    reduction: Reduction,
 ) -> Tensor:
     """−T² Σ p log q of teacher p and student q at temperature T, in nats per valid unit.
 
     Hinton et al. 2015, arXiv 1503.02531. Not zero at equality: it is `kl` plus T² times the
-    teacher's entropy, with the same gradient. TextBrewer's kd_ce is 1/T² of this.
+    teacher's entropy, with the same gradient. TextBrewer's kd_ce is 1/T² of this. With `reduction:
+    mean` it is 1/c, as in the code of TinyBERT (Jiao et al. 2020, arXiv 1909.10351) and BERT-EMD
+    (Li et al. 2020, arXiv 2010.06133).
 
     Args:
         student, teacher: logits [..., c].
         mask: [...], true where the unit counts.
+        reduction: over the classes.
     """
     log_q, log_p = log_distributions(student, teacher, temperature)
-    return -(temperature**2) * over_valid((log_p.exp() * log_q).sum(-1), mask)
+    by_unit = over_last(log_p.exp() * log_q, reduction)
+    return -(temperature**2) * over_valid(by_unit, mask)
 
 
 def standardised_kl(
@@ -54,7 +73,8 @@ def standardised_kl(
         student, teacher: logits [..., c]; with c = 2 only their order is left, without a gradient.
         mask: [...], true where the unit counts.
     """
-    return kl(_standardised(student), _standardised(teacher), mask, temperature=temperature)
+    ours, theirs = _standardised(student), _standardised(teacher)
+    return kl(ours, theirs, mask, temperature=temperature, reduction="sum")
 
 
 def _standardised(logits: Tensor) -> Tensor:

@@ -18,8 +18,8 @@ class LayerAttention(nn.Module):
     the weights as well, as in GLMKD's implementation. Student states are the projected ones.
 
     Where we differ: a student layer's weights sum to 1/S, so that the term has total mass one (the
-    paper adds up the layers' losses); a view of one state a row (such as mean-pooled tokens) has
-    that state in the place of [CLS].
+    paper adds up the layers' losses, which is `matching.mass: layers`); a view of one state a row
+    (such as mean-pooled tokens) has that state in the place of [CLS].
 
     Args:
         students, teachers: how many layers are candidates.

@@ -57,7 +57,9 @@ def square(one, other):
 
 
 def test_a_weighed_matching_mixes_losses():
-    comparison, student, teacher = made(*MIXED, EVERY, weigh=Call(f"{__name__}.Fixed", {}))
+    comparison, student, teacher = made(
+        *MIXED, EVERY, pair_weight=1.0, weigh=Call(f"{__name__}.Fixed", {})
+    )
     expected = sum(
         WEIGHTS[i, j] * square(student.hidden[ours], teacher.hidden[theirs])
         for i, ours in enumerate((1, 2))
@@ -72,7 +74,7 @@ def test_a_weighed_matching_mixes_losses():
 
 def test_a_weighed_matching_mixes_the_teachers_features():
     call = Call(f"{__name__}.Fixed", {})
-    comparison, student, teacher = made(*MIXED, EVERY, weigh=call, mix="features")
+    comparison, student, teacher = made(*MIXED, EVERY, pair_weight=1.0, weigh=call, mix="features")
     layers = [teacher.hidden[layer] for layer in (1, 2, 4)]
     expected = 0.0
     for i, ours in enumerate((1, 2)):
@@ -84,7 +86,7 @@ def test_a_weighed_matching_mixes_the_teachers_features():
 
 def test_weights_may_differ_by_row():
     call = Call(f"{__name__}.ByRow", {})
-    comparison, student, teacher = made(*MIXED, EVERY, weigh=call, mix="features")
+    comparison, student, teacher = made(*MIXED, EVERY, pair_weight=1.0, weigh=call, mix="features")
     one, two, four = (teacher.hidden[layer] for layer in (1, 2, 4))
     first = torch.stack([one[0], four[1]])
     second = torch.stack([(two[0] + four[0]) / 2, (one[1] + two[1]) / 2])

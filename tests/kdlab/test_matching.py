@@ -228,14 +228,16 @@ def test_custom_pairs_are_checked(pairs):
     "name",
     [n for n in FIXED if n not in ("none", "custom")],
 )
-@pytest.mark.parametrize("mass", ["one", "pairs"])
+@pytest.mark.parametrize("mass", ["one", "layers", "pairs"])
 def test_every_fixed_matching_has_its_mass(name, mass):
     run = compose(
         "size=l3_h64_a4", "knowledge=hidden_mse", f"matching={name}", f"matching.mass={mass}"
     )
     (term,) = run.terms
     total = term.pair_weight * len(term.pairs)
-    assert total == pytest.approx(1.0 if mass == "one" else len(term.pairs))
+    layers = len({student for student, _ in term.pairs})
+    expected = {"one": 1, "layers": layers, "pairs": len(term.pairs)}[mass]
+    assert total == pytest.approx(expected)
 
 
 def test_a_term_may_have_a_matching_of_its_own():

@@ -108,9 +108,10 @@ CHANGED: dict[str, str] = {
     "weight": "30.0", "temperature": "0.5", "normalize": "false", "relation_heads": "2",
     "skew": "0.4", "teacher_share": "0.2", "k": "3", "target_weight": "0.5",
     "others_weight": "2.0", "row_weight": "0.5", "class_weight": "2.0", "window": "3",
-    "projection": "always", "mass": "pairs", "pairs": "[[2,2]]", "start": "0.5", "end": "0.3",
+    "projection": "always", "mass": "layers", "pairs": "[[2,2]]", "start": "0.5", "end": "0.3",
     "steps": "2", "layers": "[1,4,7]", "head_mass": "0.2",
-    "mix": "features", "teacher_scale": "0.5", "run": "['knowledge=none']", "head": "keep",
+    "mix": "features", "teacher_scale": "0.5", "reduction": "mean",
+    "run": "['knowledge=none']", "head": "keep",
 }  # fmt: skip
 # Keys that say what an option is, not how it does it: nobody can change the first two.
 NAMES = {
@@ -123,8 +124,8 @@ NAMES = {
 # What a change needs beside it, or instead of CHANGED's value.
 BESIDE = {"projection": ("size=l3_h32_a4",)}
 ONE_PAIR = {(n, "mass") for n in ("last1", "last_but_two", "middle")}  # it has the weight of one
-# What is refused, with a reason: weights that sum to one, and those that differ by row.
-REFUSED = {(n, "mass") for n in ("emd", "alp_kd", "rail_kd", "cka")} | {("alp_kd", "mix")}
+# What is refused, with a reason: weights that differ by row.
+REFUSED = {("alp_kd", "mix")}
 
 
 def keys_of(group: str, name: str) -> list[str]:

@@ -38,6 +38,7 @@ TOKENS = torch.tensor(
 OTHER = {
     "temperature": 0.5,
     "normalize": False,
+    "reduction": "mean",
     "relation_heads": 2,
     "skew": 0.4,
     "teacher_share": 0.2,

@@ -96,7 +96,7 @@ def test_skew_mixes_in_the_distribution_that_comes_first():
 def test_without_skew_they_are_kl_and_reverse_kl(temperature):
     pair = random_logits()
     forward = divergence.skewed_kl(*pair, UNITS, temperature=temperature, skew=0.0)
-    known = response.kl(*pair, UNITS, temperature=temperature) / temperature**2
+    known = response.kl(*pair, UNITS, temperature=temperature, reduction="sum") / temperature**2
     assert_close(forward, known, rtol=1e-6, atol=0)
     back = divergence.skewed_reverse_kl(*pair, UNITS, temperature=temperature, skew=0.0)
     known = divergence.reverse_kl(*pair, UNITS, temperature=temperature)
@@ -106,7 +106,7 @@ def test_without_skew_they_are_kl_and_reverse_kl(temperature):
 def test_reverse_kl_is_kl_with_the_roles_exchanged():
     student, teacher = random_logits()
     reverse = divergence.reverse_kl(student, teacher, UNITS, temperature=1.0)
-    assert_close(reverse, response.kl(teacher, student, UNITS, temperature=1.0))
+    assert_close(reverse, response.kl(teacher, student, UNITS, temperature=1.0, reduction="sum"))
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_the_weights_of_adaptive_kl_are_constants_to_the_gradient(mass):
         pair = student[row : row + 1], teacher[row : row + 1]
         parts = (
             divergence.adaptive_kl(*pair, ONE, temperature=1.0, head_mass=mass),
-            response.kl(*pair, ONE, temperature=1.0),
+            response.kl(*pair, ONE, temperature=1.0, reduction="sum"),
             divergence.reverse_kl(*pair, ONE, temperature=1.0),
         )
         whole, forward, back = (torch.autograd.grad(x, student, retain_graph=True) for x in parts)
@@ -141,7 +141,7 @@ def test_the_weights_of_adaptive_kl_are_constants_to_the_gradient(mass):
 
 def test_of_two_classes_adaptive_kl_is_the_mean_of_both_kls():
     pair = random_logits()[..., :2]
-    forward = response.kl(*pair, UNITS, temperature=1.0)
+    forward = response.kl(*pair, UNITS, temperature=1.0, reduction="sum")
     back = divergence.reverse_kl(*pair, UNITS, temperature=1.0)
     loss = divergence.adaptive_kl(*pair, UNITS, temperature=1.0, head_mass=0.3)
     assert_close(loss, (forward + back) / 2, rtol=1e-5, atol=0)
@@ -154,7 +154,7 @@ def test_jensen_shannon_over_its_share_nears_kl_at_one_end_and_reverse_kl_at_the
         divergence.jensen_shannon(*pair, UNITS, temperature=1.0, teacher_share=share)
         for share in (tiny, 1 - tiny)
     )
-    forward = response.kl(*pair, UNITS, temperature=1.0)
+    forward = response.kl(*pair, UNITS, temperature=1.0, reduction="sum")
     back = divergence.reverse_kl(*pair, UNITS, temperature=1.0)
     assert abs(forward - back) > 0.03 * back  # else the two ends could not be told apart
     assert low.item() / tiny == pytest.approx(forward.item(), rel=1e-2)
@@ -176,7 +176,7 @@ def test_total_variation_obeys_pinsker():
     for row in range(len(UNITS)):
         pair = student[row : row + 1], teacher[row : row + 1]
         variation = divergence.total_variation(*pair, ONE, temperature=1.0)
-        assert variation <= (response.kl(*pair, ONE, temperature=1.0) / 2).sqrt()
+        assert variation <= (response.kl(*pair, ONE, temperature=1.0, reduction="sum") / 2).sqrt()
 
 
 @every_divergence

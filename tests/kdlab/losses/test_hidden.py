@@ -10,6 +10,7 @@ import pytest
 import torch
 from textbrewer.losses import cos_loss, hid_mse_loss, pkd_loss
 from torch import tensor
+from torch.testing import assert_close
 
 from kdlab import views
 from kdlab.losses import hidden
@@ -48,7 +49,7 @@ def test_mse_by_hand():
 )
 def test_pkd_by_hand(normalize, expected):
     student, teacher = tensor([[3.0, 4.0]]), tensor([[0.0, 2.0]])
-    loss = hidden.pkd(student, teacher, tensor([True]), normalize=normalize)
+    loss = hidden.pkd(student, teacher, tensor([True]), normalize=normalize, reduction="sum")
     assert loss.item() == pytest.approx(expected)
 
 
@@ -71,7 +72,7 @@ def test_pkd_against_the_textbook(normalize):
             s = [a / math.sqrt(sum(x * x for x in s)) for a in s]
             t = [b / math.sqrt(sum(x * x for x in t)) for b in t]
         units.append(sum((a - b) ** 2 for a, b in zip(s, t, strict=True)))
-    loss = hidden.pkd(student, teacher, mask, normalize=normalize)
+    loss = hidden.pkd(student, teacher, mask, normalize=normalize, reduction="sum")
     assert loss.item() == pytest.approx(sum(units) / len(units), rel=1e-5)
 
 
@@ -86,7 +87,7 @@ def test_normalised_pkd_is_textbrewers_pkd():
     mask = tensor([True, False, True, True])
     # TextBrewer takes the first token by itself, and no mask.
     expected = pkd_loss(student[mask], teacher[mask])
-    loss = hidden.pkd(student[:, 0], teacher[:, 0], mask, normalize=True)
+    loss = hidden.pkd(student[:, 0], teacher[:, 0], mask, normalize=True, reduction="sum")
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
@@ -98,13 +99,13 @@ def test_pkd_of_pooled_states_is_textbrewers_of_means_over_valid_tokens():
     ]
     traces = (Trace(torch.zeros(3, 2), (each,), {}, mask) for each in rows)
     (student, units), (teacher, _) = (views.mean_tokens(trace, 0) for trace in traces)
-    loss = hidden.pkd(student, teacher, units, normalize=True)
+    loss = hidden.pkd(student, teacher, units, normalize=True, reduction="sum")
     assert loss.item() == pytest.approx(pkd_loss(*means).item(), rel=1e-5)
 
 
 def test_plain_pkd_is_the_width_times_mse():
     student, teacher = random_states(width=6)
-    loss = hidden.pkd(student, teacher, MASK, normalize=False)
+    loss = hidden.pkd(student, teacher, MASK, normalize=False, reduction="sum")
     assert loss.item() == pytest.approx(6 * hidden.mse(student, teacher, MASK).item(), rel=1e-5)
 
 
@@ -114,7 +115,7 @@ def test_unequal_widths_are_refused():
     with pytest.raises(ValueError, match=message):
         hidden.mse(student, teacher, mask)
     with pytest.raises(ValueError, match=message):
-        hidden.pkd(student, teacher, mask, normalize=True)
+        hidden.pkd(student, teacher, mask, normalize=True, reduction="sum")
     with pytest.raises(ValueError, match=message):
         hidden.cosine(student, teacher, mask)
 
@@ -151,5 +152,15 @@ def test_the_gradient_at_a_zero_state_is_along_the_teachers_direction_and_as_lar
     pair = student, tensor([[3.0, 4.0]]), tensor([True])
     (gradient,) = torch.autograd.grad(hidden.cosine(*pair), student)
     assert gradient.tolist() == [pytest.approx([-0.6, -0.8])]
-    (gradient,) = torch.autograd.grad(hidden.pkd(*pair, normalize=True), student)
+    (gradient,) = torch.autograd.grad(hidden.pkd(*pair, normalize=True, reduction="sum"), student)
     assert gradient.tolist() == [pytest.approx([-1.2, -1.6])]  # of a square: twice
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("width", [3, 8])
+def test_patience_as_a_mean_over_the_width_is_that_of_pytorch(width, normalize):
+    student, teacher = torch.randn(2, 4, width, generator=torch.Generator().manual_seed(1))
+    loss = hidden.pkd(student, teacher, torch.ones(4).bool(), normalize=normalize, reduction="mean")
+    if normalize:
+        student, teacher = (torch.nn.functional.normalize(x, dim=-1) for x in (student, teacher))
+    assert_close(loss, torch.nn.functional.mse_loss(student, teacher))

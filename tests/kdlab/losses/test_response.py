@@ -13,6 +13,7 @@ import torch
 from drawn import UNITS, random_logits
 from textbrewer.losses import kd_ce_loss, kd_mse_loss
 from torch import tensor
+from torch.nn.functional import kl_div
 from torch.testing import assert_close
 
 from kdlab.losses import response
@@ -23,7 +24,7 @@ def test_kl_by_hand():
     # KL = 3/4 ln 1.5 + 1/4 ln 0.5 = 0.130812; times T² = 4: 0.523248.
     student = tensor([[0.0, 0.0]])
     teacher = tensor([[2 * math.log(3), 0.0]])
-    loss = response.kl(student, teacher, tensor([True]), temperature=2.0)
+    loss = response.kl(student, teacher, tensor([True]), temperature=2.0, reduction="sum")
     assert loss.item() == pytest.approx(0.523248, abs=1e-6)
 
 
@@ -31,7 +32,7 @@ def test_kl_is_of_the_teacher_from_the_student():
     # The other way round: KL(q ‖ p) = 1/2 ln(2/3) + 1/2 ln 2 = 1/2 ln(4/3) = 0.143841.
     student = tensor([[math.log(3), 0.0]])
     teacher = tensor([[0.0, 0.0]])
-    loss = response.kl(student, teacher, tensor([True]), temperature=1.0)
+    loss = response.kl(student, teacher, tensor([True]), temperature=1.0, reduction="sum")
     assert loss.item() == pytest.approx(0.143841, abs=1e-6)
 
 
@@ -52,7 +53,7 @@ def test_kl_against_the_textbook(temperature):
         q = np.exp(s / temperature) / sum(np.exp(s / temperature))
         rows.append(sum(p[c] * math.log(p[c] / q[c]) for c in range(len(p))))
     expected = temperature**2 * sum(rows) / len(rows)
-    loss = response.kl(student, teacher, UNITS, temperature=temperature)
+    loss = response.kl(student, teacher, UNITS, temperature=temperature, reduction="sum")
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
@@ -70,7 +71,7 @@ def test_kl_is_t_squared_textbrewer_less_the_teachers_entropy(temperature):
     student, teacher = random_logits()
     entropy = kd_ce_loss(teacher[UNITS], teacher[UNITS], temperature)
     expected = temperature**2 * (kd_ce_loss(student[UNITS], teacher[UNITS], temperature) - entropy)
-    loss = response.kl(student, teacher, UNITS, temperature=temperature)
+    loss = response.kl(student, teacher, UNITS, temperature=temperature, reduction="sum")
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
@@ -78,25 +79,43 @@ def test_kl_is_t_squared_textbrewer_less_the_teachers_entropy(temperature):
 def test_cross_entropy_is_t_squared_textbrewer(temperature):
     student, teacher = random_logits()
     expected = temperature**2 * kd_ce_loss(student[UNITS], teacher[UNITS], temperature)
-    loss = response.cross_entropy(student, teacher, UNITS, temperature=temperature)
+    loss = response.cross_entropy(student, teacher, UNITS, temperature=temperature, reduction="sum")
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_cross_entropy_by_hand():
     # p = (3/4, 1/4) and q = (1/2, 1/2) at T = 2: T² ln 2; at equality T² times p's entropy.
     teacher = tensor([[2 * math.log(3), 0.0]])
-    loss = response.cross_entropy(torch.zeros(1, 2), teacher, tensor([True]), temperature=2.0)
+    loss = response.cross_entropy(
+        torch.zeros(1, 2), teacher, tensor([True]), temperature=2.0, reduction="sum"
+    )
     assert loss.item() == pytest.approx(4 * math.log(2))
     entropy = 3 / 4 * math.log(4 / 3) + 1 / 4 * math.log(4)
-    loss = response.cross_entropy(teacher, teacher, tensor([True]), temperature=2.0)
+    loss = response.cross_entropy(
+        teacher, teacher, tensor([True]), temperature=2.0, reduction="sum"
+    )
     assert loss.item() == pytest.approx(4 * entropy, rel=1e-6)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+def test_the_mean_over_classes_is_that_of_pytorch(classes):
+    student, teacher = (
+        torch.randn(4, classes, generator=torch.Generator().manual_seed(s)) for s in (1, 2)
+    )
+    log_q, log_p = (x.div(5.0).log_softmax(-1) for x in (student, teacher))
+    everything = (student, teacher, torch.ones(4).bool())
+    found = response.kl(*everything, temperature=5.0, reduction="mean")
+    assert_close(found, 25 * kl_div(log_q, log_p, reduction="none", log_target=True).mean())
+    found = response.cross_entropy(*everything, temperature=5.0, reduction="mean")
+    assert_close(found, -25 * (log_p.exp() * log_q).mean())
 
 
 def test_cross_entropy_has_the_gradient_of_kl():
     student, teacher = random_logits()
     student.requires_grad_()
     losses = [
-        f(student, teacher, UNITS, temperature=4.0) for f in (response.kl, response.cross_entropy)
+        f(student, teacher, UNITS, temperature=4.0, reduction="sum")
+        for f in (response.kl, response.cross_entropy)
     ]
     one, other = (torch.autograd.grad(value, student)[0] for value in losses)
     assert_close(one, other, rtol=1e-4, atol=1e-7)
@@ -105,7 +124,7 @@ def test_cross_entropy_has_the_gradient_of_kl():
 def test_kl_has_t_squared_times_the_gradient_of_textbrewer():
     student, teacher = random_logits()
     student.requires_grad_()
-    loss = response.kl(student, teacher, UNITS, temperature=4.0)
+    loss = response.kl(student, teacher, UNITS, temperature=4.0, reduction="sum")
     peer = 4.0**2 * kd_ce_loss(student[UNITS], teacher[UNITS], 4.0)
     ours, theirs = (torch.autograd.grad(value, student)[0] for value in (loss, peer))
     assert_close(ours, theirs, rtol=1e-4, atol=1e-7)
@@ -146,7 +165,9 @@ def test_standardised_kl_ignores_shift_and_scale_which_kl_does_not():
         response.standardised_kl(x, teacher, UNITS, temperature=2.0) for x in (student, moved)
     )
     assert_close(one, other, rtol=1e-5, atol=0)
-    one, other = (response.kl(x, teacher, UNITS, temperature=2.0) for x in (student, moved))
+    one, other = (
+        response.kl(x, teacher, UNITS, temperature=2.0, reduction="sum") for x in (student, moved)
+    )
     assert abs(one - other) > 0.1
 
 
@@ -171,15 +192,17 @@ def test_standardised_kl_of_equal_logits_is_that_of_a_uniform_student():
 def test_a_mask_may_have_any_shape():
     student, teacher = random_logits()
     student, teacher = (x.reshape(2, 3, 5) for x in (student, teacher))
-    loss = response.kl(student, teacher, UNITS.reshape(2, 3), temperature=2.0)
-    flat = response.kl(student.reshape(6, 5), teacher.reshape(6, 5), UNITS, temperature=2.0)
+    loss = response.kl(student, teacher, UNITS.reshape(2, 3), temperature=2.0, reduction="sum")
+    flat = response.kl(
+        student.reshape(6, 5), teacher.reshape(6, 5), UNITS, temperature=2.0, reduction="sum"
+    )
     assert_close(loss, flat)
 
 
 def test_unequal_classes_are_refused():
     student, teacher = torch.zeros(1, 2), torch.zeros(1, 3)
     with pytest.raises(ValueError, match="2 student classes, 3 teacher classes"):
-        response.kl(student, teacher, tensor([True]), temperature=1.0)
+        response.kl(student, teacher, tensor([True]), temperature=1.0, reduction="sum")
     with pytest.raises(ValueError, match="2 student outputs, 3 teacher outputs"):
         response.mse(student, teacher, tensor([True]))
 
