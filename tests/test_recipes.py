@@ -10,16 +10,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from recipes_said import (
+    ADAMW,
     GENERAL,
     GROWTH,
     KEEPS,
     NARROW,
+    OPTIMIZERS,
     PAIRS,
     SAYS,
     SCHEDULES,
     SIZES,
     STAGES,
     SUMMED,
+    TEACHERS,
     TINYBERTS,
     WEIGHED,
 )
@@ -161,7 +164,9 @@ def test_a_recipe_says_what_its_paper_says(name, whole):
     size, init, _, hard, terms, (epochs, batch, lr), (warmup, decay) = SAYS[name]
     run = compose(*whole(name))
     assert run.student == Architecture("bert", *SIZES[size])
-    assert run.choices["teacher"] == ("bert_base_lm" if name in GENERAL else "bert_base")
+    usual = ("bert_base_lm" if name in GENERAL else "bert_base", 3e-5, 3, ADAMW)
+    option, *trained, optimizer = TEACHERS.get(name, usual)
+    assert run.choices["teacher"] == option
     if name in GENERAL:
         assert run.task.masked == 0.15
         assert checkpoints.architecture(run.teacher_checkpoint).layers == 12
@@ -169,6 +174,8 @@ def test_a_recipe_says_what_its_paper_says(name, whole):
         chain = teachers(run)
         assert [one.student.layers for one in chain] == ([6, 12] if name == "takd" else [12])
         assert (chain[-1].init.name, chain[-1].terms) == ("pretrained", ())
+        assert [chain[-1].train.lr, chain[-1].train.epochs] == trained
+        assert optimizer.items() <= vars(chain[-1].train).items()
     weights = {"pretrained": "checkpoint", "random": "none", "run": "run"}.get(init, "pretrained")
     assert (run.init.name, run.init.weights) == (init, weights)
     assert run.hard_weight == pytest.approx(hard, rel=1e-6)
@@ -181,6 +188,7 @@ def test_a_recipe_says_what_its_paper_says(name, whole):
     assert (train.epochs, train.batch_size, train.lr) == (epochs, batch, lr)
     assert (train.warmup, train.weight_decay) == (warmup, decay)
     assert train.schedule == SCHEDULES.get(name, "linear")
+    assert OPTIMIZERS.get(name, ADAMW).items() <= vars(train).items()
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -202,8 +210,16 @@ def test_the_steps_between_twelve_layers_and_three(whole):
         "logits_kl", {"temperature": 10.0, "reduction": "mean"}, 0.5,
     )  # fmt: skip
     assert (assistant.init.name, assistant.init.weights) == ("teacher_first", "pretrained")
-    assert (assistant.train.epochs, assistant.train.lr) == (3, 3e-5)
+    assert (assistant.train.epochs, assistant.train.lr) == (4, 2e-5)
+    assert not assistant.train.bias_correction
     assert teacher.terms == ()
+
+
+def test_a_student_that_reads_fewer_tokens_than_its_teacher_was_trained_on(whole):
+    run = compose(*whole("bert_emd"))
+    assert (run.task.max_length, run.teacher.task.max_length) == (64, 32)  # the default task's
+    assert [term.weigh.knobs for term in run.terms if term.weigh] == [{"temperature": None}] * 2
+    assert compose(*whole("bert_emd"), "task.max_length=16").teacher.task.max_length == 16
 
 
 def test_a_weight_that_falls_from_four_to_one(whole):
