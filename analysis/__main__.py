@@ -167,11 +167,13 @@ def _check_margin(margin: float) -> None:
 def _tables(arguments: argparse.Namespace) -> None:
     import analysis
     from analysis import audit, formats
+    from kdlab import record
 
     chosen, arrange = _formats(arguments.format), layout(arguments.layout)
     _check_margin(arguments.margin)
     runs = analysis.load(arguments.study, arguments.root)
-    print("\n".join(audit.lines(audit.audit(runs))), file=sys.stderr)
+    said = [*audit.lines(audit.audit(runs)), *record.damaged(arguments.root)]
+    print("\n".join(said), file=sys.stderr)
     shown = arrange(runs, split=arguments.split, margin=arguments.margin)
     if not shown:
         raise BadInput(

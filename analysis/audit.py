@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.frame import NO_SEED
+from kdlab import repeats
 
 SHOWN = 5  # of a kind, in print
 
@@ -17,9 +18,10 @@ class Audit:
         planned: how many runs there should be, teachers included, each once.
         done: how many have a result.
         excluded: how many cells were left out while planning.
-        named: kind (missing, failed, diverged, duplicate, stale) to its runs, each by its table,
-            row, task, seeds and uid; a diverged run is a result, a duplicate and a stale one have
-            one as well.
+        named: kind (missing, failed, diverged, duplicate, close, apart, stale) to its runs, each by
+            its table, row, task, seeds and uid; a diverged run is a result, and those of the later
+            kinds have one as well. Close and apart: recorded several times, with other results,
+            within the tolerance of `kdlab.repeats` or beyond it.
         code: the commit that records should be of; None if none says its own.
         commits: how many records are of each commit; `unknown` of those that do not say.
     """
@@ -46,6 +48,8 @@ def audit(frame: pd.DataFrame) -> Audit:
         "failed": state == "failed",
         "diverged": state == "diverged",
         "duplicate": planned["copies"] > 1,
+        "close": planned["repeats"] == repeats.CLOSE,
+        "apart": planned["repeats"] == repeats.APART,
         "stale": planned["stale"],
     }
     commits = recorded["commit"].fillna("unknown").value_counts().sort_index()
@@ -65,7 +69,9 @@ def lines(found: Audit) -> list[str]:
     for kind, runs in found.named.items():
         if runs:
             more = f"; and {len(runs) - SHOWN} more" if len(runs) > SHOWN else ""
-            said.append(f"{len(runs)} {kind}: {'; '.join(runs[:SHOWN])}{more}")
+            said.append(
+                f"{len(runs)} {repeats.SAID.get(kind, kind)}: {'; '.join(runs[:SHOWN])}{more}"
+            )
     if len(found.commits) > 1:
         listed = ", ".join(f"{n} of {commit}" for commit, n in found.commits.items())
         said.append(f"records of several versions of the code: {listed}")

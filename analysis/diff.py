@@ -10,7 +10,9 @@ from analysis.address import SEEDS, Run, Target, find
 from analysis.bootstrap import resample
 from analysis.cells import PERCENT, Cell, Paired, compared
 from analysis.layout import column_name
-from kdlab.record import Record, is_same, kept, read_examples, read_outputs
+from kdlab import record, repeats
+from kdlab.record import Record, kept, read_examples, read_outputs
+from kdlab.repeats import is_same
 
 # What a run was computed with: no part of what it is.
 WITH = ("commit", "python", "torch", "transformers", "numpy", "device", "threads", "cores", "host")
@@ -192,18 +194,30 @@ def _equality(ours: Target, theirs: Target) -> list[str]:
     """Whether runs that both have are equal bit for bit, and what of them is not."""
     a = {run.uid: run.record for run in ours.runs if run.record}
     b = {run.uid: run.record for run in theirs.runs if run.record}
-    shared = [uid for uid in a if uid in b]
+    shared = [str(uid) for uid in a if uid in b]
     if not shared:
         return ["no recorded run is the same in both (by uid): results need not be equal"]
     if ours.root == theirs.root:
-        one = len(shared) == 1
-        said = "run is the same in both: it has" if one else "runs are the same in both: they have"
-        return [f"{len(shared)} {said} one record{'' if one else ' each'}"]
+        return _repeats(ours.root, shared)
     unequal = [uid for uid in shared if not is_same(a[uid].result, b[uid].result)]
     counted = (
         f"{len(shared) - len(unequal)} of {len(shared)} runs that both have are equal bit for bit"
     )
     return [counted, *(line for uid in unequal for line in _unequal(str(uid), a[uid], b[uid]))]
+
+
+def _repeats(root: str, uids: Sequence[str]) -> list[str]:
+    """Of runs that are the same in both, what the records of each are to each other."""
+    recorded = record.entries(root)
+    several = {uid: record.read_all(root, recorded[uid]) for uid in uids if recorded[uid][1:]}
+    said = "run is" if len(uids) == 1 else "runs are"
+    lines = [f"{len(uids)} {said} the same in both; {len(several)} recorded more than once"]
+    for uid, records in several.items():
+        for number, other in enumerate(records[1:], 2):
+            kind = repeats.kind(records[0], other)
+            lines.append(f"  records 1 | {number} of {uid}: {kind}")
+            lines += [] if kind == repeats.EQUAL else _unequal(uid, records[0], other)
+    return lines
 
 
 def _unequal(uid: str, ours: Record, theirs: Record) -> Iterator[str]:

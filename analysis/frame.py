@@ -18,8 +18,18 @@ from kdlab.schema import BadInput
 TEACHER = "teacher"
 NO_SEED = -1  # of a teacher that all seeds share, and of a teacher's row
 SHAPE = ("family", "layers", "hidden", "heads", "intermediate")  # of a student
-TEXTS = ("uid", "state", "degenerate", "file", *WORDS)
-OWN = ("state", "copies", *COUNTS, "degenerate", *COUNTED.values(), *NUMBERS, *WORDS, "file")
+TEXTS = ("uid", "state", "repeats", "degenerate", "file", *WORDS)
+OWN = (
+    "state",
+    "copies",
+    "repeats",
+    *COUNTS,
+    "degenerate",
+    *COUNTED.values(),
+    *NUMBERS,
+    *WORDS,
+    "file",
+)
 
 
 def runs(study: str, root: str, *, code: str | None = None) -> pd.DataFrame:
@@ -36,8 +46,9 @@ def runs(study: str, root: str, *, code: str | None = None) -> pd.DataFrame:
     - `state`: done, diverged, failed (no record, and `trouble` names the class of what happened
       last; it may be tried again), missing, or excluded; what is excluded (the column says why)
       was never composed: it has the task and the options that its overrides name, and no score.
-    - `copies`: how many equal records there are; `stale`: whether the record is of other code than
-      `code`. `analysis.audit` names and counts them.
+    - `copies`: how many records there are, of which the row is the one with the outputs of most
+      splits; `repeats`: whether their results are equal, close or apart (`kdlab.repeats`); `stale`:
+      whether the record is of other code than `code`. `analysis.audit` names and counts them.
     - scores as `split/metric`, such as `report/accuracy`: fractions; `degenerate`: the splits with
       one prediction for every row, apart by spaces; steps; examples_seen (rows, repeated ones too).
     - of the cost: transformer, embeddings and parameters (of the layers, of the embeddings, of
@@ -57,7 +68,7 @@ def runs(study: str, root: str, *, code: str | None = None) -> pd.DataFrame:
         code: the commit that records should be of; unless given, the one that most are of.
 
     Raises:
-        BadInput: if the study was never launched under this root, or two records contradict.
+        BadInput: if the study was never launched under this root.
     """
     _check_launched(study, root)
     frame = recalled(study, root, lambda: _made(study, root))

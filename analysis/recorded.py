@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
-from kdlab.record import Entry, Record, addressed_lines, is_same, kept, read, whole_lines
-from kdlab.schema import BadInput
+from kdlab import record, repeats
+from kdlab.record import Entry, Record, kept, whole_lines
 
 Row = dict[str, Any]
 SEP = "/"  # between split and metric in a column's name
@@ -19,34 +19,30 @@ PASSING = {"preempted", "time_limit", "disk_full", "lost", "cancelled"}
 
 
 def rows(root: str, wanted: Set[str]) -> Iterator[Row]:
-    """One row for each of the wanted runs that has a record, with the number of its `copies`.
-
-    Raises:
-        BadInput: if two records of a run have unequal results.
+    """One row for each of the wanted runs that has a record, with the number of its `copies`, and
+    what these are to each other at the worst (`repeats`).
     """
     found: dict[str, Row] = {}
-    for path in sorted((Path(root) / "records").glob("*.jsonl")):
-        for page, start, end in addressed_lines(path, 0, path.stat().st_size):
-            if page["uid"] not in wanted:
-                continue
-            row = _row(page, path.name, start, end)
-            first = found.setdefault(page["uid"], row)
-            if first is not row:
-                found[page["uid"]] = _chosen(root, first, row, page)
+    for page, path, start, end in record.pages(root):
+        if page["uid"] not in wanted:
+            continue
+        row = _row(page, path.name, start, end)
+        first = found.setdefault(page["uid"], row)
+        if first is not row:
+            found[page["uid"]] = _chosen(root, first, row, page)
     yield from found.values()
 
 
 def _chosen(root: str, first: Row, row: Row, page: Row) -> Row:
     """Of two records of a run that with the outputs of more splits, the first of equals."""
-    earlier = read(root, entry(first))
-    if not is_same(earlier.result, page["result"]):
-        raise BadInput(
-            f"two unequal results of run {row['uid']}, in records/{first['file']} and "
-            f"records/{row['file']}: they come from other threads, devices or versions; "
-            "move one file away"
-        )
-    is_first = len(kept(root, earlier)) >= len(kept(root, Record(**page)))
-    return {**(first if is_first else row), "copies": first["copies"] + 1}
+    earlier, later = record.read(root, entry(first)), Record(**page)
+    is_first = len(kept(root, earlier)) >= len(kept(root, later))
+    worst = max(first["repeats"], repeats.kind(earlier, later), key=repeats.KINDS.index)
+    return {
+        **(first if is_first else row),
+        "copies": first["copies"] + 1,
+        "repeats": worst,
+    }
 
 
 def entry(row: Mapping[Any, Any]) -> Entry:
@@ -62,6 +58,7 @@ def _row(page: Row, file: str, start: int, end: int) -> Row:
         "uid": page["uid"],
         "state": result["status"],
         "copies": 1,
+        "repeats": repeats.EQUAL,
         **{name: result.get(name) for name in COUNTS},
         "degenerate": " ".join(result.get("degenerate", ())),
         **{name: counted.get(key) for key, name in COUNTED.items()},

@@ -1,5 +1,6 @@
 """One cohort, one page: task, teacher, students, objective, train, score."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -19,6 +20,7 @@ from kdlab import (
     predicting,
     predictions,
     record,
+    repeats,
     score,
     teaching,
 )
@@ -233,17 +235,15 @@ def _leave(
         for name in found
         if name in task.scored
     }
-    if earlier and not record.is_same(earlier.result, result):
-        raise RuntimeError(
-            f"run {run.uid} was repeated with another result (other threads, device or versions?): "
-            "the first record stays"
-        )
     if place.save and found:
         models.save(student.model, task.tokenizer, place.root, run.uid)
-    left = earlier
-    if not left or not found.keys() <= set(record.kept(place.root, left)):
-        artifacts, choices = predicting.artifacts(place.root, task, found), dict(run.choices)
-        left = Record(run.uid, choices, list(run.overrides), result, cost, artifacts)
+    left = Record(run.uid, dict(run.choices), list(run.overrides), result, cost, {})
+    if earlier and (kind := repeats.kind(earlier, left)) != repeats.EQUAL:
+        print(f"run {run.uid}: {repeats.SAID[kind]}; both are kept", file=sys.stderr)
+    elif earlier and found.keys() <= set(record.kept(place.root, earlier)):
+        left = earlier
+    if left is not earlier:
+        left = replace(left, artifacts=predicting.artifacts(place.root, task, found))
         record.append(place.root, left)
     learner.forget(place.root, run.uid)
     return left

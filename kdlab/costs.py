@@ -106,6 +106,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
         "python": platform.python_version(),
         **{library: version(library) for library in LIBRARIES},
         "host": platform.node(),
+        "accelerator": device.type,
         "device": name,
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),

@@ -2,8 +2,9 @@
 
 Under `root`:
 
-    records/<worker>.jsonl     one record a line, appended and synced; one writer a file
-    records/<worker>.index     where each record lies, so that asking what is done reads none
+    records/<worker>.jsonl     the ledger: one record a line, appended and synced; one writer a file
+    records/<worker>.index     where each record lies, so that asking what is done reads none;
+                               made anew from the ledger whenever the two disagree
     outputs/<worker>.f16       per-example outputs, addressed by a record's artifacts: float16,
                                but float32 those of test splits
     examples/<digest>.npz      ids and labels of a split's rows, once for all runs
@@ -12,26 +13,32 @@ Under `root`:
     locks/<uid>.lock           held while a process trains the run
     wandb/                     W&B's own files
 
-`sweeps.events` says what a sweep keeps beside these.
+`sweeps.events` says what a sweep keeps beside these, and `kdlab.durable` how files are written and
+checked. A line of a ledger that is torn or damaged is no record: its run is due again.
 """
 
-import hashlib
 import io
-import json
 import os
-import socket
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cache
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from kdlab import durable
+from kdlab.durable import Damaged as Damaged
+from kdlab.durable import addressed_lines as addressed_lines
+from kdlab.durable import append_line as append_line
+from kdlab.durable import short_digest as short_digest
+from kdlab.durable import whole_lines as whole_lines
+from kdlab.durable import worker as worker
+from kdlab.durable import write_whole as write_whole
+
 SCHEMA = 1
 SHORT, EXACT = "<f2", "<f4"  # how outputs are kept
-LATER = ("examples_seen",)  # keys of a result that earlier records lack
+NO_RECORD = "-"  # in an index, in place of a uid: a stretch that holds no record
 
 
 @dataclass(frozen=True)
@@ -67,46 +74,116 @@ def append(root: str | Path, record: Record) -> None:
     """Write a record as one line and sync it to disk."""
     path = Path(root) / "records" / f"{worker()}.jsonl"
     page = asdict(record)
-    start, end = append_line(path, page)
-    entry = _entry(page, path.name, start, end)
-    # Not synced: what the index lacks is read from the records.
-    with open(path.with_suffix(".index"), "a") as file:
-        file.write(f"{record.uid} {entry.status} {entry.seconds} {start} {end}\n")
+    content = durable.line(page)
+    state = durable.append(path, b"\n" + content)
+    entry = _entry(page, path.name, state.st_size - len(content), state.st_size)
+    # Not synced: what the index lacks is read from the ledger.
+    with open(_index(path), "ab") as file:
+        file.write(_index_line(record.uid, entry, state.st_mtime_ns))
 
 
 def index(root: str | Path) -> dict[str, Entry]:
     """What is recorded under a root, by uid, without reading the records themselves."""
-    return {uid: found[0] for uid, found in entries(root).items()}
+    return {uid: each[0] for uid, each in entries(root).items()}
 
 
 def entries(root: str | Path) -> dict[str, list[Entry]]:
     """As `index`, with every record of a run that was recorded several times."""
-    found: dict[str, list[Entry]] = {}
-    for path in sorted((Path(root) / "records").glob("*.jsonl")):
+    recorded: dict[str, list[Entry]] = {}
+    for path in _ledgers(root):
         for uid, entry in _indexed(path):
-            found.setdefault(uid, []).append(entry)
-    return found
+            if uid != NO_RECORD:
+                recorded.setdefault(uid, []).append(entry)
+    return recorded
 
 
-def _indexed(path: Path) -> Iterator[tuple[str, Entry]]:
-    """The entries of one file: those of its index, and the records between and after them."""
-    end, beside = 0, path.with_suffix(".index")
-    for line in beside.read_text().splitlines() if beside.exists() else ():
-        parts = line.split()
-        if len(parts) != 5:  # torn
-            continue
-        uid, status, seconds, first, last = parts
-        if int(first) > end + 1:  # the newline before a record is not its own
-            yield from _unindexed(path, end, int(first))
+def damaged(root: str | Path) -> list[str]:
+    """Where lines of ledgers are torn or damaged, to print."""
+    return [
+        f"records/{entry.file}: no record in bytes {entry.start} to {entry.end}: torn or damaged"
+        for path in _ledgers(root)
+        for uid, entry in _indexed(path)
+        if uid == NO_RECORD
+    ]
+
+
+def heal(root: str | Path, uids: Collection[str] | None = None) -> None:
+    """Hold the index to the ledgers: what cannot be read there is no record any more.
+
+    An index is believed as long as its ledger keeps size and time, which a disk that loses a bit
+    does not change. This reads the lines themselves, of all runs or of some.
+    """
+    for path in _ledgers(root):
+        own = [e for uid, e in _indexed(path) if uid != NO_RECORD and (uids is None or uid in uids)]
+        if own and not all(map(durable.is_whole, _lines(path, own))):
+            _reindex(path)
+
+
+def _ledgers(root: str | Path) -> list[Path]:
+    return sorted((Path(root) / "records").glob("*.jsonl"))
+
+
+def _lines(path: Path, of: Sequence[Entry]) -> list[bytes]:
+    lines = []
+    with open(path, "rb") as file:
+        for entry in of:
+            file.seek(entry.start)
+            lines.append(file.read(entry.end - entry.start))
+    return lines
+
+
+Indexed = list[tuple[str, Entry]]
+
+
+def _index(ledger: Path) -> Path:
+    return ledger.with_suffix(".index")
+
+
+def _indexed(path: Path) -> Indexed:
+    """What lies where in a ledger: by its index, if that is of the ledger as it is now."""
+    state, said = path.stat(), _index(path)
+    believed = _believed(path, said.read_bytes(), state.st_mtime_ns) if said.exists() else None
+    end = believed[-1][1].end if believed else 0
+    if believed is not None and end <= state.st_size <= end + 1:  # the newline before a line
+        return believed
+    return _reindex(path)
+
+
+def _believed(path: Path, content: bytes, time: int) -> Indexed | None:
+    """The entries of an index; None if it is not whole, without a gap, and of this time."""
+    indexed: Indexed = []
+    end, at = 0, str(time)
+    for written in content.splitlines():
+        body, _, check = written.rpartition(b" ")
+        if durable.check(body) != check:
+            return None
+        uid, status, seconds, start, last, at = body.decode().split()
+        if not end <= int(start) <= end + 1:  # the newline before a line is not its own
+            return None
         end = int(last)
-        yield uid, Entry(status, float(seconds), path.name, int(first), end)
-    if path.stat().st_size > end + 1:
-        yield from _unindexed(path, end, path.stat().st_size)
+        indexed.append((uid, Entry(status, float(seconds), path.name, int(start), end)))
+    return indexed if at == str(time) else None
 
 
-def _unindexed(path: Path, start: int, end: int) -> Iterator[tuple[str, Entry]]:
-    for page, first, last in addressed_lines(path, start, end):
-        yield page["uid"], _entry(page, path.name, first, last)
+def _reindex(path: Path) -> Indexed:
+    """Read a ledger, and write its index."""
+    with open(path, "rb") as file:
+        state = os.fstat(file.fileno())
+    indexed: Indexed = []
+    for page, start, end in durable.stretches(path, 0, state.st_size):
+        if page is not None and is_record(page):
+            indexed.append((page["uid"], _entry(page, path.name, start, end)))
+        else:
+            indexed.append((NO_RECORD, Entry("-", 0.0, path.name, start, end)))
+    lines = b"".join(_index_line(uid, entry, state.st_mtime_ns) for uid, entry in indexed)
+    with suppress(OSError):  # somebody else's folder, or a full disk
+        write_whole(_index(path), lines)
+    return indexed
+
+
+def _index_line(uid: str, entry: Entry, time: int) -> bytes:
+    body = f"{uid} {entry.status} {entry.seconds} {entry.start} {entry.end} {time}".encode()
+    return body + b" " + durable.check(body) + b"\n"
 
 
 def _entry(page: Mapping[str, Any], file: str, start: int, end: int) -> Entry:
@@ -115,44 +192,55 @@ def _entry(page: Mapping[str, Any], file: str, start: int, end: int) -> Entry:
 
 
 def read(root: str | Path, entry: Entry) -> Record:
-    """The record that an entry of the index points to."""
-    with open(Path(root) / "records" / entry.file, "rb") as file:
-        file.seek(entry.start)
-        return Record(**json.loads(file.read(entry.end - entry.start)))
+    """The record that an entry of the index points to.
+
+    Raises:
+        Damaged: if it cannot be read; `heal` takes it out of the index.
+    """
+    (written,) = _lines(Path(root) / "records" / entry.file, [entry])
+    page = durable.page_of(written)
+    if page is None:
+        raise Damaged(f"records/{entry.file}: damaged at byte {entry.start}; launch heals it")
+    return Record(**page)
 
 
-def best(root: str | Path, found: Sequence[Entry]) -> Record:
+def read_all(root: str | Path, of: Sequence[Entry]) -> list[Record]:
+    """The records of one run, in the order of their ledgers."""
+    return [read(root, entry) for entry in of]
+
+
+def best(root: str | Path, of: Sequence[Entry]) -> Record:
     """Of a run's records that with the outputs of most splits, the first of equals."""
-    if len(found) == 1:
-        return read(root, found[0])
-    return max((read(root, entry) for entry in found), key=lambda each: len(kept(root, each)))
+    several = read_all(root, of)
+    return max(several, key=lambda each: len(kept(root, each))) if of[1:] else several[0]
+
+
+def pages(root: str | Path) -> Iterator[tuple[dict[str, Any], Path, int, int]]:
+    """The page of every record under a root, its ledger, and the bytes where it lies."""
+    for path in _ledgers(root):
+        for page, start, end in addressed_lines(path, 0, path.stat().st_size):
+            if is_record(page):
+                yield page, path, start, end
+
+
+def is_record(page: Mapping[str, Any]) -> bool:
+    """Whether a line's page is that of a record, not something that came there otherwise."""
+    return {each.name for each in fields(Record)} == page.keys()
 
 
 def records(root: str | Path) -> dict[str, Record]:
     """Every record under a root by uid.
 
-    A line torn by a kill or a full disk is passed over. A run that was recorded twice is read
-    once: where the outputs of most splits are.
-
-    Raises:
-        ValueError: if two records of a run have unequal results.
+    A run that was recorded several times is read once: where the outputs of most splits are, the
+    first of equals, whether or not the results are equal (`kdlab.repeats` says which are).
     """
-    found: dict[str, Record] = {}
-    for path in sorted((Path(root) / "records").glob("*.jsonl")):
-        for page, _, _ in addressed_lines(path, 0, path.stat().st_size):
-            record = Record(**page)
-            first = found.setdefault(record.uid, record)
-            if not is_same(first.result, record.result):
-                raise ValueError(f"two unequal results of run {record.uid}, the second in {path}")
-            if first is not record and len(kept(root, record)) > len(kept(root, first)):
-                found[record.uid] = record
-    return found
-
-
-def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two results are equal, but for what one of them was recorded too early to have."""
-    lacking = {key for key in LATER if key not in one or key not in other}
-    return all(one.get(key) == other.get(key) for key in (one.keys() | other.keys()) - lacking)
+    read: dict[str, Record] = {}
+    for page, _, _, _ in pages(root):
+        record = Record(**page)
+        first = read.setdefault(record.uid, record)
+        if first is not record and len(kept(root, record)) > len(kept(root, first)):
+            read[record.uid] = record
+    return read
 
 
 def kept(root: str | Path, record: Record) -> list[str]:
@@ -161,34 +249,6 @@ def kept(root: str | Path, record: Record) -> list[str]:
     if not named or not (Path(root) / "outputs" / named["file"]).is_file():
         return []
     return [split for split in named if split != "file"]
-
-
-def append_line(path: Path, page: Mapping[str, Any]) -> tuple[int, int]:
-    """Append one line of JSON and sync it; return the bytes where it begins and ends."""
-    line = json.dumps(page, separators=(",", ":")).encode() + b"\n"
-    # The newline before ends a line that an earlier, failed write may have torn.
-    end = _append(path, b"\n" + line)
-    return end - len(line), end
-
-
-def whole_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Every whole line of a file that `append_line` wrote."""
-    return (page for page, _, _ in addressed_lines(path, 0, path.stat().st_size))
-
-
-def addressed_lines(path: Path, start: int, end: int) -> Iterator[tuple[dict[str, Any], int, int]]:
-    """Every whole line within some bytes of a file, and the bytes where it begins and ends."""
-    with open(path, "rb") as file:
-        file.seek(start)
-        for line in file.read(end - start).splitlines(keepends=True):
-            first, start = start, start + len(line)
-            if line == b"\n":
-                continue
-            try:
-                page = json.loads(line)
-            except ValueError:  # torn by a kill or a full disk: its run is not recorded
-                continue
-            yield page, first, start
 
 
 def write_outputs(
@@ -206,7 +266,7 @@ def write_outputs(
         is_exact = split in exact
         address[split] = [offset + len(packed), *array.shape, *([EXACT] if is_exact else [])]
         packed += array.astype(EXACT if is_exact else SHORT).tobytes()
-    _append(path, packed)
+    durable.append(path, packed)
     return address
 
 
@@ -237,43 +297,3 @@ def read_examples(root: str | Path, record: Record, split: str) -> tuple[np.ndar
     digests = record.result["examples"] | record.artifacts.get("examples", {})
     with np.load(Path(root) / "examples" / f"{digests[split]}.npz") as stored:
         return stored["ids"], stored["labels"]
-
-
-def short_digest(content: bytes) -> str:
-    """A 128-bit digest of bytes."""
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with open(partial, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError:  # a full disk is not made fuller
-        partial.unlink(missing_ok=True)
-        raise
-
-
-@cache
-def _worker(process: int) -> str:
-    return f"{socket.gethostname()}-{process}-{time.time_ns():x}"
-
-
-def worker() -> str:
-    """This process's name in file names: host, process id and start."""
-    return _worker(os.getpid())
-
-
-def _append(path: Path, content: bytes) -> int:
-    """Append and sync; return the file's size."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "ab") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-        return file.tell()

@@ -116,11 +116,14 @@ def _launch(arguments: argparse.Namespace) -> int:
 def _status(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
+    from kdlab import repeats
     from sweeps import status
 
     if arguments.watch:
         status.watch(arguments.study, arguments.root, every=5.0)
     Console().print(status.show(status.load(arguments.study, arguments.root)))
+    for line in repeats.notes(arguments.root):
+        print(f"sweeps: {line}", file=sys.stderr)
     return 0
 
 

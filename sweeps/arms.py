@@ -94,7 +94,26 @@ def _arm(study: Study, block: Block, case: str, point: Mapping[str, str]) -> Arm
             if key == "knowledge" or not overrides.concerns_knowledge(text)
         }
     texts = (*shared, *point.values(), *own)
+    texts = (*texts, *_settings(study, block, case, texts))
     return Arm(case, _row(case, point.values()), point, texts, overrides.rest(texts), has_knowledge)
+
+
+def _settings(study: Study, block: Block, case: str, texts: Iterable[str]) -> list[str]:
+    """What a case's settings say of the task that overrides name; nothing of a case without any.
+
+    Raises:
+        BadInput: the case has settings, and none for the task.
+    """
+    if case not in block.settings:
+        return []
+    by_task = block.settings[case]
+    task = next((value for key, value in map(overrides.said, [*texts][::-1]) if key == "task"), "")
+    if task not in by_task:
+        raise BadInput(
+            f"{study.name}: {block.table}: settings: {case} has none for task={task}; "
+            f"there: {', '.join(by_task)}"
+        )
+    return by_task[task]
 
 
 def _twin(arm: Arm, alone: bool) -> Arm:

@@ -68,6 +68,8 @@ def _block_problems(study: Study, block: Block) -> Iterator[Problem]:
             yield f"cases.{case}", f"is what tables call a row of their own: {', '.join(RESERVED)}"
     if block.teacher_seeds and teachers(study, block) != "crossed":
         yield "teacher_seeds", "only teachers: crossed has them"
+    for case in block.settings.keys() - block.cases.keys():
+        yield f"settings.{case}", f"no such case; cases: {', '.join(block.cases)}"
     if len({len(values) for values in block.zip.values()}) > 1:
         lengths = ", ".join(f"{key} {len(values)}" for key, values in block.zip.items())
         yield "zip", f"unequal numbers of values: {lengths}"
@@ -137,6 +139,11 @@ def _key_problems(study: Study, block: Block) -> Iterator[Problem]:
     ):
         for text, why in _taken(texts, taken):
             yield f"{where}: {text}", why
+    owned_by_sweeps = by_sweep | (_by(block.tune.over, "tune.over sets it") if block.tune else {})
+    for case, by_task in block.settings.items():
+        texts = dict.fromkeys(text for own in by_task.values() for text in own)
+        for text, why in _taken(texts, owned_by_sweeps):
+            yield f"settings.{case}: {text}", why
     if block.tune:
         by_over = by_sweep | _by(block.tune.over, "tune.over sets it")
         also = [(f"tune.also.{case}", keys, by_over) for case, keys in block.tune.also.items()]
@@ -159,6 +166,9 @@ def _owned(study: Study, block: Block, cases: Iterable[str]) -> dict[str, str]:
     """Keys that overrides of these cases may not set, and who sets them."""
     owned = _reserved(study, block)
     owned |= _by(block.grid, "grid sets it") | _by(block.zip, "zip sets it")
+    for case in cases:
+        by_task = block.settings.get(case, {})
+        owned |= _by((text for own in by_task.values() for text in own), "settings set it")
     if block.tune:
         owned |= _by(block.tune.over, "tune.over sets it")
         for case in cases:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdlab import predictions, record
+from kdlab import predictions, record, repeats
 from kdlab.config import place as place_of
 from kdlab.run import Run
 from kdlab.schema import BadInput, NotApplicable, Place
@@ -155,6 +155,9 @@ def _submit(
                 f"mend it, then: python -m sweeps retry {asked.name} --all"
             )
         launch.settle(place.root)
+        record.heal(place.root)
+        for line in repeats.notes(place.root):
+            print(f"sweeps: {line}", file=sys.stderr)
         work = plan.survey(
             runs,
             place.root,

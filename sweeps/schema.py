@@ -59,6 +59,8 @@ class Block:
             without knowledge.
         controls: whether these arms are added; a multirun's runs are those that were asked for.
         base: overrides of every run of the block.
+        settings: case to task to overrides, as a paper chose them; in a file also the name of a CSV
+            (`sweeps.settings`), from the study's folder.
         seeds: instead of the study's.
         tune: settings to choose first; `confirm` then has the seeds.
         layout: the function of `analysis` that arranges the table, such as
@@ -73,6 +75,7 @@ class Block:
     control: Text | None = None
     controls: bool = True
     base: Overrides = field(default_factory=list)
+    settings: dict[str, dict[str, Overrides]] = field(default_factory=dict)
     seeds: Seeds | None = None
     tune: Tune | None = None
     confirm: Confirm | None = None

@@ -4,11 +4,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 
 from kdlab.schema import BadInput, parse
-from sweeps import overrides
+from sweeps import overrides, settings
 from sweeps.checks import check
 from sweeps.schema import Block, Study
 
@@ -33,9 +34,19 @@ def load(name: str) -> Study:
         if "name" in content:
             raise BadInput(f"{path.stem}: name: unknown key; a study is named by its file")
         content["name"] = path.stem
+        _read_settings(content, path.parent)
     study = parse(Study, content, path.stem)
     check(study)
     return study
+
+
+def _read_settings(content: dict[Any, Any], folder: Path) -> None:
+    """Put the settings of files in the place of their names: a launched study keeps them."""
+    blocks = content.get("blocks")
+    for block in blocks if isinstance(blocks, list) else []:
+        if isinstance(block, dict) and isinstance(name := block.get("settings"), str):
+            cases = block.get("cases")
+            block["settings"] = settings.read(folder / name, [*cases] if cases else [])
 
 
 def narrowed(study: Study, extra: Iterable[str]) -> tuple[Study, tuple[str, ...]]:

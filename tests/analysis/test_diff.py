@@ -79,7 +79,15 @@ def test_an_unequal_run_is_named_with_what_it_was_computed_with(root, again):
 def test_a_run_in_one_root_is_one_record(root):
     run = find("edges/main/strong/mrpc", root).runs[0]
     text = diff("edges/main/strong/mrpc", run.uid, root, root)
-    assert text.endswith("1 run is the same in both: it has one record")
+    assert text.endswith("1 run is the same in both; 0 recorded more than once")
+
+
+def test_unequal_records_of_a_run_are_compared(again):
+    run = find("edges/main/strong/mrpc", again).runs[0]
+    record.append(again, replace(run.record, result=run.record.result | {"steps": 301}))
+    text = diff(run.uid, run.uid, again, again)
+    assert "1 run is the same in both; 1 recorded more than once\n" in text
+    assert f"  records 1 | 2 of {run.uid}: apart\n  unequal: {run.uid}\n    steps: " in text
 
 
 def test_runs_of_other_seeds_are_not_paired(root):

@@ -14,7 +14,7 @@ from pandas.testing import assert_frame_equal
 import analysis
 from analysis import audit, frame, tables
 from analysis.recorded import PASSING
-from kdlab import record
+from kdlab import record, repeats
 from kdlab.record import Record
 from kdlab.schema import BadInput
 from sweeps import events, failures, plan, study
@@ -99,12 +99,14 @@ def test_missing_failed_diverged_duplicate_and_stale_runs_are_named_and_counted(
     root, uids = made
     found = audit.audit(analysis.load("made", root=root, code="new"))
     assert (found.planned, found.done, found.excluded) == (6, 3, 1)
-    assert found.counts == dict.fromkeys(found.named, 1)
+    assert found.counts == dict.fromkeys(found.named, 1) | {"close": 0, "apart": 0}
     assert found.named == {
         "missing": [f"main: teacher, synthetic ({uids['teacher', 1]})"],
         "failed": [f"main: lost, synthetic, seed 1, code_error ({uids['lost', 1]})"],
         "diverged": [f"main: logits, synthetic, seed 2 ({uids['logits', 2]})"],
         "duplicate": [f"main: logits, synthetic, seed 1 ({uids['logits', 1]})"],
+        "close": [],
+        "apart": [],
         "stale": [f"main: none, synthetic, seed 2 ({uids['none', 2]})"],
     }
     assert found.commits == {"new": 2, "old": 1, "unknown": 1}
@@ -148,12 +150,19 @@ def test_every_class_of_trouble_fails_a_run_or_passes():
     assert not PASSING & set(failures.ALONE)
 
 
-def test_two_unequal_results_of_a_run_are_refused_by_name(made):
+@pytest.mark.parametrize(
+    ("change", "kind"), [({"weights": "of others"}, "close"), ({"steps": 99}, "apart")]
+)
+def test_unequal_repeats_of_a_run_are_counted_and_named(made, change, kind):
     root, uids = made
     first = record.records(root)[uids["none", 1]]
-    record.append(root, replace(first, result={**first.result, "steps": 99}))
-    with pytest.raises(BadInput, match=f"two unequal results of run {first.uid}.*jsonl"):
-        analysis.load("made", root=root)
+    record.append(root, replace(first, result=first.result | change))
+    runs = analysis.load("made", root=root)
+    row = by_uid(runs).loc[first.uid]
+    assert (row["copies"], row["repeats"], row["state"]) == (2, kind, "done")
+    found = audit.audit(runs)
+    assert (found.counts["duplicate"], found.counts[kind]) == (2, 1)
+    assert f"1 {repeats.SAID[kind]}: " in "\n".join(audit.lines(found))
 
 
 def test_of_two_records_the_one_whose_outputs_are_there_is_read(made):

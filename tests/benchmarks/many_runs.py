@@ -22,7 +22,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from kdlab import config, record
+from kdlab import config, durable, record
 from sweeps import expand, launch, plan, study
 from sweeps.schema import Study
 
@@ -127,19 +127,16 @@ def pretend(root: str, runs: Sequence[Any]) -> None:
     }
     for number in range(WORKERS):
         worker = f"bench-{number}"
-        lines, index, end = [], [], 0
+        lines = []
         for run in runs[number::WORKERS]:
             page = record.Record(run.uid, dict(run.choices), list(run.overrides), result, COST, {})
-            line = json.dumps(asdict(page), separators=(",", ":"))
-            index.append(f"{run.uid} done 60.0 {end + 1} {end + len(line) + 2}\n")
-            lines.append(f"\n{line}\n")
-            end += len(line) + 2
+            lines.append(b"\n" + durable.line(asdict(page)))
         folder = Path(root) / "records"
-        record.write_whole(folder / f"{worker}.jsonl", "".join(lines).encode())
-        record.write_whole(folder / f"{worker}.index", "".join(index).encode())
+        record.write_whole(folder / f"{worker}.jsonl", b"".join(lines))
         record.write_whole(
             Path(root) / "events" / f"{worker}.jsonl", cohorts(runs[number::WORKERS])
         )
+    record.index(root)  # which writes the indices that workers leave
 
 
 COST = {"seconds": 60.0, "host": "node1", "device": "none", "torch": "2.9.0", "threads": 2}
@@ -153,8 +150,8 @@ def cohorts(runs: Sequence[Any]) -> bytes:
         uids = [run.uid for run in runs[at : at + 8]]
         for kind in ("start", "end"):
             page = {"event": kind, "time": 1e9 + at, **said, "uids": uids, "seconds": 60.0}
-            found.append("\n" + json.dumps(page) + "\n")
-    return "".join(found).encode()
+            found.append(b"\n" + durable.line(page))
+    return b"".join(found)
 
 
 def _processor() -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from kdlab import costs, record
+from kdlab import costs, durable, record
 
 WORKERS = 64
 STUDY = "bench"
@@ -87,7 +87,7 @@ def make(root: Path, runs: int) -> int:
     size = 0
     for worker in range(WORKERS):
         pages = [page(entry, noise) for entry in cells[worker::WORKERS]]
-        lines = "".join(f"\n{json.dumps(p, separators=(',', ':'))}\n" for p in pages).encode()
+        lines = b"".join(b"\n" + durable.line(p) for p in pages)
         record.write_whole(root / "records" / f"node-{worker}.jsonl", lines)
         size += len(lines)
     return size

@@ -5,7 +5,7 @@ import torch
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
 import kdlab
-from kdlab import costs, record, train
+from kdlab import costs, record, repeats, train
 from kdlab.architecture import Architecture
 from kdlab.config import compose
 from kdlab.families import FAMILIES, configuration
@@ -103,6 +103,6 @@ def test_records_from_before_examples_were_counted_are_the_same_runs(small, tmp_
     assert again.result == new.result
     assert record.records(root)[run.uid] == again
     for key in ("weights", "steps"):
-        assert not record.is_same(old | {key: "another"}, new.result)
-    assert not record.is_same(old | {"examples_seen": 1}, new.result)
-    assert not record.is_same({k: v for k, v in old.items() if k != "scores"}, new.result)
+        assert not repeats.is_same(old | {key: "another"}, new.result)
+    assert not repeats.is_same(old | {"examples_seen": 1}, new.result)
+    assert not repeats.is_same({k: v for k, v in old.items() if k != "scores"}, new.result)

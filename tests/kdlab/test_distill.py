@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification
 
 import kdlab
-from kdlab import learner, models, record
+from kdlab import learner, models, record, repeats
 from kdlab.cohort import missing
 from kdlab.config import compose, place
 from kdlab.schema import BadInput
@@ -117,7 +117,9 @@ def test_a_run_that_is_done_is_not_repeated(cohort, tmp_path, monkeypatch):
     assert kdlab.distill(cohort[0], root=str(tmp_path), threads=1) == first
 
 
-def test_a_lost_model_comes_back_and_an_unequal_repeat_is_refused(cohort, tmp_path, monkeypatch):
+def test_a_lost_model_comes_back_and_an_unequal_repeat_is_kept_and_named(
+    cohort, tmp_path, monkeypatch, capsys
+):
     first = kdlab.distill(cohort[0], root=str(tmp_path), threads=1)
     again = kdlab.distill(cohort[0], root=str(tmp_path), threads=1, save=True)
     assert again == first
@@ -126,9 +128,12 @@ def test_a_lost_model_comes_back_and_an_unequal_repeat_is_refused(cohort, tmp_pa
         path.unlink()
     models.folder(tmp_path, cohort[0].uid).rmdir()
     monkeypatch.setattr("kdlab.models.digest", lambda _: "another")
-    with pytest.raises(RuntimeError, match="the first record stays"):
-        kdlab.distill(cohort[0], root=str(tmp_path), threads=1, save=True)
-    assert record.records(tmp_path)[cohort[0].uid] == first
+    kdlab.distill(cohort[0], root=str(tmp_path), threads=1, save=True)
+    assert record.records(tmp_path)[cohort[0].uid] == first  # as its outputs are there
+    one, other = record.read_all(tmp_path, record.entries(tmp_path)[cohort[0].uid])
+    assert (one, other.result) == (first, first.result | {"weights": "another"})
+    assert repeats.SAID["apart"] in capsys.readouterr().err
+    assert len(repeats.notes(tmp_path)) == 1
 
 
 def test_best_select_keeps_the_best_evaluation(small, tmp_path):

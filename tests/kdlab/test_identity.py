@@ -13,13 +13,13 @@ LAYERED = ("size=l2_h64_a4", "knowledge=hidden_mse")
 
 # A change here orphans every record: say why in the changelog, under Numbers.
 GOLDEN = {
-    (): "06a479dda0d2050b0c5a985dfe98b5e7",
+    (): "d8c1d180dea0dac3ff3b37e77a9a72d8",
     ("knowledge=none",): "27558102eb6e67201a542f6b543c3e6c",
     (
         "seed=3",
         "knowledge=[logits_kl,cls_pkd]",
         "matching=pkd_skip",
-    ): "456536b9ad08bfe3bc63619dccc1e6fb",
+    ): "c4402147ec8c4d7e6970b15776554b7b",
     (
         "size=tiny",
         "knowledge=value_relation",
@@ -30,13 +30,13 @@ GOLDEN = {
         "init.weights=finetuned",
         "size=l2_h64_a4",
         "protocol=pkd_legacy",
-    ): "3d3f19ae7759f2c163d4904051f44e03",
+    ): "c753e165ca59c3d11890bd6944fff3ca",
     (
         "data=unlabelled",
         "data.rows=1000",
         "data.extra_rows=500",
         "hard.weight=0",
-    ): "d0d1f2c054b471fc8189623b195c682e",
+    ): "0e44d1ea709e4662cbd321479d6db063",
 }
 
 

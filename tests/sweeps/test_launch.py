@@ -243,3 +243,21 @@ def test_a_rerun_brings_lost_outputs_back_as_it_was_launched(small, tmp_path, ro
     assert (record.read_outputs(root, after, "report") == outputs).all()
     with pytest.raises(BadInput, match="no study under .* has a run nope"):
         commands.rerun("nope", root)
+
+
+def test_a_launch_heals_what_a_damaged_record_says_is_done(asked, root, capsys, monkeypatch):
+    runs = [run.uid for run in plan.unique(plan.plan(asked.study, asked.extra))]
+    result = {"status": "done", "scores": {}}
+    for uid in runs:
+        record.append(root, record.Record(uid, {}, [], result, {}, {}))
+    (ledger,) = Path(root, "records").glob("*.jsonl")
+    state, content = ledger.stat(), bytearray(ledger.read_bytes())
+    content[record.index(root)[runs[1]].start + 50] ^= 1
+    ledger.write_bytes(content)
+    os.utime(ledger, ns=(state.st_atime_ns, state.st_mtime_ns))  # as a disk would
+    due = []
+    monkeypatch.setattr(launch, "launch", lambda work, *_: due.extend(work.due) or [])
+    assert commands.run_launch(asked, None, wait=False) == 0
+    assert [run.uid for run in due if run.uid in runs] == [runs[1]]
+    assert f"records/{ledger.name}: no record in bytes" in capsys.readouterr().err
+    assert status.load("mine", root).counts["done"] == len(runs) - 1

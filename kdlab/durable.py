@@ -1,0 +1,166 @@
+"""Files that are whole or not there, and whose content is checked when it is read.
+
+A disk, a cable or a memory may change a bit without a word. What is kept therefore carries a
+digest of itself: each line of a ledger its own, a sealed file one at its end, and a file that other
+programs read (Parquet) one in a file beside it.
+"""
+
+import hashlib
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+BESIDE = ".digest"  # what the name of a file ends in that has the digest of the one without it
+PARTIAL = ".partial"  # what the name of a file or folder ends in while it is written
+SEAL = 32  # bytes
+_KEY, _CLOSE = b',"check":"', b'"}\n'  # how a line of a ledger ends, around its digest
+
+
+class Damaged(ValueError):
+    """A file is not what was written."""
+
+
+def short_digest(content: bytes) -> str:
+    """A 128-bit digest of bytes."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{worker()}{PARTIAL}")
+    try:
+        with open(partial, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError:  # a full disk is not made fuller
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def append(path: Path, content: bytes) -> os.stat_result:
+    """Append and sync; return the state of the file after it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "ab") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+        return os.fstat(file.fileno())
+
+
+@cache
+def _worker(process: int) -> str:
+    return f"{socket.gethostname()}-{process}-{time.time_ns():x}"
+
+
+def worker() -> str:
+    """This process's name in file names: host, process id and start."""
+    return _worker(os.getpid())
+
+
+# ---- ledgers -----------------------------------------------------------------------------------
+
+
+def check(content: bytes) -> bytes:
+    """The digest that ends a line."""
+    return hashlib.blake2b(content, digest_size=8).hexdigest().encode()
+
+
+def line(page: Mapping[str, Any]) -> bytes:
+    """A page as one line of JSON, whose last key `check` is a digest of all before it."""
+    body = json.dumps(page, separators=(",", ":")).encode()[:-1]
+    return body + _KEY + check(body) + _CLOSE
+
+
+def is_whole(written: bytes) -> bool:
+    """Whether a line is as `line` made it."""
+    body, _, end = written.rpartition(_KEY)
+    return end == check(body) + _CLOSE
+
+
+def page_of(written: bytes) -> dict[str, Any] | None:
+    """The page of a line, None if the line is torn, damaged or foreign."""
+    if not is_whole(written):
+        return None
+    page = json.loads(written.rpartition(_KEY)[0] + b"}")
+    return page if isinstance(page, dict) else None
+
+
+def append_line(path: Path, page: Mapping[str, Any]) -> tuple[int, int]:
+    """Append one line of JSON and sync it; return the bytes where it begins and ends."""
+    content = line(page)
+    # The newline before ends a line that an earlier, failed write may have torn.
+    end = append(path, b"\n" + content).st_size
+    return end - len(content), end
+
+
+def whole_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Every whole line of a file that `append_line` wrote."""
+    return (page for page, _, _ in addressed_lines(path, 0, path.stat().st_size))
+
+
+def addressed_lines(path: Path, start: int, end: int) -> Iterator[tuple[dict[str, Any], int, int]]:
+    """Every whole line within some bytes of a file, and the bytes where it begins and ends."""
+    for page, first, last in stretches(path, start, end):
+        if page is not None:
+            yield page, first, last
+
+
+def stretches(path: Path, start: int, end: int) -> Iterator[tuple[dict[str, Any] | None, int, int]]:
+    """As `addressed_lines`, with None for each line that is torn, damaged or foreign."""
+    with open(path, "rb") as file:
+        file.seek(start)
+        for written in file.read(end - start).splitlines(keepends=True):
+            first, start = start, start + len(written)
+            if written != b"\n":
+                yield page_of(written), first, start
+
+
+# ---- sealed files ------------------------------------------------------------------------------
+
+
+def write_sealed(path: Path, content: bytes) -> None:
+    """Write a file whole, with a digest at its end."""
+    write_whole(path, content + hashlib.blake2b(content, digest_size=SEAL).digest())
+
+
+def read_sealed(path: Path) -> bytes:
+    """The content of a file that `write_sealed` wrote.
+
+    Raises:
+        Damaged: if it is another.
+    """
+    written = path.read_bytes()
+    content, seal = written[:-SEAL], written[-SEAL:]
+    if hashlib.blake2b(content, digest_size=SEAL).digest() != seal:
+        raise Damaged(f"{path} is damaged")
+    return content
+
+
+def write_beside(path: Path, content: bytes) -> None:
+    """Write a file whole, and its digest into another beside it."""
+    write_whole(path, content)
+    write_whole(_beside(path), short_digest(content).encode())
+
+
+def read_beside(path: Path) -> bytes:
+    """The content of a file that `write_beside` wrote.
+
+    Raises:
+        Damaged: if it is another, or the digest is not there.
+    """
+    content = path.read_bytes()
+    if not _beside(path).is_file() or _beside(path).read_bytes() != short_digest(content).encode():
+        raise Damaged(f"{path} is damaged")
+    return content
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(path.name + BESIDE)

@@ -1,0 +1,39 @@
+"""Overrides by case and task from a CSV: settings that a paper chose for each of its tasks."""
+
+import csv
+from collections.abc import Collection
+from pathlib import Path
+
+from kdlab.schema import BadInput
+
+Settings = dict[str, dict[str, list[str]]]  # case to task to overrides
+PLACE = ("case", "task")
+
+
+def read(path: Path, cases: Collection[str]) -> Settings:
+    """The settings that a file has for some cases.
+
+    Its columns are `case` and `task`, one for each key of a run (those with a dot, such as
+    `train.lr`), and what else a reader wants to know. An empty cell says nothing of its key.
+
+    Raises:
+        BadInput: no such file, no such columns, a case and task twice, or none of the cases.
+    """
+    if not path.is_file():
+        raise BadInput(f"settings: no file {path}")
+    with path.open(newline="") as file:
+        lines = csv.DictReader(file)
+        columns = lines.fieldnames or []
+        keys = [column for column in columns if "." in column]
+        if not keys or not {*PLACE} <= {*columns}:
+            raise BadInput(f"settings: {path}: needs the columns case, task, and keys of a run")
+        found: Settings = {}
+        for number, line in enumerate(lines, start=2):
+            tasks = found.setdefault(line["case"], {})
+            if line["task"] in tasks:
+                raise BadInput(f"settings: {path}, line {number}: the same case and task twice")
+            tasks[line["task"]] = [f"{key}={line[key]}" for key in keys if line[key]]
+        wanted = {case: tasks for case, tasks in found.items() if case in cases}
+        if not wanted:
+            raise BadInput(f"settings: {path}: none for these cases; there: {', '.join(found)}")
+    return wanted
