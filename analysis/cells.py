@@ -37,7 +37,7 @@ class Cell:
         share: of the headroom closed, in percent; NaN where headroom is within its spread.
         transformer: parameters of the model's layers, and `parameters` of all of it.
         flops: of one row of 128 tokens.
-        latency: milliseconds of one row, the median over runs.
+        latency: milliseconds of one row, the median over runs, which may have several machines.
         of_teacher: the mean in percent of the teachers'.
     """
 

@@ -109,7 +109,7 @@ def _family(compared: list[Cell], margin: float) -> list[str]:
         f"corrected by Holm in the family of {counted}",
         f"≈ no difference beyond ± {margin:g} points, if the interval is within them: two "
         f"one-sided tests of this kind at {LEVEL:g}, corrected in the same family; "
-        "a difference without a mark is not shown to be none",
+        "without a mark one cannot tell whether there is a difference",
     ]
 
 

@@ -143,7 +143,7 @@ def _model(table: Table, row: str, key: str, unit: float, sign: str) -> str:
     """A row's number, the same in every column but for the classifier; "" if no record has it."""
     found = [getattr(cell, key) / unit for (name, _), cell in table.cells.items() if name == row]
     found = [number for number in found if not math.isnan(number)]
-    if key == "latency" and found:  # measured: it differs from run to run
+    if key == "latency" and found:  # measured: it differs from machine to machine
         found = [sum(found) / len(found)]
     shown = [f"{number:.{2 if number >= 1 else 3}f} {sign}" for number in found]
     return " or ".join(dict.fromkeys(shown))

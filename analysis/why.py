@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from analysis import missing
 from analysis.address import Run, Target, find, read
@@ -11,6 +12,7 @@ from analysis.recorded import PASSING
 from kdlab.record import Record
 
 AGAIN = "/tmp/again"
+SELECT = "select"
 BARS = "▁▂▃▄▅▆▇█"
 LAST = 6  # lines of a traceback
 RUNS = "runs"  # where runs are unless KDLAB_ROOT says otherwise
@@ -83,12 +85,23 @@ def _recorded(record: Record) -> list[str]:
     if result.get("degenerate"):
         steps += f"; one prediction for every row of {', '.join(result['degenerate'])}"
     lines += [f"  {steps}; {_cost(cost)}"]
-    for name, values in result.get("curves", {}).items():
-        lines += [f"  {name:12} {sparkline(values)}  {' '.join(f'{x:.4g}' for x in values)}"]
+    lines += _curves(result)
     lines += _shares(result.get("shares", {}))
     for split, found in result.get("agreement", {}).items():
         said = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
         lines += [f"  agreement with the teacher on {split}: {said}"]
+    return lines
+
+
+def _curves(result: Mapping[str, Any]) -> list[str]:
+    """Losses and the score on select at each evaluation; † where it was a constant prediction's."""
+    lines, constant = [], result.get("select_degenerate", [])
+    for name, values in result.get("curves", {}).items():
+        marks = ["†" if is_so and name == SELECT else "" for is_so in constant]
+        said = " ".join(f"{x:.4g}{mark}" for x, mark in zip(values, marks, strict=True))
+        lines.append(f"  {name:12} {sparkline(values)}  {said}")
+    if any(constant):
+        lines.append("  † one prediction for every row: counts 0 where weights are chosen")
     return lines
 
 
@@ -107,7 +120,7 @@ def _scores(record: Record) -> str:
     scores = record.result.get("scores")
     if not scores:
         return str(record.result["status"])
-    order = sorted(scores, key=lambda split: split == "select")
+    order = sorted(scores, key=lambda split: split == SELECT)
     return ", ".join(
         f"{split} {metric} {100 * value:.2f}"
         for split in order

@@ -108,7 +108,7 @@ def _distill(cohort: Sequence[Run], task: TaskData, place: Place, device: torch.
         for student in learners:
             uid = student.run.uid
             result, found = _result(student, task, shown)
-            cost = _cost(student, teacher_seconds, len(learners), device)
+            cost = _cost(student, teacher_seconds, len(learners), device, place.root)
             earlier = record.best(place.root, recorded[uid]) if uid in recorded else None
             found |= predicting.outputs(student.model, task, device) if found else {}
             left = _leave(student, task, result, cost, found, place, earlier)
@@ -153,7 +153,7 @@ def _learner(run: Run, task: TaskData, device: torch.device, place: Place) -> Le
     return student
 
 
-def _select_score(student: Learner, task: TaskData) -> float:
+def _select_score(student: Learner, task: TaskData) -> tuple[float, bool]:
     data = task.scored["select"]
     found = score.predict(student.model, data, student.device)
     return score.selection(student.run.task, data.labels, found)
@@ -196,6 +196,7 @@ def _result(
         "scored_step": student.best["step"] if student.best else student.step,
         "scores": scored,
         "curves": student.history,
+        "select_degenerate": student.degenerate,
         "shares": student.shares,
         "agreement": agreement,
         "degenerate": sorted(n for n in found if score.is_degenerate(run.task, found[n])),
@@ -205,7 +206,7 @@ def _result(
 
 
 def _cost(
-    student: Learner, teacher_seconds: float, cohort: int, device: torch.device
+    student: Learner, teacher_seconds: float, cohort: int, device: torch.device, root: str
 ) -> dict[str, Any]:
     return {
         "parameters": costs.parameters(student.model),
@@ -214,7 +215,7 @@ def _cost(
         "teacher_seconds": round(teacher_seconds, 3),
         "cohort": cohort,
         "peak_memory": costs.peak_memory(device),
-        **costs.latency(student.model),
+        **costs.latency(student.model, student.run.student, root),
         **costs.provenance(device),
     }
 

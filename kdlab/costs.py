@@ -1,21 +1,25 @@
 """What a run costs: parameters, floating-point operations, seconds, memory, and where it ran."""
 
+import json
 import os
 import platform
 import resource
 import statistics
 import subprocess
 import time
+from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 from torch import nn
 
 from kdlab.architecture import Architecture
 from kdlab.families import FAMILIES
+from kdlab.record import short_digest, write_whole
 
 FLOP_TOKENS = 128
 PASSES, PATIENCE = 5, 0.2  # timed forward passes at most, and the seconds after which none starts
@@ -58,12 +62,48 @@ def inference_flops(model: Architecture, tokens: int = FLOP_TOKENS) -> int:
     return 2 * model.layers * tokens * (projections + attention)
 
 
-def latency(model: Any, tokens: int = FLOP_TOKENS) -> dict[str, float | int]:
+def latency(
+    model: Any, architecture: Architecture, root: str | Path, tokens: int = FLOP_TOKENS
+) -> dict[str, float | int]:
+    """As `measured_latency`, once for all models of an architecture on one kind of machine.
+
+    Models that differ in their weights alone would else differ by what a machine does beside. The
+    first process to need a number measures it and keeps it in `<root>/latency`; a kind of machine
+    is its device, PyTorch and the threads.
+    """
+    asked = {
+        "architecture": asdict(architecture),
+        "model": type(model).__name__,
+        "vocabulary": model.config.vocab_size,
+        "device": machine(next(model.parameters()).device),
+        "threads": torch.get_num_threads(),
+        "torch": version("torch"),
+        "latency_tokens": tokens,
+    }
+    digest = short_digest(json.dumps(asked, sort_keys=True).encode())
+    path = Path(root) / "latency" / f"{digest}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        found = _kept_latency(path)
+        if found is None:
+            found = measured_latency(model, tokens)
+            write_whole(path, json.dumps(asked | {"latency": found}).encode())
+    return {"latency": found, "latency_tokens": tokens}
+
+
+def _kept_latency(path: Path) -> float | None:
+    """What was measured before; None where nothing was, or the file says no time."""
+    try:
+        return float(json.loads(path.read_bytes())["latency"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def measured_latency(model: Any, tokens: int = FLOP_TOKENS) -> float:
     """Measured milliseconds of one forward pass over one row: the median of a few, after a first.
 
     In float32, without dropout, on the model's device and the process's threads; of a language
-    model with its outputs at every token. `latency_tokens` says how long the row was; every family
-    has positions for at least 512.
+    model with its outputs at every token. Every family has positions for at least 512.
     """
     from kdlab.trace import outputs  # loads transformers, which plans do without
 
@@ -81,7 +121,7 @@ def latency(model: Any, tokens: int = FLOP_TOKENS) -> dict[str, float | int]:
         _settle(device)
         taken.append(time.perf_counter() - began)
     model.train(was_training)
-    return {"latency": round(1000 * statistics.median(taken[1:]), 4), "latency_tokens": tokens}
+    return round(1000 * statistics.median(taken[1:]), 4)
 
 
 def _settle(device: torch.device) -> None:
@@ -100,17 +140,21 @@ def peak_memory(device: torch.device) -> int:
 
 def provenance(device: torch.device) -> dict[str, Any]:
     """Code, libraries and machine."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     return {
         "commit": commit(),
         "python": platform.python_version(),
         **{library: version(library) for library in LIBRARIES},
         "host": platform.node(),
         "accelerator": device.type,
-        "device": name,
+        "device": machine(device),
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
     }
+
+
+def machine(device: torch.device) -> str:
+    """The name of the GPU, or of the CPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
 
 
 @cache

@@ -26,7 +26,11 @@ DONE, DIVERGED, TRAINING = "done", "diverged", "training"
 
 @dataclass
 class Learner:
-    """A student, its objective, its optimiser, and what was seen of them so far."""
+    """A student, its objective, its optimiser, and what was seen of them so far.
+
+    `history` has losses and the score on select at each evaluation, and `degenerate` whether every
+    row of select got the same prediction there.
+    """
 
     run: Run
     model: Any
@@ -40,6 +44,7 @@ class Learner:
     status: str = TRAINING
     seconds: float = 0.0
     history: dict[str, list[Any]] = field(default_factory=dict)
+    degenerate: list[bool] = field(default_factory=list)
     sums: dict[str, float] = field(default_factory=dict)
     zeros: dict[str, int] = field(default_factory=dict)
     shares: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -200,7 +205,10 @@ def _own_random(learner: Learner) -> Iterator[None]:
 
 # ---- checkpoints -------------------------------------------------------------------------------
 
-KEPT = ("random", "step", "status", "seconds", "history", "sums", "zeros", "shares", "best")
+KEPT = (
+    *("random", "step", "status", "seconds", "history", "degenerate"),
+    *("sums", "zeros", "shares", "best"),
+)
 
 
 def checkpoint_path(root: str | Path, uid: str) -> Path:

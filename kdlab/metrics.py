@@ -5,7 +5,8 @@ are how many tokens of each row were masked [n], outputs [n, 2] their mean loss 
 share of them that was right.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -61,6 +62,19 @@ NAMES: dict[str, Metric] = {
     metric.__name__: metric
     for metric in (accuracy, f1, matthews, pearson, spearman, mlm_accuracy, mlm_likelihood)
 }
+
+
+def selection(scored: Mapping[str, float], select_by: Sequence[str]) -> float:
+    """The score that settings and weights are chosen by: the mean of a task's `select_by`."""
+    return math.fsum(scored[name] for name in select_by) / len(select_by)
+
+
+def ranked(score: float, is_degenerate: bool) -> float:
+    """What a score counts where settings and weights are chosen: 0 of a constant prediction.
+
+    All-positive predictions have an F1 of 0.8 on MRPC: they must not win a selection.
+    """
+    return 0.0 if is_degenerate else score
 
 
 def is_regression(name: str) -> bool:

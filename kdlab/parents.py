@@ -12,6 +12,8 @@ from typing import Any
 
 from kdlab import checkpoints, streams
 from kdlab.architecture import Architecture
+from kdlab.overrides import contradiction, is_operational
+from kdlab.overrides import key as key_of
 from kdlab.run import Run
 from kdlab.schema import BadInput, NotApplicable, Page, Teacher
 
@@ -60,11 +62,21 @@ def teachers(page: Page, overrides: tuple[str, ...], parent: Compose) -> tuple[R
 
 
 def _check_own(key: str, own: list[str], taken: tuple[str, ...]) -> None:
+    _check_list(key, own)
     for text in own:
         if _is_inherited(text):
             raise BadInput(f"{key}: {text}: task and splits are the student's")
         if _top(text) in taken:
             raise BadInput(f"{key}: {text}: the chain says it (teacher, teacher.assistants)")
+
+
+def _check_list(key: str, own: list[str]) -> None:
+    """Refuse what would be ignored: where a parent is computed, or the first of two values."""
+    if both := contradiction(own):
+        raise BadInput(f"{key}: {both}")
+    for text in own:
+        if is_operational(text):
+            raise BadInput(f"{key}: {text}: where and how runs are computed is said of the student")
 
 
 def _finished_teaches(teacher: Teacher) -> bool:
@@ -136,6 +148,7 @@ def stage(page: Page, student: Architecture, overrides: tuple[str, ...], parent:
         BadInput: it cannot be run, or it has seen what the student must not see.
     """
     own: list[str] = page.init["run"]
+    _check_list("init.run", own)
     named = {text.partition("=")[0] for text in own}
     said: dict[str, Any] = {
         "seed": page.seed,
@@ -209,12 +222,8 @@ def quoted(text: str) -> str:
 @lru_cache(4096)
 def _is_inherited(override: str) -> bool:
     own = ("protocol.checkpoint", "protocol.evaluations")
-    return _top(override) in ("task", "protocol") and _key(override) not in own
-
-
-def _key(override: str) -> str:
-    return override.lstrip("+~").partition("=")[0]
+    return _top(override) in ("task", "protocol") and key_of(override) not in own
 
 
 def _top(override: str) -> str:
-    return _key(override).partition(".")[0]
+    return key_of(override).partition(".")[0]

@@ -11,6 +11,7 @@ Under `root`:
     models/<uid>/              parents, and students saved on request (Hugging Face folders)
     checkpoints/<uid>.pt       unfinished runs, for resuming
     locks/<uid>.lock           held while a process trains the run
+    latency/<digest>.json      what an architecture takes on a kind of machine, measured once
     wandb/                     W&B's own files
 
 `sweeps.events` says what a sweep keeps beside these, and `kdlab.durable` how files are written and

@@ -23,7 +23,8 @@ class Watch:
     """An open view of one run.
 
     Attributes:
-        evaluated: is told every evaluation: `step`, `select`, and the losses' means since the last.
+        evaluated: is told every evaluation: `step`, `select`, `select_degenerate` (1: every row got
+            the same prediction), and the losses' means since the last.
         ended: is told the record once all is over, or None if the run was cut short.
     """
 

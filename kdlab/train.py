@@ -15,13 +15,14 @@ from kdlab import learner as learning
 from kdlab import streams
 from kdlab.data.tokens import Encoded, examples
 from kdlab.learner import DIVERGED, DONE, TRAINING, Learner
+from kdlab.metrics import ranked
 from kdlab.objective import wanted
 from kdlab.run import is_everywhere
 from kdlab.schema import Place
 from kdlab.teaching import show
 from kdlab.trace import Asked, Trace
 
-Evaluate = Callable[[Learner], float]
+Evaluate = Callable[[Learner], tuple[float, bool]]
 # Set by who wants the process to end soon: the next step is the last, and all is saved.
 stop = threading.Event()
 
@@ -48,7 +49,7 @@ def train(
         teachers: frozen; one, one for each fold, or none if no learner needs one.
         data: the training rows, tokenised.
         batches: the rows of every step.
-        evaluate: scores a learner on select.
+        evaluate: scores a learner on select, and says whether every row gets the same prediction.
         place: where checkpoints go and how often.
         note: is told each evaluation.
 
@@ -115,18 +116,19 @@ def evaluation_points(steps: int, evaluations: int) -> list[int]:
 def _evaluated(learner: Learner, points: list[int], evaluate: Evaluate) -> dict[str, float]:
     position = points.index(learner.step)
     learning.note_losses(learner, learner.step - ([0, *points])[position])
-    found = evaluate(learner)
-    learner.history.setdefault("select", []).append(found)
+    score, is_degenerate = evaluate(learner)
+    learner.history.setdefault("select", []).append(score)
+    learner.degenerate.append(is_degenerate)
     if learner.run.protocol.checkpoint == "best_select":
-        best = learner.best
-        if best is None or found > best["found"]:
+        counted, best = ranked(score, is_degenerate), learner.best
+        if best is None or counted > best["counted"]:
             learner.best = {
-                "found": found,
+                "counted": counted,
                 "step": learner.step,
                 "weights": learning.weights(learner),
             }
     losses = {name: values[-1] for name, values in learner.history.items()}
-    return {"step": learner.step, **losses}
+    return {"step": learner.step, **losses, "select_degenerate": float(is_degenerate)}
 
 
 def _title(learners: Sequence[Learner]) -> str:

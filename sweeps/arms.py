@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, product
 
-from kdlab.record import short_digest
+from kdlab.overrides import key as key_of
 from kdlab.schema import BadInput
 from sweeps import overrides
-from sweeps.schema import Block, Study, Tune
+from sweeps.schema import Block, Study
 
 Rest = frozenset[overrides.Said]
 NONE = "none"
@@ -60,19 +60,6 @@ def arms(study: Study, block: Block) -> list[Arm]:
     return list(found.values())
 
 
-def trials(tune: Tune, case: str) -> list[tuple[str, ...]]:
-    """A case's trials as overrides, in the file's order.
-
-    Where there are more than `tune.trials`, those whose hashes come first: a fixed choice, the
-    same for cases with the same product.
-    """
-    keys = tune.over | tune.also.get(case, {})
-    every = list(product(*(overrides.each(key, values) for key, values in keys.items())))
-    ranked = sorted(every, key=lambda trial: short_digest(" ".join(trial).encode()))
-    kept = set(ranked[: tune.trials])
-    return [trial for trial in every if trial in kept]
-
-
 def _points(block: Block) -> Iterator[dict[str, str]]:
     """Every combination of grid and zip: overrides by key."""
     crossed = [overrides.each(key, values) for key, values in block.grid.items()]
@@ -122,11 +109,11 @@ def _twin(arm: Arm, alone: bool) -> Arm:
     point = {k: text for k, text in arm.values.items() if not overrides.concerns_knowledge(text)}
     kept = overrides.without_knowledge(arm.overrides)
     # A recipe may have weighed the task's loss against knowledge that is gone.
-    weight = ["hard.weight=1"] if any(overrides.key(text) == "recipe" for text in kept) else []
+    weight = ["hard.weight=1"] if any(key_of(text) == "recipe" for text in kept) else []
     texts = (*kept, f"knowledge={NONE}", *weight)
     return Arm(case, _row(case, point.values()), point, texts, arm.rest, has_knowledge=False)
 
 
 def _row(case: str, swept: Iterable[str]) -> str:
     """The task is the table's column, not part of the row."""
-    return ", ".join([case, *(text for text in swept if overrides.key(text) != "task")])
+    return ", ".join([case, *(text for text in swept if key_of(text) != "task")])

@@ -4,12 +4,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from kdlab.build import function
+from kdlab.overrides import content, contradiction, is_operational
+from kdlab.overrides import key as key_of
 from kdlab.schema import BadInput
-from sweeps import overrides
-from sweeps.schema import Block, Confirm, Study, Teachers, Tune
+from sweeps import arms, overrides, trials
+from sweeps.schema import Block, Confirm, Overrides, Study, Teachers, Tune
 
 Problem = tuple[str, str]  # the key, and what is wrong with it
 RESERVED = ("teacher", "majority")  # rows that tables add
+SHARED = "is one for all runs of a study: it belongs into the study's base or on the command line"
 
 
 def check(study: Study) -> None:
@@ -46,10 +49,16 @@ def swept(block: Block) -> list[str]:
 def _problems(study: Study) -> Iterator[Problem]:
     yield from _twice("seeds", study.seeds)
     yield from _twice("teacher_seeds", study.teacher_seeds)
+    yield from _list_problems("base", study.base)
+    yield from _run_problems("teacher", study.teacher or [])
+    for rule in study.skip:
+        yield from _list_problems(f"skip {rule.name}: when", rule.when)
     if study.teacher_seeds and all(teachers(study, block) != "crossed" for block in study.blocks):
         yield "teacher_seeds", "only teachers: crossed has them"
     tables = {block.table for block in study.blocks}
+    yield from _layout_problems(study)
     for block in study.blocks:
+        yield from _label_problems("table", block.table)
         for key, what in _block_problems(study, block):
             yield f"{block.table}: {key}", what
         if block.tune and f"{block.table}_tune" in tables:
@@ -63,18 +72,94 @@ def _block_problems(study: Study, block: Block) -> Iterator[Problem]:
     yield from _twice("teacher_seeds", block.teacher_seeds)
     if block.control is not None and block.control not in block.cases:
         yield "control", f"{block.control!r} is no case; cases: {', '.join(block.cases)}"
-    for case in block.cases:
-        if case in RESERVED or case.startswith(f"{RESERVED[0]}, "):
-            yield f"cases.{case}", f"is what tables call a row of their own: {', '.join(RESERVED)}"
-    if block.teacher_seeds and teachers(study, block) != "crossed":
-        yield "teacher_seeds", "only teachers: crossed has them"
-    for case in block.settings.keys() - block.cases.keys():
-        yield f"settings.{case}", f"no such case; cases: {', '.join(block.cases)}"
+    yield from _case_problems(block)
+    yield from _teacher_problems(study, block)
     if len({len(values) for values in block.zip.values()}) > 1:
         lengths = ", ".join(f"{key} {len(values)}" for key, values in block.zip.items())
         yield "zip", f"unequal numbers of values: {lengths}"
+    yield from _values_problems("grid", block.grid)
     yield from _stage_problems(study, block)
     yield from _key_problems(study, block)
+    for where, own in _lists(block):
+        yield from _run_problems(where, own)
+    if block.tune:
+        yield from _trials_problems(study, block, block.tune)
+
+
+def _case_problems(block: Block) -> Iterator[Problem]:
+    for case in block.cases:
+        if case in RESERVED or case.startswith(f"{RESERVED[0]}, "):
+            yield f"cases.{case}", f"is what tables call a row of their own: {', '.join(RESERVED)}"
+        yield from _label_problems("cases", case)
+    said: dict[object, str] = {}
+    for case, own in block.cases.items():
+        what = (content(own), repr(block.settings.get(case)))
+        if (first := said.setdefault(what, case)) != case:
+            yield "cases", f"{first!r} and {case!r} say the same: a row needs overrides of its own"
+    for case in block.settings.keys() - block.cases.keys():
+        yield f"settings.{case}", f"no such case; cases: {', '.join(block.cases)}"
+
+
+def _lists(block: Block) -> Iterator[tuple[str, Overrides]]:
+    """A block's lists of overrides, and the keys that its runs differ in as such."""
+    yield "base", block.base
+    yield "teacher", block.teacher or []
+    yield from ((f"cases.{case}", own) for case, own in block.cases.items())
+    for case, by_task in block.settings.items():
+        yield from ((f"settings.{case}.{task}", own) for task, own in by_task.items())
+    swept = {"grid": block.grid, "zip": block.zip}
+    if block.tune:
+        swept["tune.over"] = block.tune.over
+        swept |= {f"tune.also.{case}": keys for case, keys in block.tune.also.items()}
+    yield from ((where, [*keys]) for where, keys in swept.items())
+
+
+def _label_problems(key: str, label: str) -> Iterator[Problem]:
+    """Labels are printed, and are parts of a cell's name."""
+    if not label.strip() or not label.isprintable() or label != label.strip():
+        yield key, f"{label!r}: a label is one line of text without blanks around it"
+    if "/" in label:
+        yield key, f"{label!r}: no / in a label: it parts a cell's name, STUDY/TABLE/ROW/COLUMN"
+
+
+def _run_problems(where: str, texts: Overrides) -> Iterator[Problem]:
+    """What is wrong with overrides that only some of a study's runs have."""
+    yield from _list_problems(where, texts)
+    yield from ((f"{where}: {text}", SHARED) for text in texts if is_operational(text))
+
+
+def _list_problems(where: str, texts: Overrides) -> Iterator[Problem]:
+    """What is wrong with a list of overrides by itself."""
+    if both := contradiction(texts):
+        yield where, both
+    yield from ((where, f"{text!r} is no override") for text in texts if not key_of(text))
+
+
+def _teacher_problems(study: Study, block: Block) -> Iterator[Problem]:
+    is_crossed = teachers(study, block) == "crossed"
+    if block.teacher_seeds and not is_crossed:
+        yield "teacher_seeds", "only teachers: crossed has them"
+    if is_crossed and not (block.teacher_seeds or study.teacher_seeds):
+        yield "teacher_seeds", "missing: teachers: crossed needs them"
+
+
+def _layout_problems(study: Study) -> Iterator[Problem]:
+    """A layout arranges a whole table, whichever of its blocks names it."""
+    named: dict[str, str] = {}
+    for block in study.blocks:
+        if block.layout and named.setdefault(block.table, block.layout) != block.layout:
+            both = f"{named[block.table]} and {block.layout}"
+            yield f"{block.table}: layout", f"{both}: a table has one, whichever block names it"
+
+
+def _trials_problems(study: Study, block: Block, tune: Tune) -> Iterator[Problem]:
+    """More trials than an arm has combinations."""
+    every = {arm.case: trials.combinations(tune, arm.case) for arm in arms.arms(study, block)}
+    # With a reason the arm with fewest may have fewer than the others.
+    most = max(every.values()) if tune.unequal else min(every.values())
+    if tune.trials and tune.trials > most:
+        case = next(case for case, count in every.items() if count == most)
+        yield "tune.trials", f"{tune.trials}: {case!r} has {most} combinations: at most {most}"
 
 
 def _stage_problems(study: Study, block: Block) -> Iterator[Problem]:
@@ -177,14 +262,14 @@ def _owned(study: Study, block: Block, cases: Iterable[str]) -> dict[str, str]:
 
 
 def _by(keys: Iterable[str], why: str) -> dict[str, str]:
-    return {overrides.key(key): why for key in keys}
+    return {key_of(key): why for key in keys}
 
 
 def _taken(texts: Iterable[str], taken: Mapping[str, str]) -> Iterator[Problem]:
     """The overrides, or keys of sweeps, that somebody else sets."""
     for text in texts:
-        if overrides.key(text) in taken:
-            yield text, taken[overrides.key(text)]
+        if key_of(text) in taken:
+            yield text, taken[key_of(text)]
 
 
 def _twice(

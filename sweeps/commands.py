@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kdlab import predictions, record, repeats
 from kdlab.config import place as place_of
+from kdlab.overrides import contradiction
 from kdlab.run import Run
 from kdlab.schema import BadInput, NotApplicable, Place
 from sweeps import events, failures, launch, plan, progress, saved, status, study, tune
@@ -31,6 +32,8 @@ class Request:
 
 def request(name: str, extra: tuple[str, ...], root: str) -> Request:
     """A study by its file, its name in `sweeps/studies`, or as it was launched under a root."""
+    if both := contradiction(extra):
+        raise BadInput(f"{name}: {both}")
     folder = progress.study_folder(root, name)
     if (folder / saved.NAME).is_file() and not (study.STUDIES / f"{name}.yaml").is_file():
         loaded, earlier = saved.read(folder)

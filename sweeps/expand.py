@@ -7,6 +7,7 @@ from typing import Any
 from kdlab.schema import BadInput
 from sweeps import arms, checks, overrides
 from sweeps.schema import Block, Study, Tune
+from sweeps.trials import trials
 
 SEEDS = ("seed", "teacher.seed")
 Pair = tuple[int, int | None]  # a seed and a teacher's seed
@@ -182,7 +183,7 @@ def _tried(
         group = _group(name, block, tune, arm)
         lines = [
             _line(study, block, arm, extra, tuned=trial, stage="tune", group=group, rule=tune.rule)
-            for trial in arms.trials(tune, arm.case)
+            for trial in trials(tune, arm.case)
         ]
         cells = [[_cell(line, pair, barred) for pair in pairs] for line in lines]
         ran = sum(1 for seeds in cells if not all(cell.excluded for cell in seeds))
@@ -278,7 +279,7 @@ def _pairs(study: Study, block: Block, seeds: Sequence[int]) -> list[Pair]:
     """Seeds and teachers' seeds; of crossed ones all seeds with the first teacher come first."""
     how = checks.teachers(study, block)
     if how == "crossed":
-        return [(s, t) for t in block.teacher_seeds or study.teacher_seeds or seeds for s in seeds]
+        return [(s, t) for t in block.teacher_seeds or study.teacher_seeds or [] for s in seeds]
     return [(seed, seed if how == "paired" else None) for seed in seeds]
 
 

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
+from kdlab.overrides import is_operational
 from kdlab.record import short_digest
-from kdlab.schema import BadInput, Place
+from kdlab.schema import BadInput
 from sweeps.commands import Request
 from sweeps.schema import Block, Study
 
@@ -32,14 +33,14 @@ def request(name: str | None, fixed: Sequence[str], swept: Mapping[str, Sequence
         swept: key to overrides, one for each value.
     """
     for key in swept:
-        if _is_operational(key):
+        if is_operational(key):
             raise BadInput(f"{key}: where and how runs are computed cannot be swept")
     seeds = [_integer(text) for text in swept.get("seed", ["seed=0"])]
     tasks = [text.partition("=")[2] for text in swept.get(COLUMN, [])]
     rest = [texts for key, texts in swept.items() if key not in ("seed", COLUMN)]
     cases = {", ".join(texts) or "run": list(texts) for texts in product(*rest)}
     # The same runs are the same study, wherever they are computed.
-    decisive = sorted(text for text in fixed if not _is_operational(text))
+    decisive = sorted(text for text in fixed if not is_operational(text))
     name = name or f"multirun_{short_digest(repr((decisive, dict(swept))).encode())[:8]}"
     block = Block(
         table=name,
@@ -52,11 +53,6 @@ def request(name: str | None, fixed: Sequence[str], swept: Mapping[str, Sequence
     return Request(
         name, Study(name=name, question=question, blocks=[block], seeds=seeds), tuple(fixed)
     )
-
-
-def _is_operational(override: str) -> bool:
-    key = override.lstrip("+~").partition("=")[0]
-    return key.partition(".")[0] in Place.__dataclass_fields__
 
 
 def _integer(text: str) -> int:

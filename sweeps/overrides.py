@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
+from kdlab.overrides import key
 from kdlab.parents import quoted
 
 Said = tuple[str, str]
@@ -11,12 +12,6 @@ Said = tuple[str, str]
 KNOWLEDGE = {"knowledge", "matching", "hard"}
 # What an arm without knowledge cannot have: rows without a label would teach it nothing.
 UNLABELLED = {"data.transfer", "data.extra_rows", "data.extra_split"}
-
-
-@cache
-def key(text: str) -> str:
-    """The key of an override, with its package and without `+` or `~`."""
-    return text.lstrip("+~").partition("=")[0].strip()
 
 
 @cache

@@ -26,6 +26,7 @@ def report(
     for rule in study.skip:
         lines.append(f"{left_out.pop(rule.name, 0)} excluded by {rule.name}: {rule.reason}")
     lines += [f"{n} excluded by {why}" for why, n in left_out.items()]
+    lines += _same(planned)
     lines += students.lines(entry.run for entry in planned if entry.run)
     lines += _tuning(planned)
     if waiting:
@@ -39,6 +40,24 @@ def report(
     if work.due:
         lines += [_graph(work), _hours(work, chosen), _disk(work, chosen), _limits(chosen)]
     return "\n".join(lines)
+
+
+def _same(planned: Sequence[Planned]) -> list[str]:
+    """Rows of a table that are the same runs throughout."""
+    rows: dict[tuple[str, str], set[object]] = {}
+    for entry in planned:
+        if entry.run:
+            cell = entry.cell
+            run = (cell.stage, cell.seed, cell.teacher_seed, entry.run.uid)
+            rows.setdefault((cell.table, cell.row), set()).add(run)
+    names: dict[tuple[str, frozenset[object]], list[str]] = {}
+    for (table, row), runs in rows.items():
+        names.setdefault((table, frozenset(runs)), []).append(row)
+    return [
+        f"the same runs in {table}: {', '.join(map(repr, same))}"
+        for (table, _), same in names.items()
+        if len(same) > 1
+    ]
 
 
 def _tuning(planned: Sequence[Planned]) -> list[str]:

@@ -23,7 +23,7 @@ class Tune:
         also: case to key to values, for keys that only some cases have.
         seeds: of the trials.
         per: what a winner is chosen for: `case` and keys of grid or zip; null: all of these.
-        trials: of an arm; of a larger product a fixed pseudo-random part; null: all of it.
+        trials: of an arm; of a larger product a balanced part (`sweeps.trials`); null: all of it.
         rule: the function from a trial's scores to the number of which the largest wins.
         unequal: why some arms have more trials than others; tables print it.
     """
@@ -104,7 +104,7 @@ class Study:
         name: the file's.
         seeds: of the blocks that have none of their own.
         teachers: `one` for all seeds, `paired` (a seed's own), or `crossed` with `teacher_seeds`.
-        teacher_seeds: null: the seeds.
+        teacher_seeds: of crossed teachers.
         teacher: the teachers' own overrides, instead of those of the teacher's option.
     """
 

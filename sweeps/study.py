@@ -8,8 +8,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from kdlab.overrides import key as key_of
 from kdlab.schema import BadInput, parse
-from sweeps import overrides, settings
+from sweeps import settings
 from sweeps.checks import check
 from sweeps.schema import Block, Study
 
@@ -59,8 +60,8 @@ def narrowed(study: Study, extra: Iterable[str]) -> tuple[Study, tuple[str, ...]
         BadInput: several values where a block does not sweep the key.
     """
     swept = {key for block in study.blocks for key in block.grid}
-    asked = {overrides.key(text): text for text in extra if overrides.key(text) in swept}
-    rest = tuple(text for text in extra if overrides.key(text) not in swept)
+    asked = {key_of(text): text for text in extra if key_of(text) in swept}
+    rest = tuple(text for text in extra if key_of(text) not in swept)
     return replace(study, blocks=[_narrowed(block, asked) for block in study.blocks]), rest
 
 
@@ -69,9 +70,9 @@ def _narrowed(block: Block, asked: dict[str, str]) -> Block:
     grid = {key: values.get(key, own) for key, own in block.grid.items()}
     others = [text for key, text in asked.items() if key not in grid]
     for text in others:
-        if len(values[overrides.key(text)]) > 1:
+        if len(values[key_of(text)]) > 1:
             raise BadInput(f"{block.table}: {text}: the table does not sweep it: give one value")
-    kept = [text for text in block.base if overrides.key(text) not in {*asked} - {*grid}]
+    kept = [text for text in block.base if key_of(text) not in {*asked} - {*grid}]
     return replace(block, grid=grid, base=[*kept, *others])
 
 

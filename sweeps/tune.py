@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from kdlab.build import function
+from kdlab.metrics import ranked, selection
 from kdlab.record import Record, short_digest, write_whole
 from kdlab.schema import BadInput, Task
 from sweeps.expand import Cell, Winner
@@ -28,10 +29,8 @@ def score(record: Record | None, task: Task) -> float | None:
         return None
     if record.result["status"] == "diverged":
         return DIVERGED
-    if "select" in record.result["degenerate"]:
-        return 0.0
-    scored = record.result["scores"]["select"]
-    return best_mean([scored[name] for name in task.select_by])
+    score = selection(record.result["scores"]["select"], task.select_by)
+    return ranked(score, "select" in record.result["degenerate"])
 
 
 def choose(

@@ -120,7 +120,9 @@ def _history(result: Mapping[str, Any]) -> list[tuple[int, dict[str, float]]]:
     """Step and curves of each evaluation; nothing for a run that diverged."""
     from kdlab.train import evaluation_points
 
-    curves = result.get("curves", {})
+    curves = dict(result.get("curves", {}))
+    if curves:
+        curves["select_degenerate"] = [float(is_so) for is_so in result["select_degenerate"]]
     rows = [dict(zip(curves, values, strict=True)) for values in zip(*curves.values(), strict=True)]
     points = evaluation_points(result["steps"], len(rows)) if rows else []
     return list(zip(points, rows, strict=True))

@@ -1,5 +1,6 @@
 """Losses and the score on select in the course of training."""
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -52,7 +53,7 @@ def curves(runs: pd.DataFrame) -> Gallery:
             continue
         taught = teachers[(teachers["table"] == table) & (teachers["task"] == task)]
         is_few = own["arm"].nunique() <= MOST and len(traces.terms(own)) <= MOST
-        drawings += _together(own, taught) if is_few else _apart(own, taught, part)
+        drawings += (_together if is_few else _apart)(own, taught, part)
     return Gallery(tuple(drawings), tuple(notes))
 
 
@@ -63,17 +64,17 @@ def _why(part: pd.DataFrame, study: str) -> str:
 
 
 @paper()
-def _together(own: pd.DataFrame, taught: pd.DataFrame) -> list[Drawing]:
+def _together(own: pd.DataFrame, taught: pd.DataFrame, runs: pd.DataFrame) -> list[Drawing]:
     """A panel for select and for each term, a line for each arm."""
     names = [SELECT, *traces.terms(own)]
     arms = signs(list(dict.fromkeys(own["arm"])))
-    mean = traces.over_seeds(own, "value")
+    mean = traces.over_seeds(own)
     per_row = balanced(len(names), 3)
     figure, axes = panels(len(names), height=1.8, per_row=per_row)
     for term, ax in zip(names, axes, strict=True):
         for arm, sign in arms.items():
             _line(ax, mean[(mean["arm"] == arm) & (mean["term"] == term)], arm, sign)
-        ax.set_title(_title(term))
+        ax.set_title(f"{_metric(runs)} on select" if term == SELECT else _title(term))
         if term == SELECT:
             _teachers(ax, taught)
             roomy(ax)
@@ -82,14 +83,14 @@ def _together(own: pd.DataFrame, taught: pd.DataFrame) -> list[Drawing]:
     axes[0].set_ylabel("score (points)")
     axes[1].set_ylabel("loss")
     key(figure, *key_of(axes))
-    return [Drawing(_name("curves", own), settled(figure), _caption(own, mean))]
+    return [Drawing(_name("curves", own), settled(figure), _caption(own, mean, runs))]
 
 
 @paper()
 def _apart(own: pd.DataFrame, taught: pd.DataFrame, runs: pd.DataFrame) -> list[Drawing]:
     """A panel for each arm: its score on select beside its control's, and then its losses."""
     control = runs.drop_duplicates("arm").set_index("arm")["control"].to_dict()
-    mean = traces.over_seeds(own, "value")
+    mean = traces.over_seeds(own)
     pages = batches(list(dict.fromkeys(own["arm"])), FACETS)
     drawings, styles = [], _roles(own)
     for number, page in enumerate(pages, 1):
@@ -112,20 +113,23 @@ def _apart(own: pd.DataFrame, taught: pd.DataFrame, runs: pd.DataFrame) -> list[
             else:
                 axes[0].set_yscale("log")
                 logarithmic(axes[0].yaxis, *axes[0].get_ylim())
-            label(axes, DONE, "points" if kind == SELECT else "loss / first", PER_ROW)
+            label(axes, DONE, "select (points)" if kind == SELECT else "loss / first", PER_ROW)
             key(figure, *key_of(axes))
-            said = _caption(own, mean) + ("" if kind == SELECT else f" {RELATIVE}")
+            said = _caption(own, mean, runs) + ("" if kind == SELECT else f" {RELATIVE}")
             drawings.append(Drawing(_name(f"curves_{kind}", own, end), settled(figure), said))
     return drawings
 
 
+CONSTANT = (
+    "†: a run predicts the same for every row there, which counts 0 where weights are chosen."
+)
 RELATIVE = (
     "Losses are shown relative to their first value; those that start at or below 0 are left out."
 )
 
 
 def _line(ax: "Axes", own: pd.DataFrame, label: str, sign: dict[str, Any]) -> None:
-    """A mean with its band; one run has none."""
+    """A mean with its band, which one run has not; † where a run is degenerate."""
     own = own.sort_values("done")
     if own.empty:
         return
@@ -133,12 +137,17 @@ def _line(ax: "Axes", own: pd.DataFrame, label: str, sign: dict[str, Any]) -> No
     if (own["n"] > 1).any():
         edges = own["low"], own["high"]
         ax.fill_between(own["done"], *edges, color=sign["color"], alpha=0.15, linewidth=0)
+    for place in own.loc[own["degenerate"], ["done", "mean"]].itertuples(index=False):
+        ax.annotate(
+            "†", place, (0, 2), textcoords="offset points", ha="center", color=sign["color"]
+        )
 
 
 def _teachers(ax: "Axes", taught: pd.DataFrame) -> None:
     """A line for each kind of teacher: the mean of what its seeds scored."""
-    for row, value in taught.groupby("row", sort=False)["value"].mean().items():
-        ax.axhline(float(value), **TEACHER, label=str(row))
+    for row, own in taught.groupby("row", sort=False):
+        mark = " †" if own["degenerate"].any() else ""
+        ax.axhline(float(own["value"].mean()), **TEACHER, label=f"{row}{mark}")
 
 
 def _beside_control(ax: "Axes", mean: pd.DataFrame, arm: str, control: str) -> None:
@@ -177,7 +186,13 @@ def _role(place: int) -> str:
 
 def _title(term: str) -> str:
     """A term in words."""
-    return {SELECT: "score on select", HARD: "loss on labels"}.get(term, term)
+    return "loss on labels" if term == HARD else term
+
+
+def _metric(runs: pd.DataFrame) -> str:
+    """What the score on select is of: the task's metric, or the mean of several."""
+    names = json.loads(runs["select_by"].dropna().iloc[0])
+    return names[0] if len(names) == 1 else f"mean of {' and '.join(names)}"
 
 
 def _name(kind: str, own: pd.DataFrame, end: str = "") -> str:
@@ -185,14 +200,16 @@ def _name(kind: str, own: pd.DataFrame, end: str = "") -> str:
     return file_name(f"{kind}_{table}_{task}{end}")
 
 
-def _caption(own: pd.DataFrame, mean: pd.DataFrame) -> str:
+def _caption(own: pd.DataFrame, mean: pd.DataFrame, runs: pd.DataFrame) -> str:
     table, task, _ = own[ARM].iloc[0]
     steps = sorted(own["steps"].unique())
     updates = " to ".join(dict.fromkeys(f"{n:,}" for n in (steps[0], steps[-1])))
+    constant = f" {CONSTANT}" if own["degenerate"].any() else ""
     return (
         f"{table}, {task}: training of {updates} updates; {_over(int(mean['n'].max()))}. A loss is "
-        "unweighted and the mean since the evaluation before. The score on select is 0 where "
-        "every row gets the same prediction; dashed: the teacher's."
+        f"unweighted and the mean since the evaluation before. The score is {_metric(runs)} on the "
+        "split select, with the weights of that moment; tables have the split report, with the "
+        f"weights that were kept. Dashed: the teacher's.{constant}"
     )
 
 

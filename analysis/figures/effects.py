@@ -196,8 +196,13 @@ def _forest(matched: pd.DataFrame, axis: str, margin: float) -> list[Drawing]:
 def _rows(ax: "Axes", part: pd.DataFrame, levels: Sequence[str], margin: float) -> None:
     ax.axvspan(-margin, margin, color="0.9", zorder=0, linewidth=0, label=f"± {margin:g} points")
     ax.axvline(0, **MAJORITY)
-    for is_shown, title in ((True, "shown (Holm, 5 %)"), (False, "not shown")):
-        own = part[part["shown"] == is_shown]
+    is_alike = part["alike"] & ~part["shown"]
+    for is_kind, title, colour in (
+        (part["shown"], "a difference (Holm, 5 %)", "black"),
+        (is_alike, f"none beyond ± {margin:g} (Holm, 5 %)", "0.6"),
+        (~part["shown"] & ~is_alike, "cannot tell", "white"),
+    ):
+        own = part[is_kind]
         if own.empty:
             continue
         bounds = np.stack([own["difference"] - own["low"], own["high"] - own["difference"]])
@@ -207,7 +212,7 @@ def _rows(ax: "Axes", part: pd.DataFrame, levels: Sequence[str], margin: float) 
             xerr=bounds.clip(min=0),
             fmt="o",
             color="black",
-            markerfacecolor="black" if is_shown else "white",
+            markerfacecolor=colour,
             markersize=4,
             elinewidth=0.9,
             capsize=2,
@@ -224,7 +229,7 @@ def _caption(matched: pd.DataFrame, axis: str, margin: float) -> str:
     seeds = sorted(matched["seeds"].unique())
     numbers = " to ".join(dict.fromkeys(f"{n}" for n in (seeds[0], seeds[-1])))
     numbers += " seed" if seeds[-1] == 1 else " seeds"
-    few = " No difference is shown by fewer than five seeds." if seeds[0] < 5 else ""
+    few = " Fewer than five seeds cannot tell." if seeds[0] < 5 else ""
     constant = int(matched["degenerate"].sum())
     few += f" In {constant} pairs a run predicts the same for every row." if constant else ""
     return (

@@ -38,6 +38,7 @@ COSTS = {
     "flops": ("FLOPs of one row of 128 tokens (G)", 1e9),
     "latency": ("latency of one row of 128 tokens (ms)", 1.0),
 }
+MEASURED = "latency"
 MODELS = ("size", "shape", "family")
 MANY = 10  # rows that a column of the page has no room for
 Point = tuple[str, float, Cell]  # the row, its cost, its score
@@ -96,6 +97,8 @@ def _nothing(table: Table, cost: str, study: str) -> str:
     """Why there is nothing to draw; "" if there is."""
     students = _students(table)
     own = _points(table, cost, students, table.columns)
+    if cost == MEASURED and len({(cell.transformer, cell.flops) for _, _, cell in own}) == 1:
+        return "all its students have one architecture: their latencies differ by chance alone"
     if len({value for _, value, _ in own}) > 1:
         return ""
     if own:
@@ -153,7 +156,9 @@ def _figure(table: Table, cost: str, runs: pd.DataFrame) -> Drawing:
         points = _points(table, cost, rows, [column])
         number(ax, [(v, cell.mean, str(rows.index(row) + 1)) for row, v, cell in points])
     return Drawing(
-        file_name(f"pareto_{table.name}_{cost}"), figure, _caption(table, cost, rows, columns)
+        file_name(f"pareto_{table.name}_{cost}"),
+        figure,
+        _caption(table, cost, rows, columns, runs),
     )
 
 
@@ -216,7 +221,9 @@ STEPS = (
 NO_STEPS = "No line of the best: no arm has all its runs and none degenerate."
 
 
-def _caption(table: Table, cost: str, rows: Sequence[str], columns: Sequence[str]) -> str:
+def _caption(
+    table: Table, cost: str, rows: Sequence[str], columns: Sequence[str], runs: pd.DataFrame
+) -> str:
     cells = [cell for _, _, cell in _points(table, cost, rows, columns)]
     left = [row for row in _students(table) if row not in rows]
     said = [
@@ -226,6 +233,8 @@ def _caption(table: Table, cost: str, rows: Sequence[str], columns: Sequence[str
     if any(cell.degenerate for cell in cells):
         said.append("Some arms predict the same for every row: they are no part of the line.")
     empty = [column for column in table.columns if column not in columns]
+    if cost == MEASURED and len(devices := runs["device"].dropna().unique()) > 1:
+        said.append(f"Measured on several machines: {', '.join(sorted(devices))}.")
     if empty:
         said.append(f"Without any score yet: {', '.join(empty)}.")
     if left:

@@ -12,6 +12,7 @@ from kdlab.record import Record
 
 SELECT, HARD = "select", "hard"
 ARM = ["table", "task", "arm"]
+PLACE = ["table", "task", "row", "uid"]  # of a teacher
 
 
 def trained(runs: pd.DataFrame) -> pd.DataFrame:
@@ -25,10 +26,10 @@ def curves(runs: pd.DataFrame) -> pd.DataFrame:
 
     One row each: table, task, arm, uid, `term` (of the loss, unweighted; or `select`, the number
     that chooses weights), `done` (percent of training), `steps` (updates of the whole) and `value`
-    (a loss: the mean since the evaluation before; select: points, 0 of one prediction for every
-    row).
+    (a loss: the mean since the evaluation before; select: points), and `degenerate` (of select:
+    whether every row got the same prediction).
     """
-    columns = [*ARM, "uid", "term", "done", "steps", "value"]
+    columns = [*ARM, "uid", "term", "done", "steps", "value", "degenerate"]
     return pd.DataFrame(_found(runs, _points), columns=columns)
 
 
@@ -41,22 +42,27 @@ def shares(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def teacher_scores(runs: pd.DataFrame) -> pd.DataFrame:
-    """What each teacher scored on select, in points: table, task, row, uid, value."""
+    """What each teacher scored on select, in points: table, task, row, uid, value, degenerate."""
     read = reader(runs)
     teachers = runs[(runs["seed"] == NO_SEED) & (runs["state"] == "done")]
     rows = [
-        {**{name: row[name] for name in ("table", "task", "row", "uid")}, "value": value}
-        for row in teachers.drop_duplicates(["table", "task", "row", "uid"]).to_dict("records")
-        if (value := _scored(read(row["uid"]))) is not None
+        {**{name: row[name] for name in PLACE}, "value": scored[0], "degenerate": scored[1]}
+        for row in teachers.drop_duplicates(PLACE).to_dict("records")
+        if (scored := _scored(read(row["uid"]))) is not None
     ]
-    return pd.DataFrame(rows, columns=["table", "task", "row", "uid", "value"])
+    return pd.DataFrame(rows, columns=[*PLACE, "value", "degenerate"])
 
 
-def over_seeds(found: pd.DataFrame, value: str) -> pd.DataFrame:
-    """Mean, smallest, largest and number of the runs of an arm: a term and a time each."""
-    place = [*ARM, "term", "done"]
-    grouped = found.groupby(place, sort=False)[value]
-    return grouped.agg(mean="mean", low="min", high="max", n="count").reset_index()
+def over_seeds(found: pd.DataFrame) -> pd.DataFrame:
+    """Mean, smallest, largest and number of the runs of an arm: a term and a time each.
+
+    `degenerate`: whether one of them has the same prediction for every row there.
+    """
+    grouped = found.groupby([*ARM, "term", "done"], sort=False)
+    value = {"mean": "mean", "low": "min", "high": "max", "n": "count"}
+    return grouped.agg(
+        **{name: ("value", how) for name, how in value.items()}, degenerate=("degenerate", "any")
+    ).reset_index()
 
 
 def terms(found: pd.DataFrame) -> list[str]:
@@ -80,9 +86,15 @@ def _points(record: Record) -> Iterator[dict[str, Any]]:
     steps = record.result["steps"]
     for term, values in record.result.get("curves", {}).items():
         unit = PERCENT if term == SELECT else 1.0
-        for place, value in zip(evaluated(steps, len(values)), values, strict=True):
-            done = PERCENT * place / steps
-            yield {"term": term, "done": done, "steps": steps, "value": unit * value}
+        constant = record.result["select_degenerate"]
+        for number, place in enumerate(evaluated(steps, len(values))):
+            yield {
+                "term": term,
+                "done": PERCENT * place / steps,
+                "steps": steps,
+                "value": unit * values[number],
+                "degenerate": term == SELECT and constant[number],
+            }
 
 
 def _shares(record: Record) -> Iterator[dict[str, Any]]:
@@ -96,12 +108,17 @@ def evaluated(steps: int, count: int) -> list[int]:
     return [max(1, round(steps * k / count)) for k in range(1, count + 1)]
 
 
-def _scored(record: Record) -> float | None:
-    """What a run scored on select with the weights that were kept; None if no record says it."""
+def _scored(record: Record) -> tuple[float, bool] | None:
+    """What a run scored on select with the weights that were kept; None if no record says it.
+
+    And whether every row got the same prediction.
+    """
     found = record.result.get("curves", {}).get(SELECT)
     steps, kept = record.result.get("steps"), record.result.get("scored_step")
     if found and steps and kept is not None:
         places = np.array(evaluated(steps, len(found)))
-        return PERCENT * float(found[int(np.abs(places - kept).argmin())])
+        number = int(np.abs(places - kept).argmin())
+        return PERCENT * float(found[number]), bool(record.result["select_degenerate"][number])
     scores = record.result.get("scores", {}).get(SELECT, {})
-    return PERCENT * float(next(iter(scores.values()))) if len(scores) == 1 else None
+    constant = SELECT in record.result.get("degenerate", ())
+    return (PERCENT * float(next(iter(scores.values()))), constant) if len(scores) == 1 else None

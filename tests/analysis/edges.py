@@ -29,7 +29,7 @@ blocks:
       none: [knowledge=none]
       strong: [knowledge=logits_kl]
       tie with strong: [knowledge=logits_kl, knowledge.logits_kl.weight=2]
-      '50 % & <b>more</b> #1': [knowledge=hidden_mse]
+      '50 % & <b>more<b> #1': [knowledge=hidden_mse]
       'same|as_"none" ~ {$x^2}': [knowledge=hidden_mse, knowledge.hidden_mse.weight=2]
       weak: [knowledge=logits_kl, knowledge.logits_kl.weight=3]
       gone: [knowledge=logits_kl, knowledge.logits_kl.weight=4]
@@ -82,7 +82,7 @@ RIGHT: dict[str, int | dict[int, int | None]] = {
     "none": {1: 1300, 2: 1310, 3: 1290, 4: 1305, 5: 1295},
     "strong": {1: 1510, 2: 1512, 3: 1490, 4: 1507, 5: 1491},
     "tie with strong": {1: 1490, 2: 1512, 3: 1510, 4: 1507, 5: 1491},
-    "50 % & <b>more</b> #1": {1: 1372, 2: 1382, 3: 1358, 4: 1375, 5: 1363},
+    "50 % & <b>more<b> #1": {1: 1372, 2: 1382, 3: 1358, 4: 1375, 5: 1363},
     'same|as_"none" ~ {$x^2}': {1: 1301, 2: 1310, 3: 1290, 4: 1305, 5: 1296},
     "weak": {1: 1350, 2: 1250, 3: 1330, 4: 1290, 5: 1340},
     "one seed": {3: 1400},

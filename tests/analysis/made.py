@@ -67,6 +67,7 @@ def leave_run(root, run: Run, right: int | None, *, constant: bool = False, **co
         "examples_seen": 9600,
         "scores": dict.fromkeys(splits, scores),
         "curves": {"hard": [0.7, 0.5, 0.4], "select": [0.5, 0.6, right / WHOLE]},
+        "select_degenerate": [True, False, constant],
         "shares": {"0.1": {"hard": 1.0}, "0.9": {"hard": 0.25, "logits_kl": 0.75}},
         "agreement": {"report": {"top1": 0.9, "kl": 0.125}},
         "degenerate": list(splits) if constant else [],

@@ -63,13 +63,18 @@ def right(row) -> int:
     return PLANTED[named] + SIZES[row["size"]] + 2 * row["seed"] + wobble
 
 
+def is_constant(row) -> bool:
+    """Whether a run predicts the same for every row at its first evaluation."""
+    return (row["row"], row["seed"]) == ("logits, size=l1_h128_a4", 1)
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     """Roots of three studies: `now` has all records, `old` has older ones, `never` has none."""
     rooms = {name: tmp_path_factory.mktemp(name) for name in ("now", "old", "never")}
     for name, room in rooms.items():
         launch(room, name, STUDY if name == "now" else FEW)
-    fill(rooms["now"], "now", right)
+    fill(rooms["now"], "now", right, constant=is_constant)
     fill(rooms["old"], "old", right, latency=None)
     return {name: str(room) for name, room in rooms.items()}
 
@@ -193,11 +198,11 @@ def test_a_forest_shows_differences_to_the_level_with_most_pairs(now, gallery):
     assert set(found["other"]) == {"none"}
     (ax,) = figure(gallery, "matched_knowledge").axes
     levels = [tick.get_text() for tick in ax.get_yticklabels()]
-    drawn = {levels[round(y)]: x for x, y in points(errorbars(ax)["not shown"])}
+    drawn = {levels[round(y)]: x for x, y in points(errorbars(ax)["cannot tell"])}
     assert drawn == pytest.approx(found.set_index("level")["difference"].to_dict())
     assert all(value > 0 for value in drawn.values())  # as planted
     assert (
-        "fewer than five seeds"
+        "Fewer than five seeds cannot tell"
         in {d.name: d for d in gallery.drawings}["matched_knowledge"].caption
     )
 
@@ -237,8 +242,46 @@ def test_curves_are_the_means_and_the_range_of_the_seeds(now):
     band = select.collections[list(lines).index("logits, size=l1_h128_a4")]
     heights = [y for x, y in band.get_paths()[0].vertices if x == 100]
     assert (min(heights), max(heights)) == pytest.approx((min(ends), max(ends)))
+    (dagger,) = [text for text in select.texts if text.get_text() == "†"]
+    assert dagger.xy == pytest.approx((100 / POINTS, np.mean(ends) / POINTS))  # its score, not 0
+    assert not hard.texts
+    assert select.get_title("left") == "accuracy on select"
+    assert "accuracy on the split select" in drawing.caption
+    assert "tables have the split report" in drawing.caption
+    assert "†: a run predicts the same for every row there" in drawing.caption
     loss = {line.get_label(): line for line in hard.lines}["logits, size=l1_h128_a4"]
     assert loss.get_ydata()[0] == pytest.approx(np.mean(ends) / 100)
+
+
+def test_the_curve_of_a_run_that_is_never_constant_says_nothing_of_it(now):
+    (drawing,) = figures.curves(now[now["size"] == "l2_h64_a4"]).drawings
+    assert "†" not in drawing.caption
+    assert not any(ax.texts for ax in drawing.figure.axes)
+
+
+def test_latencies_of_one_architecture_are_no_axis(now):
+    """Its costs are equal, and what was measured of it differs by chance alone."""
+    alike = now[now["size"].eq("l4_h64_a4") | now["seed"].eq(NO_SEED)]
+    alike = alike.assign(latency=np.linspace(2, 3, len(alike)))
+    found = figures.every(alike, ["pareto"])
+    assert found.drawings == ()
+    assert [note.partition(": ")[2] for note in found.notes] == [
+        "no score against parameters: all its students have 0.238 M",
+        "no score against flops: all its students have 0.0512 G",
+        "no score against latency: all its students have one architecture: their latencies differ "
+        "by chance alone",
+    ]
+
+
+def test_latencies_of_several_machines_are_said_to_be(now):
+    def latency(frame):
+        found = {drawing.name: drawing for drawing in figures.pareto(frame).drawings}
+        return found["pareto_sizes_latency"].caption
+
+    assert "machines" not in latency(now)
+    devices = np.where(now["seed"] == 2, "a fast one", "a slow one")
+    said = latency(now.assign(device=devices))
+    assert "Measured on several machines: a fast one, a slow one." in said
 
 
 def test_one_seed_has_no_band_and_no_bar(now):

@@ -38,6 +38,8 @@ def test_a_cell_has_its_runs_with_scores_curves_shares_and_cost(root):
         "300 steps, scored at 200; 9.5 s, cohort of 5, 2 threads, a processor, host node1",
         "code 0123456789ab, torch 2.9.0",
         "hard         █▃▁  0.7 0.5 0.4",
+        "select       ▁▄█  0.5† 0.6 0.755\n",
+        "† one prediction for every row: counts 0 where weights are chosen",
         "shares of the gradient at 10, 90 %: hard 1.00 0.25, logits_kl 0.00 0.75",
         "agreement with the teacher on report: top1 0.9, kl 0.125",
     ):
@@ -98,7 +100,7 @@ def test_diverged_one_seed_and_left_out(root):
         ("edges/main/strong/mrpc accuracy", "edges/main/strong/mrpc"),
         ("edges/main/strong/mnli-mismatched", "edges/main/strong/mnli"),
         ("edges/strong", "edges/main/strong"),
-        ("edges/50", "edges/main/50 % & <b>more</b> #1"),
+        ("edges/50", "edges/main/50 % & <b>more<b> #1"),
         ("edges/main/three classes/mnli", "edges/main/three classes/mnli"),
         ("edges/systems/teacher", "edges/systems/teacher/mnli"),
         ("edges/tuned_tune/none, train.lr=0.001", "edges/tuned_tune/none, train.lr=0.001/mrpc"),

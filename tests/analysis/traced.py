@@ -24,8 +24,13 @@ def launch(root: Path, name: str, text: str) -> list:
     return planned
 
 
-def leave(root: Path, uid: str, right: int, *, terms=(), cost=None, is_old=False) -> None:
-    """A run of which so many of `ROWS` rows are right; an old one has no curves and no shares."""
+def leave(
+    root: Path, uid: str, right: int, *, terms=(), cost=None, is_old=False, is_constant=False
+) -> None:
+    """A run of which so many of `ROWS` rows are right; an old one has no curves and no shares.
+
+    One that is constant gives all rows of select one prediction at its first evaluation.
+    """
     labels = np.random.default_rng(0).integers(2, size=ROWS).astype(float)
     found = outputs(labels, right)
     digest = record.write_examples(root, np.arange(ROWS), labels)
@@ -45,6 +50,7 @@ def leave(root: Path, uid: str, right: int, *, terms=(), cost=None, is_old=False
                for i, name in enumerate(names)},
             "select": [right / ROWS * k / POINTS for k in range(1, POINTS + 1)],
         }  # fmt: skip
+        result["select_degenerate"] = [is_constant, *[False] * (POINTS - 1)]
         hard = right / ROWS if terms else 1.0
         rest = {name: (1 - hard) / len(terms) for name in terms}
         result["shares"] = {point: {"hard": hard, **rest} for point in ("0.1", "0.5", "0.9")}
@@ -61,7 +67,14 @@ def cost_of(layers: float, hidden: float, latency: float | None) -> dict:
     return {"parameters": counted, "flops": 256 * transformer, **timed}
 
 
-def fill(root: Path, name: str, right, *, latency=lambda layers, hidden: layers * hidden / 100):
+def fill(
+    root: Path,
+    name: str,
+    right,
+    *,
+    latency=lambda layers, hidden: layers * hidden / 100,
+    constant=lambda row: False,
+):
     """Records of all runs of a planned study: `right(row of the frame)` rows right, None: none."""
     runs = frame.runs(name, str(root))
     planned = runs[runs["state"] != "excluded"].drop_duplicates("uid")
@@ -76,5 +89,6 @@ def fill(root: Path, name: str, right, *, latency=lambda layers, hidden: layers 
         layers, hidden = (6, 128) if is_teacher else (row["layers"], row["hidden"])
         time = latency(layers, hidden) if latency else None
         cost = cost_of(layers, hidden, time)
-        leave(root, row["uid"], count, terms=terms, cost=cost, is_old=latency is None)
+        told = {"is_old": latency is None, "is_constant": constant(row)}
+        leave(root, row["uid"], count, terms=terms, cost=cost, **told)
     return frame.runs(name, str(root))

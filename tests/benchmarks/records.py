@@ -121,6 +121,7 @@ def page(entry: dict[str, object], noise: random.Random) -> dict[str, object]:
     result = {
         **{"status": "done", "steps": 1000, "scored_step": 800, "degenerate": []},
         "scores": {split: {"accuracy": noise.random()} for split in splits},
+        "select_degenerate": [False] * 5,
         "curves": {name: [noise.random() for _ in range(5)] for name in (*terms, "select")},
         "shares": {p: {name: noise.random() for name in terms} for p in ("0.1", "0.5", "0.9")},
         "agreement": {split: {"top1": noise.random(), "kl": noise.random()} for split in splits},

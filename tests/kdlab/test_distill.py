@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import at_once
 import killed
@@ -13,10 +14,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 from transformers import AutoModelForSequenceClassification
 
 import kdlab
-from kdlab import learner, models, record, repeats
+from kdlab import learner, models, record, repeats, train
 from kdlab.cohort import missing
 from kdlab.config import compose, place
 from kdlab.schema import BadInput
@@ -56,6 +58,7 @@ def test_a_record_says_what_the_design_promises(cohort, tmp_path):
     assert result["status"] == "done"
     assert set(result["scores"]) == {"select", "report"}
     assert len(result["curves"]["select"]) == len(result["curves"]["hard"]) == 5
+    assert len(result["select_degenerate"]) == 5
     assert set(result["shares"]) == {"0.1", "0.5", "0.9"}
     for shares in result["shares"].values():
         assert set(shares) == {"hard", "logits_kl", "cls_pkd"}
@@ -147,6 +150,22 @@ def test_best_select_keeps_the_best_evaluation(small, tmp_path):
     assert best < 4, "the last is the best: this would not tell best_select from last"
     assert result["scored_step"] == round(result["steps"] * (best + 1) / 5)
     assert result["scores"]["select"]["accuracy"] == max(curve) > 0.5
+
+
+def test_a_constant_prediction_has_its_score_and_never_wins_a_selection():
+    run = SimpleNamespace(protocol=SimpleNamespace(checkpoint="best_select"))
+    learner = SimpleNamespace(
+        run=run, model=nn.Linear(1, 1), step=0, sums={}, history={}, degenerate=[], best=None
+    )
+    # All-positive predictions score 0.8; the best of the others is the second.
+    found = iter([(0.8, True), (0.6, False), (0.5, False), (0.9, True)])
+    events = []
+    for learner.step in (10, 20, 30, 40):
+        events.append(train._evaluated(learner, [10, 20, 30, 40], lambda _: next(found)))
+    assert learner.history["select"] == [0.8, 0.6, 0.5, 0.9]
+    assert learner.degenerate == [True, False, False, True]
+    assert learner.best["step"] == 20
+    assert [event["select_degenerate"] for event in events] == [1.0, 0.0, 0.0, 1.0]
 
 
 def test_divergence_is_a_result_and_leaves_the_neighbours_alone(small, tmp_path):

@@ -35,8 +35,11 @@ def test_a_constant_prediction_scores_zero_and_is_marked():
 
 def test_a_constant_prediction_never_wins_a_selection():
     task = compose("teacher=none", "knowledge=none").task
-    assert score.selection(task, LABELS, LOGITS) == 0.75
-    assert score.selection(task, np.ones(4), np.tile([[0.0, 1.0]], (4, 1))) == 0.0
+    assert score.selection(task, LABELS, LOGITS) == (0.75, False)
+    constant = score.selection(task, np.ones(4), np.tile([[0.0, 1.0]], (4, 1)))
+    assert constant == (1.0, True)
+    assert metrics.ranked(*constant) == 0.0
+    assert metrics.ranked(0.75, False) == 0.75
 
 
 def test_agreement_by_hand():

@@ -41,6 +41,8 @@ def test_a_cohort_is_shown_as_it_is_recorded(cohort, tmp_path, wandb_room, read_
         assert run["config"]["task"] == "synthetic"
         for name in curves:
             assert [row[name] for row in run["history"]] == pytest.approx(curves[name])
+        constant = record.result["select_degenerate"]
+        assert [row["select_degenerate"] for row in run["history"]] == constant
         assert run["history"][-1]["_step"] == record.result["steps"]
         for split in ("select", "report"):
             accuracy = record.result["scores"][split]["accuracy"]

@@ -11,3 +11,9 @@ blocks:
       small hidden: [knowledge=hidden_mse, size=l1_h32_a2, matching=last]
       large: [size=l2_h64_a4, "knowledge=[logits_kl,cls_pkd]", hard.weight=0.5]
 """
+
+TEACHERS = {
+    "one": "teachers: one",
+    "paired": "teachers: paired",
+    "crossed": "teachers: crossed\nteacher_seeds: [1, 2]",
+}

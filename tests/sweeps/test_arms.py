@@ -1,7 +1,7 @@
 """The arms of a block, those without knowledge among them, which come by themselves."""
 
 import pytest
-from study_texts import SIZES
+from study_texts import SIZES, TEACHERS
 
 from kdlab.config import compose
 from kdlab.schema import BadInput
@@ -167,9 +167,9 @@ def test_overrides_for_every_run_reach_added_arms_less_their_knowledge(read):
 
 
 @pytest.mark.parametrize("text", [SIZES, KNOWLEDGE, INIT, UNLABELLED])
-@pytest.mark.parametrize("teachers", ["one", "paired", "crossed"])
+@pytest.mark.parametrize("teachers", TEACHERS)
 def test_every_cell_has_its_arm_without_knowledge(read, text, teachers):
-    loaded = read(f"{text}\nteachers: {teachers}\n".replace("seeds: [1]", "seeds: [1, 2]"))
+    loaded = read(f"{text}\n{TEACHERS[teachers]}\n".replace("seeds: [1]", "seeds: [1, 2]"))
     cells = list(expand.expand(loaded))
     place = {(c.table, c.row, c.seed, c.teacher_seed): c for c in cells}
     assert len(place) == len(cells)

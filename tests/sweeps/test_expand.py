@@ -1,7 +1,7 @@
 """Cells: their order, seeds, teachers' seeds, trials and winners."""
 
 import pytest
-from study_texts import SIZES
+from study_texts import SIZES, TEACHERS
 
 from kdlab.config import compose
 from kdlab.schema import BadInput
@@ -43,11 +43,11 @@ def test_teachers_are_one_paired_or_crossed(read):
     cells = list(expand.expand(read(text + "teachers: paired\n")))
     assert seeds(cells) == [(1, 1), (2, 2)]
     assert cells[-1].overrides[-2:] == ("teacher.seed=2", "seed=2")
-    assert seeds(expand.expand(read(text + "teachers: crossed\n"))) == [
-        (1, 1),
-        (2, 1),
-        (1, 2),
-        (2, 2),
+    assert seeds(expand.expand(read(text + "teachers: crossed\nteacher_seeds: [3, 4]\n"))) == [
+        (1, 3),
+        (2, 3),
+        (1, 4),
+        (2, 4),
     ]
     own = text.replace("    cases:", "    teachers: crossed\n    teacher_seeds: [7]\n    cases:")
     assert seeds(expand.expand(read(own))) == [(1, 7), (2, 7)]
@@ -93,9 +93,9 @@ def test_trials_come_before_winners_and_first_seeds_before_second(read):
     )
 
 
-@pytest.mark.parametrize("teachers", ["one", "paired", "crossed"])
+@pytest.mark.parametrize("teachers", TEACHERS)
 def test_every_trial_and_winner_has_its_arm_without_knowledge(read, teachers):
-    loaded = read(f"{TUNED}\nteachers: {teachers}\n")
+    loaded = read(f"{TUNED}\n{TEACHERS[teachers]}\n")
     other = Winner(("train.lr=0.0001", "train.warmup=0.0"), {}, "")
     winners = {
         f"tuned: case={case}, size={size}": winner
@@ -131,18 +131,6 @@ def test_a_winner_that_is_no_trial_any_more_is_refused(read):
     winners = {"tuned: case=none, size=l1_h32_a2": Winner(("train.lr=5.0",), {}, "")}
     with pytest.raises(BadInput, match="example: tuned: case=none, size=l1_h32_a2: the winner"):
         list(expand.expand(read(TUNED), winners=winners))
-
-
-def test_fewer_trials_are_a_fixed_choice_in_the_files_order(read):
-    whole = [c.trial for c in expand.expand(read(TUNED)) if c.row == "none, size=l1_h32_a2"]
-    for number in (1, 2, 3):
-        cells = list(expand.expand(read(tuned(TUNED, trials=str(number)))))
-        by_row = {row: [c.trial for c in cells if c.row == row] for row in {c.row for c in cells}}
-        (chosen,) = {tuple(trials) for trials in by_row.values()}
-        assert len(by_row) == 4
-        assert len(chosen) == number
-        assert list(chosen) == [trial for trial in whole if trial in chosen]
-        assert {c.trials for c in cells} == {number}
 
 
 def groups(cells) -> list[str]:

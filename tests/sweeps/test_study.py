@@ -5,7 +5,8 @@ import pytest
 from kdlab.config import compose, place
 from kdlab.run import batch_key
 from kdlab.schema import BadInput
-from sweeps import cohorts, expand, launch, plan, study
+from sweeps import cohorts, commands, expand, launch, plan, study
+from sweeps.report import report
 
 TEXT = """
 question: Which?
@@ -189,6 +190,94 @@ blocks:
             ("blocks:\n", "blocks:\n  - {table: p, confirm: {seeds: [1]}, cases: {a: []}}\n"),
             "example: p: confirm: needs tune",
         ),
+        (
+            ("trials: 2", "trials: 3"),
+            "example: tuned: tune.trials: 3: 'none' has 2 combinations: at most 2",
+        ),
+        (
+            ("trials: 2", "unequal: so\n      trials: 5"),
+            "example: tuned: tune.trials: 5: 'logits' has 4 combinations: at most 4",
+        ),
+        (
+            ("question", "teachers: crossed\nquestion"),
+            "example: tuned: teacher_seeds: missing: teachers: crossed needs them",
+        ),
+        (("[l1_h32_a2, l2_h32_a2]", "[tiny, tiny]"), "tuned: grid.size: ['tiny', 'tiny']: one is"),
+        (
+            ("[task=synthetic]", "[train.clip=1, +train.clip=2]"),
+            "example: base: train.clip=1 and +train.clip=2 contradict each other: one value for a",
+        ),
+        (
+            ("[task=synthetic]", "[task=synthetic]\nteacher: [train.clip=1, train.clip=2]"),
+            "example: teacher: train.clip=1 and train.clip=2 contradict",
+        ),
+        (
+            ("=logits_kl]", "=logits_kl, hard.weight=1, hard.weight=0.1]"),
+            "example: tuned: cases.logits: hard.weight=1 and hard.weight=0.1 contradict",
+        ),
+        (
+            ("    cases", "    base: [init=random, init=teacher_skip]\n    cases"),
+            "example: tuned: base: init=random and init=teacher_skip contradict",
+        ),
+        (
+            ("    cases", "    teacher: [init=random, init=pretrained]\n    cases"),
+            "example: tuned: teacher: init=random and init=pretrained contradict",
+        ),
+        (
+            ("blocks", "skip: [{name: a, when: [seed=1, seed=2], reason: b}]\nblocks"),
+            "example: skip a: when: seed=1 and seed=2 contradict",
+        ),
+        (("[task=synthetic]", "['']"), "example: base: '' is no override"),
+        (
+            ("    cases", "    base: [save=true]\n    cases"),
+            "tuned: base: save=true: is one for all",
+        ),
+        (("=last]", "=last, root=x]"), "tuned: cases.hidden: root=x: is one for all runs of a"),
+        (
+            ("=last]", "=last, launcher=slurm]"),
+            "launcher=slurm: is one for all runs of a study: it belongs into the study's base or",
+        ),
+        (("=last]", "=last, ++launcher.cohort=2]"), "++launcher.cohort=2: is one for all runs"),
+        (
+            ("grid: {size: [l1_h32_a2, l2_h32_a2]", "grid: {threads: [1, 2]"),
+            "grid: threads: is one",
+        ),
+        (("zip: {train.epochs", "zip: {tracker.group"), "tuned: zip: tracker.group: is one for"),
+        (("over: {train.lr: [1e-3, 1e-4]", "over: {device: [cpu, cuda]"), "tune.over: device: is"),
+        (
+            ("{knowledge.logits_kl.weight", "{checkpoint_seconds"),
+            "tune.also.logits: checkpoint_seconds: is one for all runs",
+        ),
+        (
+            ("    cases", "    teacher: [predict_test=true]\n    cases"),
+            "tuned: teacher: predict_test=true: is one for all runs",
+        ),
+        (
+            ("[task=synthetic]", "[task=synthetic]\nteacher: [root=x]"),
+            "example: teacher: root=x: is one for all",
+        ),
+        (("hidden: [k", '"": [k'), "tuned: cases: '': a label is one line of text"),
+        (("hidden: [k", '" ": [k'), "a label is one line of text without blanks around it"),
+        (("hidden: [k", '"hid\\nden": [k'), "'hid\\nden': a label is one line of text"),
+        (("hidden: [k", "hidden/last: [k"), "tuned: cases: 'hidden/last': no / in a label"),
+        (("table: tuned", "table: a/b"), "table: 'a/b': no / in a label: it parts a cell's name"),
+        (("table: tuned", 'table: " "'), "table: ' ': a label is one line of text"),
+        (
+            ("      hidden", "      same: [matching=last, knowledge=hidden_mse]\n      hidden"),
+            "example: tuned: cases: 'same' and 'hidden' say the same: a row needs overrides of its",
+        ),
+        (
+            ("      hidden", '      same: ["knowledge=[logits_kl]"]\n      hidden'),
+            "example: tuned: cases: 'logits' and 'same' say the same",
+        ),
+        (
+            (
+                "blocks:\n",
+                "blocks:\n  - {table: tuned, layout: a, seeds: [1], cases: {a: []}}\n"
+                "  - {table: tuned, layout: b, seeds: [1], cases: {a: []}}\n",
+            ),
+            "example: tuned: layout: a and b: a table has one, whichever block names it",
+        ),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -269,3 +358,51 @@ def test_a_case_is_not_called_as_a_row_that_tables_add(example, name):
     example.write_text(TEXT.replace("      logits: [", f'      "{name}": ['))
     with pytest.raises(BadInput, match=f"cases.{name}: is what tables call a row of their own"):
         study.load(str(example))
+
+
+def test_what_is_no_contradiction_is_taken(tmp_path):
+    """A key that is deleted and added, one that is said twice, a base that a case overrides."""
+    path = tmp_path / "example.yaml"
+    path.write_text(
+        TUNED.replace(
+            "[task=synthetic]",
+            "[threads=1, ~task.report, '+task.report={report: test}', hard.weight=1]",
+        ).replace("=last]", "=last, hard.weight=0.1, hard.weight=0.10]")
+    )
+    assert list(expand.expand(study.load(str(path))))
+
+
+def test_rows_that_turn_out_to_be_the_same_runs_are_named(tmp_path, example):
+    hidden = "      hidden: [knowledge=hidden_mse, matching=last]\n"
+    more = hidden + "      by key: [knowledge=hidden_mse, matching=last, train.clip=1.0]\n"
+    example.write_text(TEXT.replace(hidden, more))
+    loaded = study.load(str(example))
+    planned, chosen = plan.plan(loaded), launch.launcher(place())
+    work = plan.survey(plan.unique(planned), str(tmp_path / "runs"), chosen.keys, 1)
+    said = report(loaded, planned, work, chosen, 0).splitlines()
+    assert [line for line in said if line.startswith("the same runs")] == [
+        "the same runs in second: 'none', 'none, by key'",
+        "the same runs in second: 'hidden', 'by key'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("own", "what"),
+    [
+        ("init.run=['train.lr=1e-3','train.lr=1e-4']", "init.run: train.lr=1e-3 and train.lr=1e-4"),
+        ("init.run=['save=true']", "init.run: save=true: where and how runs are computed is said"),
+        ("teacher.overrides=['root=x']", "teacher.overrides: root=x: where and how runs are"),
+        ("teacher.overrides=['init=random','init=pretrained']", "init=random and init=pretrained"),
+    ],
+)
+def test_a_parents_own_list_is_checked_too(own, what):
+    init = ["init=run"] if own.startswith("init") else []
+    with pytest.raises(BadInput) as error:
+        compose("knowledge=logits_kl", *init, own)
+    assert what in str(error.value)
+
+
+def test_a_command_line_that_contradicts_itself_is_refused(tmp_path):
+    asked = ("task=rte", "task=mrpc")
+    with pytest.raises(BadInput, match="quickstart: task=rte and task=mrpc contradict each other"):
+        commands.request("quickstart", asked, str(tmp_path))

@@ -77,6 +77,8 @@ def test_every_record_of_a_study_is_shown_whole(root, read_wandb, capfd):
         assert run["config"]["overrides"]["task/words"] == "8"
         for name, values in curves.items():
             assert [row[name] for row in run["history"]] == pytest.approx(values)
+        constant = record.result.get("select_degenerate", [])
+        assert [row["select_degenerate"] for row in run["history"]] == constant
         steps = evaluation_points(record.result["steps"], 5) if curves else []
         assert [row["_step"] for row in run["history"]] == steps
         assert run["summary"]["status"] == record.result["status"]
