@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.latex import latex
+from analysis.plain import cell, code, item, literal, prose
 from analysis.shown import BEST, PLAIN, SECOND, Entry, explanation, shown
 from analysis.tables import Table
 
@@ -18,11 +19,11 @@ def markdown(table: Table) -> str:
     """The table, what its numbers are, and what its rows are."""
     found = shown(table)
     rows = [[_markdown(entry) for entry in row] for row in found.rows]
-    wide = pd.DataFrame(rows, columns=[_text(head) for head in found.heads])
-    lines = [f"**{_text(table.name)}** ({table.split}): {_text(table.question)}", ""]
+    wide = pd.DataFrame(rows, columns=[literal(head) for head in found.heads])
+    lines = [f"**{literal(table.name)}** ({table.split}): {prose(table.question)}", ""]
     lines += [wide.to_markdown(index=False, disable_numparse=True), ""]
-    lines += [f"- {_text(note)}" for note in (explanation(table), *table.notes)]
-    lines += [f"- {_text(row)}: `{overrides}`" for row, overrides in table.legend.items()]
+    lines += [item(prose(note)) for note in (explanation(table), *table.notes)]
+    lines += [item(f"{literal(f'{row}:')} {code(own)}") for row, own in table.legend.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -36,12 +37,15 @@ def html(table: Table) -> str:
 
 
 def csv(table: Table) -> str:
-    """One line a cell, in points, to ten digits: those after differ between processors."""
+    """One line a cell, in points, to ten digits: those after differ between processors.
+
+    Text that a spreadsheet would compute begins with an apostrophe.
+    """
     rows = [
-        {"table": table.name, "split": table.split, "row": row, "column": column, **cell.__dict__}
-        for (row, column), cell in table.cells.items()
+        {"table": table.name, "split": table.split, "row": row, "column": column, **own.__dict__}
+        for (row, column), own in table.cells.items()
     ]
-    return str(pd.DataFrame(rows).to_csv(index=False, float_format="%.10g"))
+    return str(pd.DataFrame(rows).map(cell).to_csv(index=False, float_format="%.10g"))
 
 
 FORMATS: dict[str, Callable[[Table], str]] = {
@@ -59,14 +63,7 @@ MARKDOWN = {PLAIN: "{}", BEST: "**{}**", SECOND: "<u>{}</u>"}
 
 
 def _markdown(entry: Entry) -> str:
-    return MARKDOWN[entry.emphasis].format(_text(entry.text))
-
-
-def _text(text: str) -> str:
-    """Text in which no HTML begins and, but for `code`, no column ends."""
-    parts = re.split(r"(`[^`]*`)", text)
-    parts[0::2] = [part.replace("<", r"\<").replace("|", r"\|") for part in parts[0::2]]
-    return "".join(parts)
+    return MARKDOWN[entry.emphasis].format(literal(entry.text))
 
 
 def template(name: str) -> Any:

@@ -130,7 +130,7 @@ def _table(
     all_cells = {**cells, **constant, **average.cells}
     best = claims.best(all_cells, students, [*columns, *average.columns], published)
     return Table(
-        name=layout.name or name,
+        name=name if name.startswith(layout.name) else layout.name,
         question=str(frame["question"].iloc[0]),
         split=split,
         rows=[*teachers, *([majority.MAJORITY] if constant else []), *students],

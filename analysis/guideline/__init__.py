@@ -16,6 +16,7 @@ from analysis.axes import axes as differing
 from analysis.guideline import context, limits, text
 from analysis.guideline.evidence import Evidence, gathered
 from analysis.guideline.text import Statement
+from analysis.plain import code, item, literal, prose
 from analysis.stats import MARGIN
 
 SPLIT = "report"
@@ -132,11 +133,11 @@ def _section(found: Evidence, axis: str, margin: float) -> Section:
 
 def markdown(found: Guideline) -> str:
     """A guideline as Markdown: the same records give the same bytes."""
-    lines = [f"# Guideline of study {found.study}", "", found.question, ""]
+    lines = [f"# Guideline of study {literal(found.study)}", "", prose(found.question), ""]
     lines += _bullets("What it is made from", found.data, 2)
     for section in found.sections:
-        lines += [f"## `{section.axis}`: {section.verdict}", ""]
-        lines += [f"- {statement.text}" for statement in section.recommended] + [""]
+        lines += [f"## {code(section.axis)}: {section.verdict}", ""]
+        lines += [item(prose(statement.text)) for statement in section.recommended] + [""]
         for title, statements in (
             ("Evidence", section.evidence),
             ("Where it flips", section.flips),
@@ -152,4 +153,4 @@ def markdown(found: Guideline) -> str:
 def _bullets(title: str, statements: Sequence[Statement], level: int) -> list[str]:
     if not statements:
         return []
-    return [f"{'#' * level} {title}", "", *(f"- {s.text}" for s in statements), ""]
+    return [f"{'#' * level} {title}", "", *(item(prose(s.text)) for s in statements), ""]

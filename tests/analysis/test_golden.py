@@ -47,7 +47,7 @@ def test_the_edges_are_there(written):
         *("missing (0/5)", "diverged (0/5)", "(1/5)", "n/a", "†", "]* ", "]** ", "]≈ ", "<u>"),
         *("mrpc f1", "mrpc accuracy", "mnli-matched", "mnli-mismatched", "Δ average"),
         *("10 runs failed", "costly: three_times 100 %", "cannot apply to a task of 2 classes"),
-        r"same\|as_",
+        r"same\|as\_",
     ):
         assert text in main, text
     best = [line for line in main.splitlines() if line.count("**75.1 ± 0.5 (5)**") == 3]

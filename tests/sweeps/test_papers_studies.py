@@ -7,7 +7,9 @@ from itertools import combinations
 
 import pytest
 
+from kdlab import assemble
 from kdlab.keys import keys
+from kdlab.remembered import still
 from sweeps import plan, study
 
 BERT = {"model_type": "bert", "vocab_size": 30522}
@@ -20,6 +22,8 @@ TEACHERS = {
 KD = {"hard.weight", "knowledge.logits_kl"}
 TAUGHT = {"teacher."} | KD  # against an arm that hears no teacher
 PATIENCE = {"knowledge.cls_pkd"}
+LARGE_TEACHER = {"teacher.", "tokenizer", "init.checkpoint"}
+STUDIES = ("b_pkd", "b_pkd_authors")
 WINNERS = {"train.lr", *KD, *PATIENCE}
 # By table and by pair of rows what they may differ in: keys, or beginnings of keys.
 DIFFER = {
@@ -39,8 +43,8 @@ DIFFER = {
         for pair in combinations(("KD, size=l3_h768", "KD, size=l6_h768", "KD, size=l12_h768"), 2)
     },
     "B5 better teacher": {
-        ("BERT6-KD", "BERT24 to BERT6[Large]-KD"): {"teacher.", "tokenizer"},
-        ("BERT6-KD", "BERT24 to BERT6[Large]-PKD"): {"teacher.", "tokenizer"} | PATIENCE,
+        ("BERT6-KD", "BERT24 to BERT6[Large]-KD"): LARGE_TEACHER,
+        ("BERT6-KD", "BERT24 to BERT6[Large]-PKD"): LARGE_TEACHER | PATIENCE,
         ("BERT24 to BERT6[Large]-KD", "BERT24 to BERT6[Large]-PKD"): PATIENCE,
     },
     "B1 GLUE, the authors' settings": {("BERT6-KD", "BERT6-PKD"): WINNERS},
@@ -67,17 +71,27 @@ def hub(tmp_path_factory):
 
 
 def runs(name: str):
-    """By table, task and row the runs of a study's first seed, added arms left out."""
+    """By table, task and row the runs of a study's first seed on a task of three classes and on one
+    of two, added arms left out.
+    """
     found = defaultdict(lambda: defaultdict(dict))
-    for entry in plan.plan(replace(study.load(name), seeds=[1])):
+    loaded = study.load(name)
+    two = {"task": ["mnli", "rte"]}
+    blocks = [replace(x, grid=two if "task" in x.grid else x.grid) for x in loaded.blocks]
+    for entry in plan.plan(replace(loaded, blocks=blocks, seeds=[1])):
         if not entry.cell.case.startswith("none"):
             found[entry.cell.table][entry.run.task.name][entry.cell.row] = entry.run
     return found
 
 
-@pytest.mark.parametrize("name", ["b_pkd", "b_pkd_authors"])
-def test_rows_of_pkds_tables_differ_in_what_they_say(name, hub):
-    found = runs(name)
+@pytest.fixture(scope="module")
+def planned(hub):
+    return {name: runs(name) for name in STUDIES}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_rows_of_pkds_tables_differ_in_what_they_say(name, planned):
+    found = planned[name]
     assert found
     assert found.keys() <= DIFFER.keys()
     for table, by_task in found.items():
@@ -91,8 +105,8 @@ def test_rows_of_pkds_tables_differ_in_what_they_say(name, hub):
                 assert allowed == set() or differ
 
 
-def test_what_won_for_pkds_authors_is_what_a_students_run_does(hub):
-    rows = runs("b_pkd_authors")
+def test_what_won_for_pkds_authors_is_what_a_students_run_does(planned):
+    rows = planned["b_pkd_authors"]
     row = rows["B1 GLUE, the authors' settings"]["mnli"]["BERT6-PKD"]
     found = keys(row)
     assert found["train.lr"] == 5e-5
@@ -104,3 +118,31 @@ def test_what_won_for_pkds_authors_is_what_a_students_run_does(hub):
     last = rows["B2 Skip or Last, the authors' settings"]["rte"]["BERT6-PKD-Last"]
     assert (keys(last)["train.lr"], keys(last)["knowledge.cls_pkd.weight"]) == (2e-5, 1000)
     assert last.terms[0].pairs == tuple(zip(range(1, 6), range(7, 12), strict=True))
+
+
+def test_a_terms_weight_is_tuned_wherever_it_stands_beside_logits():
+    """One key moves all weights but the logits': of three losses there are two ratios."""
+    block = study.load("a1_knowledge").blocks[0]
+    assert block.cases.keys() == block.tune.also.keys()
+    for case, own in block.cases.items():
+        named = own[0].partition("=")[2].strip("[]").split(",")
+        tuned = {key.split(".")[1] for key in block.tune.also[case] if key.startswith("knowledge.")}
+        tied = {
+            text.split(".")[1]
+            for text in own
+            if any(f"${{knowledge.{term}.weight}}" in text for term in tuned)
+        }
+        fixed = {"logits"} if len(named) > 1 and "logits" in named else set()
+        assert tuned | tied == {*named} - fixed, case
+        assert len(tuned) == 1
+        assert ("hard.weight" in block.tune.also[case]) == bool(fixed), case
+
+
+def test_one_key_is_the_weight_of_all_terms_of_an_arm():
+    base = ("teacher=scratch", "teacher.size=l4_h32_a2", "size=l2_h32_a2")
+    block = study.load("a1_knowledge").blocks[0]
+    case = "attention and hidden (TinyBERT)"
+    (key,) = block.tune.also[case]
+    with still({}):  # put together, not left to Hydra: thousands of such runs are planned fast
+        run = assemble._assembled((*base, *block.cases[case], f"{key}=7"))
+    assert [term.weight for term in run.terms] == [7.0] * 3

@@ -5,7 +5,7 @@ import pytest
 from kdlab.config import compose, place
 from kdlab.run import batch_key
 from kdlab.schema import BadInput
-from sweeps import cohorts, commands, expand, launch, plan, study
+from sweeps import cohorts, commands, expand, launch, plan, saved, study
 from sweeps.report import report
 
 TEXT = """
@@ -358,6 +358,57 @@ def test_a_case_is_not_called_as_a_row_that_tables_add(example, name):
     example.write_text(TEXT.replace("      logits: [", f'      "{name}": ['))
     with pytest.raises(BadInput, match=f"cases.{name}: is what tables call a row of their own"):
         study.load(str(example))
+
+
+SETTINGS = """\
+question: Q?
+seeds: [1]
+blocks:
+  - table: t
+    grid: {task: [rte, mnli]}
+    settings: chosen.csv
+    control: kd
+    controls: false
+    cases: {kd: [knowledge=logits_kl], ft: [knowledge=none]}
+"""
+CHOSEN = (
+    "case,task,train.lr,hard.weight,note\nkd,rte,2e-5,0.3,best\nkd,mnli,5e-5,,\nother,rte,1,1,\n"
+)
+
+
+def test_settings_of_a_file_are_overrides_of_their_case_and_task(tmp_path):
+    (tmp_path / "chosen.csv").write_text(CHOSEN)
+    (tmp_path / "mine.yaml").write_text(SETTINGS)
+    loaded = study.load(str(tmp_path / "mine.yaml"))
+    found = {cell.overrides for cell in expand.expand(loaded)}
+    assert found == {
+        ("task=rte", "knowledge=logits_kl", "train.lr=2e-5", "hard.weight=0.3", "seed=1"),
+        ("task=mnli", "knowledge=logits_kl", "train.lr=5e-5", "seed=1"),
+        ("task=rte", "knowledge=none", "seed=1"),
+        ("task=mnli", "knowledge=none", "seed=1"),
+    }
+    saved.save(loaded, (), tmp_path)  # without the file
+    assert saved.read(tmp_path)[0] == loaded
+
+
+@pytest.mark.parametrize(
+    ("text", "csv", "message"),
+    [
+        (SETTINGS.replace("rte, mnli", "rte, cola"), CHOSEN, "settings: kd has none for task=cola"),
+        (SETTINGS.replace("chosen", "lost"), CHOSEN, "settings: no file"),
+        (SETTINGS, "case,lr\n", "needs the columns case, task, and keys of a run"),
+        (SETTINGS, CHOSEN + "kd,rte,1,1,\n", "line 5: the same case and task twice"),
+        (SETTINGS, CHOSEN.replace("kd,", "kb,"), "none for these cases; there: kb, other"),
+        (SETTINGS.replace("kd: [k", "kd: [train.lr=1, k"), CHOSEN, "train.lr=1: settings set it"),
+        (SETTINGS.replace("{task", "{train.lr: [1], task"), CHOSEN, "train.lr=2e-5: grid sets it"),
+    ],
+)
+def test_settings_that_are_wrong_are_refused_in_one_line(tmp_path, text, csv, message):
+    (tmp_path / "chosen.csv").write_text(csv)
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(BadInput, match=message) as error:
+        list(expand.expand(study.load(str(tmp_path / "mine.yaml"))))
+    assert "\n" not in str(error.value)
 
 
 def test_what_is_no_contradiction_is_taken(tmp_path):
