@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis import default_root
+from kdlab.record import Damaged
 from kdlab.schema import BadInput
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def main() -> None:
     arguments = _parser().parse_args()
     try:
         arguments.run(arguments)
-    except BadInput as error:
+    except (BadInput, Damaged) as error:
         print(f"analysis: {error}", file=sys.stderr)
         sys.exit(2)
 

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Mapping
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,7 @@ from analysis.remembered import recalled
 from kdlab import record
 from kdlab.record import Record
 from kdlab.schema import BadInput
+from sweeps import saved
 
 TEACHER = "teacher"
 NO_SEED = -1  # of a teacher that all seeds share, and of a teacher's row
@@ -43,9 +43,9 @@ def runs(study: str, root: str, *, code: str | None = None) -> pd.DataFrame:
     - of the student: family, layers, hidden, heads, intermediate (empty of teachers); the option
       chosen in each group (knowledge, matching, init, size, ...), `none` where it is not used;
       and, with a dot in its name, each key in which runs of a task differ (`train.lr`, ...).
-    - `state`: done, diverged, failed (no record, and `trouble` names the class of what happened
-      last; it may be tried again), missing, or excluded; what is excluded (the column says why)
-      was never composed: it has the task and the options that its overrides name, and no score.
+    - `state`: done, diverged, failed (no record, and `trouble` names the class of what failed it;
+      `python -m sweeps retry` forgives it), missing, or excluded; what is excluded (the column says
+      why) was never composed: it has the task and the options that its overrides name, no score.
     - `copies`: how many records there are, of which the row is the one with the outputs of most
       splits; `repeats`: whether their results are equal, close or apart (`kdlab.repeats`); `stale`:
       whether the record is of other code than `code`. `analysis.audit` names and counts them.
@@ -70,7 +70,7 @@ def runs(study: str, root: str, *, code: str | None = None) -> pd.DataFrame:
     Raises:
         BadInput: if the study was never launched under this root.
     """
-    _check_launched(study, root)
+    saved.read_plan(study, root, ["uid"])  # refused before anything is read
     frame = recalled(study, root, lambda: _made(study, root))
     if code is None:  # of equally many the first in the alphabet
         counts = frame.drop_duplicates("uid")["commit"].value_counts()
@@ -153,22 +153,12 @@ def outputs(frame: pd.DataFrame, uid: str, split: str) -> tuple[np.ndarray, np.n
 
 def read_plan(study: str, root: str) -> pd.DataFrame:
     """The table that `sweeps` wrote of a study."""
-    return pd.read_parquet(_check_launched(study, root))
-
-
-def _check_launched(study: str, root: str) -> Path:
-    path = Path(root) / "studies" / study / "plan.parquet"
-    if not path.is_file():
-        known = ", ".join(sorted(p.parent.name for p in path.parent.parent.glob("*/plan.parquet")))
-        raise BadInput(
-            f"no plan of study {study!r} under {root} (there: {known or 'none'}); "
-            f"first: python -m sweeps launch {study} --wait"
-        )
-    return path
+    return saved.read_plan(study, root)
 
 
 def _made(study: str, root: str) -> pd.DataFrame:
     plan = read_plan(study, root)
+    failed = recorded.failed(root, plan)
     plan = plan.drop(columns=["ancestors", "seconds"]).assign(
         arm=plan["row"], teacher_seed=plan["teacher_seed"].astype("Int64").fillna(NO_SEED)
     )
@@ -184,7 +174,7 @@ def _made(study: str, root: str) -> pd.DataFrame:
     for name in chosen.columns:  # of teachers only records tell
         own = found[name] if name in found.columns else None
         found[name] = chosen[name] if own is None else chosen[name].where(chosen[name].notna(), own)
-    held = planned["uid"].astype(object).map(recorded.trouble(root)).astype(object)
+    held = planned["uid"].astype(object).map(failed).astype(object)
     found["trouble"] = held.where(found["state"].isna(), None)
     found["state"] = np.select(
         [planned["excluded"] != "", found["state"].notna(), found["trouble"].notna()],

@@ -1,11 +1,10 @@
 """What events say of single runs: what is held against them, and where their tasks' logs are."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from kdlab.record import whole_lines
+from sweeps import events
 
 Event = dict[str, Any]
 
@@ -15,44 +14,30 @@ class Happened:
     """Of one run.
 
     Attributes:
-        trouble: events of what went wrong, oldest first; `forgiven` of them no longer count.
+        forgiven: events of what went wrong and is held against it no more, oldest first.
+        trouble: events of what went wrong since, oldest first.
         logs: files to which its tasks printed, oldest first.
-        began: the last start of a cohort with it that has no end; None if there is none.
+        began: the start of a cohort with it that has no end; None if there is none.
     """
 
+    forgiven: list[Event] = field(default_factory=list)
     trouble: list[Event] = field(default_factory=list)
-    forgiven: int = 0
     logs: list[str] = field(default_factory=list)
     began: Event | None = None
 
 
 def happened(root: str, uids: Sequence[str]) -> dict[str, Happened]:
-    """What happened to each of some runs, in the order of time."""
-    found = {uid: Happened() for uid in uids}
-    tasks: dict[tuple[str, int], list[str]] = {}  # an intent and the index in it, to its runs
-    for event in sorted(_events(root), key=lambda event: event["time"]):
-        if event["event"] == "intent":
-            tasks |= {(event["intent"], n): given for n, given in enumerate(event["uids"])}
-        elif event["event"] == "worker":
-            for uid in tasks.get((event["intent"], event["index"]), []):
-                if uid in found and event["log"] not in found[uid].logs:
-                    found[uid].logs.append(event["log"])
-        elif event["event"] == "retry":
-            for uid in found.keys() & event["uids"].keys():
-                found[uid].forgiven = max(found[uid].forgiven, event["uids"][uid])
-        else:
-            _add(found, event)
+    """What happened to each of some runs."""
+    state = events.fold(root)
+    found = {uid: Happened(state.forgiven.get(uid, []), state.trouble.get(uid, [])) for uid in uids}
+    workers = [event for incarnations in state.workers.values() for event in incarnations]
+    for event in sorted(workers, key=lambda event: event["time"]):
+        tasks = state.intents.get(event["intent"], {}).get("uids", [])
+        given = tasks[event["index"]] if event["index"] < len(tasks) else []
+        for uid in found.keys() & set(given):
+            if event["log"] and event["log"] not in found[uid].logs:
+                found[uid].logs.append(event["log"])
+    for event in state.running.values():
+        for uid in found.keys() & set(event["uids"]):
+            found[uid].began = event
     return found
-
-
-def _add(found: dict[str, Happened], event: Event) -> None:
-    """A cohort's start, its end, or its trouble."""
-    for uid in found.keys() & set(event.get("uids", ())):
-        found[uid].began = event if event["event"] == "start" else None
-        if event["event"] == "trouble":
-            found[uid].trouble.append(event)
-
-
-def _events(root: str) -> Iterator[Event]:
-    for path in sorted((Path(root) / "events").glob("*.jsonl")):
-        yield from whole_lines(path)

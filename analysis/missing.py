@@ -50,7 +50,10 @@ def asked(study: str, root: str) -> list[str]:
         return []
     from omegaconf import OmegaConf
 
-    page = OmegaConf.to_container(OmegaConf.load(path))
+    try:
+        page = OmegaConf.to_container(OmegaConf.load(path))
+    except Exception:  # damaged: a launch from the study's own file writes it anew
+        return []
     said = page.get("asked", []) if isinstance(page, dict) else []
     return [str(text) for text in said if not str(text).startswith("root=")]
 

@@ -1,11 +1,13 @@
 """What records and events say of runs, one flat row a run; no per-example output is read."""
 
 from collections.abc import Iterator, Mapping, Set
-from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from kdlab import record, repeats
-from kdlab.record import Entry, Record, kept, whole_lines
+from kdlab.record import Entry, Record, kept
+from sweeps import events, failures, progress, saved
 
 Row = dict[str, Any]
 SEP = "/"  # between split and metric in a column's name
@@ -14,8 +16,6 @@ COUNTS = ("steps", "examples_seen")
 NUMBERS = ("flops", "latency", "seconds", "teacher_seconds", "cohort", "peak_memory", "threads")
 WORDS = ("commit", "host", "device", "torch")
 COUNTED = {"embeddings": "embeddings", "transformer": "transformer", "total": "parameters"}
-# Classes of trouble that are never held against a run: it goes on, or is done again, by itself.
-PASSING = {"preempted", "time_limit", "disk_full", "lost", "cancelled"}
 
 
 def rows(root: str, wanted: Set[str]) -> Iterator[Row]:
@@ -75,18 +75,17 @@ def _row(page: Row, file: str, start: int, end: int) -> Row:
     }
 
 
-def trouble(root: str) -> dict[str, str]:
-    """By uid the class of the last trouble that is held against a run and was not forgiven."""
-    held: dict[str, list[tuple[float, str]]] = {}
-    forgiven: dict[str, int] = {}
-    for path in sorted((Path(root) / "events").glob("*.jsonl")):
-        for event in whole_lines(path):
-            if event["event"] == "trouble":
-                for uid in event["uids"]:
-                    held.setdefault(uid, []).append((event["time"], event["class"]))
-            elif event["event"] == "retry":
-                for uid, count in event["uids"].items():
-                    forgiven[uid] = max(count, forgiven.get(uid, 0))
-    left = {uid: sorted(events)[forgiven.get(uid, 0) :] for uid, events in held.items()}
-    last = {uid: events[-1][1] for uid, events in left.items() if events}
-    return {uid: kind for uid, kind in last.items() if kind not in PASSING}
+def failed(root: str, plan: pd.DataFrame) -> dict[str, str]:
+    """By uid the class of what failed a run of a plan, or an ancestor of one.
+
+    A run has failed as `python -m sweeps status` says it: what is held against it is too much to
+    try it again unasked, or a parent of it failed.
+    """
+    state, links = events.fold(root), saved.family(plan[plan["uid"].notna()])
+    states = progress.states(links, record.index(root), state, {})
+    held = {
+        uid: failures.failure(state.trouble.get(uid, []))
+        for uid, word in states.items()
+        if word == progress.FAILED
+    }
+    return {uid: event["class"] if event else "parent_failed" for uid, event in held.items()}

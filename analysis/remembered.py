@@ -13,6 +13,13 @@ from kdlab.record import short_digest, write_whole
 
 NAME = "frame.parquet"
 KEY = "made of"
+MAKERS = (
+    "analysis/frame.py",
+    "analysis/recorded.py",
+    "sweeps/events.py",
+    "sweeps/failures.py",
+    "sweeps/progress.py",
+)
 
 
 def recalled(study: str, root: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
@@ -50,5 +57,5 @@ def _key(folder: Path, root: Path) -> str:
 
 def _code() -> str:
     """A digest of the code that makes the frame."""
-    room = Path(__file__).parent
-    return short_digest(b"".join((room / f).read_bytes() for f in ("frame.py", "recorded.py")))
+    room = Path(__file__).parents[1]
+    return short_digest(b"".join((room / name).read_bytes() for name in MAKERS))

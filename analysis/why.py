@@ -8,8 +8,8 @@ from analysis import missing
 from analysis.address import Run, Target, find, read
 from analysis.frame import NO_SEED
 from analysis.happened import Happened, happened
-from analysis.recorded import PASSING
 from kdlab.record import Record
+from sweeps import failures
 
 AGAIN = "/tmp/again"
 SELECT = "select"
@@ -152,18 +152,16 @@ def sparkline(values: Sequence[float]) -> str:
 def _troubles(history: Happened, run: Run) -> list[str]:
     """What went wrong, oldest first, the end of the last traceback, and what has begun."""
     lines = []
-    for number, event in enumerate(history.trouble):
-        passed = number < history.forgiven or event["class"] in PASSING
-        where = f" on {event['node']}" if "node" in event else ""
-        said = f": {event['error']}" if "error" in event else ""
+    for event in [*history.forgiven, *history.trouble]:
+        passed = event not in history.trouble or event["class"] not in failures.ALONE
+        where = f" on {event['node']}" if event["node"] else ""
+        said = f": {event['error']}" if event["error"] else ""
         lines.append(f"  {event['class']}{where}{' (passed)' if passed else ''}{said}")
     if not run.record and history.trouble:
         printed = str(history.trouble[-1].get("traceback", "")).rstrip().splitlines()[-LAST:]
         lines += [f"    {line}" for line in printed]
     if not run.record and history.began:
-        lines.append(
-            f"  begun on {history.began.get('node', history.began.get('host'))}, not ended"
-        )
+        lines.append(f"  begun on {history.began['node'] or history.began['host']}, not ended")
     return lines
 
 

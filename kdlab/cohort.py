@@ -14,6 +14,7 @@ from torch import nn
 
 from kdlab import (
     costs,
+    device,
     learner,
     models,
     objective,
@@ -26,6 +27,7 @@ from kdlab import (
 )
 from kdlab.data.task_data import TaskData, task_data
 from kdlab.learner import DIVERGED, DONE, Learner
+from kdlab.model_files import is_whole
 from kdlab.parents import teacher_architecture
 from kdlab.record import Record
 from kdlab.run import Run, batch_key, parents, teacher_key
@@ -49,9 +51,9 @@ def distill(
 ) -> Record | list[Record]:
     """Train a run, or a cohort of runs side by side, and record what came of it.
 
-    Missing parents, teachers or earlier stages, are trained first. A run that is done already is
-    not repeated. A run's `result` is the same, bit for bit on CPU at equal `threads`, whatever its
-    cohort.
+    Missing parents, teachers or earlier stages, are trained first, also those that are among
+    `runs`. A run that is done already is not repeated. A run's `result` is the same, whatever its
+    cohort: `kdlab.repeats` says where bit for bit.
 
     Args:
         runs: one run, or runs that share task, batches, seed and teacher.
@@ -69,30 +71,39 @@ def distill(
     _check_cohort(cohort)
     if place.predict_test:
         predictions.splits(cohort[0].task)
-    device = _device(place)
+    on = device.chosen(place)
+    with device.deterministic(on):
+        if waiting := cohort if again else missing(cohort, place):
+            task = task_data(waiting[0], place.predict_test)  # first: data may be refused
+            # No lock is held meanwhile: whoever waits for a parent keeps nobody waiting.
+            trained = waiting if again else predicting.untrained(waiting, place)
+            for parent in {p.uid: p for run in trained for p in parents(run)}.values():
+                ensure(parent, place)
+            _locked(cohort, task, place, on, again)
+    recorded = record.entries(place.root)
+    records = [record.best(place.root, recorded[run.uid]) for run in cohort]
+    return records[0] if isinstance(runs, Run) else records
+
+
+def _locked(
+    cohort: Sequence[Run], task: TaskData, place: Place, on: torch.device, again: bool
+) -> None:
+    """Do what is still missing, once no other process does."""
     with ExitStack() as stack:
         # Two processes that were given the same run: the second waits and finds it done.
         for uid in sorted(run.uid for run in (cohort if again else missing(cohort, place))):
             stack.enter_context(_lock(place, uid))
-        if waiting := cohort if again else missing(cohort, place):
-            task = task_data(waiting[0], place.predict_test)  # first: data may be refused
-            done = (
-                predicting.complete(waiting, task, place.root, device)
-                if place.predict_test and not again
-                else []
-            )
-            if rest := [run for run in waiting if run.uid not in done]:
-                _distill(rest, task, place, device)
-    found = record.entries(place.root)
-    records = [record.best(place.root, found[run.uid]) for run in cohort]
-    return records[0] if isinstance(runs, Run) else records
+        waiting = cohort if again else missing(cohort, place)
+        complete = place.predict_test and not again
+        done = predicting.complete(waiting, task, place.root, on) if complete else []
+        if rest := [run for run in waiting if run.uid not in done]:
+            _distill(rest, task, place, on)
 
 
-def _distill(cohort: Sequence[Run], task: TaskData, place: Place, device: torch.device) -> None:
-    for parent in {parent.uid: parent for run in cohort for parent in parents(run)}.values():
-        ensure(parent, place)
-    teachers = teaching.load(_with_teacher(cohort), task.tokenizer, place.root, device)
-    learners = [_learner(run, task, device, place) for run in cohort]
+def _distill(cohort: Sequence[Run], task: TaskData, place: Place, on: torch.device) -> None:
+    device.forget_peak(on)
+    teachers = teaching.load(_with_teacher(cohort), task.tokenizer, place.root, on)
+    learners = [_learner(run, task, on, place) for run in cohort]
     with watching([student.run for student in learners], place) as watches:
         teacher_seconds = train(
             learners,
@@ -103,20 +114,21 @@ def _distill(cohort: Sequence[Run], task: TaskData, place: Place, device: torch.
             place=place,
             note=lambda x, event: watches[x.run.uid].evaluated(event),
         )
-        shown = _teacher_outputs(teachers, task, learners, device)
+        shown = _teacher_outputs(teachers, task, learners, on)
         recorded = record.entries(place.root)  # of runs that lack a model, or outputs
         for student in learners:
             uid = student.run.uid
             result, found = _result(student, task, shown)
-            cost = _cost(student, teacher_seconds, len(learners), device, place.root)
+            cost = _cost(student, teacher_seconds, len(learners), on, place.root)
             earlier = record.best(place.root, recorded[uid]) if uid in recorded else None
-            found |= predicting.outputs(student.model, task, device) if found else {}
+            found |= predicting.outputs(student.model, task, on) if found else {}
             left = _leave(student, task, result, cost, found, place, earlier)
             watches[uid].ended(left)
 
 
 def missing(runs: Sequence[Run], place: Place) -> list[Run]:
     """The runs whose record, or whose model or test outputs if they are asked for, lack."""
+    record.heal(place.root, {run.uid for run in runs})
     found = record.index(place.root)
     unpredicted = predictions.lacking(runs, place.root) if place.predict_test else set()
 
@@ -125,7 +137,7 @@ def missing(runs: Sequence[Run], place: Place) -> list[Run]:
             return True
         # A diverged run has no model to save.
         wants_model = place.save and found[run.uid].status == DONE
-        return wants_model and not models.folder(place.root, run.uid).is_dir()
+        return wants_model and not is_whole(place.root, run.uid)
 
     return [run for run in runs if is_missing(run)]
 
@@ -143,10 +155,10 @@ def _lock(place: Place, uid: str) -> FileLock:
     return FileLock(path)
 
 
-def _learner(run: Run, task: TaskData, device: torch.device, place: Place) -> Learner:
-    model = models.build_student(run, task.tokenizer, place.root).to(device)
+def _learner(run: Run, task: TaskData, on: torch.device, place: Place) -> Learner:
+    model = models.build_student(run, task.tokenizer, place.root).to(on)
     dimensions = teacher_architecture(run.teacher, run.teacher_checkpoint)
-    goal = objective.Objective(run, dimensions, task.scheduled).to(device)
+    goal = objective.Objective(run, dimensions, task.scheduled).to(on)
     wanted = objective.wanted(run)[0]
     student = learner.start(run, model, goal, wanted, len(task.batches), task.scheduled)
     learner.restore(student, place.root)
@@ -160,13 +172,13 @@ def _select_score(student: Learner, task: TaskData) -> tuple[float, bool]:
 
 
 def _teacher_outputs(
-    teachers: Sequence[nn.Module], task: TaskData, learners: Sequence[Learner], device: torch.device
+    teachers: Sequence[nn.Module], task: TaskData, learners: Sequence[Learner], on: torch.device
 ) -> dict[str, np.ndarray]:
     if not teachers or not any(student.run.terms for student in learners):
         return {}
     if learners[0].run.task.masked:  # too many outputs to be kept and compared
         return {}
-    return {name: teaching.outputs(teachers, data, device) for name, data in task.scored.items()}
+    return {name: teaching.outputs(teachers, data, on) for name, data in task.scored.items()}
 
 
 def _result(
@@ -206,17 +218,17 @@ def _result(
 
 
 def _cost(
-    student: Learner, teacher_seconds: float, cohort: int, device: torch.device, root: str
+    student: Learner, teacher_seconds: float, cohort: int, on: torch.device, root: str
 ) -> dict[str, Any]:
     return {
         "parameters": costs.parameters(student.model),
         "flops": costs.inference_flops(student.run.student),
-        "seconds": round(student.seconds, 3),
+        "seconds": round(student.clock.seconds(), 3),
         "teacher_seconds": round(teacher_seconds, 3),
         "cohort": cohort,
-        "peak_memory": costs.peak_memory(device),
+        "peak_memory": device.peak_memory(on),
         **costs.latency(student.model, student.run.student, root),
-        **costs.provenance(device),
+        **costs.provenance(on),
     }
 
 
@@ -257,20 +269,10 @@ def _check_cohort(cohort: Sequence[Run]) -> None:
         raise BadInput("runs of a cohort must share one teacher")
     if len({run.uid for run in cohort}) != len(cohort):
         raise BadInput("a run is twice in the cohort")
-    if {parent.uid for run in cohort for parent in parents(run)} & {run.uid for run in cohort}:
-        raise BadInput("a run and its parent cannot train side by side: give the children alone")
 
 
 def _with_teacher(cohort: Sequence[Run]) -> Run:
     return next((run for run in cohort if teacher_key(run) and run.terms), cohort[0])
-
-
-def _device(place: Place) -> torch.device:
-    if place.device == "cuda" and not torch.cuda.is_available():
-        raise BadInput("device=cuda: there is no such device here")
-    if place.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(place.device)
 
 
 def _default_place() -> Place:

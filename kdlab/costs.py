@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import time
@@ -18,6 +17,7 @@ from filelock import FileLock
 from torch import nn
 
 from kdlab.architecture import Architecture
+from kdlab.device import settle
 from kdlab.families import FAMILIES
 from kdlab.record import short_digest, write_whole
 
@@ -115,27 +115,13 @@ def measured_latency(model: Any, tokens: int = FLOP_TOKENS) -> float:
     model.eval()
     taken: list[float] = []
     while (len(taken) <= PASSES and sum(taken) < PATIENCE) or len(taken) < 2:
-        _settle(device)
+        settle(device)
         began = time.perf_counter()
         outputs(model, row)
-        _settle(device)
+        settle(device)
         taken.append(time.perf_counter() - began)
     model.train(was_training)
     return round(1000 * statistics.median(taken[1:]), 4)
-
-
-def _settle(device: torch.device) -> None:
-    """Wait for what a GPU was told to do."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def peak_memory(device: torch.device) -> int:
-    """The most bytes that the process (on a GPU: its tensors) ever held."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    unit = 1 if platform.system() == "Darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def provenance(device: torch.device) -> dict[str, Any]:

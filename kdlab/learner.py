@@ -2,8 +2,8 @@
 
 import copy
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from transformers import get_scheduler
 
 from kdlab import optimizer, streams
+from kdlab.device import Clock, random_state, seeded
+from kdlab.durable import Damaged, read_sealed, write_sealed
 from kdlab.objective import HARD, Objective
-from kdlab.record import write_whole
 from kdlab.run import Run
 from kdlab.schema import Train
 from kdlab.trace import Asked, Trace, trace
@@ -40,9 +41,9 @@ class Learner:
     scheduler: Any
     steps: int
     random: list[Tensor]
+    clock: Clock
     step: int = 0
     status: str = TRAINING
-    seconds: float = 0.0
     history: dict[str, list[Any]] = field(default_factory=dict)
     degenerate: list[bool] = field(default_factory=list)
     sums: dict[str, float] = field(default_factory=dict)
@@ -72,12 +73,9 @@ def start(
     warmup = int(run.train.warmup * scheduled)
     scheduler = get_scheduler(run.train.schedule, adamw, warmup, scheduled)
     device = next(model.parameters()).device
-    outer = _random_state(device)
-    torch.manual_seed(streams.key(run.seed, "dropout"))
-    random = _random_state(device)
-    _set_random_state(outer, device)
+    random = seeded(device, streams.key(run.seed, "dropout"))
     model.train()
-    return Learner(run, model, objective, wanted, adamw, scheduler, steps, random)
+    return Learner(run, model, objective, wanted, adamw, scheduler, steps, random, Clock(device))
 
 
 def _groups(model: nn.Module, objective: Objective, train: Train) -> list[dict[str, Any]]:
@@ -109,15 +107,17 @@ def update(
     """One optimiser step, with the student's own random state swapped in around it."""
     precision = learner.run.train.precision
     with (
-        _own_random(learner),
+        random_state(learner.random, learner.device),
         torch.autocast(learner.device.type, torch.bfloat16, enabled=precision == "bf16"),
     ):
         student = trace(learner.model, batch, learner.wanted, asked)
     losses = learner.objective(student, teacher, labels, learner.step)
     total = learner.objective.total(losses, learner.step)
     learner.step += 1
-    _watch(learner, losses)
-    if not torch.isfinite(total):
+    # One transfer for all of them: a GPU is waited for at each.
+    *values, whole = torch.stack([x.detach().double() for x in (*losses.values(), total)]).tolist()
+    _watch(learner, losses, values)
+    if not math.isfinite(whole):
         learner.status = DIVERGED
         return
     _note_shares(learner, losses)
@@ -127,14 +127,13 @@ def update(
     learner.scheduler.step()
 
 
-def _watch(learner: Learner, losses: dict[str, Tensor]) -> None:
+def _watch(learner: Learner, losses: dict[str, Tensor], values: list[float]) -> None:
     """Refuse a term that is not connected, not finite at the start, or dead; add up the losses."""
-    for name, loss in losses.items():
-        value = float(loss.detach())
+    for (name, loss), value in zip(losses.items(), values, strict=True):
         learner.sums[name] = learner.sums.get(name, 0.0) + value
         if name == HARD:
             continue
-        if learner.step == 1 and not (loss.requires_grad and torch.isfinite(loss)):
+        if learner.step == 1 and not (loss.requires_grad and math.isfinite(value)):
             what = "is not finite" if loss.requires_grad else "does not depend on the student"
             raise RuntimeError(f"knowledge.{name} {what} at step 1 (run {learner.run.uid})")
         learner.zeros[name] = learner.zeros.get(name, 0) + 1 if value == 0.0 else 0
@@ -179,34 +178,10 @@ def weights(learner: Learner) -> dict[str, Tensor]:
     return copy.deepcopy(learner.model.state_dict())
 
 
-# ---- random state ------------------------------------------------------------------------------
-
-
-def _random_state(device: torch.device) -> list[Tensor]:
-    states = [torch.get_rng_state()]
-    return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
-
-
-def _set_random_state(states: list[Tensor], device: torch.device) -> None:
-    torch.set_rng_state(states[0])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(states[1], device)
-
-
-@contextmanager
-def _own_random(learner: Learner) -> Iterator[None]:
-    """Put the student's random state in place, keep what it becomes, put the process's back."""
-    outer = _random_state(learner.device)
-    _set_random_state(learner.random, learner.device)
-    yield
-    learner.random = _random_state(learner.device)
-    _set_random_state(outer, learner.device)
-
-
 # ---- checkpoints -------------------------------------------------------------------------------
 
 KEPT = (
-    *("random", "step", "status", "seconds", "history", "degenerate"),
+    *("random", "step", "status", "history", "degenerate"),
     *("sums", "zeros", "shares", "best"),
 )
 
@@ -223,18 +198,25 @@ def save(learner: Learner, root: str) -> None:
         "objective": learner.objective.state_dict(),
         "optimizer": learner.optimizer.state_dict(),
         "scheduler": learner.scheduler.state_dict(),
+        "seconds": learner.clock.seconds(),
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    write_whole(checkpoint_path(root, learner.run.uid), buffer.getvalue())
+    write_sealed(checkpoint_path(root, learner.run.uid), buffer.getvalue())
 
 
 def restore(learner: Learner, root: str) -> None:
-    """Go on from the run's checkpoint, if there is one."""
+    """Go on from the run's checkpoint, if there is one; a damaged one is named, and not used."""
     path = checkpoint_path(root, learner.run.uid)
     if not path.exists():
         return
-    content = torch.load(path, weights_only=True, map_location="cpu")
+    try:
+        packed = read_sealed(path)
+    except Damaged as error:
+        print(f"{error}: run {learner.run.uid} starts anew", file=sys.stderr, flush=True)
+        return
+    content = torch.load(io.BytesIO(packed), weights_only=True, map_location="cpu")
+    learner.clock.earlier = content["seconds"]
     for name in ("model", "objective", "optimizer", "scheduler"):
         getattr(learner, name).load_state_dict(content[name])
     for name in KEPT:

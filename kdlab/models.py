@@ -4,6 +4,7 @@ The head is a classifier, or for masked tokens a language model's, tied to the e
 """
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from transformers.utils import logging
 
 from kdlab import checkpoints, heads, streams
 from kdlab.architecture import Architecture
+from kdlab.device import random_state, seeded
+from kdlab.durable import PARTIAL, short_digest
 from kdlab.families import FAMILIES, configuration
-from kdlab.record import short_digest
+from kdlab.model_files import checked, flaw, folder, recorded, sign
 from kdlab.run import Run
 from kdlab.schema import BadInput
 from kdlab.trace import NAME
@@ -25,11 +28,6 @@ HEAD_DEVIATION = 0.02  # BERT's initializer range
 # transformers reports missing classifiers, which are meant to be missing here.
 logging.set_verbosity_error()
 logging.disable_progress_bar()
-
-
-def folder(root: str | Path, uid: str) -> Path:
-    """Where a run's model is saved."""
-    return Path(root) / "models" / uid
 
 
 def build_student(run: Run, tokenizer: Any, root: str) -> nn.Module:
@@ -42,8 +40,9 @@ def build_student(run: Run, tokenizer: Any, root: str) -> nn.Module:
     """
     ids = {key: getattr(tokenizer, key) for key in FAMILIES[run.student.family].ids}
     config = _config(run, _vocabulary(run, tokenizer), **ids)
-    with torch.random.fork_rng():
-        torch.manual_seed(streams.key(run.seed, "student"))
+    # On the CPU alone: a GPU that belongs to others is not even looked at.
+    cpu = torch.device("cpu")
+    with random_state(seeded(cpu, streams.key(run.seed, "student")), cpu):
         model = heads.kind(run.task).from_config(config, attn_implementation=NAME)
     _copy(run, model, root)
     if not _take_head(run, model, root):
@@ -125,9 +124,9 @@ def _source(run: Run, root: str) -> tuple[dict[str, Tensor], Architecture]:
 def _origin(run: Run, root: str) -> tuple[Path, Architecture]:
     """The folder that an init copies from, and the dimensions of its model."""
     if run.init.run:
-        return folder(root, run.init.run.uid), run.init.run.student
+        return checked(root, run.init.run.uid), run.init.run.student
     if run.init.weights == "finetuned" and run.teacher:
-        return folder(root, run.teacher.uid), run.teacher.student
+        return checked(root, run.teacher.uid), run.teacher.student
     name = str(run.init.checkpoint or run.teacher_checkpoint)
     return checkpoints.locate(name), checkpoints.architecture(name)
 
@@ -164,7 +163,7 @@ def _fresh_head(model: Any, seed: int) -> None:
 def load_teacher(run: Run, tokenizer: Any, root: str, device: torch.device) -> nn.Module | None:
     """The run's teacher, frozen and without dropout; None if it uses none."""
     if run.teacher:
-        path = folder(root, run.teacher.uid)
+        path = checked(root, run.teacher.uid)
     elif run.teacher_checkpoint:
         path = checkpoints.locate(run.teacher_checkpoint)
     else:
@@ -191,14 +190,23 @@ def digest(model: nn.Module) -> str:
 
 
 def save(model: Any, tokenizer: Any, root: str, uid: str) -> None:
-    """Write a model folder that transformers' Auto classes read, whole or not at all."""
+    """Write a model folder that transformers' Auto classes read, whole or not at all.
+
+    One that is there stays, unless it is damaged.
+    """
     target = folder(root, uid)
-    if target.exists():
+    weights = digest(model)
+    why = flaw(root, uid, recorded(root, uid) | {weights})
+    if why is None:
         return
-    partial = target.with_name(f"{uid}.partial")
+    partial = target.with_name(f"{uid}{PARTIAL}")
     shutil.rmtree(partial, ignore_errors=True)
     model.save_pretrained(partial)
     tokenizer.save_pretrained(partial)
+    sign(partial, weights)
+    if target.exists():
+        print(f"run {uid}: {why}; it is written anew", file=sys.stderr, flush=True)
+        shutil.rmtree(target)
     partial.rename(target)
 
 
@@ -210,7 +218,7 @@ def load(run: "Run | str", root: str | None = None) -> nn.Module:
         root: where it was saved; by default what conf/run.yaml says.
 
     Raises:
-        BadInput: if no model of that run was saved there.
+        BadInput: if no model of that run was saved there, or it is damaged.
     """
     from kdlab.config import place
 
@@ -219,5 +227,7 @@ def load(run: "Run | str", root: str | None = None) -> nn.Module:
     path = folder(root, uid)
     if not path.is_dir():
         raise BadInput(f"no saved model of run {uid} under {root}; distill it with save=True")
+    if why := flaw(root, uid, recorded(root, uid)):
+        raise BadInput(f"{why}; distill run {uid} with save=True, which writes it anew")
     (kind,) = checkpoints.config(str(path))["architectures"]
     return getattr(transformers, kind).from_pretrained(path, use_safetensors=True).eval()

@@ -10,8 +10,11 @@ from torch import nn
 
 from kdlab import heads, models, predictions, record, score
 from kdlab.data.task_data import TaskData
+from kdlab.durable import Damaged
+from kdlab.model_files import flaw, folder, is_whole
 from kdlab.record import Record
 from kdlab.run import Run
+from kdlab.schema import Place
 
 
 def outputs(model: nn.Module, task: TaskData, device: torch.device) -> dict[str, np.ndarray]:
@@ -32,25 +35,34 @@ def artifacts(root: str, task: TaskData, found: Mapping[str, np.ndarray]) -> dic
     return left
 
 
+def untrained(runs: Sequence[Run], place: Place) -> list[Run]:
+    """Those that have to be trained: that lack more than test outputs, or a model to give these."""
+    unpredicted = predictions.lacking(runs, place.root) if place.predict_test else set()
+    return [r for r in runs if r.uid not in unpredicted or not is_whole(place.root, r.uid)]
+
+
 def complete(runs: Sequence[Run], task: TaskData, root: str, device: torch.device) -> list[str]:
     """Record runs that lack nothing but test outputs again, with those of their saved models.
 
-    Returns their uids. A run whose model is gone is left to be trained again.
+    Returns their uids. A run whose model is gone, damaged, or that of none of the run's records is
+    left to be trained again.
 
     Raises:
-        RuntimeError: a saved model is not the one of the record.
+        Damaged: a model is not what its folder says, though its files are as they were written.
     """
     unpredicted, recorded = predictions.lacking(runs, root), record.entries(root)
     done = []
     for uid in [run.uid for run in runs if run.uid in unpredicted]:
-        folder = models.folder(root, uid)
-        if not folder.is_dir():
-            print(f"run {uid}: its model was not saved, so it is trained again for test outputs")
+        several = record.read_all(root, recorded[uid])
+        if why := flaw(root, uid, {str(each.result.get("weights")) for each in several}):
+            print(f"run {uid} is trained again for test outputs: {why}")
             continue
-        earlier = record.best(root, recorded[uid])
-        model = heads.load(runs[0].task, folder).eval().to(device)
-        if models.digest(model) != earlier.result["weights"]:
-            raise RuntimeError(f"{folder} is not the model of the record: move it away")
+        model = heads.load(runs[0].task, folder(root, uid)).eval().to(device)
+        weights = models.digest(model)
+        of_model = [each for each in several if each.result.get("weights") == weights]
+        if not of_model:
+            raise Damaged(f"{folder(root, uid)} does not hold the weights that it says")
+        earlier = max(of_model, key=lambda each: len(record.kept(root, each)))
         found = _scored(model, earlier, task, root, device) | outputs(model, task, device)
         record.append(root, replace(earlier, artifacts=artifacts(root, task, found)))
         done.append(uid)

@@ -20,11 +20,13 @@ checked. A line of a ledger that is torn or damaged is no record: its run is due
 
 import io
 import os
+import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -118,6 +120,7 @@ def heal(root: str | Path, uids: Collection[str] | None = None) -> None:
         own = [e for uid, e in _indexed(path) if uid != NO_RECORD and (uids is None or uid in uids)]
         if own and not all(map(durable.is_whole, _lines(path, own))):
             _reindex(path)
+            _remembered.pop(path)
 
 
 def _ledgers(root: str | Path) -> list[Path]:
@@ -142,7 +145,18 @@ def _index(ledger: Path) -> Path:
 
 def _indexed(path: Path) -> Indexed:
     """What lies where in a ledger: by its index, if that is of the ledger as it is now."""
-    state, said = path.stat(), _index(path)
+    state = path.stat()
+    key = (state.st_size, state.st_mtime_ns)
+    if _remembered.get(path, (None, []))[0] != key:
+        _remembered[path] = key, _from_index(path, state)
+    return _remembered[path][1]
+
+
+_remembered: dict[Path, tuple[tuple[int, int], Indexed]] = {}  # by size and time of a ledger
+
+
+def _from_index(path: Path, state: os.stat_result) -> Indexed:
+    said = _index(path)
     believed = _believed(path, said.read_bytes(), state.st_mtime_ns) if said.exists() else None
     end = believed[-1][1].end if believed else 0
     if believed is not None and end <= state.st_size <= end + 1:  # the newline before a line
@@ -245,11 +259,9 @@ def records(root: str | Path) -> dict[str, Record]:
 
 
 def kept(root: str | Path, record: Record) -> list[str]:
-    """The splits whose per-example outputs a record names, if they still are there."""
-    named = record.artifacts.get("outputs", {})
-    if not named or not (Path(root) / "outputs" / named["file"]).is_file():
-        return []
-    return [split for split in named if split != "file"]
+    """The splits whose per-example outputs a record names, if they are there as they were left."""
+    named = [split for split in record.artifacts.get("outputs", {}) if split != "file"]
+    return [split for split in named if _stored(root, record, split) is not None]
 
 
 def write_outputs(
@@ -264,9 +276,10 @@ def write_outputs(
     address: dict[str, Any] = {"file": path.name}
     packed = b""
     for split, array in found.items():
-        is_exact = split in exact
-        address[split] = [offset + len(packed), *array.shape, *([EXACT] if is_exact else [])]
-        packed += array.astype(EXACT if is_exact else SHORT).tobytes()
+        kind = EXACT if split in exact else SHORT
+        content = array.astype(kind).tobytes()
+        address[split] = [offset + len(packed), *array.shape, kind, short_digest(content)]
+        packed += content
     durable.append(path, packed)
     return address
 
@@ -275,18 +288,37 @@ def read_outputs(root: str | Path, record: Record, split: str) -> np.ndarray:
     """A record's outputs on a split [n, classes] in the order of its examples.
 
     They are float16, on a test split float32.
+
+    Raises:
+        Damaged: if they are not there as they were left.
     """
-    offset, rows, columns, *kind = record.artifacts["outputs"][split]
-    path = Path(root) / "outputs" / record.artifacts["outputs"]["file"]
-    flat = np.fromfile(path, dtype=kind[0] if kind else SHORT, count=rows * columns, offset=offset)
-    return flat.reshape(rows, columns)
+    content = _stored(root, record, split)
+    if content is None:
+        raise Damaged(
+            f"outputs of run {record.uid} on {split} are damaged or gone; "
+            f"python -m sweeps rerun {record.uid} --root {root} brings them back"
+        )
+    _, rows, columns, kind, _ = record.artifacts["outputs"][split]
+    return np.frombuffer(bytearray(content), dtype=kind).reshape(rows, columns)
+
+
+def _stored(root: str | Path, record: Record, split: str) -> bytes | None:
+    """The bytes of a record's outputs on a split; None if they are not what was written."""
+    offset, rows, columns, kind, digest = record.artifacts["outputs"][split]
+    try:
+        with open(Path(root) / "outputs" / record.artifacts["outputs"]["file"], "rb") as file:
+            file.seek(offset)
+            content = file.read(rows * columns * np.dtype(kind).itemsize)
+    except OSError:
+        return None
+    return content if short_digest(content) == digest else None
 
 
 def write_examples(root: str | Path, ids: np.ndarray, labels: np.ndarray) -> str:
     """Keep the ids and labels of a split's rows once; return the digest that names them."""
-    digest = short_digest(ids.astype("<i8").tobytes() + labels.astype("<f8").tobytes())
-    path = Path(root) / "examples" / f"{digest}.npz"
-    if not path.exists():
+    digest = _examples_digest(ids, labels)
+    path = _examples(root, digest)
+    if _read_examples(path) is None:
         buffer = io.BytesIO()
         np.savez(buffer, ids=ids.astype(np.int64), labels=labels.astype(np.float64))
         write_whole(path, buffer.getvalue())
@@ -294,7 +326,35 @@ def write_examples(root: str | Path, ids: np.ndarray, labels: np.ndarray) -> str
 
 
 def read_examples(root: str | Path, record: Record, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """The ids [n] and labels [n] of a record's rows of a split; on a test split NaN."""
+    """The ids [n] and labels [n] of a record's rows of a split; on a test split NaN.
+
+    Raises:
+        Damaged: if they are not there as they were left.
+    """
     digests = record.result["examples"] | record.artifacts.get("examples", {})
-    with np.load(Path(root) / "examples" / f"{digests[split]}.npz") as stored:
-        return stored["ids"], stored["labels"]
+    path = _examples(root, digests[split])
+    stored = _read_examples(path)
+    if stored is None:
+        raise Damaged(
+            f"{path} is damaged or gone; "
+            f"python -m sweeps rerun {record.uid} --root {root} brings it back"
+        )
+    return stored
+
+
+def _examples(root: str | Path, digest: str) -> Path:
+    return Path(root) / "examples" / f"{digest}.npz"
+
+
+def _examples_digest(ids: np.ndarray, labels: np.ndarray) -> str:
+    return short_digest(ids.astype("<i8").tobytes() + labels.astype("<f8").tobytes())
+
+
+def _read_examples(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
+    """Ids and labels; None if they are not those that name the file."""
+    try:
+        with np.load(path) as stored:
+            ids, labels = stored["ids"], stored["labels"]
+    except (OSError, ValueError, KeyError, EOFError, SyntaxError, zlib.error, BadZipFile):
+        return None
+    return (ids, labels) if _examples_digest(ids, labels) == path.stem else None

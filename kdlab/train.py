@@ -14,6 +14,7 @@ from tqdm import tqdm
 from kdlab import learner as learning
 from kdlab import streams
 from kdlab.data.tokens import Encoded, examples
+from kdlab.device import Clock
 from kdlab.learner import DIVERGED, DONE, TRAINING, Learner
 from kdlab.metrics import ranked
 from kdlab.objective import wanted
@@ -59,23 +60,23 @@ def train(
     layers = frozenset().union(*(wanted(learner.run)[1] for learner in learners))
     points = evaluation_points(len(batches), learners[0].run.protocol.evaluations)
     everywhere = is_everywhere(learners[0].run)  # as all of a cohort
-    first = min((learner.step for learner in learners), default=0)
-    teacher_seconds, saved = 0.0, time.monotonic()
-    device = learners[0].device
+    first = min((x.step for x in learners if x.status == TRAINING), default=len(batches))
+    saved, device = time.monotonic(), learners[0].device
+    teaching = Clock(device)
     bar = _bar(learners, first, len(batches))
     for step in range(first, len(batches)):
+        if not any(learner.status == TRAINING for learner in learners):
+            break  # all diverged
         active = [x for x in learners if x.status == TRAINING and x.step == step]
         key = streams.key(learners[0].run.seed, f"masks/{step}")
         inputs, answers, asked = examples(data, batches[step], device, key, everywhere)
-        began = time.monotonic()
-        shown = _shown(teachers, active, inputs, batches[step], layers, asked)
-        teacher_seconds += time.monotonic() - began
+        with teaching.running():
+            shown = _shown(teachers, active, inputs, batches[step], layers, asked)
         for learner in active:
-            began = time.monotonic()
-            learning.update(learner, inputs, answers, shown, asked)
-            if step + 1 in points and learner.status == TRAINING:
-                note(learner, _evaluated(learner, points, evaluate))
-            learner.seconds += time.monotonic() - began
+            with learner.clock.running():
+                learning.update(learner, inputs, answers, shown, asked)
+                if step + 1 in points and learner.status == TRAINING:
+                    note(learner, _evaluated(learner, points, evaluate))
         if stop.is_set() or time.monotonic() - saved >= place.checkpoint_seconds:
             for learner in active:
                 learning.save(learner, place.root)
@@ -86,7 +87,7 @@ def train(
     bar.close()
     for learner in learners:
         learner.status = DONE if learner.status == TRAINING else DIVERGED
-    return teacher_seconds
+    return teaching.seconds()
 
 
 def _shown(

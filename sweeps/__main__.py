@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 
+from kdlab.durable import Damaged
 from kdlab.schema import BadInput
 
 EPILOG = """\
@@ -15,12 +16,16 @@ examples:
   python -m sweeps status glue_small --watch          states, rate, failures
   python -m sweeps retry glue_small --class gpu_oom   forgive failures and launch again
   python -m sweeps logs 0123456789abcdef0123456789abcdef
+  python -m sweeps clean --dry-run                    what of finished and dead runs could go
   python -m sweeps wandb glue_small --project kd --mode offline
 
 STUDY is a name in sweeps/studies, a .yaml file, or a study that was launched before. Overrides are
 added to every run. `launch` returns when everything is submitted; calling it again submits only
 what is not done and not in a queue.
 """
+
+
+DAYS = "days for which the checkpoint of a run without a record is kept (default 30)"
 
 
 def main() -> None:
@@ -35,7 +40,7 @@ def main() -> None:
         arguments.overrides += rest
     try:
         sys.exit(arguments.run(arguments))
-    except BadInput as error:
+    except (BadInput, Damaged) as error:
         print(f"sweeps: {error}", file=sys.stderr)
         sys.exit(2)
     except (RuntimeError, OSError) as error:  # SLURM does not answer, the disk is full
@@ -69,12 +74,14 @@ def _parser() -> argparse.ArgumentParser:
     ):
         command = add(name, text, run)
         command.add_argument("overrides", nargs="*", help="Hydra overrides for every run")
-        command.add_argument("--max-gpu-hours", type=_hours, metavar="H", help="of work, at most")
+        command.add_argument(
+            "--max-gpu-hours", type=_positive, metavar="H", help="of work, at most"
+        )
         if name == "launch":
             command.add_argument("--wait", action="store_true", help="until all is done")
     command = add("status", "where the runs stand", _status)
     command.add_argument("--watch", action="store_true", help="again and again")
-    command = add("retry", "forgive failures and launch again", _retry)
+    command = add("retry", "forgive failures, and hosts, and launch again", _retry)
     command.add_argument("--class", dest="classes", action="append", default=[], metavar="CLASS")
     command.add_argument("--uid", dest="uids", action="append", default=[], metavar="UID")
     command.add_argument("--all", dest="all_", action="store_true")
@@ -85,14 +92,20 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--project", default="kdlab")
     command.add_argument("--entity", default=None, help="a user or a team; yours if left out")
     command.add_argument("--mode", choices=("online", "offline"), default="online")
+    text = "remove what finished and dead processes left: checkpoints, partial files, locks"
+    command = commands.add_parser("clean", help=text, description=text)
+    command.set_defaults(run=_clean)
+    command.add_argument("--root", default=os.environ.get("KDLAB_ROOT", "runs"))
+    command.add_argument("--dry-run", action="store_true", help="only say what would go")
+    command.add_argument("--days", type=_positive, default=30.0, metavar="N", help=DAYS)
     return parser
 
 
-def _hours(text: str) -> float:
-    hours = float(text)
-    if not 0 < hours < float("inf"):
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text}: more than 0")
-    return hours
+    return number
 
 
 def _root() -> str:
@@ -117,11 +130,13 @@ def _status(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from kdlab import repeats
-    from sweeps import status
+    from sweeps import failures, status
 
+    found = status.load(arguments.study, arguments.root)
+    failures.say_odd(found.odd)
     if arguments.watch:
         status.watch(arguments.study, arguments.root, every=5.0)
-    Console().print(status.show(status.load(arguments.study, arguments.root)))
+    Console().print(status.show(found))
     for line in repeats.notes(arguments.root):
         print(f"sweeps: {line}", file=sys.stderr)
     return 0
@@ -159,6 +174,17 @@ def _logs(arguments: argparse.Namespace) -> int:
     from sweeps import commands
 
     return commands.logs(arguments.uid, arguments.root)
+
+
+def _clean(arguments: argparse.Namespace) -> int:
+    from sweeps import leftovers
+
+    gone = leftovers.sweep(arguments.root, arguments.days, arguments.dry_run)
+    for path, size in gone:
+        print(f"{size:>12,} {path}")
+    said = "would be removed" if arguments.dry_run else "removed"
+    print(f"{len(gone)} {said}, {sum(size for _, size in gone):,} bytes")
+    return 0
 
 
 def _wandb(arguments: argparse.Namespace) -> int:

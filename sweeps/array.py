@@ -15,7 +15,7 @@ class Array:
         shards: one file a task.
         after: submissions that must end before, whatever their end: intent to job id.
         exclude: hosts to stay away from.
-        share: how many submissions divide the launcher's `parallel` among them.
+        level: how many tasks, of this and other submissions, share the launcher's `parallel`.
         root, code, folder: where records go, the copied code, and where tasks print.
     """
 
@@ -24,13 +24,17 @@ class Array:
     shards: Sequence[Path]
     after: Mapping[str, str]
     exclude: Sequence[str]
-    share: int
+    level: int
     root: Path
     code: Path
     folder: Path
 
 
 def environment(code: Path) -> dict[str, str]:
-    """What a worker's environment says: this code, and nothing from the network."""
+    """What a worker's environment says: this code, and nothing from the network.
+
+    Beside the code no compiled copy is kept, which nobody could hold against the code's hash.
+    """
     offline = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
-    return {"PYTHONPATH": str(code), **dict.fromkeys(offline, "1")}
+    switches = (*offline, "PYTHONDONTWRITEBYTECODE")
+    return {"PYTHONPATH": str(code), **dict.fromkeys(switches, "1")}

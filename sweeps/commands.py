@@ -148,6 +148,7 @@ def _submit(
     again: set[str],
 ) -> tuple[list[str], Work]:
     chosen = launch.launcher(place)
+    record.heal(place.root)  # before any record is read
     planned, winners = _planned(asked, place)
     runs = plan.unique(planned)
     waiting = count_open(asked.study, asked.extra, winners, plan.barred(planned))
@@ -157,8 +158,8 @@ def _submit(
                 f"{asked.name} has stopped itself: {stop['why']}: {stop['error']}; "
                 f"mend it, then: python -m sweeps retry {asked.name} --all"
             )
+        failures.say_odd([*events.fold(place.root).odd, *failures.odd_stop(place.root, asked.name)])
         launch.settle(place.root)
-        record.heal(place.root)
         for line in repeats.notes(place.root):
             print(f"sweeps: {line}", file=sys.stderr)
         work = plan.survey(
@@ -178,7 +179,7 @@ def _submit(
         folder = progress.study_folder(place.root, asked.name)
         saved.save(asked.study, asked.extra, folder, asked.asked)
         intents = launch.launch(work, asked.name, place, again) if work.due else []
-    tasks = sum(len(packed) for packed in work.levels)
+    tasks = launch.count_tasks(place.root, intents)
     follow = f"python -m sweeps status {asked.name} --root {place.root}"
     print(f"{len(intents)} submissions, {tasks} tasks; {follow}", flush=True)
     return intents, work
@@ -197,7 +198,7 @@ def _account(work: Work, place: Place) -> int:
 def retry(name: str, root: str, *, classes: Sequence[str], uids: Sequence[str], all_: bool) -> int:
     """Forgive failures, by class, by uid or all, and launch the study again as it was."""
     frame = status.read_plan(name, root)
-    family = status.family(frame)
+    family = saved.family(frame)
     trouble = events.fold(root).trouble
     failed = {uid: f for uid in family if (f := failures.failure(trouble.get(uid, [])))}
     known = sorted({event["class"] for event in failed.values()})
@@ -228,10 +229,16 @@ def _ancestors(uids: set[str], family: Mapping[str, Sequence[str]]) -> set[str]:
 
 def rerun(uid: str, root: str) -> int:
     """Repeat a run that is recorded, to bring back its outputs and its model."""
-    for name in status.studies(root):
-        if uid in status.family(status.read_plan(name, root)):
+    damaged = []
+    for name in saved.studies(root):
+        try:
+            plan = status.read_plan(name, root)
+        except BadInput as error:
+            damaged.append(str(error))
+            continue
+        if uid in saved.family(plan):
             return run_launch(launched(name, root), None, wait=False, again=[uid])
-    raise BadInput(f"no study under {root} has a run {uid}")
+    raise BadInput("; ".join([f"no study under {root} has a run {uid}", *damaged]))
 
 
 def logs(uid: str, root: str) -> int:

@@ -6,27 +6,34 @@
 | time_limit | SIGUSR2 shortly before the end, or the scheduler's word | saved and resumed |
 | gpu_oom, host_oom | exception, the kernel's or the scheduler's word | run alone; then failed |
 | crashed | a process that died without an exception | again; then one by one; alone twice: failed |
-| node_failure | a device error, or a task gone with its node | elsewhere; alone thrice: failed |
-| io_error | a stale or broken file system | again; alone thrice: failed |
+| node_failure | a device error, a task gone with its node | elsewhere; then alone; thrice: failed |
+| io_error | a stale or broken file system | again after a pause; then alone; thrice: failed |
 | code_error | any other exception | one by one, failed; ten alike, no success: a stop |
 | parent_failed | a parent failed or diverged | failed, until its parents are done |
 | disk_full | no space, no quota | the task ends, nothing is held against its runs |
 | lost, cancelled | a task that ended without a word | nothing is held against its runs |
 
 A diverged run is a result.
+
+A host is blamed, and left out of what is submitted, while different runs crashed on it or met
+`node_failure` within the last `BLAME` seconds and nobody called `retry` since.
 """
 
 import errno
 import hashlib
 import json
 import re
+import sys
+import time
 import traceback
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kdlab.record import write_whole
-from sweeps.events import Event, State
+from sweeps.events import Event, State, identity
 
 # How often a run may meet a class when alone; classes that are not here never fail a run.
 ALONE = {
@@ -38,10 +45,22 @@ ALONE = {
     "node_failure": 3,
     "io_error": 3,
 }
-APART = {"gpu_oom": 1, "host_oom": 1, "code_error": 1, "crashed": 2}  # in company, before alone
+APART = {  # in company, before alone
+    "gpu_oom": 1,
+    "host_oom": 1,
+    "code_error": 1,
+    "crashed": 2,
+    "node_failure": 3,
+    "io_error": 3,
+}
 BLAMED = {"crashed", "node_failure"}
 HOST_INCIDENTS = 2  # of different runs, before a host is left out
+BLAME = 24 * 3600.0  # seconds after which an incident is no longer held against its host
+PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before what met an io_error is tried again
+STOP = ("why", "error")  # what a STOP file says
 ALIKE = 10  # equal fingerprints, without a success, that stop a sweep
+ODD = 10  # lines that were passed over, by name
+_SAID: set[str] = set()
 DISK = {errno.ENOSPC, errno.EDQUOT}
 BROKEN = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EREMOTEIO}
 DEVICE = re.compile(r"CUDA error|cuDNN error|uncorrectable ECC|NCCL error|CUBLAS_STATUS")
@@ -126,21 +145,63 @@ def must_be_alone(trouble: Sequence[Event]) -> bool:
     return any(met.count(kind) >= limit for kind, limit in APART.items())
 
 
-def blamed(state: State) -> list[str]:
-    """Hosts on which different runs came to grief."""
-    incidents: dict[str, list[set[str]]] = {}
+def pause(trouble: Iterable[Event]) -> float:
+    """Seconds before runs that this trouble is held against are tried again: doubled each time."""
+    met = sum(1 for event in unique(trouble) if event["class"] == "io_error")
+    return min(PAUSE * 2 ** min(met - 1, 10), LONGEST_PAUSE) if met else 0.0
+
+
+@dataclass(frozen=True)
+class Blame:
+    """A host that is left out.
+
+    Attributes:
+        incidents: what different runs met on it.
+        until: when there are too few of them left, in seconds since the epoch.
+    """
+
+    host: str
+    incidents: list[Event]
+    until: float
+
+    @property
+    def why(self) -> str:
+        """The incidents in words."""
+        classes = " and ".join(dict.fromkeys(event["class"] for event in self.incidents))
+        last = self.incidents[-1]["error"]
+        return f"{len(self.incidents)} different runs met {classes}" + (last and f"; last: {last}")
+
+
+def blamed(state: State) -> list[Blame]:
+    """Hosts on which different runs came to grief of late, the worst first."""
+    now = time.time()
+    found: dict[str, list[Event]] = {}
     for event in unique(trouble for each in state.trouble.values() for trouble in each):
-        if event["class"] in BLAMED:
-            seen = incidents.setdefault(event["node"], [])
-            # The same run again is no new evidence against the host.
-            if all(not other & set(event["uids"]) for other in seen):
-                seen.append(set(event["uids"]))
-    return sorted(host for host, seen in incidents.items() if len(seen) >= HOST_INCIDENTS)
+        # A time to come is of a clock that was set back: it must not blame for years.
+        is_recent = abs(now - event["time"]) < BLAME
+        counts = event["class"] in BLAMED and event["node"] and is_recent
+        if counts and identity(event) not in state.pardoned:
+            found.setdefault(event["node"], []).append(event)
+    blames = [
+        Blame(host, met, min(met[-HOST_INCIDENTS]["time"], now) + BLAME)
+        for host, events in found.items()
+        if len(met := _of_different_runs(events)) >= HOST_INCIDENTS
+    ]
+    return sorted(blames, key=lambda blame: (-len(blame.incidents), blame.host))
+
+
+def _of_different_runs(incidents: Iterable[Event]) -> list[Event]:
+    """Incidents, oldest first, but for those of a run that was met before: no new evidence."""
+    met: list[Event] = []
+    for event in sorted(incidents, key=lambda event: event["time"]):
+        if all(not set(other["uids"]) & set(event["uids"]) for other in met):
+            met.append(event)
+    return met
 
 
 def unique(trouble: Iterable[Event]) -> list[Event]:
     """Events once each: one of a cohort is held against each of its runs."""
-    return list({id(event): event for event in trouble}.values())
+    return list({identity(event): event for event in trouble}.values())
 
 
 def stop_if_hopeless(root: str | Path, state: State, study: str) -> None:
@@ -163,6 +224,29 @@ def stop_file(root: str | Path, study: str) -> Path:
 
 
 def stopped(root: str | Path, study: str) -> dict[str, Any] | None:
-    """Why a study stopped itself; None if it did not."""
+    """Why a study stopped itself, as `why` and `error`; None if it did not.
+
+    A file that does not say so stops nothing: ten more runs that fail alike write it anew.
+    """
+    with suppress(OSError, ValueError, RecursionError):
+        page = json.loads(stop_file(root, study).read_bytes())
+        if isinstance(page, dict) and all(isinstance(page.get(key), str) for key in STOP):
+            return page
+    return None
+
+
+def say_odd(odd: Sequence[str]) -> None:
+    """Name lines and files that were passed over, each once in a process."""
+    new = [line for line in dict.fromkeys(odd) if line not in _SAID]
+    _SAID.update(new)
+    for line in new[:ODD]:
+        print(f"sweeps: passed over: {line}", file=sys.stderr)
+    if len(new) > ODD:
+        print(f"sweeps: passed over: {len(new) - ODD} lines more", file=sys.stderr)
+
+
+def odd_stop(root: str | Path, study: str) -> list[str]:
+    """A STOP file that is there and stops nothing, in words."""
     path = stop_file(root, study)
-    return json.loads(path.read_text()) if path.is_file() else None
+    is_odd = path.is_file() and stopped(root, study) is None
+    return [f"studies/{study}/STOP: it does not say why the study has stopped"] if is_odd else []

@@ -1,14 +1,16 @@
 """What is to be done becomes submissions: once each, whatever happened to the last launch.
 
 An intent is written before a submission and its job id after it. A launch that was killed in
-between left an intent without a job: the next one finds the job by its name and adopts it.
+between, or that got no answer, left an intent without a job: the next one, or `cancel`, finds the
+job by its name and adopts it.
 """
 
+import sys
 import time
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,15 @@ from filelock import FileLock, Timeout
 from kdlab import build, checkpoints, predictions, record
 from kdlab.run import Run, parents
 from kdlab.schema import BadInput, LauncherKeys, Place
-from sweeps import events, failures, progress, shards, worker
+from sweeps import controller, events, failures, progress, shards, worker
 from sweeps.array import Array
-from sweeps.events import Event, State
+from sweeps.events import State
 from sweeps.plan import Work
 from sweeps.snapshot import snapshot
 
 PATIENCE = 10.0  # seconds for another launch to end
+SHARED = 0o666  # colleagues share a root as far as their umask says
+UNSEEN = "no such job"  # why an intent counts as refused although nobody refused it
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ def lock(root: str | Path) -> FileLock:
     """
     path = Path(root) / "locks" / "launch.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    held = FileLock(path)
+    held = FileLock(path, mode=SHARED)
     try:
         held.acquire(timeout=PATIENCE)
     except Timeout:
@@ -71,66 +75,132 @@ def settle(root: str | Path) -> None:
     Raises:
         RuntimeError: if a scheduler does not answer.
     """
+    for intent in _adopt(root, events.fold(root)):
+        events.append(root, "refused", intent=intent, why=UNSEEN)
     state = events.fold(root)
-    for intent, event in state.intents.items():
-        if "job" not in event and intent not in state.refused:
-            job = import_module(event["launcher"]).adopt(root, event)
-            if job:
-                print(f"sweeps: adopted job {job} of an earlier launch", flush=True)
-                events.append(root, "submitted", intent=intent, job=job)
-            else:
-                events.append(root, "refused", intent=intent, why="no such job")
     live = progress.live(root, state)
     for task, incarnations in state.workers.items():
         last = incarnations[-1]
         gone = task not in live and last["file"] not in state.exits
         if gone and last["file"] in state.running:
             kind = failures.epitaph(Path(last["log"]))
-            worker.note_lost(str(root), last, state.running[last["file"]]["uids"], kind)
+            worker.note_lost(str(root), last, state.running[last["file"]], kind)
+
+
+def _adopt(root: str | Path, state: State) -> list[str]:
+    """Note the jobs of submissions that have one unnoted; return the intents that have none.
+
+    A job may appear after its intent was given up: it is adopted even then.
+    """
+    missing: list[str] = []
+    for name in progress.by_launcher(state):
+        strays = {
+            intent: event
+            for intent, event in state.intents.items()
+            if event["launcher"] == name and "job" not in event
+            if state.refused.get(intent, UNSEEN) == UNSEEN
+        }
+        jobs = progress.module(name).adopt(root, list(strays.values())) if strays else {}
+        for intent, job in jobs.items():
+            print(f"sweeps: adopted job {job} of an earlier launch", flush=True)
+            events.append(root, "submitted", intent=intent, job=job)
+        missing += strays.keys() - jobs.keys() - state.refused.keys()
+    return missing
+
+
+Chunk = Sequence[Sequence[Sequence[Run]]]  # tasks, each of cohorts of runs
+Held = list[tuple[str, str, set[str]]]
 
 
 def launch(work: Work, study: str, place: Place, again: set[str]) -> list[str]:
     """Submit what is to be done, level by level; return the intents.
+
+    An array that is too large for SLURM now is halved; if not even one task is taken, the rest is
+    left for the next launch, and said.
 
     Args:
         work: as `plan.survey` gives it, asked under the lock.
         study: its name.
         place: where and how; `root` absolute.
         again: uids to repeat although they are recorded.
+
+    Raises:
+        RuntimeError: nothing was taken.
     """
     chosen = launcher(place)
     predict = set(work.states) if place.predict_test else set()
     fetch(work.due, predict)
     code, state = snapshot(place.root), events.fold(place.root)
-    exclude, held = failures.blamed(state), _held(place.root, state)
+    exclude, held = [blame.host for blame in failures.blamed(state)], _held(place.root, state)
     submitted: list[str] = []
-    for level, packed in enumerate(work.levels):
-        largest = import_module(chosen.module).largest_array() or len(packed)
-        chunks = [packed[start : start + largest] for start in range(0, len(packed), largest)]
-        for chunk in chunks:
-            files = [
-                shards.write(cohorts, study, place, work.parents | again, again, predict)
-                for cohorts in chunk
-            ]
-            intent = _intend(files, chunk, study, level, place, chosen, work.seconds)
-            array = Array(
-                intent=intent,
-                name=f"{study}, level {level}",
-                shards=files,
-                after=_before(chunk, held),
-                exclude=exclude,
-                share=len(chunks),
-                root=Path(place.root),
-                code=code,
-                folder=Path(place.root) / "logs" / intent,
-            )
-            job = _submit(array, chosen)
-            held.append((intent, job, {run.uid for c in chunk for each in c for run in each}))
-            submitted.append(intent)
+
+    def submit(chunk: Chunk, level: int) -> None:
+        files = [
+            shards.write(cohorts, study, place, work.parents | again, again, predict)
+            for cohorts in chunk
+        ]
+        intent = _intend(files, chunk, study, level, place, chosen, work.seconds)
+        array = Array(
+            intent=intent,
+            name=f"{study}, level {level}",
+            shards=files,
+            after=_before(chunk, held),
+            exclude=exclude,
+            level=len(work.levels[level]),
+            root=Path(place.root),
+            code=code,
+            folder=Path(place.root) / "logs" / intent,
+        )
+        job = _submit(array, chosen)
+        held.append((intent, job, {run.uid for c in chunk for each in c for run in each}))
+        submitted.append(intent)
+
+    try:
+        for level, packed in enumerate(work.levels):
+            for chunk in _chunks(packed, progress.module(chosen.module).largest_array()):
+                _halved(chunk, partial(submit, level=level))
+    except controller.Crowded as error:
+        _say_rest(work, submitted, place.root, str(error))
     return submitted
 
 
-Held = list[tuple[str, str, set[str]]]
+def _chunks(packed: Chunk, largest: int | None) -> Iterator[Chunk]:
+    size = largest or len(packed)
+    return (packed[start : start + size] for start in range(0, len(packed), size))
+
+
+def _halved(chunk: Chunk, submit: Callable[[Chunk], None]) -> None:
+    """Submit a chunk, in halves where it is too large.
+
+    Raises:
+        controller.Crowded: not even one task more is taken.
+    """
+    size = len(chunk)
+    while chunk:
+        try:
+            submit(chunk[:size])
+        except controller.Crowded:
+            if size == 1:
+                raise
+            size //= 2
+        else:
+            chunk = chunk[size:]
+
+
+def count_tasks(root: str, intents: Sequence[str]) -> int:
+    """How many tasks these submissions have."""
+    known = events.fold(root).intents if intents else {}
+    return sum(len(known[intent]["uids"]) for intent in intents)
+
+
+def _say_rest(work: Work, submitted: Sequence[str], root: str, why: str) -> None:
+    tasks = sum(len(packed) for packed in work.levels)
+    rest = tasks - count_tasks(root, submitted)
+    said = f"SLURM takes no more jobs now ({why}): {rest} of {tasks} tasks are left"
+    advice = "launch again when some have ended, as `launch --wait` does by itself"
+    if not submitted:
+        raise RuntimeError(f"{said}; {advice}")
+    print(f"sweeps: {said}; {advice}", file=sys.stderr, flush=True)
 
 
 def _held(root: str, state: State) -> Held:
@@ -145,7 +215,7 @@ def _held(root: str, state: State) -> Held:
 
 def _intend(
     files: Sequence[Path],
-    chunk: Sequence[Sequence[Sequence[Run]]],
+    chunk: Chunk,
     study: str,
     level: int,
     place: Place,
@@ -164,6 +234,7 @@ def _intend(
         minutes=chosen.call.knobs.get("time"),
         shards=[str(path) for path in files],
         uids=uids,
+        user=controller.user(),
         seconds=round(sum(seconds[uid] for task in uids for uid in task), 1),
     )
     return intent
@@ -173,14 +244,15 @@ def _submit(array: Array, chosen: Launcher) -> str:
     array.folder.mkdir(parents=True, exist_ok=True)
     try:
         job = str(chosen.call.bind()(array))
-    except (BadInput, RuntimeError) as error:
+    except (BadInput, controller.Crowded) as error:
         events.append(array.root, "refused", intent=array.intent, why=str(error))
         raise
+    # After any other error the job may be there: the next launch looks for it.
     events.append(array.root, "submitted", intent=array.intent, job=job)
     return job
 
 
-def _before(chunk: Sequence[Sequence[Sequence[Run]]], held: Held) -> dict[str, str]:
+def _before(chunk: Chunk, held: Held) -> dict[str, str]:
     """The submissions that may still train a parent of these runs."""
     runs = (run for cohorts in chunk for cohort in cohorts for run in cohort)
     wanted = {parent.uid for run in runs for parent in parents(run)}
@@ -227,25 +299,23 @@ def settled(place: Place, study: str) -> Place:
 
 
 def forgive(root: str | Path, uids: Sequence[str]) -> None:
-    """Hold nothing against these runs any more."""
+    """Hold nothing against these runs any more, and nothing against any host."""
     state = events.fold(root)
-    counts = {
-        uid: len(state.trouble[uid]) + state.forgiven.get(uid, 0)
-        for uid in uids
-        if state.trouble.get(uid)
-    }
-    if counts:
-        events.append(root, "retry", uids=counts)
+    trouble = events.numbers(event for uid in uids for event in state.trouble.get(uid, []))
+    hosts = events.numbers(e for blame in failures.blamed(state) for e in blame.incidents)
+    if trouble or hosts:
+        events.append(root, "retry", uids=list(uids), trouble=trouble, hosts=hosts)
 
 
 def cancel(root: str | Path, study: str) -> int:
     """End every task of a study; return how many there were."""
+    _adopt(root, events.fold(root))
     state = events.fold(root)
     live = progress.live(root, state)
     intents = {task[0] for task in live if state.intents[task[0]]["study"] == study}
-    for intent in intents:
-        event: Event = state.intents[intent]
-        import_module(event["launcher"]).cancel(root, event)
+    for intent in sorted(intents):
+        event = state.intents[intent]
+        progress.module(event["launcher"]).cancel(root, event)
     return sum(1 for task in live if task[0] in intents)
 
 

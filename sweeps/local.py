@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from kdlab.record import write_whole
+from kdlab.schema import BadInput
+from sweeps import events
 from sweeps.array import Array, environment
 from sweeps.events import Event, Task
 
@@ -69,15 +72,18 @@ def live(root: str | Path, intents: Sequence[Event], fresh: bool = True) -> dict
     }
 
 
-def adopt(root: str | Path, event: Event) -> str | None:
-    """The process id of a pool whose start was not noted; None if there is none."""
-    return "0" if _is_alive(Path(root), event["intent"]) else None
+def adopt(root: str | Path, intents: Sequence[Event]) -> dict[str, str]:
+    """The process ids of pools that nobody noted: none, as a pool notes itself."""
+    return {}
 
 
 def cancel(root: str | Path, event: Event) -> None:
     """Ask an intent's pool to end: its cohorts are saved."""
-    if _is_alive(Path(root), event["intent"]) and int(event["job"]):
-        os.kill(int(event["job"]), signal.SIGTERM)
+    if not _is_alive(Path(root), event["intent"]):
+        return
+    if event["host"] != socket.gethostname():
+        raise BadInput(f"a pool of {event['study']} is at work on {event['host']}: cancel it there")
+    os.kill(int(event["job"]), signal.SIGTERM)
 
 
 def largest_array() -> int | None:
@@ -93,7 +99,7 @@ def limits() -> str:
 def _lock(root: Path, intent: str) -> FileLock:
     path = root / "locks" / f"{intent}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(path)
+    return FileLock(path, mode=0o666)  # colleagues share a root as far as their umask says
 
 
 def _is_alive(root: Path, intent: str) -> bool:
@@ -129,6 +135,8 @@ def _pool(path: Path) -> None:
             child.terminate()
         child.wait()
 
+    # Before the lock is held: whatever is alive can be found, and cancelled.
+    events.append(root, "submitted", intent=intent, job=str(os.getpid()))
     with _lock(root, intent):
         while any(_is_alive(root, other) for other in page["after"]) and not asked:
             time.sleep(0.2)

@@ -1,10 +1,14 @@
 """Where every run of a study stands."""
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from kdlab.record import Entry
+from kdlab.schema import BadInput
 from sweeps import failures
 from sweeps.events import Event, State, Task
 
@@ -73,9 +77,34 @@ def _uids(state: State, task: Task) -> list[str]:
 def live(root: str | Path, state: State, fresh: bool = True) -> dict[Task, str]:
     """The tasks of all intents that their launchers still know of, by their word for it."""
     found: dict[Task, str] = {}
-    for module, intents in by_launcher(state).items():
-        found |= import_module(module).live(root, intents, fresh)
+    for name, intents in by_launcher(state).items():
+        found |= module(name).live(root, intents, fresh)
     return {task: word for task, word in found.items() if not _has_ended(state, task)}
+
+
+def module(launcher: str) -> ModuleType:
+    """Where a launcher's `live`, `adopt`, `cancel` and limits are.
+
+    Events name it: no other code is loaded at their word than that of this package, of an option
+    of `conf/launcher`, or what the command line has loaded.
+
+    Raises:
+        BadInput: naming the launcher.
+    """
+    if launcher in sys.modules or launcher in _options():
+        loaded = import_module(launcher)
+        if all(hasattr(loaded, name) for name in ("live", "adopt", "cancel", "largest_array")):
+            return loaded
+    raise BadInput(f"an event under this root is of launcher {launcher!r}, which is not here")
+
+
+@cache
+def _options() -> set[str]:
+    """The modules of the launchers that there are options of."""
+    from kdlab import config
+
+    pages = (config.option("launcher", name) for name in config.options("launcher"))
+    return {str(page.get("_target_")).rpartition(".")[0] for page in pages} - {""}
 
 
 def by_launcher(state: State) -> dict[str, list[Event]]:

@@ -2,10 +2,9 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from importlib import import_module
 
 from kdlab.schema import BadInput
-from sweeps import estimate, students
+from sweeps import estimate, progress, students
 from sweeps.launch import Launcher
 from sweeps.plan import Planned, Work, counts
 from sweeps.schema import Study
@@ -107,6 +106,6 @@ def _disk(work: Work, chosen: Launcher) -> str:
 
 def _limits(chosen: Launcher) -> str:
     try:
-        return f"limits: {import_module(chosen.module).limits()}"
+        return f"limits: {progress.module(chosen.module).limits()}"
     except (BadInput, RuntimeError) as error:
         return f"limits: unknown ({error})"

@@ -9,7 +9,7 @@ from typing import Any
 from kdlab import frozen
 from kdlab.record import short_digest, write_whole
 from kdlab.run import Run
-from kdlab.schema import Place, parse
+from kdlab.schema import BadInput, Place, parse
 
 
 @dataclass(frozen=True)
@@ -89,12 +89,22 @@ def write(
     }
     content = json.dumps(page).encode()
     path = Path(place.root) / "studies" / study / "shards" / f"{short_digest(content)}.json"
-    if not path.exists():
+    if not path.exists() or path.read_bytes() != content:
         write_whole(path, content)
     return path
 
 
 def read(path: str | Path) -> Shard:
-    """The shard of a file."""
-    page = json.loads(Path(path).read_text())
+    """The shard of a file.
+
+    Raises:
+        BadInput: it is not there, or not as it was written.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such shard; launch again") from None
+    if short_digest(content) != Path(path).stem:
+        raise BadInput(f"{path}: damaged, its name does not fit; launch again")
+    page = json.loads(content)
     return Shard(**(page | {"place": parse(Place, page["place"])}))

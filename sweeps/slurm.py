@@ -5,15 +5,14 @@ queue. submitit's verdicts are not used: it takes a node failure as final, and c
 under a limit of ten minutes as a time-out.
 """
 
-import getpass
 import json
 import os
 import re
 import shlex
 import shutil
-import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,17 +20,25 @@ from annotated_types import Ge
 
 from kdlab.record import write_whole
 from kdlab.schema import BadInput
+from sweeps import controller
 from sweeps.array import Array, environment
 from sweeps.events import Event, Task
 
 EVERY = 60.0  # seconds for which an answer of squeue serves every `status`
-TRIES = 6  # of an sbatch that SLURM refuses for reasons that pass
-TIMEOUT = 120  # seconds for a SLURM command
-PASSING = re.compile(
-    "(?i)timed out|unable to contact|temporarily|try again|connection refused|connect failure"
-    "|communication|submit ?limit|MaxSubmit|MaxJobCount"
-)
+KEPT = 0.5  # of a partition's nodes that are up, which are never left out
 SECRET = re.compile(r"(?i)(key|token|secret|password)\w*=")
+OURS = {
+    "array",
+    "error",
+    "job-name",
+    "open-mode",
+    "output",
+    "parsable",
+    "signal",
+    "test-only",
+    "wait",
+    "wrap",
+}
 Number = Annotated[int, Ge(1)]
 Minutes = Annotated[int, Ge(5)]  # submitit asks for a signal 90 s before the end
 
@@ -64,7 +71,8 @@ def submit(
 
     Raises:
         BadInput: if SLURM will never take it.
-        RuntimeError: if SLURM did not take it for long.
+        controller.Crowded: if SLURM takes no array of this size now.
+        RuntimeError: if SLURM did not take it for long, or whether it did is not known.
     """
     stated = {
         "partition": partition,
@@ -75,22 +83,44 @@ def submit(
         "gpus_per_node": gpus_per_node,
         "cpus_per_task": cpus_per_task,
         "mem": mem,
-        "exclude": ",".join(array.exclude) or None,
+        "exclude": ",".join(_left_out(array.exclude, partition)) or None,
         "dependency": "afterany:" + ":".join(array.after.values()) if array.after else None,
     }
     executor = _executor(array.folder)
+    if len(array.shards) > 1:
+        executor.parameters["map_count"] = len(array.shards)
     executor.update_parameters(
         **{key: value for key, value in stated.items() if value is not None},
-        job_name=_job_name(array.intent),
+        job_name=controller.job_name(array.intent),
         comment=array.name,
         time=time,
-        array_parallelism=max(1, parallel // array.share),
+        array_parallelism=max(1, parallel * len(array.shards) // array.level),
         setup=[*_exports(array.code), *_checked(setup)],
         stderr_to_stdout=True,
-        additional_parameters={"requeue": True, **additional},
+        additional_parameters={"requeue": True, **_allowed(additional)},
     )
-    jobs = _patiently(lambda: executor.submit_array(_calls(array.intent, array.shards, time)))
-    return str(jobs[0].job_id).partition("_")[0]
+    try:
+        job = _sbatch(executor, array, stated)
+    except BadInput as error:
+        if not (executor.parameters.pop("exclude", None) and "node" in str(error)):
+            raise
+        print(f"sweeps: {error}; again, and no host is left out", flush=True)
+        job = _sbatch(executor, array, stated)
+    _hand_over(array.folder, job, array.intent, array.shards, time)
+    return job
+
+
+def _sbatch(executor: Any, array: Array, stated: Mapping[str, str | int | None]) -> str:
+    """Hand submitit's script to sbatch, and keep it beside the logs."""
+    from submitit.core.utils import JobPaths
+
+    text = executor._make_submission_file_text(executor._submitit_command_str, array.intent)
+    path = array.folder / "submission.sh"
+    write_whole(path, text.encode())
+    names = [name for name, value in stated.items() if value is not None]
+    job = controller.sbatch(path, controller.job_name(array.intent), controller.environment(names))
+    path.replace(JobPaths(folder=array.folder, job_id=job).submission_file)
+    return job
 
 
 def _executor(folder: Path) -> Any:
@@ -132,27 +162,6 @@ def _calls(intent: str, shards: Sequence[Path | str], minutes: int) -> list[Any]
     ]
 
 
-def _patiently(call: Any) -> Any:
-    """An sbatch, again and later if SLURM refuses it for a reason that passes."""
-    from submitit.core.utils import FailedJobError
-
-    for attempt in range(TRIES):
-        try:
-            return call()
-        except FailedJobError as error:
-            why = " ".join(str(error).split())
-            if not PASSING.search(why):
-                raise BadInput(f"launcher=slurm: sbatch: {why}") from None
-            if attempt == TRIES - 1:
-                raise RuntimeError(f"sbatch was refused {TRIES} times: {why}") from None
-            print(f"sweeps: sbatch: {why}; again in {2**attempt} s", flush=True)
-            time.sleep(2**attempt)
-
-
-def _job_name(intent: str) -> str:
-    return f"kdlab-{intent}"
-
-
 def live(root: str | Path, intents: Sequence[Event], fresh: bool = True) -> dict[Task, str]:
     """The tasks that are in the queue, with SLURM's word for their state.
 
@@ -164,88 +173,112 @@ def live(root: str | Path, intents: Sequence[Event], fresh: bool = True) -> dict
     Raises:
         RuntimeError: if SLURM does not answer.
     """
-    names = {_job_name(event["intent"]): event["intent"] for event in intents}
-    return {
-        (names[row["name"]], row["index"]): row["state"]
-        for row in _queue(Path(root), fresh)
-        if row["name"] in names
+    names = {controller.job_name(event["intent"]): event for event in intents}
+    found = {
+        (names[row["name"]]["intent"], row["index"]): row["state"]
+        for row in _queue(Path(root), sorted(names), fresh)
+        if row["index"] < len(names[row["name"]]["shards"])
     }
+    others = [event for event in intents if event["user"] not in ("", controller.user())]
+    if others and controller.hides_others():
+        # Not seen is not gone: whoever submitted them can tell.
+        found |= {(e["intent"], n): "UNKNOWN" for e in others for n in range(len(e["shards"]))}
+    return found
 
 
-def _queue(root: Path, fresh: bool) -> list[dict[str, Any]]:
+def _queue(root: Path, names: Sequence[str], fresh: bool) -> list[dict[str, Any]]:
     path = root / "queue.json"
-    if not fresh and path.is_file():
-        page = json.loads(path.read_text())
-        if time.time() - page["time"] < EVERY:
-            return list(page["rows"])
-    rows = list(_squeue())
-    write_whole(path, json.dumps({"time": time.time(), "rows": rows}).encode())
+    if not fresh:
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            page = json.loads(path.read_bytes())
+            rows = [
+                {key: row[key] for key in ("job", "index", "name", "state")} for row in page["rows"]
+            ]
+            if 0 <= time.time() - page["time"] < EVERY and set(names) <= set(page["names"]):
+                return [row for row in rows if row["name"] in names]
+    rows = controller.queue(names)
+    page = {"time": time.time(), "names": list(names), "rows": rows}
+    with suppress(OSError):  # somebody else's folder, or a full disk
+        write_whole(path, json.dumps(page).encode())
     return rows
 
 
-def _squeue() -> Iterator[dict[str, Any]]:
-    printed = _slurm("squeue", "-h", "-r", "-u", getpass.getuser(), "-o", "%i|%j|%T")
-    for line in printed.splitlines():
-        job, name, state = line.split("|")
-        number, _, index = job.partition("_")
-        yield {"job": number, "index": int(index or 0), "name": name, "state": state}
+def adopt(root: str | Path, intents: Sequence[Event]) -> dict[str, str]:
+    """The job ids of those intents, of which none was noted, that have a job.
 
-
-def _slurm(*command: str) -> str:
-    try:
-        return subprocess.run(
-            command, check=True, capture_output=True, text=True, timeout=TIMEOUT
-        ).stdout
-    except FileNotFoundError:
-        raise BadInput(f"launcher=slurm: there is no {command[0]} here") from None
-    except subprocess.TimeoutExpired:
-        raise RuntimeError(f"{command[0]}: no answer in {TIMEOUT} s") from None
-    except subprocess.CalledProcessError as error:
-        last = (error.stderr.strip().splitlines() or ["failed"])[-1]
-        raise RuntimeError(last if command[0] in last else f"{command[0]}: {last}") from None
-
-
-def adopt(root: str | Path, event: Event) -> str | None:
-    """The job id of an intent whose submission was not noted; None if there is no such job.
-
-    The launch may have ended before submitit gave every task its pickle: they are given again.
+    The launch may have ended before every task had its pickle: they are given again.
     """
+    names = {controller.job_name(event["intent"]): event for event in intents}
+    jobs: dict[str, str] = {}
+    for row in controller.queue(sorted(names)):
+        jobs[row["name"]] = min(row["job"], jobs.get(row["name"], row["job"]))
+    for name, job in jobs.items():
+        event = names[name]
+        folder = Path(root) / "logs" / event["intent"]
+        _hand_over(folder, job, event["intent"], event["shards"], event["minutes"] or 0)
+    return {names[name]["intent"]: job for name, job in jobs.items()}
+
+
+def _hand_over(
+    folder: Path, job: str, intent: str, shards: Sequence[Path | str], minutes: float
+) -> None:
+    """Give every task of a job the call that it waits for."""
     from submitit.core.utils import DelayedSubmission, JobPaths
 
-    name = _job_name(event["intent"])
-    jobs = {row["job"] for row in _queue(Path(root), fresh=True) if row["name"] == name}
-    if not jobs:
-        return None
-    job = min(jobs)
-    for index, call in enumerate(_calls(event["intent"], event["shards"], event["minutes"])):
-        own = job if len(event["shards"]) == 1 else f"{job}_{index}"
-        path = JobPaths(folder=Path(root) / "logs" / event["intent"], job_id=own).submitted_pickle
+    for index, call in enumerate(_calls(intent, shards, int(minutes))):
+        own = job if len(shards) == 1 else f"{job}_{index}"
+        path = JobPaths(folder=folder, job_id=own).submitted_pickle
         if not path.exists():
             delayed = DelayedSubmission(call)
-            delayed.set_timeout(event["minutes"], 3)
+            delayed.set_timeout(int(minutes), 3)
             partial = path.with_suffix(".partial")
             delayed.dump(partial)
             os.replace(partial, path)
-    return job
 
 
 def cancel(root: str | Path, event: Event) -> None:
     """Cancel an intent's tasks: those at work save their cohorts first."""
-    _slurm("scancel", event["job"])
+    name = controller.job_name(event["intent"])
+    for job in sorted({row["job"] for row in controller.queue([name])}):
+        controller.ask("scancel", job)
 
 
 def largest_array() -> int | None:
     """How many tasks an array may have: MaxArraySize bounds the index, which begins at 0."""
-    return int(_config()["MaxArraySize"])
+    sizes = [int(controller.config()["MaxArraySize"]), controller.submit_limit()]
+    return min(size for size in sizes if size)
 
 
 def limits() -> str:
     """What bounds a launch here."""
-    config = _config()
-    return ", ".join(f"{key} {config[key]}" for key in ("MaxArraySize", "MaxJobCount"))
+    config, own = controller.config(), controller.submit_limit()
+    found = [f"{key} {config[key]}" for key in ("MaxArraySize", "MaxJobCount")]
+    return ", ".join([*found, *([f"MaxSubmitJobs {own}"] if own else [])])
 
 
-def _config() -> Mapping[str, str]:
-    lines = _slurm("scontrol", "show", "config").splitlines()
-    pairs = (line.partition("=") for line in lines)
-    return {key.strip(): value.strip() for key, _, value in pairs}
+def _left_out(blamed: Sequence[str], partition: str | None) -> list[str]:
+    """Those of the blamed hosts that can be spared: at least `KEPT` of what is up stays in."""
+    if not blamed:
+        return []
+    try:
+        up = controller.hosts(partition or os.environ.get("SBATCH_PARTITION"))
+    except (BadInput, RuntimeError) as error:
+        print(f"sweeps: no host is left out: {error}", flush=True)
+        return []
+    own = [host for host in blamed if host in up]
+    chosen = own[: int(len(up) * (1 - KEPT))]
+    if kept := own[len(chosen) :]:
+        print(
+            f"sweeps: {', '.join(kept)}: blamed, but not left out: of {len(up)} nodes that are up "
+            f"at least {KEPT:.0%} stay in",
+            flush=True,
+        )
+    return chosen
+
+
+def _allowed(additional: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Options that a launcher adds; by those of `OURS` a task is found again and told its end."""
+    for key in additional:
+        if key.replace("_", "-") in OURS:
+            raise BadInput(f"launcher.additional.{key}: kdlab sets this itself")
+    return additional

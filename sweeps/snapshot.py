@@ -4,32 +4,36 @@ import shutil
 from pathlib import Path
 
 from kdlab import config, costs
-from kdlab.record import short_digest, write_whole
-
-PACKAGES = ("kdlab", "sweeps")
-KINDS = {".py", ".yaml", ".typed"}
+from kdlab.durable import PARTIAL, write_whole
+from sweeps import tree
 
 
 def snapshot(root: str | Path) -> Path:
-    """Copy kdlab, sweeps and conf to `root/code/<tree hash>`, once; return the folder."""
-    home = Path(__file__).resolve().parents[1]
-    files = {
-        f"{package}/{path.relative_to(home / package)}": path
-        for package in PACKAGES
-        for path in _files(home / package)
-    } | {f"conf/{path.relative_to(config.CONF)}": path for path in _files(config.CONF)}
-    content = {name: path.read_bytes() for name, path in sorted(files.items())}
-    tree = short_digest(b"".join(f"{n} {short_digest(c)}\n".encode() for n, c in content.items()))
-    target = Path(root) / "code" / tree
-    if not target.is_dir():
-        partial = target.with_name(f"{tree}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        for name, text in content.items():
-            write_whole(partial / name, text)
-        write_whole(partial / "kdlab" / costs.COMMIT, (costs.commit() or "").encode())
-        partial.rename(target)
+    """Copy kdlab, sweeps and conf to `root/code/<tree hash>`, once; return the folder.
+
+    A copy that is there already is held against the content, and what is damaged is written anew.
+    """
+    content = tree.content(tree.HOME, config.CONF)
+    target = Path(root) / tree.CODE / tree.digest(content)
+    if target.is_dir():
+        _mend(target, content)
+        return target
+    partial = target.with_name(f"{target.name}{PARTIAL}")
+    shutil.rmtree(partial, ignore_errors=True)
+    for name, written in content.items():
+        write_whole(partial / name, written)
+    write_whole(partial / "kdlab" / costs.COMMIT, (costs.commit() or "").encode())
+    partial.rename(target)
     return target
 
 
-def _files(room: Path) -> list[Path]:
-    return sorted(path for path in room.rglob("*") if path.is_file() and path.suffix in KINDS)
+def _mend(target: Path, content: dict[str, bytes]) -> None:
+    there = tree.content(target, target / tree.CONF)
+    for name in there.keys() | content.keys():
+        if there.get(name) == content.get(name):
+            continue
+        print(f"sweeps: {target / name} is damaged and mended", flush=True)
+        if name in content:
+            write_whole(target / name, content[name])
+        else:
+            (target / name).unlink()

@@ -1,12 +1,10 @@
 """What a study looks like from the terminal: states, rate, coverage, failures."""
 
-import json
 import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
-from pathlib import Path
+from datetime import datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -14,7 +12,7 @@ import pandas as pd
 from kdlab import record
 from kdlab.record import Entry
 from kdlab.schema import BadInput
-from sweeps import events, failures, progress
+from sweeps import events, failures, progress, saved
 from sweeps.events import Event, State
 from sweeps.progress import DIVERGED, DONE, RUNNING, STATES
 
@@ -33,9 +31,10 @@ class Status:
         tasks: tasks by the scheduler's word for their state.
         coverage: table to cells, cells with a result, cells complete, runs done, runs.
         failed: the event that failed each failed run.
-        hosts: those that will be left out.
+        hosts: those that will be left out, and why.
         stop: why the sweep stopped itself.
         notice: what could not be asked.
+        odd: files and lines that say nothing and were passed over.
     """
 
     study: str
@@ -45,9 +44,10 @@ class Status:
     tasks: Mapping[str, int]
     coverage: pd.DataFrame
     failed: Mapping[str, Event]
-    hosts: list[str]
+    hosts: list[failures.Blame]
     stop: Mapping[str, Any] | None
     notice: str
+    odd: list[str]
 
 
 def load(study: str, root: str) -> Status:
@@ -58,7 +58,7 @@ def load(study: str, root: str) -> Status:
         live, notice = progress.live(root, state, fresh=False), ""
     except (RuntimeError, BadInput) as error:
         live, notice = {}, f"the queue is unknown: {error}"
-    uids = family(plan)
+    uids = saved.family(plan)
     states = progress.states(uids, done, state, live)
     failed = {
         uid: event
@@ -80,32 +80,14 @@ def load(study: str, root: str) -> Status:
         hosts=failures.blamed(state),
         stop=failures.stopped(root, study),
         notice=notice,
+        odd=[*state.odd, *failures.odd_stop(root, study)],
     )
 
 
 def read_plan(study: str, root: str) -> pd.DataFrame:
     """The planned runs of a study that was launched under a root."""
-    path = progress.study_folder(root, study) / "plan.parquet"
-    if not path.is_file():
-        known = ", ".join(studies(root)) or "none"
-        raise BadInput(f"no study {study!r} was launched under {root} (there: {known})")
-    plan = pd.read_parquet(path, columns=COLUMNS)
+    plan = saved.read_plan(study, root, COLUMNS)
     return plan[plan["uid"].notna()]
-
-
-def studies(root: str | Path) -> list[str]:
-    """The studies that were launched under a root."""
-    return sorted(path.parent.name for path in Path(root).glob("studies/*/plan.parquet"))
-
-
-def family(plan: pd.DataFrame) -> dict[str, list[str]]:
-    """Every run of a plan and every ancestor, each with the uids of its parents."""
-    found: dict[str, list[str]] = {}
-    for text in plan["ancestors"].unique().tolist():
-        found |= json.loads(text)
-    parsed = {text: json.loads(text) for text in plan["parents"].unique().tolist()}
-    links = zip(plan["uid"].tolist(), plan["parents"].tolist(), strict=True)
-    return {**found, **{uid: parsed[text] for uid, text in links}}
 
 
 def _rate(state: State, study: str) -> float:
@@ -155,8 +137,13 @@ def show(status: Status) -> Any:
     if status.failed:
         parts.append(_failures(status))
     if status.hosts:
-        parts.append(Text(f"left out at the next launch: {', '.join(status.hosts)}", style="red"))
+        parts.append(Text("\n".join(map(_blame, status.hosts)), style="red"))
     return Group(*parts)
+
+
+def _blame(blame: failures.Blame) -> str:
+    until = datetime.fromtimestamp(blame.until).strftime("%Y-%m-%d %H:%M")
+    return f"{blame.host} is left out until {until}, or until `retry`: {blame.why}"
 
 
 def headline(status: Status, total: int) -> str:

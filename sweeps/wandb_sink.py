@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from tqdm import tqdm
 
 from kdlab.record import Record, append_line, records, short_digest, whole_lines
 from kdlab.schema import BadInput, parse
 from kdlab.wandb_runs import Target, config, opened, summary
+from sweeps import saved
 
 PAUSE = 0.5  # seconds between runs online, below W&B's limit on new runs a minute
 
@@ -63,11 +63,7 @@ def replay(
 
 def _shown(study: str, root: str) -> dict[str, Shown]:
     """Every run of the study and every ancestor, by uid."""
-    path = Path(root) / "studies" / study / "plan.parquet"
-    if not path.is_file():
-        known = sorted(p.parent.name for p in Path(root).glob("studies/*/plan.parquet"))
-        raise BadInput(f"no study {study!r} under {root}; known: {', '.join(known) or 'none'}")
-    plan = pd.read_parquet(path)
+    plan = saved.read_plan(study, root)
     children = plan[plan["ancestors"].notna()].drop_duplicates(["teachers", "ancestors", "task"])
     teachers = {uid for text in children["teachers"] for uid in json.loads(text)}
     ancestors = {

@@ -13,11 +13,12 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from kdlab import predictions, record
-from sweeps import events, failures, shards
+from kdlab import model_files, predictions, record
+from kdlab.durable import Damaged
+from kdlab.schema import BadInput
+from sweeps import events, failures, shards, tree
 from sweeps.progress import ASKED, DIVERGED
 from sweeps.shards import Shard
 from sweeps.slot import DONE, STOPPED, Slot
@@ -58,27 +59,34 @@ def work(path: str, intent: str, index: int, minutes: float | None) -> None:
         intent, index: the task it is.
         minutes: the scheduler's time limit, None without one.
     """
-    shard = shards.read(path)
+    try:
+        tree.check()
+        shard = shards.read(path)
+    except (BadInput, Damaged) as error:  # the next launch writes it anew
+        print(f"kdlab: {error}", flush=True)
+        return
     fields = {"study": shard.study, "intent": intent, "index": index, "node": node()}
     worker = Worker(shard, Slot(path), deque(shard.cohorts), fields, time.monotonic(), minutes)
     for number in (signal.SIGTERM, signal.SIGUSR2):
         signal.signal(number, lambda received, _: worker.signals.append(received))
+    why = ASKED
     try:
-        print(f"kdlab: {_whole(worker)}", flush=True)
+        why = _whole(worker)
+        print(f"kdlab: {why}", flush=True)
     except OSError as error:
         if failures.classify(error) != "disk_full":
             raise
         print("kdlab: the disk is full; what is not recorded stays to be done", flush=True)
-    if signal.SIGUSR2 in worker.signals and "SLURM_JOB_ID" in os.environ:
+    if why == ASKED and signal.SIGUSR2 in worker.signals and "SLURM_JOB_ID" in os.environ:
         # A time limit or a preemption: the same task, later. Whatever submitit makes of it.
         subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], timeout=60)
 
 
 def _whole(worker: Worker) -> str:
     """From the first event to the last; return why it ended."""
-    _note_predecessor(worker)
+    before = _note_predecessors(worker)
     where = {"job": job(), "restart": _restart(), "pid": os.getpid(), "log": _log()}
-    events.append(worker.root, "worker", **worker.fields, **where)
+    events.append(worker.root, "worker", **worker.fields, **where, before=before)
     try:
         why = _cohorts(worker)
     finally:
@@ -144,7 +152,7 @@ def _is_due(worker: Worker, uid: str, done: Mapping[str, Any], state: events.Sta
 
 
 def _has_model(worker: Worker, uid: str) -> bool:
-    return (Path(worker.root) / "models" / uid).is_dir()
+    return model_files.is_whole(worker.root, uid)
 
 
 def _tell_children(
@@ -169,6 +177,7 @@ def _attempt(worker: Worker, uids: list[str]) -> None:
         else:
             answer = worker.slot.answer(0.5)
     if worker.signals and answer["class"] != DONE:
+        worker.queue.appendleft(uids)  # not done: whoever takes the task up goes on with it
         _note(worker, "stopped", uids, why=_why_signalled(worker))
     elif answer["class"] == DONE:
         _note(worker, "end", uids, seconds=round(time.monotonic() - began, 3))
@@ -195,7 +204,16 @@ def _trouble(worker: Worker, uids: list[str], answer: Mapping[str, Any]) -> None
     due = [uid for uid in uids if not failures.failure(state.trouble.get(uid, []))]
     if due and not worker.elsewhere:
         worker.queue.appendleft(due)
+        held = (event for uid in due for event in state.trouble.get(uid, []))
+        _pause(worker, failures.pause(held) if answer["class"] == "io_error" else 0.0)
     failures.stop_if_hopeless(worker.root, state, worker.shard.study)
+
+
+def _pause(worker: Worker, seconds: float) -> None:
+    """Leave a file system time to come back; a signal ends the wait."""
+    end = time.monotonic() + seconds
+    while not worker.signals and (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, 0.5))
 
 
 def _why_signalled(worker: Worker) -> str:
@@ -205,23 +223,31 @@ def _why_signalled(worker: Worker) -> str:
     return "time limit" if worker.minutes and spent > 0.5 * worker.minutes else "preempted"
 
 
-def _note_predecessor(worker: Worker) -> None:
-    """An earlier incarnation of this task that ended without a word is trouble."""
+def _note_predecessors(worker: Worker) -> int:
+    """Earlier incarnations of this task, of which one that ended without a word is trouble."""
     state = events.fold(worker.root)
     earlier = state.workers.get((worker.fields["intent"], worker.fields["index"]), [])
     for event in earlier:
         if event["file"] not in state.exits and event["file"] in state.running:
             kind = "node_failure" if _is_down(event["node"]) else "lost"
-            note_lost(worker.root, event, state.running[event["file"]]["uids"], kind)
+            note_lost(worker.root, event, state.running[event["file"]], kind)
+    return len(earlier)
 
 
-def note_lost(root: str, event: Mapping[str, Any], uids: list[str], kind: str) -> None:
-    """Record that an incarnation of a task is gone, with the cohort that it was training."""
+def note_lost(root: str, event: Mapping[str, Any], start: Mapping[str, Any], kind: str) -> None:
+    """Record that an incarnation of a task is gone, with the cohort that it was training.
+
+    Args:
+        root: where events are.
+        event: the incarnation's `worker`.
+        start: the `start` of the cohort.
+        kind: the class of trouble.
+    """
     fields = {key: event[key] for key in ("study", "intent", "index", "node")}
     error = f"task {event['job']} on {event['node']} ended without a word"
     what = {"class": kind, "error": error, "fingerprint": kind}
-    what |= {"of": event["file"], "log": event["log"]}
-    events.append(root, "trouble", **fields, **what, uids=uids)
+    what |= {"of": event["file"], "at": start["n"], "log": event["log"]}
+    events.append(root, "trouble", **fields, **what, uids=start["uids"])
 
 
 def _is_down(host: str) -> bool:

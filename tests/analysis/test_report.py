@@ -26,7 +26,7 @@ from kdlab.run import teachers
 from sweeps import events, plan, study
 
 ROOT, NAME = "runs", "odd"
-ODD = "logits <b>&</b> \"soft\" '1'"
+ODD = "logits <b>&<b> \"soft\" '1'"
 STUDY = f"""
 question: Does <it> help, at 50 % & "more"?
 base: [teacher=scratch, size=l2_h64_a4, init=random]

@@ -14,7 +14,7 @@ from analysis.why import sparkline, why
 from kdlab import record
 from kdlab.config import compose
 from kdlab.schema import BadInput
-from sweeps import events
+from sweeps import events, launch
 
 
 @pytest.fixture
@@ -161,18 +161,19 @@ def test_a_run_of_no_study_is_found_by_its_record(tmp_path, root):
 def test_logs_trouble_and_beginnings_are_read_from_events(tmp_path):
     one, two, three = ("1" * 32, "2" * 32, "3" * 32)
     task = {"intent": "x", "index": 1}
-    events.append(tmp_path, "intent", intent="x", study="s", uids=[[three], [one, two]])
+    tasks = {"uids": [[three], [one, two]], "shards": ["x", "y"]}
+    events.append(tmp_path, "intent", intent="x", study="s", launcher="sweeps.local", **tasks)
     for log in ("a.log", "a.log", "b.log"):
         events.append(tmp_path, "worker", **task, log=log)
     events.append(tmp_path, "start", **task, node="n", uids=[one, two])
     events.append(tmp_path, "end", **task, node="n", uids=[one])
     events.append(tmp_path, "trouble", **{"class": "gpu_oom"}, node="n", uids=[two])
-    events.append(tmp_path, "retry", uids={two: 1})
+    launch.forgive(tmp_path, [two])
     events.append(tmp_path, "start", **task, node="n", uids=[two])
     found = happened(str(tmp_path), [one, two, three])
     assert [found[uid].logs for uid in (one, two, three)] == [["a.log", "b.log"]] * 2 + [[]]
-    assert [e["class"] for e in found[two].trouble] == ["gpu_oom"]
-    assert (found[two].forgiven, found[one].forgiven) == (1, 0)
+    assert [e["class"] for e in found[two].forgiven] == ["gpu_oom"]
+    assert found[two].trouble == found[one].forgiven == []
     assert found[one].began is None
     assert found[two].began["event"] == "start"
 

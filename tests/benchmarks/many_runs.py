@@ -120,6 +120,7 @@ def pretend(root: str, runs: Sequence[Any]) -> None:
         "status": "done",
         "steps": 1000,
         "scores": {"select": score, "report": score},
+        "select_degenerate": [False] * len(CURVE),
         "curves": {name: CURVE for name in ("hard", "logits_kl", "select")},
         "shares": {point: {"hard": 0.5, "logits_kl": 0.5} for point in ("0.1", "0.5", "0.9")},
         "weights": "0" * 32,

@@ -326,12 +326,3 @@ def test_a_chain_killed_in_each_of_its_runs_ends_in_the_same_result(small, tmp_p
     assert {k: r.result for k, r in kdlab.records(root).items()} == {
         k: r.result for k, r in kdlab.records(tmp_path / "whole").items()
     }
-
-
-def test_a_run_and_its_parent_do_not_train_side_by_side(small, tmp_path):
-    own = ["knowledge=none", *(text for text in small if text.startswith("train."))]
-    said = ",".join(f"'{text}'" for text in own)
-    run = compose(*small, "knowledge=none", "init=run", f"init.run=[{said}]")
-    assert batch_key(run) == batch_key(run.init.run)
-    with pytest.raises(BadInput, match="parent"):
-        kdlab.distill([run.init.run, run], root=str(tmp_path), threads=1)

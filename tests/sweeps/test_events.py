@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kdlab.record import Entry, append_line
-from sweeps import events, failures, progress
+from sweeps import events, failures, launch, progress
 
 SAID = {"study": "s", "intent": "i", "index": 0, "node": "n1", "level": 1}
 
@@ -68,8 +68,9 @@ def test_forgiven_trouble_is_gone_and_new_trouble_counts_from_there(tmp_path):
     trouble(tmp_path, ["a"], "crashed")
     trouble(tmp_path, ["a"], "crashed")
     assert failures.failure(events.fold(tmp_path).trouble["a"])["class"] == "crashed"
-    events.append(tmp_path, "retry", uids={"a": 2})
-    assert events.fold(tmp_path).trouble["a"] == []
+    launch.forgive(tmp_path, ["a"])
+    assert "a" not in events.fold(tmp_path).trouble
+    assert len(events.fold(tmp_path).forgiven["a"]) == 2
     trouble(tmp_path, ["a"], "crashed")
     assert failures.failure(events.fold(tmp_path).trouble["a"]) is None
     trouble(tmp_path, ["a"], "crashed")
@@ -89,8 +90,11 @@ def test_forgiven_trouble_is_gone_and_new_trouble_counts_from_there(tmp_path):
         ([("code_error", "ab")], True, None),
         ([("code_error", "a")], True, "code_error"),
         ([("node_failure", "a")] * 2, False, None),
-        ([("node_failure", "a")] * 3, False, "node_failure"),
-        ([("io_error", "a")] * 3, False, "io_error"),
+        ([("node_failure", "ab")] * 3, True, None),
+        ([("node_failure", "a")] * 3, True, "node_failure"),
+        ([("io_error", "ab")] * 2, False, None),
+        ([("io_error", "ab")] * 3, True, None),
+        ([("io_error", "ab")] * 3 + [("io_error", "a")] * 3, True, "io_error"),
         ([("lost", "a")] * 50, False, None),
         ([("cancelled", "a")] * 50, False, None),
         ([("time_limit", "a")] * 50, False, None),
@@ -112,7 +116,9 @@ def test_a_host_is_left_out_once_different_runs_failed_on_it(tmp_path):
     trouble(tmp_path, ["d"], "code_error", node="good")
     assert failures.blamed(events.fold(tmp_path)) == []
     trouble(tmp_path, ["x"], "crashed", node="bad")
-    assert failures.blamed(events.fold(tmp_path)) == ["bad"]
+    (blame,) = failures.blamed(events.fold(tmp_path))
+    assert (blame.host, len(blame.incidents)) == ("bad", 2)
+    assert blame.why == "2 different runs met node_failure and crashed; last: e"
 
 
 def test_children_come_back_with_their_teacher(tmp_path):

@@ -13,6 +13,7 @@ from kdlab import learner, record
 from kdlab.config import compose, place
 from kdlab.run import parents
 from sweeps import commands, events, failures, graph, launch, plan, progress, shards, status, study
+from sweeps.saved import family
 
 STAGE = "init.run=['knowledge=hidden_mse','hard.weight=0','train.epochs=1']"
 TEXT = """
@@ -79,8 +80,8 @@ def test_a_study_of_stages_comes_home_once(asked, root, capsys):
     assert alone.result == found[runs[1].uid].result
     assert commands.run_launch(asked, None, wait=True) == 0
     assert submissions(root) == 3
-    family = status.family(status.read_plan("mine", root))
-    assert {uid: sorted(links) for uid, links in family.items()} == {
+    links = family(status.read_plan("mine", root))
+    assert {uid: sorted(own) for uid, own in links.items()} == {
         run.uid: sorted(uids(run)) for run in graph.with_ancestors(runs).values()
     }
 

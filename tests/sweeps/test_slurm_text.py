@@ -33,6 +33,8 @@ def array(tmp_path, monkeypatch):
     room = tmp_path / "bin"
     room.mkdir()
     stub(room, "srun", "exit 0")
+    stub(room, "sinfo", 'for n in 1 2 3 4 5 6 7 8; do echo "node$n|main*|idle"; done')
+    stub(room, "squeue", "exit 0")
     stub(room, "sbatch", f'echo called >> {tmp_path}/calls; echo "Submitted batch job 7"')
     monkeypatch.setenv("PATH", str(room), prepend=":")
     return Array(
@@ -41,7 +43,7 @@ def array(tmp_path, monkeypatch):
         shards=[Path(f"/runs/studies/s/shards/{letter}.json") for letter in "abc"],
         after={"fedcba987654": "41", "aaaaaaaaaaaa": "42"},
         exclude=["node3", "node7"],
-        share=2,
+        level=6,
         root=tmp_path,
         code=Path("/runs/code/1234"),
         folder=tmp_path / "logs",
@@ -78,7 +80,7 @@ def test_a_secret_in_the_setup_is_refused_and_not_written(array, line):
 
 def test_a_refusal_that_passes_is_tried_again_and_another_is_not(array, tmp_path, monkeypatch):
     waits = []
-    monkeypatch.setattr("sweeps.slurm.time.sleep", waits.append)
+    monkeypatch.setattr("sweeps.controller.sleep", waits.append)
     calls = tmp_path / "calls"
     busy = 'echo "sbatch: error: Batch job submission failed: Socket timed out" >&2; exit 1'
     again = f'[ $(wc -l < {calls}) -gt 2 ] && echo "Submitted batch job 9" && exit 0'
@@ -90,7 +92,7 @@ def test_a_refusal_that_passes_is_tried_again_and_another_is_not(array, tmp_path
     with pytest.raises(BadInput, match="invalid partition specified: nope"):
         submitted_job(array)
     stub(tmp_path / "bin", "sbatch", busy)
-    with pytest.raises(RuntimeError, match="refused 6 times: .*Socket timed out"):
+    with pytest.raises(RuntimeError, match="tried 6 times: .*Socket timed out"):
         submitted_job(array)
 
 

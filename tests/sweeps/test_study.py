@@ -1,11 +1,13 @@
 """Study files expand to what they say."""
 
+from dataclasses import replace
+
 import pytest
 
 from kdlab.config import compose, place
 from kdlab.run import batch_key
 from kdlab.schema import BadInput
-from sweeps import cohorts, commands, expand, launch, plan, saved, study
+from sweeps import checks, cohorts, commands, expand, launch, plan, saved, study
 from sweeps.report import report
 
 TEXT = """
@@ -270,14 +272,6 @@ blocks:
             ("      hidden", '      same: ["knowledge=[logits_kl]"]\n      hidden'),
             "example: tuned: cases: 'logits' and 'same' say the same",
         ),
-        (
-            (
-                "blocks:\n",
-                "blocks:\n  - {table: tuned, layout: a, seeds: [1], cases: {a: []}}\n"
-                "  - {table: tuned, layout: b, seeds: [1], cases: {a: []}}\n",
-            ),
-            "example: tuned: layout: a and b: a table has one, whichever block names it",
-        ),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -457,3 +451,13 @@ def test_a_command_line_that_contradicts_itself_is_refused(tmp_path):
     asked = ("task=rte", "task=mrpc")
     with pytest.raises(BadInput, match="quickstart: task=rte and task=mrpc contradict each other"):
         commands.request("quickstart", asked, str(tmp_path))
+
+
+def test_a_table_has_one_layout_whichever_block_names_it(example):
+    loaded = study.load(str(example))
+    block = loaded.blocks[0]
+    layouts = ["a1_knowledge", None, "a2_matching"]
+    blocks = [replace(block, layout=layout) for layout in layouts]
+    checks.check(replace(loaded, blocks=blocks[:2]))
+    with pytest.raises(BadInput, match="first: layout: a1_knowledge and a2_matching: a table has"):
+        checks.check(replace(loaded, blocks=blocks))

@@ -141,7 +141,7 @@ def test_a_replay_that_is_killed_goes_on_and_repeats_at_most_one(root, read_wand
 
 
 def test_what_cannot_be_replayed_is_refused_in_one_line(root, monkeypatch):
-    with pytest.raises(BadInput, match=r"no study 'nope' under .*; known: tiny"):
+    with pytest.raises(BadInput, match=r"no plan of study 'nope' under .* \(there: tiny\)"):
         wandb_sink.replay("nope", str(root), project="p", entity=None, mode="offline")
     with pytest.raises(BadInput, match="mode='disabled': input should be 'online' or 'offline'"):
         replay(root, mode="disabled")

@@ -1,0 +1,176 @@
+"""What depends on where tensors are: choosing a device, random state, determinism, time, memory.
+
+A GPU does what it is told later than it is told: nothing here makes it wait but reading a clock, so
+that times are of the work itself and cost none.
+"""
+
+import os
+import platform
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kdlab.schema import BadInput, Place
+
+CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
+WORKSPACE = ":4096:8"  # with which cuBLAS adds in one order; 24 MB (NVIDIA's documentation of it)
+LAPS = 512  # after so many, the earlier half is added up: a GPU is long done with it
+
+
+def chosen(place: Place) -> torch.device:
+    """The device that a place names.
+
+    Raises:
+        BadInput: if there is none.
+    """
+    if place.device == "cuda" and not torch.cuda.is_available():
+        raise BadInput("device=cuda: there is no such device here")
+    name = place.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name, torch.cuda.current_device()) if name == "cuda" else torch.device(name)
+
+
+@contextmanager
+def deterministic(device: torch.device) -> Iterator[None]:
+    """On a GPU, use the algorithms that give the same bits each time, where there are such.
+
+    An operation without one warns and runs all the same: see `kdlab.repeats` for what is promised.
+    CPU operations are deterministic at equal threads as they are.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    os.environ.setdefault(CUBLAS, WORKSPACE)  # read when CUDA's first matrix product is made
+    before = torch.are_deterministic_algorithms_enabled()
+    warned = torch.is_deterministic_algorithms_warn_only_enabled()
+    memory: Any = torch.utils.deterministic  # a module whose attributes are properties
+    filled = memory.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    memory.fill_uninitialized_memory = False  # costs time, and finds other bugs
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warned)
+        memory.fill_uninitialized_memory = filled
+
+
+# ---- random state ------------------------------------------------------------------------------
+
+
+def seeded(device: torch.device, seed: int) -> list[Tensor]:
+    """The random state of the CPU, and of the device if it is another, after a seed."""
+    kinds = [torch.device("cpu"), *([device] if device.type == "cuda" else [])]
+    return [torch.Generator(kind).manual_seed(seed).get_state() for kind in kinds]
+
+
+@contextmanager
+def random_state(states: list[Tensor], device: torch.device) -> Iterator[None]:
+    """Draw from these states inside; they become what is drawn from next, and the process's return.
+
+    Only the device's own state is touched, no other GPU's.
+    """
+    outer = _random_state(device)
+    _set_random_state(states, device)
+    try:
+        yield
+    finally:
+        states[:] = _random_state(device)
+        _set_random_state(outer, device)
+
+
+def _random_state(device: torch.device) -> list[Tensor]:
+    states = [torch.get_rng_state()]
+    return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
+
+
+def _set_random_state(states: list[Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states[0])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states[1], device)
+
+
+# ---- time and memory ---------------------------------------------------------------------------
+
+
+@dataclass
+class Clock:
+    """How long a device works on something.
+
+    On a GPU a lap lies between two events in its stream of work, and whoever asked for other work
+    meanwhile pays for that himself.
+
+    Attributes:
+        earlier: seconds that are added up.
+        laps: the events of those that are not yet.
+    """
+
+    device: torch.device
+    earlier: float = 0.0
+    laps: list[tuple[Any, Any]] = field(default_factory=list)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Count what is done inside."""
+        began = self._now()
+        try:
+            yield
+        finally:
+            ended = self._now()
+            if self.device.type == "cuda":
+                self.laps.append((began, ended))
+                if len(self.laps) > LAPS:
+                    self._add(LAPS // 2)
+            else:
+                self.earlier += ended - began
+
+    def seconds(self) -> float:
+        """Seconds until now; on a GPU this waits for the last lap."""
+        self._add(len(self.laps))
+        return self.earlier
+
+    def _now(self) -> Any:
+        if self.device.type != "cuda":
+            return time.monotonic()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record(torch.cuda.current_stream(self.device))
+        return event
+
+    def _add(self, laps: int) -> None:
+        done, self.laps = self.laps[:laps], self.laps[laps:]
+        if done:
+            done[-1][1].synchronize()
+        self.earlier += sum(began.elapsed_time(ended) for began, ended in done) / 1000
+
+
+def settle(device: torch.device) -> None:
+    """Wait for what a GPU was told to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def forget_peak(device: torch.device) -> None:
+    """Measure `peak_memory` from here."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    with suppress(OSError):  # no Linux, or not allowed: the peak stays the process's
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes held since `forget_peak`: on a GPU by tensors, else by the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    unit = 1 if platform.system() == "Darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

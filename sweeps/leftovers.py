@@ -1,0 +1,99 @@
+"""What finished and dead processes left under a root, and what of it may go.
+
+| what | goes when |
+|---|---|
+| checkpoint of a run | the run is recorded; or nobody touched it for `days` |
+| `*.partial` file or folder | an hour old: no write takes so long |
+| lock | nobody holds it, and it is a day old |
+
+Nothing that belongs to a run goes while a process holds the run's lock, and no result ever does.
+"""
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from kdlab import record
+from kdlab.durable import PARTIAL
+
+HOUR, DAY = 3600.0, 86400.0
+LAUNCH = "launch.lock"
+
+
+def sweep(root: str | Path, days: float, dry: bool) -> list[tuple[Path, int]]:
+    """Remove what may go; return each path with its bytes.
+
+    Args:
+        root: of the runs.
+        days: for which an unfinished run's checkpoint is kept.
+        dry: only say what would go.
+    """
+    done = record.index(root)
+    gone = []
+    for path, uid in [*_checkpoints(Path(root), set(done), days), *_partials(Path(root))]:
+        with _free(root, uid) as is_free:
+            if is_free and path.exists():
+                gone.append((path, _size(path)))
+                if not dry:
+                    _remove(path)
+    return gone + list(_locks(Path(root), dry))
+
+
+def _checkpoints(root: Path, done: set[str], days: float) -> Iterator[tuple[Path, str]]:
+    for path in sorted((root / "checkpoints").glob("*.pt")):
+        if path.stem in done or _age(path) > days * DAY:
+            yield path, path.stem
+
+
+def _partials(root: Path) -> Iterator[tuple[Path, str]]:
+    """Each with the uid of the run that it is of; elsewhere that names no run, and no lock."""
+    for path in sorted(root.rglob(f"*{PARTIAL}")):
+        inside = any(parent.suffix == PARTIAL for parent in path.relative_to(root).parents)
+        if not inside and _age(path) > HOUR:
+            yield path, path.name.partition(".")[0]
+
+
+def _locks(root: Path, dry: bool) -> Iterator[tuple[Path, int]]:
+    for path in sorted((root / "locks").glob("*.lock")):
+        if path.name == LAUNCH or _age(path) < DAY:
+            continue
+        with _free(root, path.stem) as is_free:
+            if is_free:
+                yield path, _size(path)
+                if not dry:
+                    path.unlink(missing_ok=True)  # while it is held: whoever waits takes a new one
+
+
+@contextmanager
+def _free(root: str | Path, uid: str) -> Iterator[bool]:
+    """Whether no process works on a run; none begins to inside."""
+    path = Path(root) / "locks" / f"{uid}.lock"
+    if not path.exists():
+        yield True
+        return
+    try:
+        with FileLock(path).acquire(blocking=False):
+            yield True
+    except Timeout:
+        yield False
+
+
+def _age(path: Path) -> float:
+    """Seconds since a file, or anything in a folder, was changed."""
+    times = [each.stat().st_mtime for each in (path, *path.rglob("*"))]
+    return time.time() - max(times)
+
+
+def _size(path: Path) -> int:
+    return sum(each.stat().st_size for each in (path, *path.rglob("*")) if each.is_file())
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

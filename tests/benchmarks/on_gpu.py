@@ -1,0 +1,138 @@
+"""What holds on a GPU: equal repeats, no needless waiting, memory of each cohort, honest times.
+
+    python tests/benchmarks/on_gpu.py                # on the GPU that is there
+    python tests/benchmarks/on_gpu.py --device cpu   # the same steps where there is none
+
+It needs what kdlab needs to train (torch, transformers, safetensors, numpy, pandas, filelock,
+pydantic, hydra-core) and nothing of sweeps or analysis: neither wandb nor submitit. Its data are
+generated. It prints a line or more for each question, and ends with 1 if an answer is no.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import torch
+
+import kdlab
+from kdlab import costs, learner, repeats, train
+from kdlab.config import compose
+
+RUN = ("task.train_rows=4000", "train.epochs=1", "teacher.epochs=1", "task.words=24", "seed=1")
+SIZE, LARGE = ("teacher.size=l6_h384_a6", "size=l3_h384_a6"), ("size=l6_h768_a12",)
+# A relation, an attention and a matching that weighs: each has sums of another kind.
+ARMS = (
+    ("knowledge=logits_kl",),
+    ("knowledge=[logits_kl,hidden_mse]", "matching=last"),
+    ("knowledge=attention_kl", "matching=last"),
+    ("knowledge=value_relation", "matching=last"),
+    ("knowledge=rkd_distance",),
+)
+
+
+def main() -> None:
+    """Ask every question."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
+    parser.add_argument("--small", action="store_true", help="minutes on a CPU")
+    given = parser.parse_args()
+    small = ("task.train_rows=200", "teacher.size=l2_h32_a2", "size=l2_h32_a2")
+    base = (*RUN, *(small if given.small else SIZE))
+    runs = [compose(*base, *arm) for arm in ARMS]
+    print(f"{costs.provenance(torch.device(given.device))}")
+    with tempfile.TemporaryDirectory() as room:
+
+        def distill(name: str, what: Any, **where: Any) -> Any:
+            return kdlab.distill(what, root=f"{room}/{name}", device=given.device, **where)
+
+        answers = [
+            repeated(distill, runs),
+            memory(distill, base, given.small),
+            times(distill, base),
+            waits(distill, runs, given.device),
+        ]
+    sys.exit(0 if all(answers) else 1)
+
+
+Distill = Callable[..., Any]
+
+
+def repeated(distill: Distill, runs: list[Any]) -> bool:
+    """Whether a cohort repeated, and each of its runs alone, gives the same bits."""
+    first, again = distill("a", runs), distill("b", runs)
+    alone = [distill("c", run) for run in runs]
+    for one, *others in zip(first, again, alone, strict=True):
+        kinds = [repeats.kind(one, other) for other in others]
+        said = one.choices.get("knowledge")
+        print(f"repeat of {said}: in its cohort {kinds[0]}, alone {kinds[1]}", flush=True)
+    pairs = [*zip(first, again, strict=True), *zip(first, alone, strict=True)]
+    return repeats.APART not in {repeats.kind(*pair) for pair in pairs}
+
+
+def memory(distill: Distill, base: tuple[str, ...], small: bool) -> bool:
+    """Whether a small cohort's peak is its own, after a large one in the same process."""
+    large = ("size=l6_h256_a4", "task.train_rows=200") if small else LARGE
+    peaks = [
+        distill(name, compose(*base, *extra, "knowledge=none")).cost["peak_memory"]
+        for name, extra in (("m1", ()), ("m2", large), ("m3", ()))
+    ]
+    print("peak memory before, in and after a large cohort:", *(f"{p / 1e6:.0f} MB" for p in peaks))
+    return peaks[2] < peaks[1]
+
+
+def times(distill: Distill, base: tuple[str, ...]) -> bool:
+    """Whether equal students of a cohort take equal times, wherever they stand in it."""
+    arms = [compose(*base, "knowledge=logits_kl", f"train.lr={lr}e-4") for lr in (1, 2, 3, 4)]
+    began = time.monotonic()
+    costs_of = [record.cost for record in distill("t", arms)]
+    whole = time.monotonic() - began
+    seconds = [cost["seconds"] for cost in costs_of]
+    taught = costs_of[0]["teacher_seconds"]
+    print(f"seconds of four equal students {seconds}, teacher {taught}, in all {whole:.1f}")
+    return max(seconds) < 1.5 * min(seconds)
+
+
+def waits(distill: Distill, runs: list[Any], device: str) -> bool:
+    """How often a student's step makes the CPU wait for the GPU: once, for its losses."""
+    if device != "cuda":
+        print("waits: only a GPU can be waited for")
+        return True
+    update, steps = learner.update, 0
+
+    def strict(*arguments: Any) -> None:
+        nonlocal steps
+        steps += 1
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            update(*arguments)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+    import warnings
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        train.learning.update = strict
+        try:
+            distill("w", runs)
+        finally:
+            train.learning.update = update
+    found = [w for w in caught if "synchroniz" in str(w.message)]
+    places: dict[str, int] = {}
+    for each in found:
+        place = f"{Path(each.filename).name}:{each.lineno}"
+        places[place] = places.get(place, 0) + 1
+    for place, number in sorted(places.items(), key=lambda item: -item[1]):
+        print(f"  {number / steps:.2f} waits a step at {place}")
+    print(f"{len(found) / steps:.2f} waits a step in {steps} steps")
+    return len(found) < 2 * steps
+
+
+if __name__ == "__main__":
+    main()
