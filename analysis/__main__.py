@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis import default_root
-from kdlab.record import Damaged
+from kdlab.ending import ending
 from kdlab.schema import BadInput
 
 if TYPE_CHECKING:
@@ -75,12 +75,9 @@ examples:
 
 def main() -> None:
     """The command line: exit code 2 for bad input."""
-    arguments = _parser().parse_args()
-    try:
+    with ending("analysis", "stopped; the same command starts again"):
+        arguments = _parser().parse_args()
         arguments.run(arguments)
-    except (BadInput, Damaged) as error:
-        print(f"analysis: {error}", file=sys.stderr)
-        sys.exit(2)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -190,11 +187,10 @@ def layout(name: str | None) -> "Callable[..., list[Table]]":
     """How a study's tables are arranged: each as its block says, or all in one way."""
     from analysis import papers
 
-    if name is None:
-        return papers.of_study
-    if name not in papers.TABLES:
-        raise BadInput(f"--layout {name}: no such table; there: {', '.join(papers.TABLES)}")
-    return getattr(papers, name)  # type: ignore[no-any-return]
+    try:
+        return papers.table(name) if name else papers.of_study
+    except BadInput as error:
+        raise BadInput(f"--{error}") from None
 
 
 def write(shown: "list[Table]", room: Path, split: str, chosen: list[str]) -> None:

@@ -8,7 +8,6 @@ and none of its numbers is here. Each function arranges the runs of a study, suc
 
 from collections.abc import Callable
 from functools import partial
-from pydoc import locate
 from typing import Any
 
 import pandas as pd
@@ -125,12 +124,12 @@ def of_study(runs: pd.DataFrame, **how: Any) -> list[Table]:
     """Every table of a study, each as its block says (`layout`), else as the study labels it.
 
     Raises:
-        BadInput: if a layout is no function of `analysis`.
+        BadInput: a layout that is no table of a paper.
     """
     found = []
     for _, part in runs.groupby("table", sort=False):
         part.attrs = runs.attrs
-        found += _function(part["layout"].iloc[0])(part, **how)
+        found += table(part["layout"].iloc[0])(part, **how)
     return found
 
 
@@ -141,14 +140,17 @@ def with_model(runs: pd.DataFrame) -> pd.DataFrame:
     return runs.assign(model=text.where(known))
 
 
-def _function(layout: str | None) -> Callable[..., list[Table]]:
-    if not isinstance(layout, str):
+def table(name: str | None) -> Callable[..., list[Table]]:
+    """The function of a paper's table; of none, as the study labels its rows.
+
+    Raises:
+        BadInput: no table is called so.
+    """
+    if not isinstance(name, str):
         return arranged
-    found = locate(layout) if layout.startswith("analysis.") else None
-    if not callable(found):
-        known = ", ".join(f"analysis.papers.{name}" for name in TABLES)
-        raise BadInput(f"layout {layout!r}: no function that arranges a table; there: {known}")
-    return found  # type: ignore[return-value]
+    if name not in TABLES:
+        raise BadInput(f"layout {name}: no such table; there: {', '.join(TABLES)}")
+    return TABLES[name]
 
 
 def _of_pkd(systems: tuple[str, ...]) -> pd.DataFrame:
@@ -163,8 +165,11 @@ def _systems() -> pd.DataFrame:
     return found[found["system"].isin(SYSTEMS) & (found["statistic"] != "best_run")]
 
 
-TABLES = (
-    *("a1_knowledge", "a2_matching", "a3_width_depth", "a4_initialization", "a5_model_size"),
-    *("a6_stages", "a7_systems", "b1_glue", "b2_skip_or_last", "b3_long_text"),
-    *("b4_size_and_time", "b5_better_teacher", "c1_data"),
-)
+TABLES: dict[str, Callable[..., list[Table]]] = {
+    arrange.__name__: arrange
+    for arrange in (
+        *(a1_knowledge, a2_matching, a3_width_depth, a4_initialization, a5_model_size),
+        *(a6_stages, a7_systems, b1_glue, b2_skip_or_last, b3_long_text),
+        *(b4_size_and_time, b5_better_teacher, c1_data),
+    )
+}

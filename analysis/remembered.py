@@ -31,12 +31,12 @@ def recalled(study: str, root: str, make: Callable[[], pd.DataFrame]) -> pd.Data
     path = Path(root) / "studies" / study / NAME
     key = _key(path.parent, Path(root))
     with suppress(OSError, ValueError, pyarrow.ArrowException):
-        frame = pd.read_parquet(path)
+        frame = pd.read_parquet(path, page_checksum_verification=True)
         if frame.attrs.pop(KEY, None) == key:
             return frame
     frame = make()
     frame.attrs[KEY] = key
-    content = frame.to_parquet(index=False)
+    content = frame.to_parquet(index=False, write_page_checksum=True)
     with suppress(OSError):  # somebody else's folder
         write_whole(path, content)
     frame = pd.read_parquet(io.BytesIO(content))  # the same types as from the file

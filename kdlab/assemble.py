@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from kdlab import config
+from kdlab import config, option_files, override_rules
 from kdlab.remembered import of_files, still
 from kdlab.run import Run
 from kdlab.schema import BadInput, NotApplicable
@@ -134,7 +134,7 @@ def _by_hydra(*overrides: str) -> Run:
 
 
 _teacher_by_hydra = of_files(_by_hydra)
-_option = of_files(config.option)
+_option = of_files(option_files.option)
 _files = of_files(config.files)
 _apart = of_files(config.resolved)
 
@@ -168,19 +168,19 @@ def _said(text: str) -> _Said:
 @of_files
 def _path(key: str) -> Path:
     """The path of a key that a number may be given to; none for a group."""
-    other = (config.CONF / key).is_dir() or config.SHIELDED.match(f"{key}=")
+    other = option_files.is_group(key) or override_rules.is_files_own(key)
     return () if other else tuple(key.split("."))
 
 
 @of_files
 def _parsed(text: str) -> _Said:
-    override = config.parsed(text)
+    override = override_rules.parsed(text)
     if override is None:
         raise _HydraOnly
     key, value = override.key_or_group, override.value()
     node = re.split(r"\W", override.package or key)[0]
     plain = not (override.package or text.startswith(("+", "~")))
-    if (config.CONF / key).is_dir() and not isinstance(value, dict):
+    if option_files.is_group(key) and not isinstance(value, dict):
         return _Said("option" if plain and key == node else "default", node, value=value)
     if plain and KEY.fullmatch(key) and "{" not in repr(value) and not _waits(value):
         return _Said("value", node, tuple(key.split(".")), value)

@@ -16,6 +16,7 @@ from kdlab import streams
 from kdlab.architecture import Architecture
 from kdlab.build import function
 from kdlab.matching.seen import Seen
+from kdlab.misfit import Misfit
 from kdlab.run import Term, layers_of
 from kdlab.trace import Trace
 
@@ -139,7 +140,7 @@ class Comparison(nn.Module):
         weights = self._weights(Seen(moment.step, moment.epoch, ours, theirs, mask, cost))
         if self.term.mix == "losses":
             if weights.ndim == 3:
-                raise ValueError("weights that differ by row are for matching.mix=features")
+                raise Misfit("weights that differ by row are for matching.mix=features")
             chosen = weights.nonzero().tolist()
             return torch.stack([weights[i, j] * cost(i, j) for i, j in chosen]).sum()
         parts = []

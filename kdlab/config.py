@@ -1,4 +1,4 @@
-"""Hydra overrides become a run. Only this and the command line import Hydra.
+"""Hydra overrides become a run, and what is wrong with them a line.
 
 run = compose("task=sst2", "teacher=minilm_l6", "knowledge=[logits_kl,cls_pkd]", "seed=3")
 """
@@ -6,8 +6,8 @@ run = compose("task=sst2", "teacher=minilm_l6", "knowledge=[logits_kl,cls_pkd]",
 import importlib.util
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,13 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from kdlab import build, predictions, sizes
+from kdlab import build, option_files, override_rules, predictions, sizes, spelling
+from kdlab.option_files import CONF, option, options
 from kdlab.parents import Compose
 from kdlab.remembered import of_files
 from kdlab.resolve import resolve
@@ -41,10 +40,7 @@ from kdlab.schema import (
 from kdlab.terms import Option
 
 DEFAULT_SIZE = "size=l2_h64_a4"  # of conf/run.yaml; exact sizes have no file
-SHIELDED = re.compile(r"[^=]*\.(_target_|name)=")  # keys that are an option's own
-_ROOM = Path(__file__).resolve().parent
-# Beside the package in a checkout, inside it in a wheel.
-CONF = next(path for path in (_ROOM.parent / "conf", _ROOM / "conf") if path.is_dir())
+__all__ = ["CONF", "option", "options"]  # where their readers look for them
 
 
 def compose(*overrides: str) -> Run:
@@ -80,11 +76,12 @@ def interpret(
     Raises:
         BadInput: naming the key.
     """
+    option_files.check_functions(plain)
     rest = dict(plain)
     keys = list(Place.__dataclass_fields__)
     where = parse(Place, {key: rest.pop(key) for key in keys if key in rest})
     _check_tracker(where)
-    build.call(where.launcher, LauncherKeys, "launcher")
+    build.call(where.launcher, LauncherKeys, "launcher", "array")
     page = parse(Page, {"knowledge": {}} | rest)
     run = resolve(page, choices, overrides, parent, option)
     if where.predict_test:
@@ -93,7 +90,7 @@ def interpret(
 
 
 def _check_tracker(where: Place) -> None:
-    tracker = build.call(where.tracker, TrackerKeys, "tracker")[1]
+    tracker = build.call(where.tracker, TrackerKeys, "tracker", "run", "root")[1]
     if tracker.package and not _is_installed(tracker.package):
         raise BadInput(
             f"tracker={tracker.name}: package {tracker.package} is not installed: "
@@ -118,8 +115,8 @@ def composed(overrides: Sequence[str], *, resolve: bool) -> tuple[dict[str, Any]
     """
     register(overrides)
     for override in overrides:
-        if reason := _refused(override):
-            raise BadInput(f"{override}: {reason}")
+        if reason := override_rules.refused(override):
+            raise BadInput(reason)
     try:
         with _conf():
             config = hydra_compose("run", list(overrides), return_hydra_config=True)
@@ -132,7 +129,7 @@ def composed(overrides: Sequence[str], *, resolve: bool) -> tuple[dict[str, Any]
         del config["hydra"]
         plain = OmegaConf.to_container(config, resolve=resolve, throw_on_missing=resolve)
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # group=3: ValueError
-        raise BadInput(one_line(error)) from None
+        raise BadInput(one_line(error, overrides)) from None
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}, choices
 
@@ -142,7 +139,7 @@ def _conf() -> Iterator[None]:
     if GlobalHydra.instance().is_initialized():
         yield
     else:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
+        with initialize_config_dir(str(option_files.CONF), version_base="1.3"):
             yield
 
 
@@ -162,25 +159,6 @@ def files(overrides: Sequence[str]) -> Counter[tuple[str, str]]:
     return Counter((str(file.config_path), str(file.package)) for file in found.defaults)
 
 
-def parsed(text: str) -> Override | None:
-    """An override as Hydra reads it; None for what `composed` refuses whatever is beside it."""
-    try:
-        override = OverridesParser.create().parse_override(text)
-    except HydraException:
-        return None
-    return None if _refused(text) or override.is_sweep_override() else override
-
-
-def _refused(override: str) -> str | None:
-    """Why an override is not for a user to say, None if it is."""
-    if SHIELDED.match(override):
-        return "an option's function and name are its file's to say"
-    group, _, value = override.partition("=")
-    if value.startswith("[") and group != "knowledge" and (CONF / group).is_dir():
-        return f"one option; only knowledge takes several; allowed: {', '.join(options(group))}"
-    return None
-
-
 def resolved(text: str) -> Any:
     """The value of an interpolation that refers to nothing on its page, such as `${oc.env:HOME}`.
 
@@ -191,13 +169,6 @@ def resolved(text: str) -> Any:
         return OmegaConf.create([text])[0]
     except OmegaConfBaseException as error:
         raise BadInput(one_line(error)) from None
-
-
-def option(group: str, name: str) -> dict[str, Any]:
-    """The content of one option's file."""
-    content = OmegaConf.to_container(OmegaConf.load(CONF / group / f"{name}.yaml"))
-    assert isinstance(content, dict)
-    return {str(key): value for key, value in content.items()}
 
 
 def register(overrides: Sequence[str]) -> None:
@@ -214,7 +185,7 @@ def register(overrides: Sequence[str]) -> None:
 @of_files
 def _size_of_recipe(name: str) -> str:
     """The size that a recipe's file names, "" where it names none."""
-    path = CONF / "recipe" / f"{name}.yaml"
+    path = option_files.CONF / "recipe" / f"{name}.yaml"
     text = path.read_text() if path.is_file() else ""
     found = re.search(r"^ *- override /size: *(\S+)", text, re.MULTILINE)
     return found[1] if found else ""
@@ -229,14 +200,21 @@ def _package(name: str, folder: str) -> str:
     return str(Path(found.submodule_search_locations[0]) / folder)
 
 
-def one_line(error: BaseException) -> str:
-    """A Hydra or OmegaConf error in one line: the key and, for an option, what there is."""
+def one_line(error: BaseException, overrides: Sequence[str] = ()) -> str:
+    """A Hydra or OmegaConf error in one line: the key and what there is in its place.
+
+    Args:
+        error: what was raised.
+        overrides: of the page, whose options decide which keys there are.
+    """
     text = f"{error} {error.__cause__ or ''}"
     if found := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text):
-        return f"{found[1]}={found[2]}: no such option; allowed: {', '.join(options(found[1]))}"
-    if found := re.search(r"Could not override '([^']+)'", text):
+        return f"{found[1]}={found[2]}: no such option; {option_files.choices(found[1], found[2])}"
+    if found := re.search(r"Could not (?:override|delete)(?: from config\.)? '([^']+)'", text):
         missing = re.search(r"full_key: (\S+)", text)
-        return f"{found[1]}: {_unknown(found[1], missing[1] if missing else found[1])}"
+        return f"{found[1]}: {_unknown(found[1], missing[1] if missing else found[1], overrides)}"
+    if found := re.search(r"Multiple values for ([^.\s]+)\.", text):
+        return f"{found[1]}: has an option already; without the plus another takes its place"
     if found := re.search(r"Missing mandatory value.*full_key: (\S+)", text, re.DOTALL):
         return f"{found[1]}: must be given"
     if found := re.search(r"variable '(\w+)' not found.*full_key: (\S+)", text, re.DOTALL):
@@ -248,21 +226,50 @@ def one_line(error: BaseException) -> str:
     )
 
 
-def _unknown(key: str, missing: str) -> str:
+def _unknown(key: str, missing: str, overrides: Sequence[str]) -> str:
     """Why `key` cannot be overridden, `missing` being the part of it that is not there."""
+    if "@" in key:
+        return f"nothing is there yet; a plus adds it: +{key}=..."
     group, _, name = missing.partition(".")
     if group == "knowledge" and "." not in name:
-        if name in options("knowledge"):
-            return f"{name} is not selected; add it to knowledge=[...]"
-        return f"no such option; allowed: {', '.join(options('knowledge'))}"
+        return _unselected(name, _known(overrides))
     kind = {"knowledge": TermKeys, "matching": MatchingKeys, "hard": Hard}.get(group)
     if (own := missing.rpartition(".")[2]) in getattr(kind, "__dataclass_fields__", {}):
         added = {"schedules": f"schedule@{missing}.NUMBER", "matching": f"matching@{missing}"}
         return f"not in the option's file; a plus adds it: +{added.get(own, key)}=..."
-    return "unknown key; --cfg job shows the known ones"
+    meant = spelling.key_meant(key, _known(overrides))
+    return f"unknown key; {meant or '--cfg job shows the known ones'}"
 
 
-def options(group: str) -> list[str]:
-    """The names that a group's choice may have."""
-    names = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-    return [*names, "lLAYERS_hWIDTH[_aHEADS]"] if group == "size" else names
+def _unselected(name: str, known: Iterable[str]) -> str:
+    """Why a term has no keys, where some are known."""
+    if name in options("knowledge"):
+        return f"{name} is not selected; add it to knowledge=[...]"
+    terms = [key.split(".")[1] for key in known if key.startswith("knowledge.")]
+    if found := spelling.nearest(name, terms):
+        return f"no such term; did you mean {spelling.either(found)}?"
+    if found := spelling.nearest(name, options("knowledge")):
+        return f"no such term; {spelling.either(found)} would be one, if added to knowledge=[...]"
+    return f"no such term; there: {', '.join(dict.fromkeys(terms))}"
+
+
+def _known(overrides: Sequence[str]) -> list[str]:
+    """The keys of the page that overrides choose the options of, as far as these are right."""
+    chosen = []
+    for text in overrides:
+        override = override_rules.parsed(text)
+        if override and option_files.is_group(override.key_or_group):
+            chosen.append(text)
+    for texts in (chosen, ()):
+        with suppress(BadInput):
+            page = composed(texts, resolve=False)[0]
+            keys = [key for key in _keys(page) if not override_rules.is_files_own(key)]
+            return sorted(keys, key=lambda key: key.startswith("teacher."))  # one's own first
+    return []
+
+
+def _keys(node: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in node.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from _keys(value, f"{prefix}{key}.")

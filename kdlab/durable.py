@@ -1,21 +1,23 @@
 """Files that are whole or not there, and whose content is checked when it is read.
 
 A disk, a cable or a memory may change a bit without a word. What is kept therefore carries a
-digest of itself: each line of a ledger its own, a sealed file one at its end, and a file that other
-programs read (Parquet) one in a file beside it.
+digest of itself: each line of a ledger its own, a sealed file one at its end. Parquet's pages have
+checksums of their own.
 """
 
 import hashlib
 import json
 import os
 import socket
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-BESIDE = ".digest"  # what the name of a file ends in that has the digest of the one without it
+from kdlab.schema import BadInput
+
 PARTIAL = ".partial"  # what the name of a file or folder ends in while it is written
 SEAL = 32  # bytes
 _KEY, _CLOSE = b',"check":"', b'"}\n'  # how a line of a ledger ends, around its digest
@@ -30,12 +32,32 @@ def short_digest(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
+def check_root(root: str | Path) -> None:
+    """Refuse a root under which no file can be written, before any work; leaves nothing behind.
+
+    Raises:
+        BadInput: naming the root and what the system says.
+    """
+    try:
+        place = Path(root).absolute()
+        while not place.exists():
+            place = place.parent
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise BadInput(f"root={root}: no files can be written there: {error.strerror}") from None
+
+
+def _for_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, mode=0o600)
+
+
+def write_whole(path: Path, content: bytes, *, private: bool = False) -> None:
+    """Write a file so that it is there whole or not at all; a `private` one for its owner alone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{worker()}{PARTIAL}")
     try:
-        with open(partial, "wb") as file:
+        with open(partial, "wb", opener=_for_owner if private else None) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -142,25 +164,3 @@ def read_sealed(path: Path) -> bytes:
     if hashlib.blake2b(content, digest_size=SEAL).digest() != seal:
         raise Damaged(f"{path} is damaged")
     return content
-
-
-def write_beside(path: Path, content: bytes) -> None:
-    """Write a file whole, and its digest into another beside it."""
-    write_whole(path, content)
-    write_whole(_beside(path), short_digest(content).encode())
-
-
-def read_beside(path: Path) -> bytes:
-    """The content of a file that `write_beside` wrote.
-
-    Raises:
-        Damaged: if it is another, or the digest is not there.
-    """
-    content = path.read_bytes()
-    if not _beside(path).is_file() or _beside(path).read_bytes() != short_digest(content).encode():
-        raise Damaged(f"{path} is damaged")
-    return content
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(path.name + BESIDE)

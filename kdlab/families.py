@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kdlab.architecture import Architecture
+from kdlab.misfit import Misfit
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,12 @@ def check_layers(family: str, chosen: Sequence[int]) -> None:
     """Refuse to put source layers (1-based) where a student of the family has another kind.
 
     Raises:
-        ValueError: naming the first that does not fit.
+        Misfit: naming the first that does not fit.
     """
     for position, layer in enumerate(chosen, 1):
         ours, theirs = _kind(family, position), _kind(family, layer)
         if ours != theirs:
-            raise ValueError(
+            raise Misfit(
                 f"{family}: the source's layer {layer} is {theirs}, the student's layer {position} "
                 f"{ours}; such layers do not stand in for each other"
             )

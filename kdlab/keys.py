@@ -11,7 +11,7 @@ from kdlab.run import Run, effective, teacher_key
 Keys = dict[str, Any]
 # What follows from the options themselves or from the layers that are matched.
 PARENTS = ("teacher.", "init.run.")  # prefixes of what a parent does
-IMPLIED = {"name", "view", "pairs", "pair_weight", "weigh", "run"}
+IMPLIED = {"name", "_target_", "view", "pairs", "pair_weight", "weigh", "run"}
 
 
 def applied(run: Run) -> dict[str, str]:

@@ -122,4 +122,7 @@ def _comments(group: str, name: str, heading: str) -> tuple[list[str], list[str]
 
 
 if __name__ == "__main__":
-    print(page(), end="")
+    from kdlab.ending import ending
+
+    with ending("kdlab.menu", "stopped"):
+        print(page(), end="")

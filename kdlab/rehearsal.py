@@ -7,6 +7,7 @@ import torch
 
 from kdlab.architecture import Architecture
 from kdlab.comparison import Comparison, Moment
+from kdlab.misfit import Misfit
 from kdlab.remembered import by_content
 from kdlab.run import Term, layers_of
 from kdlab.schema import BadInput
@@ -24,13 +25,17 @@ def rehearse(
     classes: int | None,
     is_frozen: bool,
 ) -> None:
-    """Raise ValueError where the loss cannot compare these two, or would teach nothing.
+    """Evaluate a term once.
 
     Args:
         term: what is compared.
         student, teacher: the dimensions of both.
         classes: of the task; None of masked-LM.
         is_frozen: the student's encoder learns nothing.
+
+    Raises:
+        Misfit: the loss cannot compare these two, or they would learn nothing from it.
+        BadInput: the option or its function cannot be right anywhere.
     """
     # One pair speaks for all, unless they meet; weights may differ in thousands of runs.
     together = term.weigh or term.mix == "features" or layers_of(term.view) == "layers"
@@ -53,12 +58,12 @@ def _compare(
         _check_projected(term, comparison.view(ours, *(term.pairs or [()])[0][:1])[0], student)
     moment = Moment(step=0, epoch=0, progress=0.0)
     loss = comparison(ours, theirs, moment, taught=torch.sum)
-    if loss.shape != () or not torch.isfinite(loss):
-        raise ValueError(f"{term.loss.target} does not give one finite number")
+    if not isinstance(loss, torch.Tensor) or loss.shape != () or not torch.isfinite(loss):
+        raise BadInput(f"{term.loss.target} gives {loss!r:.80}: a loss is one finite number")
     if not loss.requires_grad and is_frozen:
-        raise ValueError("it teaches the encoder, which train.freeze_encoder=true keeps as it is")
+        raise Misfit("it teaches the encoder, which train.freeze_encoder=true keeps as it is")
     if not loss.requires_grad:
-        raise ValueError(f"{term.loss.target} does not depend on the student")
+        raise BadInput(f"{term.loss.target} does not depend on the student: nothing is taught")
 
 
 def _check_projected(term: Term, view: torch.Tensor, student: Architecture) -> None:

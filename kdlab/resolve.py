@@ -4,17 +4,20 @@ Everything that can be known to fail is refused here, before any work.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import astuple, replace
 
-from kdlab import build, checkpoints, terms
+from kdlab import build, checkpoints, labels, terms
 from kdlab.architecture import Architecture
+from kdlab.misfit import Misfit
 from kdlab.parents import Compose, check_stage, finished, stage, teacher_architecture, teachers
 from kdlab.remembered import of_files
 from kdlab.run import Init, Run, digest, effective
-from kdlab.schema import BadInput, Data, InitKeys, Named, NotApplicable, Page, Size, Task
+from kdlab.schema import BadInput, Data, InitKeys, Named, NotApplicable, Page, Size, Task, parse
 from kdlab.tasks import check_task
 from kdlab.terms import Option
 
+INIT_TAKES = ("weights", "student", "source")
+SIZE = ("layers", "hidden", "heads", "intermediate")
 TEACHERS_WEIGHTS = {"pretrained", "finetuned"}
 
 
@@ -48,7 +51,7 @@ def resolve(
     teacher, *others = (teachers(page, heard, parent) if used else ()) or (None,)
     checkpoint = finished(page) if used else None
     source_dimensions = teacher_architecture(teacher, checkpoint)
-    earlier = build.call(page.init, InitKeys, "init")[1].run
+    earlier = build.call(page.init, InitKeys, "init", *INIT_TAKES)[1].run
     is_staged = earlier and page.init.get("weights") == "run"
     before = stage(page, student, heard, parent) if is_staged else None
     init = _init(page, student, before.student if before else source_dimensions, option)
@@ -57,7 +60,7 @@ def resolve(
     )
     _check_data(page.data, is_taught=bool(compared))
     if checkpoint and compared:
-        _check_outputs(task, checkpoint)
+        _check_outputs(task, checkpoint, page.teacher.insist)
     run = Run(
         seed=page.seed,
         hard_weight=page.hard.weight,
@@ -76,6 +79,7 @@ def resolve(
         choices={**choices, "knowledge": "+".join(selected) or "none"},
         overrides=overrides,
         other_teachers=tuple(others),
+        insist=page.teacher.insist,
     )
     check_stage(run)
     _check_objective(run)
@@ -99,29 +103,32 @@ def _check_data(data: Data, is_taught: bool) -> None:
 
 
 def _student(page: Page) -> Architecture:
-    shape, keys = build.call(page.shape, Named, "shape")
+    shape, keys = build.call(page.shape, Named, "shape", *SIZE)
     size: Size = page.size
     try:
-        dimensions = shape.bind()(size.layers, size.hidden, size.heads, size.intermediate)
-    except ValueError as error:
+        with build.naming_mistakes(f"shape={keys.name}", shape.target):
+            solved = shape.bind()(size.layers, size.hidden, size.heads, size.intermediate)
+    except Misfit as error:
         raise NotApplicable(f"shape={keys.name}: {error}") from None
-    student = Architecture(page.family, *dimensions)
+    dimensions = parse(Size, dict(zip(SIZE, solved, strict=False)), f"shape={keys.name}: size")
+    student = Architecture(page.family, *astuple(dimensions))
     if student.hidden % student.heads:
         raise BadInput(f"size: {student.heads} heads do not divide the width {student.hidden}")
     return student
 
 
 def _init(page: Page, student: Architecture, teacher: Architecture | None, option: Option) -> Init:
-    call, keys = build.call(page.init, InitKeys, "init")
+    call, keys = build.call(page.init, InitKeys, "init", *INIT_TAKES)
     checkpoint = keys.checkpoint
     stated = option("init", keys.name)["weights"]
     if keys.weights != stated and not {keys.weights, stated} <= TEACHERS_WEIGHTS:
         allowed = sorted(TEACHERS_WEIGHTS) if stated in TEACHERS_WEIGHTS else [stated]
         raise BadInput(f"init.weights={keys.weights}: init={keys.name} takes {', '.join(allowed)}")
     if keys.weights != "run" and (keys.run or keys.head != "fresh"):
+        there = " ".join(f"~init.{key}" for key in ("run", "head") if key in page.init)
         raise BadInput(
             f"init.run, init.head: init={keys.name} has no earlier run; "
-            "use init=run, or drop a recipe's with ~init.run ~init.head"
+            f"use init=run init.run=[...], or drop a recipe's with {there}"
         )
     if keys.weights == "run" and not keys.run:
         raise BadInput(f"init={keys.name}: init.run must be given, as a list of overrides")
@@ -140,11 +147,12 @@ def _init(page: Page, student: Architecture, teacher: Architecture | None, optio
         raise BadInput(f"init={keys.name}: init.checkpoint must be given")
     source = checkpoints.architecture(checkpoint) if checkpoint else teacher
     try:
-        call.bind()({}, student, source)
+        with build.naming_mistakes(f"init={keys.name}", call.target):
+            call.bind()({}, student, source)
         if files := checkpoint or (finished(page) if keys.weights == "finetuned" else None):
             _check_source(student, files)
-    except ValueError as error:
-        raise terms.misfit(call, error)(f"init={keys.name}: {error}") from None
+    except Misfit as error:
+        raise terms.refusal(call)(f"init={keys.name}: {error}") from None
     return Init(keys.name, call, keys.weights, checkpoint, head=keys.head)
 
 
@@ -155,13 +163,19 @@ def _check_source(student: Architecture, checkpoint: str) -> None:
     check_source(student, checkpoint)
 
 
-def _check_outputs(task: Task, checkpoint: str) -> None:
+def _check_outputs(task: Task, checkpoint: str, insist: bool) -> None:
     found = checkpoints.outputs(checkpoint)
     if task.classes is not None and found != task.classes:
         raise NotApplicable(
             f"teacher.checkpoint={checkpoint}: {found} outputs, "
             f"and task.classes={task.classes} in task={task.name}"
         )
+    if insist or task.labels is None:
+        return
+    try:
+        labels.order(task.name, [str(name) for name in task.labels], checkpoints.names(checkpoint))
+    except NotApplicable as error:
+        raise NotApplicable(f"teacher.checkpoint={checkpoint}: {error}") from None
 
 
 def _check_objective(run: Run) -> None:
@@ -175,8 +189,11 @@ def _check_objective(run: Run) -> None:
     source = teacher_architecture(run.teacher, run.teacher_checkpoint)
     assert source is not None
     for term in run.terms:
+        where = f"knowledge.{term.key}"
         try:
-            rehearse(term, run.student, source, run.task.classes, run.train.freeze_encoder)
-        except ValueError as error:
-            kind = BadInput if isinstance(error, BadInput) else NotApplicable
-            raise kind(f"knowledge.{term.key}: {error}") from None
+            with build.naming_mistakes(where, term.loss.target):
+                rehearse(term, run.student, source, run.task.classes, run.train.freeze_encoder)
+        except Misfit as error:
+            raise NotApplicable(f"{where}: {error}") from None
+        except BadInput as error:
+            raise BadInput(f"{where}: {error}") from None

@@ -68,6 +68,7 @@ class Run:
     """One run. `teacher` is a parent run, `teacher_checkpoint` a finished model; None: unused.
 
     Of cross-fitted teachers `teacher` is that of fold 0, `other_teachers` are those of the others.
+    `insist` lets a doubtful checkpoint teach; it changes no result, and is no part of the uid.
     """
 
     seed: int
@@ -87,6 +88,7 @@ class Run:
     choices: Mapping[str, str]
     overrides: tuple[str, ...]
     other_teachers: "tuple[Run, ...]" = ()
+    insist: bool = False
     uid: str = ""
 
 
@@ -183,15 +185,14 @@ def _task(run: Run) -> dict[str, Any]:
         unused = {"name", "predict", "test"}
     if run.protocol.select_on == "report":
         unused.add("holdout")
-    unused |= {"masked"} if run.task.masked is None else {"classes", "label"}
+    unused |= {"masked"} if run.task.masked is None else {"classes", "label", "labels"}
     page = {key: value for key, value in _task_page(run.task).items() if key not in unused}
-    return page | {"rows": _rows(run.source, splits)}
+    return page | {"source": run.source.target, "rows": _rows(run.source, splits)}
 
 
 @by_content
 def _task_page(task: Task) -> dict[str, Any]:
-    holdout = task.holdout.removeprefix("kdlab.data.").removeprefix("splits.")
-    return asdict(task) | {"holdout": holdout}
+    return asdict(task)
 
 
 @of_files
@@ -227,7 +228,7 @@ def _tokenizer(run: Run) -> str:
 
 
 def _init(init: Init) -> dict[str, Any]:
-    page: dict[str, Any] = {"name": init.name, "weights": init.weights, **init.call.knobs}
+    page = {"name": init.name, "weights": init.weights, **_whole(init.call)}
     if init.checkpoint:
         page["checkpoint"] = checkpoints.identity(init.checkpoint)
     if init.run:
@@ -236,29 +237,32 @@ def _init(init: Init) -> dict[str, Any]:
 
 
 def _term(term: Term) -> dict[str, Any]:
-    page: dict[str, Any] = {"name": term.name, "weight": term.weight, **term.loss.knobs}
-    page["view"] = function(term.view).__name__
+    page = {"name": term.name, "weight": term.weight, "view": term.view, **_whole(term.loss)}
     if term.pairs is not None:
-        page |= {"pairs": sorted(term.pairs), "pair_weight": term.pair_weight}
-        page["projection"] = term.projection
+        page |= {"matching": _matching(term), "projection": term.projection}
     elif term.projection != "none":
         page["projection"] = term.projection
     # Later keys are left out at their neutral values: earlier uids stay what they are.
     if term.projection != "none":
         page |= {"projection_shared": True} if term.shared and term.pairs is not None else {}
         page |= {} if term.projection_lr is None else {"projection_lr": term.projection_lr}
-    page |= {"mix": term.mix} if term.mix != "losses" else {}
-    page |= {"weigh": _named(term.weigh)} if term.weigh else {}
     return page | _schedules(term.schedules)
 
 
+def _matching(term: Term) -> dict[str, Any]:
+    page: dict[str, Any] = {"pairs": sorted(term.pairs or ()), "pair_weight": term.pair_weight}
+    page |= {"mix": term.mix} if term.mix != "losses" else {}
+    return page | ({"weigh": _whole(term.weigh)} if term.weigh else {})
+
+
 def _schedules(schedules: Mapping[str, Call]) -> dict[str, Any]:
-    named = {key: _named(call) for key, call in schedules.items()}
+    named = {key: _whole(call) for key, call in schedules.items()}
     return {"schedules": named} if named else {}
 
 
-def _named(call: Call) -> dict[str, Any]:
-    return {"name": call.target.rpartition(".")[2], **call.knobs}
+def _whole(call: Call) -> dict[str, Any]:
+    """A function by its full name, which is no knob's, and its knobs."""
+    return {"_target_": call.target, **call.knobs}
 
 
 @cache

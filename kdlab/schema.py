@@ -11,13 +11,15 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from kdlab import spelling
+
 Index = Annotated[int, Field(strict=True, ge=0, lt=2**53)]  # exact as a float, which is hashed
 Count = Annotated[int, Field(strict=True, ge=1)]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, ge=0, lt=1, allow_inf_nan=False)]
 Part = Annotated[float, Field(strict=True, gt=0, le=1, allow_inf_nan=False)]
-Folds = Annotated[int, Field(strict=True, ge=2)]
+Folds = Annotated[int, Field(strict=True, ge=2, le=20)]  # each is a teacher of its own
 Text = Annotated[str, Field(min_length=1)]
 ReportName = Annotated[str, Field(pattern=r"^report(_\w+)?$")]
 TestName = Annotated[str, Field(pattern=r"^test(_\w+)?$")]
@@ -114,12 +116,12 @@ class Protocol:
 @strict
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """What `size` asks for, before `shape` has its say."""
+    """What `size` asks for, before `shape` has its say: no larger than any encoder there is."""
 
-    layers: Count
-    hidden: Count
-    heads: Count
-    intermediate: Count
+    layers: Annotated[int, Field(strict=True, ge=1, le=256)]
+    hidden: Annotated[int, Field(strict=True, ge=1, le=8192)]
+    heads: Annotated[int, Field(strict=True, ge=1, le=256)]
+    intermediate: Annotated[int, Field(strict=True, ge=1, le=65536)]
 
 
 @strict
@@ -132,6 +134,8 @@ class Teacher:
         folds: as many teachers, each without a fold of the rows, which it then teaches.
         assistants: sizes between teacher and student, each taught by the one before.
         assistant_overrides: what the assistants do beside.
+        insist: let a finished checkpoint teach that is worse than the majority, or whose outputs
+            have other names than the task's classes.
     """
 
     name: Text
@@ -147,8 +151,9 @@ class Teacher:
     overrides: list[str]
     stop: Part
     folds: Folds | None
-    assistants: list[Text]
+    assistants: Annotated[list[Text], Field(max_length=16)]
     assistant_overrides: list[str]
+    insist: bool
 
 
 @strict
@@ -197,7 +202,8 @@ class Task:
     """A task: columns, classes (1 is regression), metrics, splits; `source` reads its rows.
 
     With `masked`, the share of tokens to be predicted, labels are tokens and there are no classes.
-    `predict` names the splits of `predict_test` where they are others than `test` alone.
+    `predict` names the splits of `predict_test` where they are others than `test` alone. `labels`
+    are the classes in order: as the label column writes them, or their names where it has numbers.
     """
 
     name: Text
@@ -211,7 +217,8 @@ class Task:
     predict: dict[TestName, Text] = field(default_factory=dict)
     holdout: Text
     max_length: Annotated[int, Field(strict=True, ge=8, le=512)]
-    classes: Count | None = None
+    classes: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = None
+    labels: Annotated[list[str | bool | int | float], Field(min_length=2)] | None = None
     masked: Annotated[float, Field(strict=True, gt=0, lt=1, allow_inf_nan=False)] | None = None
 
 
@@ -318,11 +325,20 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
+def _fields(kind: Any, path: tuple[Any, ...]) -> list[str]:
+    """The keys of a dataclass, or of one inside it."""
+    for name in path:
+        own = getattr(kind, "__dataclass_fields__", {})
+        kind = own[name].type if name in own else kind
+    return list(getattr(kind, "__dataclass_fields__", {}))
+
+
 def _sentence(key: str, error: Any, kind: Any) -> str:
     if error["type"] == "unexpected_keyword_argument":
-        allowed = getattr(kind, "__dataclass_fields__", {})
-        hint = f"; known keys: {', '.join(sorted(allowed))}" if "." not in key else ""
-        return f"{key}: unknown key{hint}"
+        known = _fields(kind, error["loc"][:-1])
+        parents = key.split(".")[:-1]
+        meant = spelling.key_meant(key, [".".join([*parents, own]) for own in known])
+        return f"{key}: unknown key; {meant or 'known keys: ' + ', '.join(sorted(known))}"
     if error["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
         return f"{key}: missing"
     return f"{key}={error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"

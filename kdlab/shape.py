@@ -1,7 +1,7 @@
 """How a size's budget becomes a width and a depth.
 
 A shape is a function `(layers, hidden, heads, intermediate, *, knobs) -> the same four`. It raises
-ValueError, naming the nearest miss, where nothing fits.
+`Misfit`, naming the nearest miss, where nothing fits.
 """
 
 from collections.abc import Callable
@@ -9,11 +9,13 @@ from functools import cache
 from math import ceil, floor, sqrt
 from typing import Annotated
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
+
+from kdlab.misfit import Misfit
 
 Dimensions = tuple[int, int, int, int]
 Cost = Callable[[int, int], int]  # of a layer, from its width and its feed-forward's
-Factor = Annotated[float, Gt(0)]
+Factor = Annotated[float, Gt(0), Le(64)]
 Width = Annotated[int, Ge(1)]
 Share = Annotated[float, Ge(0), Lt(1)]
 
@@ -48,7 +50,7 @@ def equal_parameters(
     whose grid is not of equal budgets.
 
     Raises:
-        ValueError: no depth fits; the nearest miss is named.
+        Misfit: no depth fits; the nearest miss is named.
     """
     kept = (factor, head_width, tolerance)
     return _solved(_parameters, "Transformer parameters", layers, hidden, intermediate, *kept)
@@ -70,7 +72,7 @@ def equal_flops(
     count too, so that a deep student comes out a little narrower.
 
     Raises:
-        ValueError: no depth fits; the nearest miss is named.
+        Misfit: no depth fits; the nearest miss is named.
     """
     return _solved(_flops, "FLOPs", layers, hidden, intermediate, factor, head_width, tolerance)
 
@@ -108,17 +110,21 @@ def _solved(
     ]
     fits = [found for found in tried if abs(found[2]) <= tolerance]
     if not fits:
-        raise ValueError(f"l{layers}_h{hidden} has none: {_nearest(tried, what, tolerance)}")
+        raise Misfit(f"l{layers}_h{hidden} has none: {_nearest(tried, what, tolerance)}")
     depth, width, _ = min(fits, key=lambda found: (abs(found[0] - target), abs(found[2])))
     return depth, width, width // head_width, FEED_FORWARD * width
 
 
 def _widths(cost: Cost, share: float, head_width: int) -> tuple[int, int]:
     """The two neighbouring widths between which a layer costs its share of the budget."""
-    width = head_width
-    while cost(width + head_width, FEED_FORWARD * (width + head_width)) <= share:
-        width += head_width
-    return width, width + head_width
+    fewest, most = 1, 1  # heads
+    while cost(most * head_width, FEED_FORWARD * most * head_width) <= share:
+        fewest, most = most, 2 * most
+    while most - fewest > 1:
+        middle = (fewest + most) // 2
+        is_within = cost(middle * head_width, FEED_FORWARD * middle * head_width) <= share
+        fewest, most = (middle, most) if is_within else (fewest, middle)
+    return fewest * head_width, (fewest + 1) * head_width
 
 
 def _nearest(tried: list[tuple[int, int, float]], what: str, tolerance: float) -> str:

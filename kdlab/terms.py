@@ -7,6 +7,7 @@ from typing import Any
 from kdlab import build
 from kdlab.architecture import Architecture
 from kdlab.build import Call
+from kdlab.misfit import Misfit
 from kdlab.run import Term, layers_of
 from kdlab.schema import (
     BadInput,
@@ -72,7 +73,9 @@ def term(
             f"{where}: a knob for a term that is not selected; "
             f"add {key} to knowledge=[...], or drop it with ~{where}"
         )
-    loss, keys = build.call(node, TermKeys, where)
+    loss, keys = build.call(node, TermKeys, where, "student", "teacher", "mask")
+    layered = layers_of(keys.view)
+    build.check_signature(keys.view, ("trace", *([layered] if layered else [])), f"{where}.view")
     classes = page.task.get("classes")  # a vocabulary is large enough
     if classes is not None and keys.min_classes > classes:
         what = "a regression task" if classes == 1 else f"a task of {classes} classes"
@@ -100,14 +103,14 @@ def term(
         weigh=None,
         schedules=schedules(keys.schedules, loss, where),
     )
-    if keys.projection != "none" and layers_of(keys.view) == "layers":
+    if keys.projection != "none" and layered == "layers":
         what = f"{keys.name} compares all matched layers at once, as they are"
         raise BadInput(f"{where}.projection={keys.projection}: {what}")
-    if keys.projection == "classes" and layers_of(keys.view) != "layer":
+    if keys.projection == "classes" and layered != "layer":
         raise BadInput(f"{where}.projection=classes: for layers that are compared one by one")
     if keys.projection == "classes" and classes is None:
         raise NotApplicable(f"{where}.projection=classes: a text has no classes")
-    if layers_of(keys.view):
+    if layered:
         return _matched(found, keys.matching or page.matching, page.seed, student, teacher)
     if keys.matching:
         raise BadInput(f"{where}.matching: {keys.name} compares no layers")
@@ -118,13 +121,18 @@ def _matched(
     term: Term, node: Node, seed: int, student: Architecture, teacher: Architecture
 ) -> Term:
     """The term with the pairs of a matching, and what weighs them."""
-    rule, keys = build.call(node, MatchingKeys, "matching")
+    takes = ("student_layers", "teacher_layers", "random")
+    rule, keys = build.call(node, MatchingKeys, "matching", *takes)
     where = f"matching={keys.name}"
     try:
-        pairs = rule.bind()(student.layers, teacher.layers, stream(seed, "matching"))
+        with build.naming_mistakes(where, rule.target):
+            pairs = rule.bind()(student.layers, teacher.layers, stream(seed, "matching"))
+        _check_pairs(pairs, student, teacher, rule.target)
         weigh = _weigh(keys, pairs)
-    except ValueError as error:
-        raise misfit(rule, error)(f"{where}: {error}") from None
+    except Misfit as error:
+        raise refusal(rule)(f"{where}: {error}") from None
+    except BadInput as error:
+        raise BadInput(f"{where}: {error}") from None
     if not pairs:
         raise NotApplicable(f"{where}: knowledge.{term.key} compares layers and needs a matching")
     mixed = weigh or keys.mix == "features"
@@ -138,6 +146,22 @@ def _matched(
     return replace(term, pairs=tuple(sorted(pairs)), pair_weight=weight, mix=mix, weigh=weigh)
 
 
+def _check_pairs(pairs: Any, student: Architecture, teacher: Architecture, target: str) -> None:
+    """Refuse a rule of one's own that gives no pairs of layers."""
+    is_right = isinstance(pairs, list) and all(
+        isinstance(pair, tuple)
+        and [type(layer) for layer in pair] == [int, int]
+        and 1 <= pair[0] <= student.layers
+        and 1 <= pair[1] <= teacher.layers
+        for pair in pairs
+    )
+    if not is_right:
+        raise BadInput(
+            f"{target} gives {pairs!r:.80}: a matching gives a list of pairs (student layer, "
+            "teacher layer), counted from 1"
+        )
+
+
 def _weigh(keys: MatchingKeys, pairs: Sequence[tuple[int, int]]) -> Call | None:
     """What weighs the pairs of a matching, tried on so many layers; None: nothing does."""
     if keys.weigh is None:
@@ -146,19 +170,19 @@ def _weigh(keys: MatchingKeys, pairs: Sequence[tuple[int, int]]) -> Call | None:
         raise BadInput(f"it does not weigh: matching.weigh has {', '.join(keys.weigh)} alone")
     if keys.mass == "pairs":
         raise BadInput("it weighs its pairs; matching.mass: one, or layers for one a student layer")
-    weigh = build.call(keys.weigh, Bare, "matching.weigh")[0]
+    weigh = build.call(keys.weigh, Bare, "matching.weigh", "students", "teachers", "seed")[0]
     students, teachers = (len({pair[side] for pair in pairs}) for side in (0, 1))
     weigh.bind()(students, teachers, 0)
     return weigh
 
 
-def misfit(call: Call, error: ValueError) -> type[BadInput]:
+def refusal(call: Call) -> type[BadInput]:
     """How a function's refusal of dimensions is refused.
 
     Other dimensions would do, unless somebody wrote a list of layers: that is wrong by itself.
     """
     is_written = any(isinstance(value, list) for value in call.knobs.values())
-    return BadInput if is_written or isinstance(error, BadInput) else NotApplicable
+    return BadInput if is_written else NotApplicable
 
 
 def schedules(nodes: Mapping[str, Node], loss: Call | None, where: str) -> dict[str, Call]:
@@ -170,7 +194,7 @@ def schedules(nodes: Mapping[str, Node], loss: Call | None, where: str) -> dict[
         if key not in ("weight", *numbers):
             known = ", ".join(["weight", *sorted(numbers)])
             raise BadInput(f"{where}.schedules.{key}: no such number; known: {known}")
-        found[key], _ = build.call(node, Named, f"{where}.schedules.{key}")
+        found[key], _ = build.call(node, Named, f"{where}.schedules.{key}", "progress")
         for progress in (0.0, 0.5, 1.0 - 1e-6) if key in numbers else ():
             assert loss is not None
             value = numbers[key] * found[key].bind()(progress)

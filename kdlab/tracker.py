@@ -43,7 +43,7 @@ def watching(runs: Sequence[Run], place: Place) -> Iterator[Mapping[str, Watch]]
 
     A view that fails is given up with a warning; its run goes on.
     """
-    tracker = call(place.tracker, TrackerKeys, "tracker")[0].bind()
+    tracker = call(place.tracker, TrackerKeys, "tracker", "run", "root")[0].bind()
     watches = {run.uid: none(run, place.root) for run in runs}
     try:
         _open(watches, runs, lambda run: tracker(run, place.root))

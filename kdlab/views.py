@@ -7,6 +7,7 @@ matching says which layers meet. A stacked view takes `layers`: all matched laye
 import torch
 from torch import Tensor
 
+from kdlab.misfit import Misfit
 from kdlab.trace import Trace
 
 View = tuple[Tensor, Tensor]
@@ -24,7 +25,7 @@ def token_logits(trace: Trace) -> View:
     Sanh et al. 2019, arXiv 1910.01108: their code without `restrict_ce_to_mask`.
     """
     if trace.masked is None:
-        raise ValueError("view token_logits: a classifier has no outputs at tokens")
+        raise Misfit("view token_logits: a classifier has no outputs at tokens")
     return trace.logits, torch.ones_like(trace.masked)
 
 

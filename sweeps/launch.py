@@ -16,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from kdlab import build, checkpoints, predictions, record
+from kdlab import build, checkpoints, predictions, record, secrets
 from kdlab.run import Run, parents
 from kdlab.schema import BadInput, LauncherKeys, Place
 from sweeps import controller, events, failures, progress, shards, worker
@@ -50,7 +50,7 @@ class Launcher:
 
 def launcher(place: Place) -> Launcher:
     """The launcher that a place names."""
-    return Launcher(*build.call(place.launcher, LauncherKeys, "launcher"))
+    return Launcher(*build.call(place.launcher, LauncherKeys, "launcher", "array"))
 
 
 def lock(root: str | Path) -> FileLock:
@@ -291,7 +291,14 @@ def _checkpoints(run: Run) -> set[str]:
 
 
 def settled(place: Place, study: str) -> Place:
-    """A place whose root means the same everywhere, its live views grouped by study."""
+    """A place whose root means the same everywhere, its live views grouped by study.
+
+    Raises:
+        BadInput: what a launcher or a tracker is told has a secret in it.
+    """
+    for where in ("launcher", "tracker"):
+        if why := secrets.why_secret(getattr(place, where), where):
+            raise BadInput(why)
     tracker = dict(place.tracker)
     if tracker.get("group", study) is None:
         tracker["group"] = study

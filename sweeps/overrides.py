@@ -1,5 +1,6 @@
 """Hydra overrides as texts: their keys and values, and what in them concerns knowledge."""
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
@@ -9,9 +10,18 @@ from kdlab.parents import quoted
 
 Said = tuple[str, str]
 
+# What only a command line may say: a study says what is trained.
+USERS = {"hydra", "launcher", "root", "tracker"}
 KNOWLEDGE = {"knowledge", "matching", "hard"}
 # What an arm without knowledge cannot have: rows without a label would teach it nothing.
 UNLABELLED = {"data.transfer", "data.extra_rows", "data.extra_split"}
+
+
+@cache
+def is_users_own(text: str) -> bool:
+    """Whether an override says where runs go, what a shell runs there, or who is told."""
+    parts = re.split(r"[@/:]", key(text).removeprefix("/"))
+    return any(re.split(r"\W", part.removeprefix("_global_."))[0] in USERS for part in parts)
 
 
 @cache

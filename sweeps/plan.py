@@ -288,7 +288,8 @@ def write(
         for entry in planned
     ]
     path = progress.study_folder(root, name) / "plan.parquet"
-    record.write_whole(path, pd.DataFrame(rows).to_parquet(index=False))
+    table = pd.DataFrame(rows).to_parquet(index=False, write_page_checksum=True)
+    record.write_whole(path, table)
     return path
 
 

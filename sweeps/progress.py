@@ -1,5 +1,6 @@
 """Where every run of a study stands."""
 
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -14,6 +15,7 @@ from sweeps.events import Event, State, Task
 
 DONE, DIVERGED = "done", "diverged"
 FAILED, RUNNING, QUEUED, WAITING = "failed", "running", "queued", "to run"
+STUDY = re.compile(r"\w[\w .,+=@()-]*")
 ASKED = "asked to stop"  # the exit of a task that the scheduler may start again
 STATES = (DONE, DIVERGED, FAILED, RUNNING, QUEUED, WAITING)
 
@@ -134,5 +136,11 @@ def hours(done: Mapping[str, Entry], uids: Iterable[str]) -> float:
 
 
 def study_folder(root: str | Path, study: str) -> Path:
-    """Where a study's own files lie."""
+    """Where a study's own files lie.
+
+    Raises:
+        BadInput: a name that is none of a folder there.
+    """
+    if not STUDY.fullmatch(study):
+        raise BadInput(f"study {study!r}: a name has letters, digits and any of _ . , + = @ ( ) -")
     return Path(root) / "studies" / study

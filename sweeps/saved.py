@@ -10,6 +10,8 @@ from omegaconf import OmegaConf
 
 from kdlab.record import write_whole
 from kdlab.schema import BadInput, parse
+from sweeps import overrides
+from sweeps.checks import check_trust
 from sweeps.schema import Study
 
 NAME = "study.yaml"
@@ -22,9 +24,12 @@ def save(
     """Write a study and the overrides of the command line that came with it.
 
     `asked` has those too that took the place of a grid's values: what launches it again by name.
+    What the launcher is told is for the owner's eyes.
     """
     page = {"study": asdict(study), "overrides": list(extra), "asked": list(asked or extra)}
-    write_whole(folder / NAME, OmegaConf.to_yaml(OmegaConf.create(page)).encode())
+    private = any(overrides.is_users_own(text) for text in (*extra, *page["asked"]))
+    content = OmegaConf.to_yaml(OmegaConf.create(page)).encode()
+    write_whole(folder / NAME, content, private=private)
 
 
 def read(folder: Path) -> tuple[Study, tuple[str, ...]]:
@@ -42,7 +47,9 @@ def read(folder: Path) -> tuple[Study, tuple[str, ...]]:
         page = None
     if not isinstance(page, dict) or not isinstance(page.get("overrides"), list):
         raise BadInput(f"{path}: damaged; move it away and launch {folder.name} from its file")
-    return parse(Study, page.get("study"), folder.name), tuple(map(str, page["overrides"]))
+    study = parse(Study, page.get("study"), folder.name)
+    check_trust(study)
+    return study, tuple(map(str, page["overrides"]))
 
 
 def studies(root: str | Path) -> list[str]:
@@ -67,7 +74,9 @@ def read_plan(study: str, root: str | Path, columns: Sequence[str] | None = None
         known = ", ".join(studies(root)) or "none"
         raise BadInput(f"no plan of study {study!r} under {root} (there: {known}); first: {again}")
     try:
-        found = pd.read_parquet(path, columns=list(columns) if columns else None)
+        found = pd.read_parquet(
+            path, columns=list(columns) if columns else None, page_checksum_verification=True
+        )
     except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are ValueErrors
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadInput(f"{path}: damaged ({why}); written anew by: {again}") from None

@@ -11,6 +11,22 @@ Overrides = list[str]
 Values = Annotated[list[Any], Field(min_length=1)]
 Seeds = Annotated[list[Index], Field(min_length=1)]
 Teachers = Literal["one", "paired", "crossed"]
+Rule = Literal["best_mean", "best_worst"]  # functions of `sweeps.tune`
+Layout = Literal[  # functions of `analysis.papers`
+    "a1_knowledge",
+    "a2_matching",
+    "a3_width_depth",
+    "a4_initialization",
+    "a5_model_size",
+    "a6_stages",
+    "a7_systems",
+    "b1_glue",
+    "b2_skip_or_last",
+    "b3_long_text",
+    "b4_size_and_time",
+    "b5_better_teacher",
+    "c1_data",
+]
 
 
 @strict
@@ -24,7 +40,7 @@ class Tune:
         seeds: of the trials.
         per: what a winner is chosen for: `case` and keys of grid or zip; null: all of these.
         trials: of an arm; of a larger product a balanced part (`sweeps.trials`); null: all of it.
-        rule: the function from a trial's scores to the number of which the largest wins.
+        rule: how a trial's scores over seeds become the number of which the largest wins.
         unequal: why some arms have more trials than others; tables print it.
     """
 
@@ -33,7 +49,7 @@ class Tune:
     also: dict[str, dict[str, Values]] = field(default_factory=dict)
     per: list[str] | None = None
     trials: Count | None = None
-    rule: Text = "sweeps.tune.best_mean"
+    rule: Rule = "best_mean"
     unequal: Text | None = None
 
 
@@ -63,8 +79,7 @@ class Block:
             (`sweeps.settings`), from the study's folder.
         seeds: instead of the study's.
         tune: settings to choose first; `confirm` then has the seeds.
-        layout: the function of `analysis` that arranges the table, such as
-            `analysis.papers.a2_matching`; null: rows as the study labels them.
+        layout: the paper's table that it is arranged as; null: rows as the study labels them.
         teachers: instead of the study's, as are `teacher_seeds` and `teacher`.
     """
 
@@ -79,7 +94,7 @@ class Block:
     seeds: Seeds | None = None
     tune: Tune | None = None
     confirm: Confirm | None = None
-    layout: Text | None = None
+    layout: Layout | None = None
     teachers: Teachers | None = None
     teacher_seeds: Seeds | None = None
     teacher: Overrides | None = None

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ def write(
     family = frozen.freeze(runs)
     page = {
         "study": study,
-        "place": asdict(place),
+        "place": asdict(replace(place, launcher={})),  # its lines are for who submits
         "cohorts": [[run.uid for run in cohort] for cohort in cohorts],
         "save": [uid for uid in family if uid in save],
         "again": [run.uid for run in runs if run.uid in again],

@@ -8,6 +8,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from kdlab import spelling
 from kdlab.overrides import key as key_of
 from kdlab.schema import BadInput, parse
 from sweeps import settings
@@ -25,8 +26,9 @@ def load(name: str) -> Study:
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else STUDIES / f"{name}.yaml"
     if not path.is_file():
-        known = ", ".join(sorted(other.stem for other in STUDIES.glob("*.yaml")))
-        raise BadInput(f"no study {name!r}; there: {known}; or give a .yaml file")
+        known = sorted(other.stem for other in STUDIES.glob("*.yaml"))
+        hint = spelling.choices(name, known, "sweeps/studies")
+        raise BadInput(f"no study {name!r}; {hint}; or give a .yaml file")
     try:
         content = OmegaConf.to_container(OmegaConf.load(path))
     except Exception as error:

@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from kdlab.build import function
 from kdlab.metrics import ranked, selection
 from kdlab.record import Record, short_digest, write_whole
 from kdlab.schema import BadInput, Task
@@ -18,6 +17,14 @@ Trials = dict[tuple[str, ...], list[str]]  # a trial's overrides to the uids of 
 def best_mean(scores: Sequence[float]) -> float:
     """The rule by default: the trial with the largest mean wins."""
     return math.fsum(scores) / len(scores)
+
+
+def best_worst(scores: Sequence[float]) -> float:
+    """The trial whose worst run is best wins: no seed may fail."""
+    return min(scores)
+
+
+RULES = {"best_mean": best_mean, "best_worst": best_worst}  # what a study may say
 
 
 def score(record: Record | None, task: Task) -> float | None:
@@ -41,9 +48,6 @@ def choose(
     Args:
         cells: of a study, with the uid of their runs; None where a skip rule leaves one out.
         score_of: the score of a uid's run, None where it is not recorded.
-
-    Raises:
-        BadInput: a rule that gives no number.
     """
     rules, groups = _groups(cells)
     winners = {}
@@ -139,9 +143,7 @@ def _winner(group: str, trials: Trials, scores: Mapping[str, float], rule: str) 
     whole = max(len(runs) for runs in trials.values())
     for trial, runs in trials.items():
         if len(runs) == whole:
-            found[trial] = function(rule)([scores[uid] for uid in dict.fromkeys(runs)])
-            if not isinstance(found[trial], int | float) or math.isnan(found[trial]):
-                raise BadInput(f"{rule}: {found[trial]!r} for {group!r} is not a number")
+            found[trial] = RULES[rule]([scores[uid] for uid in dict.fromkeys(runs)])
     best = max(found, key=found.__getitem__)  # the first of equals
     return Winner(best, {" ".join(trial): value for trial, value in found.items()}, _digest(trials))
 

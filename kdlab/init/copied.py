@@ -3,6 +3,7 @@
 from kdlab import families, layers
 from kdlab.architecture import Architecture
 from kdlab.init.tensors import Weights, check_equal, chosen_layers, select_layers
+from kdlab.misfit import Misfit
 
 
 def nothing(weights: Weights, student: Architecture, source: Architecture | None) -> Weights:
@@ -13,7 +14,7 @@ def nothing(weights: Weights, student: Architecture, source: Architecture | None
 def everything(weights: Weights, student: Architecture, source: Architecture) -> Weights:
     """All of a checkpoint of the same architecture."""
     if student.layers != source.layers:
-        raise ValueError(f"the student has {student.layers} layers, the checkpoint {source.layers}")
+        raise Misfit(f"the student has {student.layers} layers, the checkpoint {source.layers}")
     return copy(weights, student, source, list(range(1, source.layers + 1)))
 
 
@@ -56,9 +57,7 @@ def copy(
 ) -> Weights:
     """Everything but the layers as it is, and the `chosen` source layers (1-based) in order."""
     if student.layers > source.layers:
-        raise ValueError(
-            f"{student.layers} student layers are more than the source's {source.layers}"
-        )
+        raise Misfit(f"{student.layers} student layers are more than the source's {source.layers}")
     check_equal(student, source, "family", "hidden", "heads", "intermediate")
     families.check_layers(student.family, chosen)
     return select_layers(weights, chosen)

@@ -46,6 +46,7 @@ from kdlab.init.tensors import (
     role,
     select_layers,
 )
+from kdlab.misfit import Misfit
 
 
 def svd(
@@ -60,7 +61,7 @@ def svd(
     check_narrower(student, source)
     if student.hidden * source.heads > source.hidden * student.heads:
         ours, theirs = (shape.hidden // shape.heads for shape in (student, source))
-        raise ValueError(f"heads of width {ours}, and the source's have {theirs}")
+        raise Misfit(f"heads of width {ours}, and the source's have {theirs}")
     weights = select_layers(weights, chosen_layers(layers, student, source))
     if weights and student.hidden < source.hidden:
         matrices = importance.moment(weights, source.hidden)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kdlab import layers
 from kdlab.architecture import Architecture
+from kdlab.misfit import Misfit
 
 Weights = dict[str, Tensor]
 Rule = Literal["first", "last", "skip", "both_ends"]
@@ -116,40 +117,38 @@ def take(
 def chosen_layers(rule: Rule | list[int], student: Architecture, source: Architecture) -> list[int]:
     """The source layers (1-based) that a rule of `kdlab.layers` or a list names."""
     if student.layers > source.layers:
-        raise ValueError(
-            f"{student.layers} student layers are more than the source's {source.layers}"
-        )
+        raise Misfit(f"{student.layers} student layers are more than the source's {source.layers}")
     if isinstance(rule, str):
         found: list[int] = getattr(layers, rule)(student.layers, source.layers)
         return found
     if len(rule) != student.layers:
-        raise ValueError(f"layers={rule}: {len(rule)} for a student of {student.layers}")
+        raise Misfit(f"layers={rule}: {len(rule)} for a student of {student.layers}")
     if len(set(rule)) < len(rule) or not all(1 <= layer <= source.layers for layer in rule):
-        raise ValueError(f"layers={rule}: each is one of 1 to {source.layers}, none comes twice")
+        raise Misfit(f"layers={rule}: each is one of 1 to {source.layers}, none comes twice")
     return rule
 
 
 def check_equal(student: Architecture, source: Architecture, *names: str) -> None:
-    """ValueError where the student differs from the source in one of these."""
+    """`Misfit` where the student differs from the source in one of these."""
     for name in names:
         ours, theirs = getattr(student, name), getattr(source, name)
         if ours != theirs:
-            raise ValueError(f"unequal {name}: the student has {ours}, the source {theirs}")
+            raise Misfit(f"unequal {name}: the student has {ours}, the source {theirs}")
 
 
 def check_narrower(student: Architecture, source: Architecture) -> None:
-    """ValueError unless the student is of the source's family and no dimension is larger."""
+    """`Misfit` unless the student is of the source's family and no dimension is larger."""
     check_equal(student, source, "family")
     if student.family not in FAMILIES:
-        raise ValueError(f"knows the tensors of {', '.join(FAMILIES)}, not of {student.family}")
+        raise Misfit(f"knows the tensors of {', '.join(FAMILIES)}, not of {student.family}")
     for name in ("hidden", "heads", "intermediate"):
         ours, theirs = getattr(student, name), getattr(source, name)
         if ours > theirs:
-            raise ValueError(f"larger {name}: the student has {ours}, the source {theirs}")
+            raise Misfit(f"larger {name}: the student has {ours}, the source {theirs}")
 
 
 def check_head_width(student: Architecture, source: Architecture) -> None:
-    """ValueError where heads cannot be taken whole."""
+    """`Misfit` where heads cannot be taken whole."""
     ours, theirs = (shape.hidden // shape.heads for shape in (student, source))
     if ours != theirs:
-        raise ValueError(f"unequal width of heads: the student has {ours}, the source {theirs}")
+        raise Misfit(f"unequal width of heads: the student has {ours}, the source {theirs}")

@@ -4,6 +4,7 @@ from torch import Tensor
 from torch.nn.functional import log_softmax
 
 from kdlab.losses.mean import over_valid
+from kdlab.misfit import Misfit
 
 
 def kl(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
@@ -74,7 +75,7 @@ def _over_keys(student: Tensor, teacher: Tensor, mask: Tensor) -> tuple[Tensor, 
 
 def _equal_heads(student: Tensor, teacher: Tensor) -> None:
     if student.shape[1] != teacher.shape[1]:
-        raise ValueError(
+        raise Misfit(
             f"unequal heads: the student has {student.shape[1]}, the teacher {teacher.shape[1]}; "
             "attention_kl_mean, attention_mse_mean and value_relation take unequal counts"
         )

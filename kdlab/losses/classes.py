@@ -3,15 +3,15 @@
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
+from kdlab.misfit import Misfit
+
 
 def log_distributions(
     student: Tensor, teacher: Tensor, temperature: float
 ) -> tuple[Tensor, Tensor]:
     """log q of the student and log p of the teacher at a temperature, float32 [..., c]."""
     if student.shape[-1] != teacher.shape[-1]:
-        raise ValueError(
-            f"{student.shape[-1]} student classes, {teacher.shape[-1]} teacher classes"
-        )
+        raise Misfit(f"{student.shape[-1]} student classes, {teacher.shape[-1]} teacher classes")
     log_q = log_softmax(student.float() / temperature, dim=-1)
     return log_q, log_softmax(teacher.float() / temperature, dim=-1)
 

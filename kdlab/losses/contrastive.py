@@ -7,6 +7,7 @@ from kdlab.losses.direction import direction
 from kdlab.losses.knobs import Temperature
 from kdlab.losses.mean import over_valid
 from kdlab.losses.others import NEVER
+from kdlab.misfit import Misfit
 
 
 def info_nce(student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: Temperature) -> Tensor:
@@ -25,7 +26,7 @@ def info_nce(student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: Tem
         mask: [...], true where the unit counts.
     """
     if student.shape[-1] != teacher.shape[-1]:
-        raise ValueError(
+        raise Misfit(
             f"unequal width: the student has {student.shape[-1]}, the teacher {teacher.shape[-1]}; "
             "projection: auto learns a linear map"
         )

@@ -5,6 +5,7 @@ from torch import Tensor
 from kdlab.losses.direction import direction
 from kdlab.losses.knobs import Reduction
 from kdlab.losses.mean import over_last, over_valid
+from kdlab.misfit import Misfit
 
 
 def mse(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
@@ -57,9 +58,9 @@ def cosine(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
 
 
 def equal_width(student: Tensor, teacher: Tensor) -> None:
-    """Raise ValueError where the last axes differ."""
+    """Raise `Misfit` where the last axes differ."""
     if student.shape[-1] != teacher.shape[-1]:
-        raise ValueError(
+        raise Misfit(
             f"unequal width: the student has {student.shape[-1]}, the teacher {teacher.shape[-1]}; "
             "projection: auto learns a linear map"
         )

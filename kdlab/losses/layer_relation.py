@@ -9,6 +9,7 @@ from torch import Tensor
 from kdlab.losses.direction import direction
 from kdlab.losses.mean import over_valid
 from kdlab.losses.others import identity, kl_over_others
+from kdlab.misfit import Misfit
 
 FEWEST = 3  # layers: the softmax over one other layer is 1, and an angle needs three
 
@@ -51,9 +52,9 @@ def triple(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
 
 def _check(student: Tensor, teacher: Tensor) -> None:
     if student.ndim != 4 or student.shape[:3] != teacher.shape[:3]:
-        raise ValueError("relations between layers need the stacked layers of both, equally many")
+        raise Misfit("relations between layers need the stacked layers of both, equally many")
     if student.shape[2] < FEWEST:
-        raise ValueError(
+        raise Misfit(
             f"relations between layers need {FEWEST} or more, here {student.shape[2]}; "
             "a matching of more pairs, or the view stacked_with_embedding"
         )

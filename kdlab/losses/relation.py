@@ -7,6 +7,7 @@ from annotated_types import Gt
 from torch import Tensor
 
 from kdlab.losses.attention import distributions
+from kdlab.misfit import Misfit
 
 
 def kl(
@@ -30,7 +31,7 @@ def kl(
 def _relation(states: Tensor, heads: int) -> Tensor:
     rows, own, tokens, width = states.shape
     if own * width % heads:
-        raise ValueError(
+        raise Misfit(
             f"relation_heads={heads} does not divide the width {own * width}; "
             "choose a divisor of both widths"
         )

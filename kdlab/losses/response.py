@@ -8,6 +8,7 @@ from torch import Tensor
 from kdlab.losses.classes import log_distributions
 from kdlab.losses.knobs import Reduction, Temperature
 from kdlab.losses.mean import over_last, over_valid
+from kdlab.misfit import Misfit
 
 SMALLEST_VARIANCE = 1e-12  # of logits that are standardised: equal logits stay equal
 
@@ -93,9 +94,7 @@ def mse(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         mask: [...], true where the unit counts.
     """
     if student.shape[-1] != teacher.shape[-1]:
-        raise ValueError(
-            f"{student.shape[-1]} student outputs, {teacher.shape[-1]} teacher outputs"
-        )
+        raise Misfit(f"{student.shape[-1]} student outputs, {teacher.shape[-1]} teacher outputs")
     return over_valid((student.float() - teacher.float()).square().mean(-1), mask)
 
 

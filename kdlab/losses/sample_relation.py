@@ -10,6 +10,7 @@ from torch.nn.functional import smooth_l1_loss
 from kdlab.losses.direction import direction
 from kdlab.losses.mean import over_valid
 from kdlab.losses.others import identity, kl_over_others
+from kdlab.misfit import Misfit
 
 SMALLEST_AFFINITY = 1e-7  # of opposite rows, which have none, and whose logarithm is taken
 
@@ -80,7 +81,7 @@ def pkt(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
 def _valid(states: Tensor, mask: Tensor) -> Tensor:
     """Valid rows in float32, zeros in place of the others [b, d]."""
     if states.ndim != 2:
-        raise ValueError(
+        raise Misfit(
             "relations between rows need one state a row, as the views cls and mean_tokens give"
         )
     return states.float().masked_fill(~mask.bool()[:, None], 0.0)

@@ -6,6 +6,7 @@ from torch import Tensor
 from kdlab.losses.classes import by_rank, divergence, log_distributions
 from kdlab.losses.knobs import Classes, Temperature
 from kdlab.losses.mean import over_valid
+from kdlab.misfit import Misfit
 
 
 def top_k_kl(
@@ -47,7 +48,7 @@ def top_k_tail_kl(
 
 def _ranked(student: Tensor, teacher: Tensor, temperature: float, k: int) -> tuple[Tensor, Tensor]:
     if k > teacher.shape[-1]:
-        raise ValueError(f"k={k}: at most the number of classes, {teacher.shape[-1]}")
+        raise Misfit(f"k={k}: at most the number of classes, {teacher.shape[-1]}")
     return by_rank(*log_distributions(student, teacher, temperature))
 
 

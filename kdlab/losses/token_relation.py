@@ -12,6 +12,7 @@ from torch.nn.functional import pad
 from kdlab.losses.direction import direction
 from kdlab.losses.mean import over_valid
 from kdlab.losses.others import identity, kl_over_others
+from kdlab.misfit import Misfit
 
 
 def pair(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
@@ -47,7 +48,7 @@ def triple(
         window: an odd number; 2t − 1 is the whole row.
     """
     if window % 2 == 0:
-        raise ValueError(f"window={window}: an odd number, with the token itself in its middle")
+        raise Misfit(f"window={window}: an odd number, with the token itself in its middle")
     valid = mask.bool()
     near = _windows(valid, window) & valid[..., None]
     near[..., window // 2] = False  # the token itself
@@ -60,9 +61,7 @@ def triple(
 def _valid(states: Tensor, mask: Tensor) -> Tensor:
     """Valid tokens in float32, zeros in place of the others [b, t, d]."""
     if states.ndim != 3:
-        raise ValueError(
-            "relations between tokens need one state a token, as the view tokens gives"
-        )
+        raise Misfit("relations between tokens need one state a token, as the view tokens gives")
     return states.float().masked_fill(~mask.bool()[..., None], 0.0)
 
 

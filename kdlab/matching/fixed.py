@@ -6,6 +6,7 @@ from typing import Annotated
 from annotated_types import Gt
 
 from kdlab import layers
+from kdlab.misfit import Misfit
 
 Pairs = list[tuple[int, int]]
 
@@ -65,9 +66,7 @@ def last_but_two(student_layers: int, teacher_layers: int, random: Random) -> Pa
     arXiv 2206.14366.
     """
     if min(student_layers, teacher_layers) < 3:
-        raise ValueError(
-            f"needs three layers on both sides, not {student_layers} and {teacher_layers}"
-        )
+        raise Misfit(f"needs three layers on both sides, not {student_layers} and {teacher_layers}")
     return [(student_layers - 2, teacher_layers - 2)]
 
 
@@ -87,7 +86,7 @@ def last_k(
     Udagawa et al. 2023, arXiv 2310.08797.
     """
     if k > min(student_layers, teacher_layers):
-        raise ValueError(
+        raise Misfit(
             f"k={k} is more than the layers of one side, {student_layers} and {teacher_layers}"
         )
     return [(student_layers - i, teacher_layers - i) for i in reversed(range(k))]
@@ -143,14 +142,14 @@ def custom(
     """The pairs as given."""
     for pair in pairs:
         if len(pair) != 2:
-            raise ValueError(f"pairs={pairs}: each is [student layer, teacher layer]")
+            raise Misfit(f"pairs={pairs}: each is [student layer, teacher layer]")
         if not (1 <= pair[0] <= student_layers and 1 <= pair[1] <= teacher_layers):
-            raise ValueError(
+            raise Misfit(
                 f"pair {pair}: student layers are 1 to {student_layers}, "
                 f"teacher layers 1 to {teacher_layers}"
             )
     if len({tuple(pair) for pair in pairs}) < len(pairs) or not pairs:
-        raise ValueError(f"pairs={pairs}: at least one pair, and none twice")
+        raise Misfit(f"pairs={pairs}: at least one pair, and none twice")
     return [(student, teacher) for student, teacher in pairs]
 
 
@@ -175,7 +174,7 @@ def _number(teacher: list[int]) -> Pairs:
 
 def _fit(student_layers: int, teacher_layers: int) -> tuple[int, int]:
     if student_layers > teacher_layers:
-        raise ValueError(
+        raise Misfit(
             f"{student_layers} student layers are more than the teacher's {teacher_layers}"
         )
     return student_layers, teacher_layers
@@ -183,4 +182,4 @@ def _fit(student_layers: int, teacher_layers: int) -> tuple[int, int]:
 
 def _needs_two(student_layers: int) -> None:
     if student_layers < 2:
-        raise ValueError("a one-layer student has no layer below its last")
+        raise Misfit("a one-layer student has no layer below its last")

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from kdlab.matching import states
 from kdlab.matching.seen import Seen
+from kdlab.misfit import Misfit
 
 
 class LayerAttention(nn.Module):
@@ -37,12 +38,12 @@ class LayerAttention(nn.Module):
         """Weights [b, S, T], of total 1/S over the teacher's layers.
 
         Raises:
-            ValueError: views that are no states of rows or tokens, or of unequal widths.
+            Misfit: views that are no states of rows or tokens, or of unequal widths.
         """
         ours = torch.stack([states.of_rows(view) for view in seen.student], dim=1)
         theirs = torch.stack([states.of_rows(view) for view in seen.teacher], dim=1)
         if ours.shape[-1] != theirs.shape[-1]:
-            raise ValueError(
+            raise Misfit(
                 f"attention over layers needs equal widths, not {ours.shape[-1]} and "
                 f"{theirs.shape[-1]}; projection: auto learns a linear map"
             )

@@ -8,6 +8,7 @@ from annotated_types import Gt
 from torch import Tensor, nn
 
 from kdlab.matching.seen import Seen
+from kdlab.misfit import Misfit
 
 
 class RandomDraw(nn.Module):
@@ -24,7 +25,7 @@ class RandomDraw(nn.Module):
         steps: updates between draws; null: one draw an epoch, as in the paper.
 
     Raises:
-        ValueError: more student than teacher layers.
+        Misfit: more student than teacher layers.
     """
 
     def __init__(
@@ -32,7 +33,7 @@ class RandomDraw(nn.Module):
     ) -> None:
         super().__init__()
         if students > teachers:
-            raise ValueError(
+            raise Misfit(
                 f"{students} student layers are more than the teacher's {teachers} to draw from"
             )
         self.students, self.teachers = students, teachers

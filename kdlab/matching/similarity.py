@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from kdlab.matching import states
 from kdlab.matching.seen import Seen
+from kdlab.misfit import Misfit
 
 UNSEEN = -1
 
@@ -31,7 +32,7 @@ class MonotoneCka(nn.Module):
         chosen: [S] the positions of the chosen teacher layers; -1 before the first choice.
 
     Raises:
-        ValueError: more student than teacher layers.
+        Misfit: more student than teacher layers.
     """
 
     chosen: Tensor
@@ -41,7 +42,7 @@ class MonotoneCka(nn.Module):
     ) -> None:
         super().__init__()
         if students > teachers:
-            raise ValueError(
+            raise Misfit(
                 f"{students} student layers are more than the teacher's {teachers}, "
                 "which are distinct and in order"
             )
@@ -53,7 +54,7 @@ class MonotoneCka(nn.Module):
         """Weights [S, T]: 1/S at each student layer's teacher layer, else 0.
 
         Raises:
-            ValueError: views that are no states of rows or tokens.
+            Misfit: views that are no states of rows or tokens.
         """
         if bool(self.chosen[0] == UNSEEN) or (self.steps and seen.step % self.steps == 0):
             with torch.no_grad():

@@ -2,12 +2,14 @@
 
 from torch import Tensor
 
+from kdlab.misfit import Misfit
+
 
 def of_rows(view: Tensor) -> Tensor:
     """One state a row [b, d]: the row's own, or its first token's.
 
     Raises:
-        ValueError: the view has other axes, such as heads.
+        Misfit: the view has other axes, such as heads.
     """
     _check(view)
     return view if view.ndim == 2 else view[:, 0]
@@ -17,7 +19,7 @@ def of_units(view: Tensor, mask: Tensor) -> Tensor:
     """The states [n, d] of all valid units of a view [b, d] or [b, t, d].
 
     Raises:
-        ValueError: the view has other axes, such as heads.
+        Misfit: the view has other axes, such as heads.
     """
     _check(view)
     return view[mask]
@@ -25,7 +27,7 @@ def of_units(view: Tensor, mask: Tensor) -> Tensor:
 
 def _check(view: Tensor) -> None:
     if view.ndim not in (2, 3):
-        raise ValueError(
+        raise Misfit(
             "this matching looks at states of rows or tokens, not at heads or scores "
             f"of {view.ndim} axes"
         )

@@ -41,7 +41,7 @@ blocks:
       left out: [knowledge=logits_kl, knowledge.logits_kl.weight=9]
   - table: glue
     base: [matching=last]
-    layout: analysis.papers.b5_better_teacher
+    layout: b5_better_teacher
     seeds: [1]
     grid: {task: [mrpc, mnli]}
     cases:
@@ -49,7 +49,7 @@ blocks:
       BERT3-PKD: [knowledge=hidden_mse, knowledge.hidden_mse.weight=3]
   - table: systems
     base: [matching=last]
-    layout: analysis.papers.a7_systems
+    layout: a7_systems
     grid: {task: [mnli]}
     cases:
       ours: [knowledge=hidden_mse]
@@ -64,7 +64,7 @@ blocks:
       seeds: [0]
     confirm: {seeds: [1, 2]}
   - table: crossed
-    layout: analysis.papers.a2_matching
+    layout: a2_matching
     base: [task=mrpc]
     teachers: crossed
     teacher_seeds: [6, 7]

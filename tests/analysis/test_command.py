@@ -112,9 +112,9 @@ def test_why_and_diff_print(run):
 
 
 def test_every_paper_table_may_be_asked_for():
-    assert all(callable(getattr(papers, name)) for name in papers.TABLES)
+    assert all(callable(papers.TABLES[name]) for name in papers.TABLES)
     assert [command.layout(name) for name in papers.TABLES] == [
-        getattr(papers, name) for name in papers.TABLES
+        papers.TABLES[name] for name in papers.TABLES
     ]
     assert command.layout(None) is papers.of_study
 

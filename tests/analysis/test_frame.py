@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -226,6 +227,26 @@ def test_a_kept_frame_is_not_trusted_once_something_changed(made, change):
     states = by_uid(after)["state"]
     assert states[uids["lost", 1]] == ("done" if change == "record" else "failed")
     assert states[uids["teacher", 1]] == ("failed" if change == "event" else "missing")
+
+
+@pytest.mark.parametrize("name", ["frame.parquet", "plan.parquet"])
+def test_a_bit_of_a_kept_file_never_changes_a_run(made, name):
+    root, _ = made
+    whole = analysis.load("made", root=root)
+    path, draw = Path(root) / "studies" / "made" / name, np.random.default_rng(0)
+    if name == "plan.parquet":
+        table = frame.read_plan("made", root)
+        path.write_bytes(table.to_parquet(index=False, write_page_checksum=True))
+        whole = analysis.load("made", root=root)
+    content = path.read_bytes()
+    for _ in range(10):
+        damaged = bytearray(content)
+        damaged[draw.integers(len(content))] ^= 1 << int(draw.integers(8))
+        path.write_bytes(damaged)
+        with suppress(BadInput):  # a plan has to be written anew; a frame is made again
+            assert_frame_equal(analysis.load("made", root=root), whole)
+            continue
+        assert name == "plan.parquet"
 
 
 def test_plans_of_before_choices_were_written_are_read(made):

@@ -1,6 +1,7 @@
 """The papers' tables on records made by hand: what stands where, and compared with what."""
 
 import math
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from analysis import averages, formats, literature, majority, papers, published,
 from analysis.shown import shown
 from analysis.tables import Table, arranged
 from kdlab.schema import BadInput
-from sweeps import plan, study
+from sweeps import plan, schema, study
 
 COST = {"parameters": {"transformer": 2_000_000, "total": 3_000_000}, "flops": 4e9, "latency": 5.0}
 LABELS = np.array([1.0] * 240 + [0.0] * 160)
@@ -80,7 +81,7 @@ def test_matching_is_crossed_with_knowledge_and_init_and_none_stands_in_each_col
 
 SIZES = """
   - table: one budget
-    layout: analysis.papers.a3_width_depth
+    layout: a3_width_depth
     grid: {size: [l2_h64_a4, l8_h32_a4]}
     cases: {logits: [knowledge=logits_kl]}
 """
@@ -173,7 +174,7 @@ def test_rows_and_transfer_sets_are_rows_and_arms_columns(tmp_path):
 
 def test_a_layout_that_is_none_names_those_there_are(tmp_path):
     text = SIZES.replace("a3_width_depth", "a33")
-    with pytest.raises(BadInput, match=r"'analysis\.papers\.a33'.*analysis\.papers\.a1_knowledge"):
+    with pytest.raises(BadInput, match="layout.*a33.*a1_knowledge"):
         papers.of_study(made(tmp_path, text, lambda cell: 240))
 
 
@@ -183,9 +184,8 @@ def test_every_paper_table_is_a_function_with_a_study_to_fill_it():
         for path in study.STUDIES.glob("*.yaml")
         for block in study.load(path.stem).blocks
     }
-    named = {f"analysis.papers.{name}" for name in papers.TABLES}
-    assert {layout for layout in found if layout} == named - {"analysis.papers.b3_long_text"}
-    assert all(callable(getattr(papers, name)) for name in papers.TABLES)
+    assert set(get_args(schema.Layout)) == set(papers.TABLES)
+    assert {layout for layout in found if layout} == papers.TABLES.keys() - {"b3_long_text"}
 
 
 def test_the_majority_answers_the_most_frequent_label():

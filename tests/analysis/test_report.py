@@ -44,7 +44,7 @@ blocks:
       gone: [knowledge=cls_pkd, matching=skip]
       lost: [knowledge=cls_pkd, matching=last]
   - table: glue
-    layout: analysis.papers.b1_glue
+    layout: b1_glue
     seeds: [1]
     base: [task=mrpc]
     cases: {{BERT3-PKD: [knowledge=hidden_mse, matching=skip]}}

@@ -25,6 +25,7 @@ from kdlab import costs, learner, repeats, train
 from kdlab.config import compose
 
 RUN = ("task.train_rows=4000", "train.epochs=1", "teacher.epochs=1", "task.words=24", "seed=1")
+SMALL = ("teacher.size=l2_h32_a2", "size=l2_h32_a2")
 SIZE, LARGE = ("teacher.size=l6_h384_a6", "size=l3_h384_a6"), ("size=l6_h768_a12",)
 # A relation, an attention and a matching that weighs: each has sums of another kind.
 ARMS = (
@@ -42,14 +43,15 @@ def main() -> None:
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
     parser.add_argument("--small", action="store_true", help="minutes on a CPU")
     given = parser.parse_args()
-    small = ("task.train_rows=200", "teacher.size=l2_h32_a2", "size=l2_h32_a2")
+    small = ("task.train_rows=200", "task.report_rows=60", "task.words=8", *SMALL)
     base = (*RUN, *(small if given.small else SIZE))
     runs = [compose(*base, *arm) for arm in ARMS]
     print(f"{costs.provenance(torch.device(given.device))}")
     with tempfile.TemporaryDirectory() as room:
 
         def distill(name: str, what: Any, **where: Any) -> Any:
-            return kdlab.distill(what, root=f"{room}/{name}", device=given.device, **where)
+            where |= {"device": given.device, "threads": 1}
+            return kdlab.distill(what, root=f"{room}/{name}", **where)
 
         answers = [
             repeated(distill, runs),

@@ -87,7 +87,7 @@ MISTAKES = [
     ([HIDDEN, "matching=custom", "matching.pairs=[[1,9]]"], "matching=custom: pair [1, 9]"),
     (["init=teacher_custom", FINETUNED, "init.layers=[1,9]"], "init=teacher_custom: layers=[1, 9]"),
     (["init=random", "init.weights=finetuned"], "init.weights=finetuned: init=random takes none"),
-    (["size=tiny", "shape=wyde"], "shape=wyde: no such option; allowed: deep"),
+    (["size=tiny", "shape=wyde"], "shape=wyde: no such option; did you mean wide or wider?"),
     (["data=unlabelled", "knowledge=none"], "data.transfer=unlabelled: without knowledge"),
     (["teacher=none"], "teacher=none: knowledge and finetuned inits need a teacher"),
 ]  # fmt: skip

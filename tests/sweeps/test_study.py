@@ -147,7 +147,7 @@ blocks:
             "tune.per: 'task' is none of case, size, train.epochs",
         ),
         (("trials: 2", "per: [size]"), "tuned: tune.per: needs `case`, since tune.also"),
-        (("trials: 2", "rule: sweeps.tune.best_mode"), "tune.rule: no function at"),
+        (("trials: 2", "rule: os.getcwd"), "tune.rule='os.getcwd': input should be 'best_mean' or"),
         (("trials: 2", "trails: 2"), "trails: unknown key"),
         (("trials: 2", "unequal: ''"), "blocks.0.tune.unequal=''"),
         (
@@ -234,17 +234,17 @@ blocks:
             ("    cases", "    base: [save=true]\n    cases"),
             "tuned: base: save=true: is one for all",
         ),
-        (("=last]", "=last, root=x]"), "tuned: cases.hidden: root=x: is one for all runs of a"),
+        (("=last]", "=last, root=x]"), "tuned: cases.hidden: root=x: for the command line"),
         (
             ("=last]", "=last, launcher=slurm]"),
-            "launcher=slurm: is one for all runs of a study: it belongs into the study's base or",
+            "launcher=slurm: for the command line to say: a study says what is trained, not where",
         ),
-        (("=last]", "=last, ++launcher.cohort=2]"), "++launcher.cohort=2: is one for all runs"),
+        (("=last]", "=last, ++launcher.cohort=2]"), "++launcher.cohort=2: for the command line"),
         (
             ("grid: {size: [l1_h32_a2, l2_h32_a2]", "grid: {threads: [1, 2]"),
             "grid: threads: is one",
         ),
-        (("zip: {train.epochs", "zip: {tracker.group"), "tuned: zip: tracker.group: is one for"),
+        (("zip: {train.epochs", "zip: {tracker.group"), "tuned: zip: tracker.group: for the comm"),
         (("over: {train.lr: [1e-3, 1e-4]", "over: {device: [cpu, cuda]"), "tune.over: device: is"),
         (
             ("{knowledge.logits_kl.weight", "{checkpoint_seconds"),
@@ -256,7 +256,7 @@ blocks:
         ),
         (
             ("[task=synthetic]", "[task=synthetic]\nteacher: [root=x]"),
-            "example: teacher: root=x: is one for all",
+            "example: teacher: root=x: for the command",
         ),
         (("hidden: [k", '"": [k'), "tuned: cases: '': a label is one line of text"),
         (("hidden: [k", '" ": [k'), "a label is one line of text without blanks around it"),
