@@ -112,4 +112,7 @@ def _comments(group: str, name: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    print(page(), end="")
+    from kdlab.ending import ending
+
+    with ending("kdlab.menu", "stopped"):
+        print(page(), end="")

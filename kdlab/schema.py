@@ -125,6 +125,8 @@ class Teacher:
         folds: as many teachers, each without a fold of the rows, which it then teaches.
         assistants: sizes between teacher and student, each taught by the one before.
         assistant_overrides: what the assistants do beside.
+        insist: let a finished checkpoint teach that is worse than the majority, or whose outputs
+            have other names than the task's classes.
     """
 
     name: Text
@@ -142,6 +144,7 @@ class Teacher:
     folds: Folds | None
     assistants: Annotated[list[Text], Field(max_length=16)]
     assistant_overrides: list[str]
+    insist: bool
 
 
 @strict
@@ -190,7 +193,8 @@ class Task:
     """A task: columns, classes (1 is regression), metrics, splits; `source` reads its rows.
 
     With `masked`, the share of tokens to be predicted, labels are tokens and there are no classes.
-    `predict` names the splits of `predict_test` where they are others than `test` alone.
+    `predict` names the splits of `predict_test` where they are others than `test` alone. `labels`
+    are the classes in order: as the label column writes them, or their names where it has numbers.
     """
 
     name: Text
@@ -205,6 +209,7 @@ class Task:
     holdout: Text
     max_length: Annotated[int, Field(strict=True, ge=8, le=512)]
     classes: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = None
+    labels: Annotated[list[str | bool | int | float], Field(min_length=2)] | None = None
     masked: Annotated[float, Field(strict=True, gt=0, lt=1, allow_inf_nan=False)] | None = None
 
 

@@ -10,13 +10,11 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated
 
-from annotated_types import Ge
 from filelock import FileLock, Timeout
 
 from kdlab.record import write_whole
-from kdlab.schema import BadInput
+from kdlab.schema import BadInput, Count
 from sweeps import events
 from sweeps.array import Array, environment
 from sweeps.events import Event, Task
@@ -24,7 +22,7 @@ from sweeps.events import Event, Task
 START = 30.0  # seconds for a pool to say that it is there
 
 
-def submit(array: Array, *, parallel: Annotated[int, Ge(1)]) -> str:
+def submit(array: Array, *, parallel: Count) -> str:
     """Start a pool for an array; return its process id.
 
     Args:

@@ -15,30 +15,30 @@ LAYERED = ("size=l2_h64_a4", "knowledge=hidden_mse")
 
 # A change here orphans every record: say why in the changelog, under Numbers.
 GOLDEN = {
-    (): "199bd3e382b4e23f98de98befa62b58d",
-    ("knowledge=none",): "fa6f5451018dcab73f36d3ba8e865996",
+    (): "dc6bd9eb11974a4e8f08f773ca59b174",
+    ("knowledge=none",): "bb614454e4c4bedd9e362cddb996fd24",
     (
         "seed=3",
         "knowledge=[logits_kl,cls_pkd]",
         "matching=pkd_skip",
-    ): "add61bafb2b6584d902eb4df1108200d",
+    ): "3694ea553038ff908bfeb231952540b9",
     (
         "size=tiny",
         "knowledge=value_relation",
         "matching=last1",
-    ): "7e28ff73b07ff805c98e82b70172aed6",
+    ): "2a5834df96af9d5f25a321870bbd5ca0",
     (
         "init=teacher_skip",
         "init.weights=finetuned",
         "size=l2_h64_a4",
         "protocol=pkd_legacy",
-    ): "5dda5b218d2b54e6205a17b3a33e8087",
+    ): "7526c8126beeb249f8edf029569b01ab",
     (
         "data=unlabelled",
         "data.rows=1000",
         "data.extra_rows=500",
         "hard.weight=0",
-    ): "3bdae764dc0440210d23907cfa9a911a",
+    ): "6d0d28ef565a476bbe99dcbcb4de0730",
 }
 
 
