@@ -208,7 +208,10 @@ def _protocol(run: Run) -> dict[str, Any]:
 
 def _train(train: Train) -> dict[str, Any]:
     neutral = {"stop": 1, "freeze_encoder": False}
-    return {key: v for key, v in _flat(train).items() if key not in neutral or v != neutral[key]}
+    page = {key: v for key, v in _flat(train).items() if key not in neutral or v != neutral[key]}
+    if train.clip is None:
+        del page["clip_scope"]
+    return page
 
 
 def _data(run: Run) -> dict[str, Any]:

@@ -60,8 +60,13 @@ class Hard:
 class Train:
     """Optimisation: AdamW, a warm-up, a schedule of transformers' `get_scheduler`.
 
-    With `freeze_encoder` the head alone learns, but for what it shares with the embeddings. `stop`
-    is the share of the steps that are made; the schedule keeps its full length.
+    Attributes:
+        betas: of the first and of the second moment.
+        bias_correction: of both moments; without it, AdamW is the BertAdam of BERT's first code.
+        clip: the largest norm of gradients; None: as they are.
+        clip_scope: whose norm, that of all gradients together or of each tensor's by itself.
+        freeze_encoder: the head alone learns, but for what it shares with the embeddings.
+        stop: the share of the steps that are made; the schedule keeps its full length.
     """
 
     epochs: Count
@@ -70,7 +75,11 @@ class Train:
     schedule: Literal["linear", "cosine", "constant_with_warmup"]
     warmup: Share
     weight_decay: NonNegative
-    clip: Positive
+    betas: tuple[Share, Share]
+    eps: Positive
+    bias_correction: bool
+    clip: Positive | None
+    clip_scope: Literal["model", "tensor"]
     batching: Literal["bucket", "random"]
     precision: Literal["fp32", "bf16"]
     freeze_encoder: bool
