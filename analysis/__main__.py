@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis import default_root
-from kdlab.record import Damaged
+from kdlab.ending import ending
 from kdlab.schema import BadInput
 
 if TYPE_CHECKING:
@@ -75,12 +75,9 @@ examples:
 
 def main() -> None:
     """The command line: exit code 2 for bad input."""
-    arguments = _parser().parse_args()
-    try:
+    with ending("analysis", "stopped; the same command starts again"):
+        arguments = _parser().parse_args()
         arguments.run(arguments)
-    except (BadInput, Damaged) as error:
-        print(f"analysis: {error}", file=sys.stderr)
-        sys.exit(2)
 
 
 def _parser() -> argparse.ArgumentParser:

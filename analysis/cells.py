@@ -2,20 +2,23 @@
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis import stats
-from analysis.bootstrap import from_examples, interval, resample_each
+from analysis.bootstrap import resample_each
+from analysis.contrasts import Sample, mark
 from analysis.frame import NO_SEED, reader
 from kdlab.record import Record, read_examples, read_outputs
 
 PERCENT = 100.0
 SEEDS = ["seed", "teacher_seed"]
+SCORED = ("uid", "score", "degenerate")
 # What a cell is made of: of all columns pandas would copy every one for every cell.
 COLUMNS = [
     *("row", "control", "task", "state", "degenerate", "teachers", "overrides", *SEEDS),
@@ -35,10 +38,10 @@ class Cell:
     NaN stands for what there is not.
 
     Attributes:
-        low: with `high` the bounds of the difference.
-        detectable: the smallest difference that so many seeds, spread like these, would show.
-        p: of the paired t-test over seeds and examples, and Holm's `adjusted`.
-        equivalence: Holm's p of two one-sided tests (TOST).
+        difference: with `low`, `high`, `seeds`, `detectable` and `p` as of `contrasts.Contrast`.
+        adjusted: Holm's p of the difference, and `equivalence` of its being within the margin.
+        family: in which they are corrected; empty where nothing is compared.
+        contrast: what it is known by: cells that compare the same runs share it.
         mark: what the two claim: `*` (0.05), `**` (0.01), `≈` (none beyond the margin).
         headroom: the row's teachers minus its arm without knowledge, and its spread (see `share`).
         share: of the headroom closed, in percent; NaN where headroom is within its spread.
@@ -59,6 +62,9 @@ class Cell:
     p: float = NOTHING
     adjusted: float = NOTHING
     equivalence: float = NOTHING
+    seeds: int = 0
+    family: tuple[str, ...] = ()
+    contrast: str = ""
     mark: str = ""
     headroom: float = NOTHING
     headroom_spread: float = NOTHING
@@ -75,21 +81,6 @@ class Cell:
     def is_complete(self) -> bool:
         """Whether every run that should be there is."""
         return 0 < self.n == self.expected
-
-
-@dataclass(frozen=True)
-class Paired:
-    """Differences to a control, in points.
-
-    Attributes:
-        seeds: of each pair, and its teacher's seed.
-        differences: of each pair.
-        drawn: of each pair on each draw of the examples [draws, pairs].
-    """
-
-    seeds: list[tuple[int, int]]
-    differences: list[float]
-    drawn: np.ndarray
 
 
 def sampler(frame: pd.DataFrame) -> Draws:
@@ -144,12 +135,32 @@ def _blocks(frame: pd.DataFrame) -> dict[str, list[str]]:
     return found
 
 
-def build(
-    part: pd.DataFrame, column: pd.DataFrame, draws: Draws, margin: float
-) -> tuple[Cell, Paired | None]:
-    """A cell of its rows of the frame and those of all its column, and its pairs with the control.
+@dataclass(frozen=True)
+class Column:
+    """All arms' runs of one task, split and metric: by row, the teachers', and those of arms
+    without knowledge.
+    """
 
-    Tests are not yet corrected.
+    rows: Mapping[str, pd.DataFrame]
+    teachers: pd.DataFrame
+    nones: pd.DataFrame
+
+
+def column(frame: pd.DataFrame) -> Column:
+    """A column of its rows of a frame."""
+    is_teacher = frame["seed"] == NO_SEED
+    is_none = frame["overrides"].str.contains('"knowledge=none"', regex=False) & ~is_teacher
+    rows = dict(iter(frame.groupby("row", sort=False)))
+    return Column(rows, frame[is_teacher], frame[is_none])
+
+
+def build(part: pd.DataFrame, column: Column, told: Mapping[str, Any] | None) -> Cell:
+    """A cell of its rows of the frame and those of all its column.
+
+    Args:
+        part: an arm's runs of one task, split and metric.
+        column: of these.
+        told: the arm's contrast with its control, judged; None if it is compared with nothing.
     """
     runs = part.drop_duplicates("uid")  # a run may stand for several seeds of teachers
     done = runs[runs["score"].notna()]
@@ -167,55 +178,29 @@ def build(
         latency=float(runs["latency"].median()),
     )
     if part["seed"].iloc[0] == NO_SEED:
-        return cell, None
-    paired = _pairs(part, column, draws)
-    cell = compared(cell, paired, margin) if paired else cell
-    return _headroom(cell, part, column), paired
-
-
-def compared(cell: Cell, paired: Paired, margin: float) -> Cell:
-    """With the differences to the control, their interval and their tests."""
-    seeds, teachers = zip(*paired.seeds, strict=True)
-    low, high = interval(paired.drawn, seeds, teachers)
-    # A test over seeds: teachers of a seed are no further seeds.
-    differences = list(pd.Series(paired.differences).groupby(np.array(seeds)).mean())
-    by_seed = pd.DataFrame(paired.drawn).T.groupby(np.array(seeds)).mean().T.to_numpy()
-    examples = from_examples(by_seed) if len(differences) > 1 else NOTHING
-    return replace(
-        cell,
-        difference=float(np.mean(paired.differences)),
-        low=low,
-        high=high,
-        detectable=stats.detectable(differences, examples),
-        p=stats.paired_t(differences, examples),
-        equivalence=stats.equivalence(differences, examples, margin),
-    )
-
-
-def together(several: Sequence[Paired], margin: float, cell: Cell) -> Cell:
-    """A cell with the mean over several columns' differences of the seeds that all have."""
-    shared = [key for key in several[0].seeds if all(key in each.seeds for each in several)]
-    if not shared:
         return cell
-    places = [[each.seeds.index(key) for key in shared] for each in several]
-    drawn = [each.drawn[:, place] for each, place in zip(several, places, strict=True)]
-    differences = [
-        np.array(each.differences)[place] for each, place in zip(several, places, strict=True)
-    ]
-    mean = Paired(shared, list(np.mean(differences, axis=0)), np.mean(drawn, axis=0))
-    return compared(cell, mean, margin)
+    if told is not None:
+        names = ("difference", "low", "high", "seeds", "detectable", "p", "adjusted", "family")
+        numbers = {name: told[name] for name in names}
+        cell = replace(cell, **numbers, equivalence=told["equivalent"], contrast=told["key"])
+        cell = replace(cell, mark=mark(told))
+    return _headroom(cell, part, column)
 
 
-def _pairs(part: pd.DataFrame, column: pd.DataFrame, draws: Draws) -> Paired | None:
-    """A row's pairs with its control, if that is another row and they share seeds."""
+def with_control(part: pd.DataFrame, column: Column) -> pd.DataFrame:
+    """An arm's runs beside its control's of the same seeds; empty if it is its own control."""
     control = part["control"].iloc[0]
-    both = _paired(part, column[column["row"] == control])
-    if both.empty or part["row"].iloc[0] == control:
-        return None
-    return Paired(
-        [(int(a), int(b)) for a, b in zip(both["seed"], both["teacher_seed"], strict=True)],
-        list(PERCENT * both["difference"]),
-        _drawn(both, draws),
+    both = _paired(part, column.rows.get(control, part.iloc[:0]))
+    return both.iloc[:0] if part["row"].iloc[0] == control else both
+
+
+def sampled(both: pd.DataFrame, draws: Draws | None) -> Sample:
+    """The differences of runs to their control's, in points."""
+    return Sample(
+        both["seed"].to_numpy(dtype=int),
+        both["teacher_seed"].to_numpy(dtype=int),
+        PERCENT * both["difference"].to_numpy(dtype=float),
+        None if draws is None else _drawn(both, draws),
     )
 
 
@@ -223,7 +208,8 @@ def _paired(part: pd.DataFrame, control: pd.DataFrame) -> pd.DataFrame:
     """A row's scores beside another's of the same seeds, once for each pair of seeds."""
     ours, theirs = _by_seeds(part), _by_seeds(control)
     pairs = [(*key, *ours[key], *theirs[key]) for key in ours if key in theirs]
-    both = pd.DataFrame(pairs, columns=[*SEEDS, "uid", "score", "uid_control", "score_control"])
+    names = [*SCORED, *(f"{name}_control" for name in SCORED)]
+    both = pd.DataFrame(pairs, columns=[*SEEDS, *names])
     first = part.iloc[0]
     return both.assign(
         split=first["split"],
@@ -232,13 +218,13 @@ def _paired(part: pd.DataFrame, control: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _by_seeds(rows: pd.DataFrame) -> dict[tuple[int, int], tuple[str, float]]:
-    """The first run that has a score, of each seed and its teacher's."""
-    found: dict[tuple[int, int], tuple[str, float]] = {}
-    names = [*SEEDS, "uid", "score"]
-    for seed, teacher, uid, score in zip(*(rows[name].tolist() for name in names), strict=True):
+def _by_seeds(rows: pd.DataFrame) -> dict[tuple[int, int], tuple[str, float, bool]]:
+    """What is SCORED of the first run that has a score, of each seed and its teacher's."""
+    found: dict[tuple[int, int], tuple[str, float, bool]] = {}
+    columns = (rows[name].tolist() for name in (*SEEDS, *SCORED))
+    for seed, teacher, uid, score, degenerate in zip(*columns, strict=True):
         if not math.isnan(score):
-            found.setdefault((seed, teacher), (uid, score))
+            found.setdefault((seed, teacher), (uid, score, degenerate))
     return found
 
 
@@ -253,14 +239,14 @@ def _drawn(both: pd.DataFrame, draws: Draws) -> np.ndarray:
     return np.stack(differences, 1)
 
 
-def _headroom(cell: Cell, part: pd.DataFrame, column: pd.DataFrame) -> Cell:
+def _headroom(cell: Cell, part: pd.DataFrame, column: Column) -> Cell:
     """With what its teachers have above its arm without knowledge, and how much of it is closed."""
     taught = [uid for text in part["teachers"].dropna() for uid in json.loads(text)]
-    is_teacher = (column["seed"] == NO_SEED) & column["uid"].isin(taught)
-    teachers = PERCENT * column[is_teacher].drop_duplicates("uid")["score"].dropna()
+    own = column.teachers[column.teachers["uid"].isin(taught)]
+    teachers = PERCENT * own.drop_duplicates("uid")["score"].dropna()
     if not teachers.empty and teachers.mean() > 0:
         cell = replace(cell, of_teacher=PERCENT * cell.mean / float(teachers.mean()))
-    both = _paired(part, _without_knowledge(part, column))
+    both = _paired(part, _without_knowledge(part, column.nones))
     if both.empty or teachers.empty:
         return cell
     nones = PERCENT * both.drop_duplicates("uid_control")["score_control"]
@@ -273,10 +259,8 @@ def _headroom(cell: Cell, part: pd.DataFrame, column: pd.DataFrame) -> Cell:
     return replace(cell, headroom=headroom, headroom_spread=spread, share=share)
 
 
-def _without_knowledge(part: pd.DataFrame, column: pd.DataFrame) -> pd.DataFrame:
+def _without_knowledge(part: pd.DataFrame, nones: pd.DataFrame) -> pd.DataFrame:
     """The control's rows if it learns from no teacher, else of the only row that does not."""
-    is_none = column["overrides"].str.contains('"knowledge=none"', regex=False)
-    nones = column[is_none & (column["seed"] != NO_SEED)]
     if part["control"].iloc[0] in set(nones["row"]):
         return nones[nones["row"] == part["control"].iloc[0]]
     return nones if nones["row"].nunique() == 1 else nones.iloc[:0]

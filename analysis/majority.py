@@ -14,8 +14,5 @@ def score(metric: str, labels: np.ndarray) -> float | None:
     """
     if metrics.is_regression(metric) or metrics.is_masked(metric):
         return None
-    classes = labels.astype(int)
-    counts = np.bincount(classes)
-    answer = len(counts) - 1 - int(counts[::-1].argmax())
-    outputs = np.tile(np.eye(len(counts))[answer], (len(labels), 1))
+    outputs = metrics.majority(labels, int(labels.max()) + 1)
     return metrics.NAMES[metric](labels, outputs)

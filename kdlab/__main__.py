@@ -3,28 +3,30 @@
 import os
 import re
 import sys
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from typing import Any
 
 import hydra
+from hydra._internal.utils import get_args_parser  # those of hydra.main, which has no other way
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from kdlab.build import is_mistake
 from kdlab.config import CONF, one_line, register, run_and_place
+from kdlab.ending import ending, say
 from kdlab.override_rules import refused
 from kdlab.schema import BadInput
 
 HYDRAS = tuple(f"hydra.sweeper.{key}" for key in ("name", "wait", "max_gpu_hours"))
 HERE = "local"  # the launcher of this machine
+STOPPED = "stopped; the same command goes on from the last checkpoint"
+MODES = ("run", "multirun", "cfg", "info", "shell_completion")  # Hydra's flags; one at a time
 
 
 @hydra.main(config_path=str(CONF), config_name="run", version_base="1.3")
 def _main(config: Any) -> None:
-    try:
+    with ending("kdlab", STOPPED):  # here: Hydra prints lines of its own about what gets past
         _run(list(HydraConfig.get().overrides.task))
-    except BadInput as error:  # here, because Hydra prints lines of its own about what gets past
-        _refuse(error)
 
 
 def _run(overrides: list[str]) -> None:
@@ -32,17 +34,17 @@ def _run(overrides: list[str]) -> None:
     if where.launcher["name"] != HERE:
         name = where.launcher["name"]
         raise BadInput(f"launcher={name}: a single run trains here; -m launches")
-    print(f"run {run.uid}: {_summary(run)}", flush=True)
+    say(f"run {run.uid}: {_summary(run)}")
     from kdlab.cohort import distill
 
     record = distill(run, where)
     for split, scores in record.result.get("scores", {}).items():
         shown = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
-        print(f"{split:18} {shown}")
-    print(f"{record.result['status']}: the record is under {where.root}/records")
+        say(f"{split:18} {shown}")
+    say(f"{record.result['status']}: the record is under {where.root}/records")
 
 
-def _check(arguments: list[str]) -> None:
+def _check(arguments: Sequence[str]) -> None:
     """Refuse what cannot be said before Hydra composes it; of Hydra's own settings most."""
     for text in arguments:
         key = text.lstrip("+~").partition("=")[0]
@@ -55,10 +57,16 @@ def _check(arguments: list[str]) -> None:
             raise BadInput(reason)
 
 
-def _refuse(error: Exception) -> NoReturn:
-    overrides = [text for text in sys.argv[1:] if not text.startswith("-")]
-    print(f"kdlab: {one_line(error, overrides)}", file=sys.stderr)
-    sys.exit(2)
+def _check_flags(arguments: Sequence[str]) -> None:
+    """Refuse flags of Hydra's that contradict each other, or that mean nothing here."""
+    flags = get_args_parser().parse_args(arguments)
+    chosen = [f"--{mode.replace('_', '-')}" for mode in MODES if getattr(flags, mode)]
+    if len(chosen) > 1:
+        raise BadInput(f"{' and '.join(chosen)}: one at a time; --cfg job shows a single run")
+    if flags.resolve and not flags.cfg:
+        raise BadInput("--resolve: only with --cfg")
+    if flags.experimental_rerun:
+        raise BadInput("--experimental-rerun: the same command, or sweeps rerun UID, repeats a run")
 
 
 def _summary(run: Any) -> str:
@@ -74,20 +82,16 @@ def _summary(run: Any) -> str:
 def main() -> None:
     """Run the app; one line and exit code 2 for bad input, a traceback for our own mistakes."""
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    try:
-        register(sys.argv[1:])
-        _check(sys.argv[1:])
-        _main()
-    except (HydraException, OmegaConfBaseException, BadInput) as error:
-        _refuse(error)
-    except RuntimeError as error:
-        if not {"-m", "--multirun"} & set(sys.argv) or is_mistake(error):
-            raise
-        print(f"kdlab: {error}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print("kdlab: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
-        sys.exit(130)
+    failures = (RuntimeError,) if {"-m", "--multirun"} & set(sys.argv) else ()
+    with ending("kdlab", STOPPED, failures):
+        try:
+            _check_flags(sys.argv[1:])
+            register(sys.argv[1:])
+            _check(sys.argv[1:])
+            _main()
+        except (HydraException, OmegaConfBaseException) as error:
+            overrides = [text for text in sys.argv[1:] if not text.startswith("-")]
+            raise BadInput(one_line(error, overrides)) from None
 
 
 if __name__ == "__main__":

@@ -96,6 +96,19 @@ def outputs(checkpoint: str) -> int:
     return len(page.get("id2label") or ()) or int(page.get("num_labels", 2))
 
 
+def names(checkpoint: str) -> list[str] | None:
+    """What a classifier's outputs are called, in their order; None where config.json is silent."""
+    page = config(checkpoint).get("id2label")
+    if not isinstance(page, dict):
+        return None
+    try:
+        return [str(page[key]) for key in sorted(page, key=int)]
+    except ValueError:
+        raise BadInput(
+            f"checkpoint {checkpoint}: id2label in config.json is not numbered"
+        ) from None
+
+
 def _config_file(checkpoint: str) -> Path:
     if is_folder(checkpoint):
         return locate(checkpoint) / "config.json"

@@ -15,6 +15,8 @@ from torch import nn
 from kdlab import (
     costs,
     device,
+    durable,
+    heads,
     learner,
     models,
     objective,
@@ -69,6 +71,7 @@ def distill(
     place = replace(place or _default_place(), **where)
     torch.set_num_threads(place.threads)
     _check_cohort(cohort)
+    durable.check_root(place.root)
     if place.predict_test:
         predictions.splits(cohort[0].task)
     on = device.chosen(place)
@@ -102,7 +105,9 @@ def _locked(
 
 def _distill(cohort: Sequence[Run], task: TaskData, place: Place, on: torch.device) -> None:
     device.forget_peak(on)
-    teachers = teaching.load(_with_teacher(cohort), task.tokenizer, place.root, on)
+    taught = _with_teacher(cohort)
+    teachers = teaching.load(taught, task.tokenizer, task.names, place.root, on)
+    examined = teaching.examine(cohort, teachers, task.scored["select"], on)
     learners = [_learner(run, task, on, place) for run in cohort]
     with watching([student.run for student in learners], place) as watches:
         teacher_seconds = train(
@@ -114,7 +119,7 @@ def _distill(cohort: Sequence[Run], task: TaskData, place: Place, on: torch.devi
             place=place,
             note=lambda x, event: watches[x.run.uid].evaluated(event),
         )
-        shown = _teacher_outputs(teachers, task, learners, on)
+        shown = _teacher_outputs(teachers, task, learners, on, examined)
         recorded = record.entries(place.root)  # of runs that lack a model, or outputs
         for student in learners:
             uid = student.run.uid
@@ -157,6 +162,8 @@ def _lock(place: Place, uid: str) -> FileLock:
 
 def _learner(run: Run, task: TaskData, on: torch.device, place: Place) -> Learner:
     model = models.build_student(run, task.tokenizer, place.root).to(on)
+    if task.names:
+        heads.name_classes(model, task.names)
     dimensions = teacher_architecture(run.teacher, run.teacher_checkpoint)
     goal = objective.Objective(run, dimensions, task.scheduled).to(on)
     wanted = objective.wanted(run)[0]
@@ -172,13 +179,20 @@ def _select_score(student: Learner, task: TaskData) -> tuple[float, bool]:
 
 
 def _teacher_outputs(
-    teachers: Sequence[nn.Module], task: TaskData, learners: Sequence[Learner], on: torch.device
+    teachers: Sequence[nn.Module],
+    task: TaskData,
+    learners: Sequence[Learner],
+    on: torch.device,
+    examined: Mapping[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
     if not teachers or not any(student.run.terms for student in learners):
         return {}
     if learners[0].run.task.masked:  # too many outputs to be kept and compared
         return {}
-    return {name: teaching.outputs(teachers, data, on) for name, data in task.scored.items()}
+    return {
+        name: examined[name] if name in examined else teaching.outputs(teachers, data, on)
+        for name, data in task.scored.items()
+    }
 
 
 def _result(
@@ -203,6 +217,7 @@ def _result(
         name: score.scores(run.task, task.scored[name].labels, array)
         for name, array in found.items()
     }
+    order = models.outputs_order(run, task.names) if run.terms else None
     agreement = {name: score.agreement(found[name], shown[name]) for name in shown if run.terms}
     return result | {
         "scored_step": student.best["step"] if student.best else student.step,
@@ -211,6 +226,7 @@ def _result(
         "select_degenerate": student.degenerate,
         "shares": student.shares,
         "agreement": agreement,
+        **({"teacher_order": order} if order else {}),
         "degenerate": sorted(n for n in found if score.is_degenerate(run.task, found[n])),
         "weights": models.digest(student.model),
         "outputs": {name: record.short_digest(array.tobytes()) for name, array in found.items()},

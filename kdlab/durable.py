@@ -9,11 +9,14 @@ import hashlib
 import json
 import os
 import socket
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from kdlab.schema import BadInput
 
 PARTIAL = ".partial"  # what the name of a file or folder ends in while it is written
 SEAL = 32  # bytes
@@ -27,6 +30,22 @@ class Damaged(ValueError):
 def short_digest(content: bytes) -> str:
     """A 128-bit digest of bytes."""
     return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def check_root(root: str | Path) -> None:
+    """Refuse a root under which no file can be written, before any work; leaves nothing behind.
+
+    Raises:
+        BadInput: naming the root and what the system says.
+    """
+    try:
+        place = Path(root).absolute()
+        while not place.exists():
+            place = place.parent
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise BadInput(f"root={root}: no files can be written there: {error.strerror}") from None
 
 
 def _for_owner(path: str, flags: int) -> int:

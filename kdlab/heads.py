@@ -1,5 +1,6 @@
 """What a model has beside its encoder: a classifier, or a masked language model's head."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,25 @@ def load(task: Task, path: Path) -> Any:
     return kind(task).from_pretrained(
         path, attn_implementation=NAME, use_safetensors=True, dtype=torch.float32
     )
+
+
+def name_classes(model: Any, names: Sequence[str]) -> None:
+    """Write into a classifier's configuration what its outputs are called."""
+    model.config.id2label = dict(enumerate(names))
+    model.config.label2id = {name: number for number, name in enumerate(names)}
+
+
+def reorder(model: Any, order: Sequence[int]) -> None:
+    """Put a classifier's outputs into another order, output `order[i]` becoming the i-th.
+
+    The weights are moved, so that whatever reads the classifier or its outputs has them so.
+    """
+    last = [m for m in model.modules() if isinstance(m, nn.Linear)][-1]
+    assert last.out_features == len(order), f"{type(model).__name__} does not end in its classifier"
+    with torch.no_grad():
+        last.weight.copy_(last.weight[list(order)])
+        if last.bias is not None:
+            last.bias.copy_(last.bias[list(order)])
 
 
 def take_along(task: Task, model: Any, path: Path) -> bool:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import get_scheduler
 
-from kdlab import streams
+from kdlab import optimizer, streams
 from kdlab.device import Clock, random_state, seeded
 from kdlab.durable import Damaged, read_sealed, write_sealed
 from kdlab.objective import HARD, Objective
@@ -69,15 +69,13 @@ def start(
     if run.train.freeze_encoder:
         model.base_model.requires_grad_(False)
     groups = _groups(model, objective, run.train)
-    optimizer = torch.optim.AdamW(groups, lr=run.train.lr, fused=True)
+    adamw = optimizer.adamw(groups, run.train)
     warmup = int(run.train.warmup * scheduled)
-    scheduler = get_scheduler(run.train.schedule, optimizer, warmup, scheduled)
+    scheduler = get_scheduler(run.train.schedule, adamw, warmup, scheduled)
     device = next(model.parameters()).device
     random = seeded(device, streams.key(run.seed, "dropout"))
     model.train()
-    return Learner(
-        run, model, objective, wanted, optimizer, scheduler, steps, random, Clock(device)
-    )
+    return Learner(run, model, objective, wanted, adamw, scheduler, steps, random, Clock(device))
 
 
 def _groups(model: nn.Module, objective: Objective, train: Train) -> list[dict[str, Any]]:
@@ -125,9 +123,7 @@ def update(
     _note_shares(learner, losses)
     learner.optimizer.zero_grad(set_to_none=True)
     total.backward()
-    trained = [p for group in learner.optimizer.param_groups for p in group["params"]]
-    nn.utils.clip_grad_norm_(trained, learner.run.train.clip)
-    learner.optimizer.step()
+    optimizer.step(learner.optimizer, learner.run.train, learner.step)
     learner.scheduler.step()
 
 

@@ -24,6 +24,10 @@ docstring, which says the rest), its paper, its knobs with their values, what ch
 tests, and the function. Sizes, teachers, tasks and recipes are YAML alone: see their folders.
 """
 COLUMNS = ("option", "what it is", "paper and notes", "knobs", "checked by", "function")
+ORACLE, DEPARTURES = (
+    "Oracle: ",
+    "Departures: ",
+)  # what a paragraph of an option's comment begins with
 
 
 def page() -> str:
@@ -32,10 +36,11 @@ def page() -> str:
     for group, what in GROUPS.items():
         parts += [f"## `{group}`\n\n{what}\n", _table(group), ""]
     parts += [
-        "## `recipe`\n\nA paper's own values for all groups; any of them may be overridden.\n"
+        "## `recipe`\n\nA paper's own values for all groups; any of them may be overridden. "
+        "Where a run of it\nis not what the paper's code does, the last column says so.\n"
     ]
-    parts += ["| recipe | what it is |\n|---|---|"]
-    parts += [f"| `{name}` | {' '.join(_comments('recipe', name))} |" for name in _names("recipe")]
+    parts += ["| recipe | what it is | departures from the paper's code |\n|---|---|---|"]
+    parts += [f"| {' | '.join(_recipe(name))} |" for name in _names("recipe")]
     return "\n".join(parts).replace("\n\n\n", "\n\n") + "\n"
 
 
@@ -49,10 +54,14 @@ def _names(group: str) -> Iterator[str]:
     return (path.stem for path in sorted((CONF / group).glob("*.yaml")))
 
 
+def _recipe(name: str) -> tuple[str, ...]:
+    what, departures = _comments("recipe", name, DEPARTURES)
+    return f"`{name}`", " ".join(what), " ".join(text[:1].upper() + text[1:] for text in departures)
+
+
 def _row(group: str, name: str) -> tuple[str, ...]:
-    node, comments = option(group, name), _comments(group, name)
-    oracle = [text.removeprefix("Oracle: ") for text in comments if text.startswith("Oracle: ")]
-    paper = [text for text in comments if not text.startswith("Oracle: ")]
+    node = option(group, name)
+    paper, oracle = _comments(group, name, ORACLE)
     targets = [inner["_target_"] for inner in _callables(node)]
     cells = (
         f"`{name}`",
@@ -94,8 +103,8 @@ def _where(target: str) -> str:
     return f"[{found.__name__}](../{module}.py)"
 
 
-def _comments(group: str, name: str) -> list[str]:
-    """The comment at the head of an option's file, a text for each paragraph."""
+def _comments(group: str, name: str, heading: str) -> tuple[list[str], list[str]]:
+    """Texts of the comment at the head of an option's file: what it is, and what has a heading."""
     lines = (CONF / group / f"{name}.yaml").read_text().splitlines()
     texts: list[str] = []
     for line in lines:
@@ -104,12 +113,16 @@ def _comments(group: str, name: str) -> list[str]:
         if not line.startswith("#"):
             break
         text = line.removeprefix("#").strip()
-        if not texts or text.startswith("Oracle: "):
+        if not texts or text.startswith(heading):
             texts.append(text)
         else:
             texts[-1] += f" {text}"
-    return texts
+    named = [text.removeprefix(heading) for text in texts if text.startswith(heading)]
+    return [text for text in texts if not text.startswith(heading)], named
 
 
 if __name__ == "__main__":
-    print(page(), end="")
+    from kdlab.ending import ending
+
+    with ending("kdlab.menu", "stopped"):
+        print(page(), end="")

@@ -64,6 +64,18 @@ NAMES: dict[str, Metric] = {
 }
 
 
+def majority(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Outputs [n, classes] that say the most frequent label of every row.
+
+    Of equally frequent ones the largest; of regression one value for all rows.
+    """
+    if classes == 1:
+        return np.zeros((len(labels), 1))
+    counts = np.bincount(labels.astype(int), minlength=classes)
+    answer = classes - 1 - int(counts[::-1].argmax())
+    return np.tile(np.eye(classes)[answer], (len(labels), 1))
+
+
 def selection(scored: Mapping[str, float], select_by: Sequence[str]) -> float:
     """The score that settings and weights are chosen by: the mean of a task's `select_by`."""
     return math.fsum(scored[name] for name in select_by) / len(select_by)

@@ -5,6 +5,7 @@ The head is a classifier, or for masked tokens a language model's, tied to the e
 
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 from transformers.utils import logging
 
-from kdlab import checkpoints, heads, streams
+from kdlab import checkpoints, heads, labels, streams
 from kdlab.architecture import Architecture
 from kdlab.device import random_state, seeded
 from kdlab.durable import PARTIAL, short_digest
+from kdlab.ending import say
 from kdlab.families import FAMILIES, configuration
 from kdlab.misfit import Misfit
 from kdlab.model_files import checked, flaw, folder, recorded, sign
@@ -161,8 +163,19 @@ def _fresh_head(model: Any, seed: int) -> None:
                     nn.init.zeros_(module.bias)
 
 
-def load_teacher(run: Run, tokenizer: Any, root: str, device: torch.device) -> nn.Module | None:
-    """The run's teacher, frozen and without dropout; None if it uses none."""
+def load_teacher(
+    run: Run, tokenizer: Any, names: Sequence[str] | None, root: str, device: torch.device
+) -> nn.Module | None:
+    """The run's teacher, frozen and without dropout; None if it uses none.
+
+    Args:
+        run: of the student.
+        tokenizer: the student's.
+        names: what the task's classes are called; a finished checkpoint that calls its outputs so
+            in another order has them put into the task's.
+        root: where parents are.
+        device: where the teacher goes.
+    """
     if run.teacher:
         path = checked(root, run.teacher.uid)
     elif run.teacher_checkpoint:
@@ -174,10 +187,30 @@ def load_teacher(run: Run, tokenizer: Any, root: str, device: torch.device) -> n
         raise BadInput(
             f"teacher: {model.config.num_labels} outputs, {run.task.name} has {run.task.classes}"
         )
+    if order := outputs_order(run, names):
+        heads.reorder(model, order)
+        say(f"{path}: outputs {order} of the teacher are {', '.join(names or ())}")
     if len(tokenizer) > model.config.vocab_size:
         known = model.config.vocab_size
         raise BadInput(f"teacher: it knows {known} tokens, the tokenizer has {len(tokenizer)}")
     return model.eval().requires_grad_(False).to(device)
+
+
+def outputs_order(run: Run, names: Sequence[str] | None) -> list[int] | None:
+    """Which output of the run's finished checkpoint each class is, None where it is the same one.
+
+    Raises:
+        BadInput: the outputs have other names than the classes, and nobody insists.
+    """
+    if not run.teacher_checkpoint or run.task.masked:
+        return None
+    theirs = checkpoints.names(run.teacher_checkpoint)
+    try:
+        return labels.order(run.task.name, names, theirs)
+    except BadInput as error:
+        if run.insist:
+            return None
+        raise type(error)(f"teacher.checkpoint={run.teacher_checkpoint}: {error}") from None
 
 
 def digest(model: nn.Module) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from kdlab import record
 from kdlab.data.source import Source
-from kdlab.data.splits import UNLABELLED, Rows
+from kdlab.data.splits import Rows
 from kdlab.data.splits import rows as rows_of
 from kdlab.run import Run
 from kdlab.schema import BadInput, Task
@@ -42,7 +42,7 @@ def rows(task: Task, source: Source) -> dict[str, Rows]:
         except BadInput as error:
             hint = f"; ~task.predict.{name} leaves it out" if len(task.predict) > 1 else ""
             raise BadInput(f"predict_test=true: {error}{hint}") from None
-        found[name] = rows_of(table.assign(**{task.label: UNLABELLED}), task)
+        found[name] = rows_of(table, task, split)
     return found
 
 

@@ -6,7 +6,7 @@ Everything that can be known to fail is refused here, before any work.
 from collections.abc import Mapping
 from dataclasses import astuple, replace
 
-from kdlab import build, checkpoints, terms
+from kdlab import build, checkpoints, labels, terms
 from kdlab.architecture import Architecture
 from kdlab.misfit import Misfit
 from kdlab.parents import Compose, check_stage, finished, stage, teacher_architecture, teachers
@@ -60,7 +60,7 @@ def resolve(
     )
     _check_data(page.data, is_taught=bool(compared))
     if checkpoint and compared:
-        _check_outputs(task, checkpoint)
+        _check_outputs(task, checkpoint, page.teacher.insist)
     run = Run(
         seed=page.seed,
         hard_weight=page.hard.weight,
@@ -79,6 +79,7 @@ def resolve(
         choices={**choices, "knowledge": "+".join(selected) or "none"},
         overrides=overrides,
         other_teachers=tuple(others),
+        insist=page.teacher.insist,
     )
     check_stage(run)
     _check_objective(run)
@@ -162,13 +163,19 @@ def _check_source(student: Architecture, checkpoint: str) -> None:
     check_source(student, checkpoint)
 
 
-def _check_outputs(task: Task, checkpoint: str) -> None:
+def _check_outputs(task: Task, checkpoint: str, insist: bool) -> None:
     found = checkpoints.outputs(checkpoint)
     if task.classes is not None and found != task.classes:
         raise NotApplicable(
             f"teacher.checkpoint={checkpoint}: {found} outputs, "
             f"and task.classes={task.classes} in task={task.name}"
         )
+    if insist or task.labels is None:
+        return
+    try:
+        labels.order(task.name, [str(name) for name in task.labels], checkpoints.names(checkpoint))
+    except NotApplicable as error:
+        raise NotApplicable(f"teacher.checkpoint={checkpoint}: {error}") from None
 
 
 def _check_objective(run: Run) -> None:

@@ -68,6 +68,7 @@ class Run:
     """One run. `teacher` is a parent run, `teacher_checkpoint` a finished model; None: unused.
 
     Of cross-fitted teachers `teacher` is that of fold 0, `other_teachers` are those of the others.
+    `insist` lets a doubtful checkpoint teach; it changes no result, and is no part of the uid.
     """
 
     seed: int
@@ -87,6 +88,7 @@ class Run:
     choices: Mapping[str, str]
     overrides: tuple[str, ...]
     other_teachers: "tuple[Run, ...]" = ()
+    insist: bool = False
     uid: str = ""
 
 
@@ -183,7 +185,7 @@ def _task(run: Run) -> dict[str, Any]:
         unused = {"name", "predict", "test"}
     if run.protocol.select_on == "report":
         unused.add("holdout")
-    unused |= {"masked"} if run.task.masked is None else {"classes", "label"}
+    unused |= {"masked"} if run.task.masked is None else {"classes", "label", "labels"}
     page = {key: value for key, value in _task_page(run.task).items() if key not in unused}
     return page | {"source": run.source.target, "rows": _rows(run.source, splits)}
 
@@ -206,7 +208,10 @@ def _protocol(run: Run) -> dict[str, Any]:
 
 def _train(train: Train) -> dict[str, Any]:
     neutral = {"stop": 1, "freeze_encoder": False}
-    return {key: v for key, v in _flat(train).items() if key not in neutral or v != neutral[key]}
+    page = {key: v for key, v in _flat(train).items() if key not in neutral or v != neutral[key]}
+    if train.clip is None:
+        del page["clip_scope"]
+    return page
 
 
 def _data(run: Run) -> dict[str, Any]:

@@ -60,8 +60,13 @@ class Hard:
 class Train:
     """Optimisation: AdamW, a warm-up, a schedule of transformers' `get_scheduler`.
 
-    With `freeze_encoder` the head alone learns, but for what it shares with the embeddings. `stop`
-    is the share of the steps that are made; the schedule keeps its full length.
+    Attributes:
+        betas: of the first and of the second moment.
+        bias_correction: of both moments; without it, AdamW is the BertAdam of BERT's first code.
+        clip: the largest norm of gradients; None: as they are.
+        clip_scope: whose norm, that of all gradients together or of each tensor's by itself.
+        freeze_encoder: the head alone learns, but for what it shares with the embeddings.
+        stop: the share of the steps that are made; the schedule keeps its full length.
     """
 
     epochs: Count
@@ -70,7 +75,11 @@ class Train:
     schedule: Literal["linear", "cosine", "constant_with_warmup"]
     warmup: Share
     weight_decay: NonNegative
-    clip: Positive
+    betas: tuple[Share, Share]
+    eps: Positive
+    bias_correction: bool
+    clip: Positive | None
+    clip_scope: Literal["model", "tensor"]
     batching: Literal["bucket", "random"]
     precision: Literal["fp32", "bf16"]
     freeze_encoder: bool
@@ -125,6 +134,8 @@ class Teacher:
         folds: as many teachers, each without a fold of the rows, which it then teaches.
         assistants: sizes between teacher and student, each taught by the one before.
         assistant_overrides: what the assistants do beside.
+        insist: let a finished checkpoint teach that is worse than the majority, or whose outputs
+            have other names than the task's classes.
     """
 
     name: Text
@@ -142,6 +153,7 @@ class Teacher:
     folds: Folds | None
     assistants: Annotated[list[Text], Field(max_length=16)]
     assistant_overrides: list[str]
+    insist: bool
 
 
 @strict
@@ -190,7 +202,8 @@ class Task:
     """A task: columns, classes (1 is regression), metrics, splits; `source` reads its rows.
 
     With `masked`, the share of tokens to be predicted, labels are tokens and there are no classes.
-    `predict` names the splits of `predict_test` where they are others than `test` alone.
+    `predict` names the splits of `predict_test` where they are others than `test` alone. `labels`
+    are the classes in order: as the label column writes them, or their names where it has numbers.
     """
 
     name: Text
@@ -205,6 +218,7 @@ class Task:
     holdout: Text
     max_length: Annotated[int, Field(strict=True, ge=8, le=512)]
     classes: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = None
+    labels: Annotated[list[str | bool | int | float], Field(min_length=2)] | None = None
     masked: Annotated[float, Field(strict=True, gt=0, lt=1, allow_inf_nan=False)] | None = None
 
 

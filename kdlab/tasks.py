@@ -1,6 +1,6 @@
 """What a task may say, checked while planning."""
 
-from kdlab import build, metrics
+from kdlab import build, labels, metrics
 from kdlab.schema import BadInput, Data, NotApplicable, Task
 
 HOLDOUT = ("train", "reports", "share", "most")  # what a holdout is called with
@@ -19,6 +19,7 @@ def check_task(task: Task, data: Data) -> None:
                 raise BadInput(f"task.{key}: {name} does not fit {what}")
     if missing := set(task.select_by) - set(task.metrics):
         raise BadInput(f"task.select_by: {sorted(missing)} are not in task.metrics")
+    labels.check(task)
     build.check_signature(task.holdout, HOLDOUT, "task.holdout")
     if data.transfer == "unlabelled" and task.masked:
         raise NotApplicable("data.transfer=unlabelled: text has no labels that could be hidden")

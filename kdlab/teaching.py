@@ -13,21 +13,57 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kdlab import models, run, score
+from kdlab import metrics, models, run, score
 from kdlab.data.tokens import Encoded
+from kdlab.schema import BadInput
 from kdlab.trace import Asked, Trace, joined, trace
 
 
-def load(student: run.Run, tokenizer: Any, root: str, device: torch.device) -> list[nn.Module]:
+def load(
+    student: run.Run,
+    tokenizer: Any,
+    names: Sequence[str] | None,
+    root: str,
+    device: torch.device,
+) -> list[nn.Module]:
     """The run's teachers, frozen and without dropout: one, one for each fold, or none.
 
-    A run without knowledge needs none, though it may start from its teacher's weights.
+    A run without knowledge needs none, though it may start from its teacher's weights. Arguments as
+    in `models.load_teacher`.
     """
     if not student.terms:
         return []
     ways = [replace(student, teacher=teacher) for teacher in run.teachers(student)] or [student]
-    found = [models.load_teacher(way, tokenizer, root, device) for way in ways]
+    found = [models.load_teacher(way, tokenizer, names, root, device) for way in ways]
     return [teacher for teacher in found if teacher is not None]
+
+
+def examine(
+    cohort: Sequence[run.Run], teachers: Sequence[nn.Module], select: Encoded, device: torch.device
+) -> dict[str, np.ndarray]:
+    """Score a finished checkpoint on select before it teaches, for nothing else vouches for it.
+
+    Returns its outputs by split; of teachers that were trained here none are asked for.
+
+    Raises:
+        BadInput: it is worse than the most frequent label, and a run does not insist.
+    """
+    taught = [student for student in cohort if student.terms]
+    if not teachers or not taught[0].teacher_checkpoint or taught[0].task.masked:
+        return {}
+    task, found = taught[0].task, outputs(teachers, select, device)
+    own, least = (
+        score.selection(task, select.labels, answers)[0]
+        for answers in (found, metrics.majority(select.labels, select.classes))
+    )
+    if own < least and not all(student.insist for student in taught):
+        scored = f"{' and '.join(task.select_by)} on select is {own:.3f}"
+        raise BadInput(
+            f"teacher.checkpoint={taught[0].teacher_checkpoint}: its {scored}, that of the most "
+            f"frequent label {least:.3f}: are its classes in another order (id2label in its "
+            "config.json)? teacher.insist=true lets it teach"
+        )
+    return {"select": found}
 
 
 def show(

@@ -4,8 +4,7 @@ import argparse
 import os
 import sys
 
-from kdlab.build import is_mistake
-from kdlab.durable import Damaged
+from kdlab.ending import ending
 from kdlab.schema import BadInput
 
 EPILOG = """\
@@ -31,6 +30,12 @@ DAYS = "days for which the checkpoint of a run without a record is kept (default
 
 def main() -> None:
     """The command line: exit code 2 for bad input, 1 if a run failed or SLURM does not answer."""
+    with ending("sweeps", "stopped; the same command goes on where it was", (RuntimeError,)):
+        arguments = _arguments()
+        sys.exit(arguments.run(arguments))
+
+
+def _arguments() -> argparse.Namespace:
     parser = _parser()
     # argparse gives up on overrides that follow an option; they are the ones without a dash.
     arguments, rest = parser.parse_known_args()
@@ -39,19 +44,7 @@ def main() -> None:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if rest:
         arguments.overrides += rest
-    try:
-        sys.exit(arguments.run(arguments))
-    except (BadInput, Damaged) as error:
-        print(f"sweeps: {error}", file=sys.stderr)
-        sys.exit(2)
-    except (RuntimeError, OSError) as error:  # SLURM does not answer, the disk is full
-        if is_mistake(error):
-            raise
-        print(f"sweeps: {error}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print("sweeps: stopped; the same command goes on where it was", file=sys.stderr)
-        sys.exit(130)
+    return arguments
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -105,9 +98,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
     if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text}: more than 0")
+        raise argparse.ArgumentTypeError(f"{text}: a number above 0")
     return number
 
 

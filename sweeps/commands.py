@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdlab import predictions, record, repeats
+from kdlab import durable, predictions, record, repeats
 from kdlab.config import place as place_of
+from kdlab.ending import say
 from kdlab.overrides import contradiction
 from kdlab.run import Run
 from kdlab.schema import BadInput, NotApplicable, Place
@@ -64,7 +65,7 @@ def plan_only(asked: Request, hours: float | None) -> int:
         unpredicted=_unpredicted(runs, place),
     )
     waiting = count_open(asked.study, asked.extra, winners, plan.barred(planned))
-    print(report(asked.study, planned, work, chosen, waiting))
+    print(report(asked.study, planned, work, chosen, waiting, place.root))
     return 0
 
 
@@ -72,9 +73,12 @@ def _place(asked: Request) -> Place:
     first = None
     for cell in expand(asked.study, asked.extra):
         try:
-            return launch.settled(place_of(*cell.overrides), asked.name)
+            place = launch.settled(place_of(*cell.overrides), asked.name)
         except NotApplicable as error:
             first = first or error
+        else:
+            durable.check_root(place.root)
+            return place
     raise BadInput(f"{asked.name}: nothing is left to run: {first}")
 
 
@@ -175,7 +179,7 @@ def _submit(
             unpredicted=_unpredicted(runs, place),
             ask=True,
         )
-        print(report(asked.study, planned, work, chosen, waiting), flush=True)
+        say(report(asked.study, planned, work, chosen, waiting, place.root))
         tune.write_winners(_winners_file(asked, place), winners)
         plan.write(planned, work.seconds, asked.name, asked.study, place.root)
         folder = progress.study_folder(place.root, asked.name)
@@ -183,7 +187,7 @@ def _submit(
         intents = launch.launch(work, asked.name, place, again) if work.due else []
     tasks = launch.count_tasks(place.root, intents)
     follow = f"python -m sweeps status {asked.name} --root {place.root}"
-    print(f"{len(intents)} submissions, {tasks} tasks; {follow}", flush=True)
+    say(f"{len(intents)} submissions, {tasks} tasks; {follow}")
     return intents, work
 
 
@@ -217,7 +221,7 @@ def retry(name: str, root: str, *, classes: Sequence[str], uids: Sequence[str], 
     }
     launch.forgive(root, sorted(chosen))
     failures.stop_file(root, name).unlink(missing_ok=True)
-    print(f"{len(chosen)} of {len(failed)} failures forgiven", flush=True)
+    say(f"{len(chosen)} of {len(failed)} failures forgiven")
     return run_launch(launched(name, root), None, wait=False)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from kdlab.record import write_whole
-from kdlab.schema import BadInput
+from kdlab.schema import BadInput, Count
 from sweeps import events
 from sweeps.array import Array, environment
 from sweeps.events import Event, Task
@@ -22,7 +22,7 @@ from sweeps.events import Event, Task
 START = 30.0  # seconds for a pool to say that it is there
 
 
-def submit(array: Array, *, parallel: int) -> str:
+def submit(array: Array, *, parallel: Count) -> str:
     """Start a pool for an array; return its process id.
 
     Args:

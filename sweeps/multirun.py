@@ -1,27 +1,35 @@
 """Swept Hydra overrides as a study of one table."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
+from kdlab import overrides
+from kdlab.config import options
 from kdlab.overrides import is_operational
 from kdlab.record import short_digest
 from kdlab.schema import BadInput
+from sweeps.checks import check
 from sweeps.commands import Request
 from sweeps.schema import Block, Study
 
-COLUMN = "task"
+SEED, COLUMN = "seed", "task"
 
 
-def values(override: Any) -> Iterator[str]:
+def values(override: Any) -> list[str]:
     """The texts that a swept override stands for.
 
     Raises:
-        BadInput: for a sweep without a list of values, such as interval().
+        BadInput: for a sweep without a list of values, such as interval(), or without any value.
     """
     if not override.is_discrete_sweep():
         raise BadInput(f"{override.input_line}: choice, range and glob can be swept")
-    yield from override.sweep_string_iterator()
+    texts = list(override.sweep_string_iterator())
+    if not texts:
+        there = options(override.key_or_group)
+        hint = f"; allowed: {', '.join(there)}" if there else ""
+        raise BadInput(f"{override.input_line}: stands for no value{hint}")
+    return texts
 
 
 def request(name: str | None, fixed: Sequence[str], swept: Mapping[str, Sequence[str]]) -> Request:
@@ -29,19 +37,26 @@ def request(name: str | None, fixed: Sequence[str], swept: Mapping[str, Sequence
 
     Args:
         name: the study's name; None: made of the overrides.
-        fixed: overrides of every run, as they were typed.
+        fixed: overrides of every run, as they were typed; a seed among them is the only one.
         swept: key to overrides, one for each value.
+
+    Raises:
+        BadInput: for what cannot be swept, a seed that is no whole number, or one that is there
+            twice.
     """
     for key in swept:
         if is_operational(key):
             raise BadInput(f"{key}: where and how runs are computed cannot be swept")
-    seeds = [_integer(text) for text in swept.get("seed", ["seed=0"])]
+    only = [text for text in fixed if overrides.key(text) == SEED] or ["seed=0"]
+    fixed = [text for text in fixed if overrides.key(text) != SEED]
+    seeds = [_integer(text) for text in swept.get(SEED, only)]
     tasks = [text.partition("=")[2] for text in swept.get(COLUMN, [])]
-    rest = [texts for key, texts in swept.items() if key not in ("seed", COLUMN)]
+    rest = [texts for key, texts in swept.items() if key not in (SEED, COLUMN)]
     cases = {", ".join(texts) or "run": list(texts) for texts in product(*rest)}
     # The same runs are the same study, wherever they are computed.
     decisive = sorted(text for text in fixed if not is_operational(text))
-    name = name or f"multirun_{short_digest(repr((decisive, dict(swept))).encode())[:8]}"
+    said = repr((decisive, dict(swept) | {SEED: seeds}))
+    name = name or f"multirun_{short_digest(said.encode())[:8]}"
     block = Block(
         table=name,
         cases=cases,
@@ -50,9 +65,9 @@ def request(name: str | None, fixed: Sequence[str], swept: Mapping[str, Sequence
         grid={COLUMN: tasks} if tasks else {},
     )
     question = f"multirun of {', '.join(swept) or 'one run'}"
-    return Request(
-        name, Study(name=name, question=question, blocks=[block], seeds=seeds), tuple(fixed)
-    )
+    study = Study(name=name, question=question, blocks=[block], seeds=seeds)
+    check(study)
+    return Request(name, study, tuple(fixed))
 
 
 def _integer(text: str) -> int:

@@ -52,17 +52,27 @@ def _as_here(environment: Mapping[str, str], function: Callable[..., object], re
     function(*rest)
 
 
-def python(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """What `python -m` does with these arguments."""
+def python(
+    *arguments: str, cwd: Path | None = None, is_read: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """What `python -m` does with these arguments; its output is read, or its pipe is closed."""
     with tempfile.TemporaryDirectory() as room:
         out, err = Path(room, "out"), Path(room, "err")
-        code = call(_module, arguments, cwd or Path.cwd(), out, err)
+        out.touch()
+        code = call(_module, arguments, cwd or Path.cwd(), out if is_read else None, err)
         return subprocess.CompletedProcess(arguments, code, out.read_text(), err.read_text())
 
 
-def _module(arguments: tuple[str, ...], folder: Path, out: Path, err: Path) -> None:
+def _module(arguments: tuple[str, ...], folder: Path, out: Path | None, err: Path) -> None:
     os.chdir(folder)
     for number, path in ((1, out), (2, err)):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), number)
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600) if path else _closed(), number)
     sys.argv = list(arguments)
     runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
+
+
+def _closed() -> int:
+    """A pipe that nobody reads."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer

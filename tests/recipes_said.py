@@ -75,7 +75,7 @@ SAYS: dict[str, tuple[Any, ...]] = {
         {
             "logits_ce": kl(0.9 / 16, 4),
             "ckd_word_pair": {"weight": 100 * 6 / 7 / 20.16},
-            "ckd_word_triple": {"weight": 1000 * 6 / 7, "window": 21},
+            "ckd_word_triple": {"weight": 1000 * 6 / 7 * 0.7604, "window": 21},
             "ckd_layer_pair": {"weight": 100 / 7},
             "ckd_layer_triple": {"weight": 1000 * 30 / 49},
         },
@@ -136,7 +136,7 @@ SAYS: dict[str, tuple[Any, ...]] = {
             "logits_ce": kl(1, 1, "mean"),
             **{f"{x}_mse": {"weight": 0.001} for x in ("embedding", "hidden", "attention")},
         },
-        (10, 32, 2e-5), WARM,
+        (10, 32, 2e-5), (0.0, 0.01),
     ),
     "annealing_kd": ("l6_h768", "run", "none", 1, {}, (4, 32, 2e-5), COLD),
     "fitnets": (
@@ -167,6 +167,21 @@ PAIRS: dict[str, dict[int, list[tuple[int, int]]]] = {
     "emd": EVERY,
     "rail_kd": {s: [(i, j) for i, j in EVERY[s] if i < s and j < 12] for s in (6, 4)},
 }
-SCHEDULES = {"tinybert_intermediate": "constant_with_warmup"}  # where the rate is not linear
+SCHEDULES = dict.fromkeys(
+    ("tinybert_intermediate", "bert_emd"), "constant_with_warmup"
+)  # else linear
+# The optimiser of each paper's code, where it is not AdamW with these.
+ADAMW: dict[str, Any] = {
+    "betas": (0.9, 0.999), "eps": 1e-8, "bias_correction": True, "clip": 1.0, "clip_scope": "model",
+}  # fmt: skip
+BERT_ADAM = ADAMW | {"eps": 1e-6, "bias_correction": False, "clip_scope": "tensor"}
+OPTIMIZERS = {
+    **dict.fromkeys(("kd", "pkd_skip", "pkd_last", "takd", "tinybert", *TINYBERTS), BERT_ADAM),
+    "distilbert": ADAMW | {"betas": (0.9, 0.98), "eps": 1e-6, "clip": 5.0},
+    "minilmv2": ADAMW | {"eps": 1e-6},
+}
+# What a teacher is trained with: its option, rate, epochs and optimiser.
+PKDS_TEACHER = ("bert_base_pkd", 2e-5, 4, BERT_ADAM)
+TEACHERS = dict.fromkeys(("kd", "pkd_skip", "pkd_last", "takd"), PKDS_TEACHER)
 WEIGHED = {"alp_kd": "LayerAttention", "rail_kd": "RandomDraw", "emd": "EarthMover"}
 NARROW = {"dkd": ["task.classes=3"]}  # what a recipe needs to apply

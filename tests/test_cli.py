@@ -4,6 +4,7 @@ import pytest
 from at_once import python
 
 from kdlab.config import compose
+from kdlab.ending import CLOSED
 from kdlab.schema import BadInput
 
 # What is wrong, and what the one line must name.
@@ -145,15 +146,44 @@ def test_response_losses_are_refused_on_regression(knowledge):
         ("sweeps", "plan", "nope"),
         ("sweeps", "plan", "quickstart", "train.lr=nan"),
         ("analysis", "tables", "nope"),
+        ("kdlab", "-m", "seed=1,2", "--cfg", "job"),
+        ("kdlab", "--resolve"),
+        ("kdlab", "--experimental-rerun", "x"),
+        ("kdlab", "launcher.parallel=0"),
+        ("kdlab", "root=/dev/null"),
+        ("kdlab", "root=/proc/runs"),
+        ("sweeps", "plan", "quickstart", "root=/dev/null/runs"),
+        ("sweeps", "launch", "quickstart", "root=/proc/runs"),
     ],
 )
 def test_bad_input_exits_with_2_and_one_line(arguments, tmp_path):
     found = python(*arguments, cwd=tmp_path)
     assert found.returncode == 2
-    assert found.stdout == ""
     assert len(found.stderr.splitlines()) == 1, found.stderr
     assert found.stderr.startswith(f"{arguments[0]}: ")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("kdlab", "--cfg", "job"),
+        ("kdlab", "--info", "config"),
+        ("sweeps", "plan", "quickstart"),
+        ("analysis", "--help"),
+    ],
+)
+def test_a_command_whose_output_nobody_reads_ends_without_a_word(arguments, tmp_path):
+    found = python(*arguments, cwd=tmp_path, is_read=False)
+    assert found.returncode in (0, CLOSED)  # argparse and logging drop what is not read themselves
+    assert found.stderr == ""
+
+
+def test_what_a_command_was_called_for_is_done_though_nobody_reads(small, tmp_path):
+    more = ("threads=1", "knowledge=none", f"root={tmp_path}")
+    found = python("kdlab", *small, *more, is_read=False)
+    assert found.returncode == 0, found.stderr
+    assert len(list((tmp_path / "records").glob("*.jsonl"))) == 1
 
 
 def test_bad_input_that_only_the_data_shows_exits_with_2(small, tmp_path):

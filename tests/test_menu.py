@@ -41,8 +41,11 @@ def test_every_option_has_a_paper_or_note_and_an_oracle(group, name):
 
 
 @pytest.mark.parametrize("name", options("recipe"))
-def test_every_recipe_is_described(name):
-    assert row("recipe", name)[1]
+def test_every_recipe_is_described_and_says_how_it_departs_from_its_papers_code(name):
+    _, what, departures = row("recipe", name)
+    assert what
+    assert bool(departures) == (name != "none"), f"conf/recipe/{name}.yaml: `# Departures: ...`"
+    assert "Departures:" not in what
 
 
 def blocks() -> dict[Path, str]:

@@ -172,8 +172,50 @@ def test_ckds_layers_and_logits_are_its_code():
     assert weights["hard"] == 0.1
 
 
+# Every twentieth of the lengths of SST-2's training rows, with [CLS] and [SEP].
+SST2 = [3, 4, 5, 5, 6, 6, 7, 8, 9, 10, 11, 12, 13, 15, 17, 19, 22, 25, 30, 39]
+PADDED, WINDOW, WIDE = 64, 21, 96
+
+
+def word_relations(x: np.ndarray, tokens: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """By token of a padded row [t, d] its cosines to the others, and the angles in its window."""
+    pairs, angles = [], []
+    for j in range(tokens):
+        others = [i for i in range(tokens) if i != j]
+        pairs.append(unit(x[others]) @ unit(x[j]))
+        # The code repeats the row's ends beyond them, and takes padding as tokens.
+        near = np.clip(np.arange(j - WINDOW // 2, j + WINDOW // 2 + 1), 0, len(x) - 1)
+        edges = x[j] - x[near]
+        norms = np.linalg.norm(edges, axis=-1, keepdims=True)
+        edges = edges / np.where(norms == 0, 1, norms)
+        angles.append(edges @ edges.T)
+    return pairs, angles
+
+
+def test_ckds_words_weigh_as_its_code_does_on_rows_like_those_of_sst2():
+    random = np.random.default_rng(8)
+    ours, theirs = random.normal(size=(2, len(SST2), PADDED, WIDE))
+    divergence = gaps = 0.0
+    for one, other, tokens in zip(ours, theirs, SST2, strict=True):
+        (pairs, angles), (taught, aims) = (word_relations(x, tokens) for x in (one, other))
+        for x, y in zip(pairs, taught, strict=True):
+            log_q, log_p = log_softmax(x), log_softmax(y)
+            divergence += (np.exp(log_p) * (log_p - log_q)).sum()
+        gaps += sum(np.square(x - y).sum() for x, y in zip(angles, aims, strict=True))
+    expected = {
+        "ckd_word_pair": 100 * divergence / np.square(SST2).sum(),
+        "ckd_word_triple": 1000 * gaps / (sum(SST2) * WINDOW**2),
+    }
+    mask = torch.arange(PADDED) < torch.tensor(SST2)[:, None]
+    for term in run_of("ckd").terms:
+        if term.name in expected:
+            loss = term.loss.bind()(torch.tensor(ours), torch.tensor(theirs), mask).item()
+            found = term.weight * 7 / 6 * loss  # it has the embedding beside six layers
+            assert found == pytest.approx(expected[term.name], rel=0.03), term.name
+
+
 @pytest.mark.parametrize("depth", [6, 3])
-def test_alp_kd_is_what_glmkd_runs(depth):
+def test_alp_kd_is_what_glmkds_readme_says(depth):
     student, teacher = pair(layers=depth)
     ours, theirs = (
         np.stack([double(x.hidden[layer])[:, 0] for layer in range(1, len(x.hidden))], 1)
@@ -343,18 +385,33 @@ def test_tinyberts_layers_are_its_code(general, width):
     assert found.item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_bert_emd_is_its_code_at_the_first_step(general):
+def reweighed(weights: np.ndarray, paid: np.ndarray) -> np.ndarray:
+    """BERT-EMD's code since 2021: h / Σh of h = Σ unit costs / unit cost."""
+    unit_costs = paid / weights
+    return (cheapness := unit_costs.sum() / unit_costs) / cheapness.sum()
+
+
+def test_bert_emd_is_its_code_at_the_first_two_steps():
     student, teacher = pair(layers=4)
-    init = ("init=random", "~init.run")
-    run = compose("recipe=bert_emd", *SMALL, f"size=l4_h{WIDTH}_a{HEADS}", *init)
-    found, objective = minimised(run, student, teacher)
+    run = compose(
+        "recipe=bert_emd", *SMALL, f"size=l4_h{WIDTH}_a{HEADS}", "init=random", "~init.run"
+    )
+    objective = Objective(run, run.teacher.student, STEPS)
     every = [(i, j) for i in range(1, 5) for j in range(1, 13)]
     embedding, *layers = tinybert_layers(student, teacher, objective, every)
-    even = np.full(4, 1 / 4), np.full(12, 1 / 12)
     costs = [np.array([list(x.values())]).reshape(4, 12) for x in layers]
-    moved = sum((ot.emd(*even, cost) * cost).sum() for cost in costs)
     logits = entropic(student, teacher, 1).mean()
-    assert found == pytest.approx(0.001 * (moved + embedding) + logits, rel=1e-5)
+    weights = [(np.full(4, 1 / 4), np.full(12, 1 / 12)) for _ in costs]
+    for step in range(2):
+        flows = [ot.emd(*own, cost) for own, cost in zip(weights, costs, strict=True)]
+        paid = [flow * cost for flow, cost in zip(flows, costs, strict=True)]
+        losses = objective(student, teacher, torch.tensor(LABELS), step)
+        expected = 0.001 * (sum(x.sum() for x in paid) + embedding) + logits
+        assert objective.total(losses, step).item() == pytest.approx(expected, rel=1e-5)
+        weights = [
+            (reweighed(own[0], x.sum(1)), reweighed(own[1], x.sum(0)))
+            for own, x in zip(weights, paid, strict=True)
+        ]
 
 
 @pytest.mark.parametrize(("step", "weight"), [(0, 4), (35, 2.5)])

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from kdlab.checkpoints import file_digest
-from kdlab.data import table
+from kdlab.data import files, table
 from kdlab.data.source import Source
 from kdlab.data.splits import Rows, order, without
 from kdlab.schema import BadInput, Count
@@ -50,8 +50,8 @@ def source(
     knobs = {"column": column, "document": document, "words": words, "report_rows": report_rows}
     place = Path(path).expanduser()
     if place.exists():
-        files = _files(place)
-        return Source(partial(_read, partial(_local, files, knobs), knobs), _digests(files, knobs))
+        found = _files(place)
+        return Source(partial(_read, partial(_local, found, knobs), knobs), _digests(found, knobs))
     hub = table.source(path=path, revision=revision, subset=subset, folder=None)
     pinned = partial(_identity, knobs, lambda: hub.identity(["train"]))
     return Source(partial(_read, lambda: hub.read("train"), knobs), pinned)
@@ -94,31 +94,37 @@ def _packed(texts: pd.DataFrame, column: str, document: str | None, words: int) 
             raise BadInput(f"task: the corpus has no column {name!r}; there: {there}")
     parts = texts.groupby(document, sort=False) if document else [("", texts)]
     for _, part in parts:
-        every = " ".join(part[column].dropna().astype(str)).split()
+        own = part[column].dropna()
+        if wrong := [text for text in own if not isinstance(text, str)]:
+            raise BadInput(f"task.column={column}: {wrong[0]!r:.40} is no text")
+        every = " ".join(own).split()
         for start in range(0, len(every), words):
             yield " ".join(every[start : start + words])
 
 
 def _files(place: Path) -> list[Path]:
-    found = sorted(place.iterdir()) if place.is_dir() else [place]
-    files = [path for path in found if path.suffix in KINDS]
-    if not files:
+    there = sorted(place.iterdir()) if place.is_dir() else [place]
+    texts = [path for path in there if path.suffix in KINDS]
+    if not texts:
         raise BadInput(f"task.path={place}: no {' or '.join(KINDS)} file")
-    return files
+    return texts
 
 
-def _local(files: Sequence[Path], knobs: dict[str, Any]) -> pd.DataFrame:
-    return pd.concat([_table(path, knobs["column"]) for path in files], ignore_index=True)
+def _local(paths: Sequence[Path], knobs: dict[str, Any]) -> pd.DataFrame:
+    return pd.concat([_table(path, knobs["column"]) for path in paths], ignore_index=True)
 
 
 def _table(path: Path, column: str) -> pd.DataFrame:
-    if path.suffix == ".parquet":
-        return pd.read_parquet(path)
-    return pd.DataFrame({column: path.read_text(encoding="utf-8").splitlines()})
+    if path.suffix != ".txt":
+        return files.read(path)
+    try:
+        return pd.DataFrame({column: path.read_text(encoding="utf-8").splitlines()})
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"task: {path} cannot be read: {error}") from None
 
 
-def _digests(files: Sequence[Path], knobs: dict[str, Any]) -> Any:
-    return partial(_identity, knobs, lambda: [file_digest(path) for path in files])
+def _digests(paths: Sequence[Path], knobs: dict[str, Any]) -> Any:
+    return partial(_identity, knobs, lambda: [file_digest(path) for path in paths])
 
 
 def _identity(knobs: dict[str, Any], content: Any, splits: Sequence[str]) -> Any:

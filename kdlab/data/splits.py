@@ -6,13 +6,16 @@ No row of select or report is in fit; on SST-2 no phrase of their sentences is e
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
 
+from kdlab import labels
 from kdlab.build import function
 from kdlab.data.source import Source
+from kdlab.labels import Classes
 from kdlab.schema import BadInput, Data, Protocol, Task
 
 UNLABELLED = np.nan
@@ -20,28 +23,39 @@ UNLABELLED = np.nan
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of a split: ids [n], one or two texts each, labels [n] (NaN: none)."""
+    """Rows of a split: ids [n], one or two texts each, labels [n] (NaN: none).
+
+    `names` are what the classes are called, in their order, where the task or its data says so.
+    """
 
     ids: np.ndarray
     texts: list[tuple[str, ...]]
     labels: np.ndarray
+    names: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def take(self, positions: Sequence[int] | np.ndarray) -> "Rows":
         """The rows at these positions, in this order."""
-        return Rows(self.ids[positions], [self.texts[p] for p in positions], self.labels[positions])
+        texts = [self.texts[p] for p in positions]
+        return Rows(self.ids[positions], texts, self.labels[positions], self.names)
 
 
 def split(task: Task, source: Source, protocol: Protocol) -> dict[str, Rows]:
     """All splits of a task by name: fit, select and those that the task reports.
 
     Raises:
-        BadInput: a column or a label that is not as the task says.
+        BadInput: a column, a text or a label that is not as the task says.
     """
-    train = labelled(source.read(task.train), task)
-    report = {name: labelled(source.read(there), task) for name, there in task.report.items()}
+    table = source.read(task.train)
+    train = rows(table, task, task.train)  # before its labels: texts may be what is wrong
+    known = _classes(table, task)
+    train = _labelled(train, table, task, task.train, known)
+    report = {}
+    for name, there in task.report.items():
+        table = source.read(there)
+        report[name] = _labelled(rows(table, task, there), table, task, there, known)
     if protocol.select_on == "report":
         return {"fit": train, "select": next(iter(report.values())), **report}
     held_out = function(task.holdout)
@@ -52,6 +66,13 @@ def split(task: Task, source: Source, protocol: Protocol) -> dict[str, Rows]:
             f"and {len(fit)} left, none of which is in select or report"
         )
     return {"fit": fit, "select": select, **report}
+
+
+def _classes(train: pd.DataFrame, task: Task) -> Classes | None:
+    """The classes of a task from its train split; None of regression and masked tokens."""
+    if task.classes is None or task.classes == 1:
+        return None
+    return labels.classes(_column(train, task, task.label), task)
 
 
 def everything(
@@ -65,7 +86,7 @@ def everything(
     parts = split(task, source, protocol)
     extra = None
     if data.transfer == "unlabelled" and data.extra_split == "test":
-        extra = rows(source.read(str(task.test)), task)
+        extra = rows(source.read(str(task.test)), task, str(task.test))
     return parts, *training_rows(parts, data, extra)
 
 
@@ -114,41 +135,67 @@ def join(first: Rows, second: Rows) -> Rows:
     )
 
 
-def labelled(table: pd.DataFrame, task: Task) -> Rows:
-    """A table's rows, refused if one has no label."""
-    found = rows(table, task)
-    without_label = np.isnan(found.labels) | ((found.labels == -1) & (task.classes != 1))
-    if without_label.any():
-        raise BadInput(
-            f"task {task.name}: {without_label.sum()} rows have no label in {task.label}"
-        )
-    return found
-
-
-def rows(table: pd.DataFrame, task: Task) -> Rows:
-    """A table's rows, checked against the task."""
-    for column in (*task.text, *(() if task.masked else (task.label,))):
-        if column not in table:
-            there = ", ".join(map(str, table.columns))
-            raise BadInput(f"task {task.name}: no column {column!r}; there: {there}")
-    ids = table["idx"].to_numpy(dtype=np.int64) if "idx" in table else np.arange(len(table))
-    texts = list(zip(*(table[column].astype(str) for column in task.text), strict=True))
-    return Rows(ids, texts, _labels(table, task))
-
-
-def _labels(table: pd.DataFrame, task: Task) -> np.ndarray:
+def _labelled(
+    found: Rows, table: pd.DataFrame, task: Task, split: str, known: Classes | None
+) -> Rows:
+    """A table's rows with their labels, refused if one has none."""
     if task.classes is None:
-        return np.zeros(len(table))  # the tokens are the labels
-    try:
-        labels = table[task.label].to_numpy(dtype=np.float64)
-    except ValueError as error:
-        raise BadInput(f"task {task.name}: labels must be numbers: {error}") from None
-    known = labels[~np.isnan(labels) & (labels != -1)]
-    if task.classes > 1 and not np.isin(known, np.arange(task.classes)).all():
-        raise BadInput(
-            f"task {task.name}: labels {np.unique(known)} are not 0 to {task.classes - 1}"
-        )
-    return labels
+        return replace(found, labels=np.zeros(len(table)))  # the tokens are the labels
+    column = _column(table, task, task.label)
+    values = (
+        labels.numbers(column, known, task, split) if known else labels.values(column, task, split)
+    )
+    if missing := int(np.isnan(values).sum()):
+        raise BadInput(f"task {task.name}: {missing} rows of {split} have no label in {task.label}")
+    return replace(found, labels=values, names=known.names if known else None)
+
+
+def rows(table: pd.DataFrame, task: Task, split: str) -> Rows:
+    """A table's rows without their labels, checked against the task.
+
+    Raises:
+        BadInput: a column is missing, there is no row, or one has no text: none in some column, or
+            empty ones in all.
+    """
+    if table.empty:
+        raise BadInput(f"task {task.name}: {split} has no rows")
+    columns = [_column(table, task, name) for name in task.text]
+    for name, column in zip(task.text, columns, strict=True):
+        wrong = [not isinstance(value, str) for value in column]
+        if any(wrong):
+            what = column[np.argmax(wrong)]
+            _refuse_text(wrong, name, task, split, "" if _is_missing(what) else f": {what!r:.40}")
+    empty = [not any(text.strip() for text in texts) for texts in zip(*columns, strict=True)]
+    if any(empty):
+        _refuse_text(empty, task.text[0], task, split, "")
+    return Rows(_ids(table), list(zip(*columns, strict=True)), np.full(len(table), UNLABELLED))
+
+
+def _column(table: pd.DataFrame, task: Task, name: str) -> pd.Series:
+    if name not in table:
+        there = ", ".join(map(str, table.columns))
+        raise BadInput(f"task {task.name}: no column {name!r}; there: {there}")
+    return table[name].reset_index(drop=True)
+
+
+def _refuse_text(wrong: list[bool], column: str, task: Task, split: str, what: str) -> NoReturn:
+    raise BadInput(
+        f"task {task.name}: {sum(wrong)} of {len(wrong)} rows of {split} have no text, first row "
+        f"{np.argmax(wrong) + 1}, column {column!r}{what}"
+    )
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value))
+
+
+def _ids(table: pd.DataFrame) -> np.ndarray:
+    """The rows' official numbers where a column idx has whole ones, else their places."""
+    if "idx" in table:
+        official = pd.to_numeric(table["idx"], errors="coerce").to_numpy(dtype=np.float64)
+        if np.isfinite(official).all() and (official == np.floor(official)).all():
+            return official.astype(np.int64)
+    return np.arange(len(table))
 
 
 def order(ids: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Tables from a folder of Parquet files or from a data set of the Hugging Face hub."""
+"""Tables from a file, from a folder of files, or from a data set of the Hugging Face hub."""
 
 import re
 from collections.abc import Sequence
@@ -6,33 +6,46 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from kdlab.checkpoints import file_digest
+from kdlab.data import files
 from kdlab.data.source import Source
+from kdlab.data.splits import order
 from kdlab.schema import BadInput
+
+PARTS = ("train", "validation")  # of a single table
+VALIDATION = 0.1  # the second's share of its rows
+TWO_FILES = "several: task.path=FOLDER task.train=a.csv task.report.report=b.csv"
 
 
 def source(*, path: str, revision: str | None, subset: str | None, folder: str | None) -> Source:
-    """A folder, if `path` is one, else the hub's data set of that name.
+    """A file or a folder, if `path` is one, else the hub's data set of that name.
 
-    A split `SUBSET/NAME` is one of another subset.
+    In a folder a split is the file of that name (.parquet, .csv, .tsv, .jsonl or .json), any file
+    in it by its whole name, or a split that `save_to_disk` left; `SUBSET/NAME` is one of another
+    subset. A single file has a split `train` and a split `validation`, which is a tenth of its
+    rows, the same for ever.
 
     Args:
-        path: a folder, or a hub name such as `nyu-mll/glue`.
+        path: a file, a folder, or a hub name such as `nyu-mll/glue`.
         revision: the hub commit, all 40 digits: it is part of a run's identity.
         subset: the hub's configuration of the data set, such as `sst2`.
         folder: the subset's folder below `path`, where it is not named as `subset`.
     """
-    if Path(path).expanduser().is_dir():
-        root = Path(path).expanduser().resolve()
+    place = Path(path).expanduser()
+    if place.is_file() or (place / files.STATE).is_file():
+        return _single(place.resolve())
+    if place.is_dir():
+        root = place.resolve()
         rooms = [root / name for name in (folder, subset) if name and (root / name).is_dir()]
         if not rooms and (folder or subset):
             raise BadInput(f"task.path: {root} has no folder {folder or subset}")
         room = rooms[0] if rooms else root
         return Source(partial(_read, root, room), partial(_identity, root, room))
-    if not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", path):
-        raise BadInput(f"task.path={path}: no such folder")
+    if not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", path) or place.suffix in files.READERS:
+        raise BadInput(f"task.path={path}: no such file or folder")
     if not revision or not re.fullmatch("[0-9a-f]{40}", revision):
         raise BadInput(
             f"task.path={path}: no such folder; a data set of the hub needs task.revision, "
@@ -43,14 +56,53 @@ def source(*, path: str, revision: str | None, subset: str | None, folder: str |
     )
 
 
+def _single(path: Path) -> Source:
+    if path.is_file() and path.suffix not in files.READERS:
+        raise BadInput(f"task.path={path}: not one of {', '.join(files.READERS)}")
+
+    def read(split: str) -> pd.DataFrame:
+        _check_part(path, split)
+        table = files.read(path)
+        shuffled, size = order(np.arange(len(table))), int(VALIDATION * len(table))
+        kept = np.sort(shuffled[:size] if split == "validation" else shuffled[size:])
+        part = table.iloc[kept]
+        return part if "idx" in part else part.assign(idx=kept)
+
+    def identity(splits: Sequence[str]) -> Any:
+        for split in splits:
+            _check_part(path, split)
+        return {"file": _digests(path), "validation": VALIDATION, "splits": sorted(splits)}
+
+    return Source(read, identity)
+
+
+def _check_part(path: Path, split: str) -> None:
+    if split not in PARTS:
+        raise BadInput(
+            f"task: {path.name} is a single table, with splits {' and '.join(PARTS)} and no "
+            f"{split}; {TWO_FILES}"
+        )
+
+
 def _file(room: Path, split: str) -> Path:
+    if (room / split).suffix in files.READERS and (room / split).is_file():
+        return room / split
     # Local copies often say dev where the hub says validation.
     for name in (split, split.replace("validation", "dev")):
-        for path in (room / f"{name}.parquet", room / f"{name}-00000-of-00001.parquet"):
-            if path.is_file():
-                return path
-    there = ", ".join(sorted(path.stem for path in room.glob("*.parquet"))) or "none"
-    raise BadInput(f"task: no Parquet file for split {split} in {room}; there: {there}")
+        endings = [end + kind for kind in files.READERS for end in ("", "-00000-of-00001")]
+        found = [path for end in endings if (path := room / f"{name}{end}").is_file()]
+        found += [room / name] if (room / name / files.STATE).is_file() else []
+        if len(found) > 1:
+            both = ", ".join(path.name for path in found)
+            raise BadInput(f"task: split {split} in {room} may be any of {both}: name the file")
+        if found:
+            return found[0]
+    there = ", ".join(sorted({path.name for path in room.iterdir() if _is_table(path)})) or "none"
+    raise BadInput(f"task: no file for split {split} in {room}; there: {there}")
+
+
+def _is_table(path: Path) -> bool:
+    return path.suffix in files.READERS or (path / files.STATE).is_file()
 
 
 def _elsewhere(root: Path, room: Path, split: str) -> tuple[Path, str]:
@@ -63,11 +115,20 @@ def _elsewhere(root: Path, room: Path, split: str) -> tuple[Path, str]:
 
 
 def _read(root: Path, room: Path, split: str) -> pd.DataFrame:
-    return pd.read_parquet(_file(*_elsewhere(root, room, split)))
+    return files.read(_file(*_elsewhere(root, room, split)))
 
 
-def _identity(root: Path, room: Path, splits: Sequence[str]) -> dict[str, str]:
-    return {split: file_digest(_file(*_elsewhere(root, room, split))) for split in splits}
+def _identity(root: Path, room: Path, splits: Sequence[str]) -> dict[str, Any]:
+    return {split: _digests(_file(*_elsewhere(root, room, split))) for split in splits}
+
+
+def _digests(path: Path) -> str:
+    """What names a table's content, and how it is read."""
+    try:
+        found = [file_digest(part) for part in files.parts(path)]
+    except OSError as error:
+        raise BadInput(f"task: {path} cannot be read: {error.strerror}") from None
+    return f"{path.suffix.lstrip('.') or 'saved'}:{'+'.join(found)}"
 
 
 def _download(path: str, revision: str, subset: str | None, split: str) -> pd.DataFrame:
@@ -78,7 +139,7 @@ def _download(path: str, revision: str, subset: str | None, split: str) -> pd.Da
         table = datasets.load_dataset(path, other or subset, split=name, revision=revision)
     except Exception as error:
         raise BadInput(f"task.path={path}: no such folder, and not fetched: {error}") from None
-    return pd.DataFrame(table.to_pandas())
+    return files.ordered(pd.DataFrame(table.to_pandas()), table.features)
 
 
 def _pinned(path: str, revision: str, subset: str | None, splits: Sequence[str]) -> Any:

@@ -20,6 +20,7 @@ class TaskData:
         scheduled: how many batches there were if `train.stop` cut none off.
         scored: select and the reported splits; `tests` the test splits, if they are asked for.
         ids: of the rows of all of these.
+        names: what the classes are called, where the task or its data says so.
     """
 
     tokenizer: Any
@@ -29,6 +30,7 @@ class TaskData:
     scored: Mapping[str, Encoded]
     tests: Mapping[str, Encoded]
     ids: Mapping[str, np.ndarray]
+    names: tuple[str, ...] | None
 
 
 def task_data(run: Run, predict_test: bool) -> TaskData:
@@ -59,4 +61,5 @@ def task_data(run: Run, predict_test: bool) -> TaskData:
         {name: encode(rows) for name, rows in scored.items()},
         {name: encode(rows) for name, rows in tests.items()},
         {name: rows.ids for name, rows in (scored | tests).items()},
+        parts["fit"].names,
     )

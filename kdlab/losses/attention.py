@@ -10,8 +10,9 @@ from kdlab.misfit import Misfit
 def kl(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """KL(teacher ‖ student) of attention distributions, in nats, mean over heads and valid queries.
 
-    Padded keys get no probability. Wang et al. 2020, arXiv 2002.10957, equation 1; Sun et al.
-    2020, arXiv 2004.02984.
+    Padded keys get no probability. Wang et al. 2020, arXiv 2002.10957, equation 1, a mean over a
+    row's queries, so that rows count alike whatever their length; Sun et al. 2020, arXiv
+    2004.02984.
 
     Args:
         student, teacher: scaled scores before the softmax, [b, h, t, t], queries then keys.

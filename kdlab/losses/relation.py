@@ -17,7 +17,8 @@ def kl(
 
     X are queries, keys or values, split anew into `relation_heads` heads of width d_r (None: the
     teacher's own number), so that head counts and widths may differ. Wang et al. 2020, arXiv
-    2002.10957 (values, the attention's own heads); Wang et al. 2021, arXiv 2012.15828.
+    2002.10957 (values, the attention's own heads); Wang et al. 2021, arXiv 2012.15828. They take
+    the mean over each row's tokens, then over rows; here a long row counts more.
 
     Args:
         student, teacher: [b, h, t, d / h].

@@ -19,8 +19,8 @@ class EarthMover(nn.Module):
     costs are the term's losses of all pairs and whose marginals are the layers' weights, uniform
     at first; the loss is sum(F * cost), with gradient through the cost alone. After each step a
     layer's unit cost C (what its weight pays, per weight) gives its next weight: with
-    h = sum(C) / C, softmax(h / temperature) as in the paper, or h / sum(h) at temperature
-    null, as in the released code since 2021.
+    h = sum(C) / C, h / sum(h) at temperature null, as in the released code since 2021 (whose T_emd
+    nothing reads), or softmax(h / temperature) as in the paper.
 
     Where we differ: the weights have a floor of 1e-6, for a layer whose weight underflows has no
     unit cost (0 / 0 in the released code); a layer that costs nothing gets the largest weight (the

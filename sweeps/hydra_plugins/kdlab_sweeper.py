@@ -5,6 +5,7 @@ for plugins in the namespace `hydra_plugins`, and every Hydra app of the environ
 module: all else is imported where it is used.
 """
 
+import sys
 from typing import Any
 
 from hydra.plugins.sweeper import Sweeper
@@ -33,8 +34,8 @@ class KdlabSweeper(Sweeper):
         """Keep what expands globs."""
         self.loader = hydra_context.config_loader
 
-    def sweep(self, arguments: list[str]) -> int:
-        """Launch the product of the swept overrides."""
+    def sweep(self, arguments: list[str]) -> None:
+        """Launch the product of the swept overrides; exit with 1 if a run failed."""
         from hydra.core.override_parser.overrides_parser import OverridesParser
 
         from sweeps import commands, multirun
@@ -44,13 +45,15 @@ class KdlabSweeper(Sweeper):
         for override in OverridesParser.create(config_loader=self.loader).parse_overrides(
             arguments
         ):
-            key = override.get_key_element()
+            element = override.get_key_element()
+            key = element.lstrip("+")
             # As in Hydra's own sweeper, what is said last of a key counts.
             fixed.pop(key, None)
             swept.pop(key, None)
             if override.is_sweep_override():
-                swept[key] = [f"{key}={value}" for value in multirun.values(override)]
+                swept[key] = [f"{element}={value}" for value in multirun.values(override)]
             else:
                 fixed[key] = str(override.input_line)
         asked = multirun.request(self.name, list(fixed.values()), swept)
-        return commands.run_launch(asked, self.max_gpu_hours, wait=self.wait)
+        if code := commands.run_launch(asked, self.max_gpu_hours, wait=self.wait):
+            sys.exit(code)  # hydra.main makes nothing of what is returned

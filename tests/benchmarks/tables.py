@@ -12,7 +12,9 @@ import random
 import subprocess
 import sys
 import tempfile
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -73,35 +75,27 @@ def make(root: Path, runs: int, noise: random.Random) -> None:
     arms = runs // (len(TASKS) * SEEDS)
     numbers = np.random.Generator(np.random.PCG64(0))
     cells, pages = [], []
-    (root / "outputs").mkdir(parents=True, exist_ok=True)
-    with (root / "outputs" / "a.f16").open("wb") as file:
-        for task, classes in TASKS:
-            labels = numbers.integers(max(classes, 2), size=ROWS).astype(float)
-            digest = record.write_examples(root, np.arange(ROWS), labels)
-            for arm in range(arms):
-                for seed in range(SEEDS):
-                    entry = planned(len(cells), task, classes, arm, seed)
-                    outputs = numbers.normal(size=(ROWS, classes)).astype("<f2")
-                    outputs[np.arange(ROWS), (labels % classes).astype(int)] += 0.5
-                    made = page(entry, noise)
-                    made["result"]["scores"] = {
-                        s: {METRIC.get(task, "accuracy"): noise.random()}
-                        for s in ("select", "report")
-                    }
-                    made["result"]["examples"] = {"select": digest, "report": digest}
-                    made["artifacts"] = {
-                        "outputs": {"file": "a.f16", "report": [file.tell(), ROWS, classes]}
-                    }
-                    file.write(outputs.tobytes())
-                    cells.append(entry)
-                    pages.append(made)
+    for task, classes in TASKS:
+        labels = numbers.integers(max(classes, 2), size=ROWS).astype(float)
+        digest = record.write_examples(root, np.arange(ROWS), labels)
+        for arm, seed in product(range(arms), range(SEEDS)):
+            entry = planned(len(cells), task, arm, seed)
+            outputs = numbers.normal(size=(ROWS, classes))
+            outputs[np.arange(ROWS), (labels % classes).astype(int)] += 0.5
+            made: dict[str, Any] = page(entry, noise)
+            name = METRIC.get(task, "accuracy")
+            scores = {split: {name: noise.random()} for split in ("select", "report")}
+            made["result"] |= {"scores": scores, "examples": {"report": digest}}
+            made["artifacts"] = {"outputs": record.write_outputs(root, {"report": outputs})}
+            cells.append(entry)
+            pages.append(made)
     folder = root / "studies" / STUDY
     record.write_whole(folder / "plan.parquet", pd.DataFrame(cells).to_parquet(index=False))
     lines = b"".join(b"\n" + durable.line(each) for each in pages)
     record.write_whole(root / "records" / "node-0.jsonl", lines)
 
 
-def planned(number: int, task: str, classes: int, arm: int, seed: int) -> dict[str, object]:
+def planned(number: int, task: str, arm: int, seed: int) -> dict[str, object]:
     """One planned run; arm 0 is without knowledge, and all are compared with it."""
     found = cell(number, "f" * 32)
     row = f"arm {arm}" if arm else "none"

@@ -23,10 +23,11 @@ from kdlab.cohort import missing
 from kdlab.config import compose, place
 from kdlab.schema import BadInput
 
+BERT_ADAM = ("train.bias_correction=false", "train.eps=1e-6", "train.clip_scope=tensor")
 EIGHT = [
     ("knowledge=none",),
     ("knowledge=logits_kl",),
-    ("knowledge=logits_mse", "train.lr=2e-3"),
+    ("knowledge=logits_mse", "train.lr=2e-3", *BERT_ADAM),
     ("knowledge=hidden_mse", "matching=last"),
     ("knowledge=[logits_kl,cls_pkd]", "matching=pkd_skip"),
     ("knowledge=attention_kl", "matching=random"),
@@ -232,7 +233,10 @@ def test_unlabelled_rows_teach_through_the_teacher_only(small, tmp_path):
     assert result["curves"]["logits_kl"][-1] > 0
 
 
-@pytest.mark.parametrize("extra", [(), ("protocol.checkpoint=best_select", "train.precision=bf16")])
+BEST = ("protocol.checkpoint=best_select", "train.precision=bf16")
+
+
+@pytest.mark.parametrize("extra", [(), (*BEST, *BERT_ADAM)])
 def test_a_killed_cohort_ends_in_the_result_it_would_have_had(small, tmp_path, extra):
     overrides = (*small, "threads=1", "seed=2", *extra)
     arms = ["knowledge=none", "knowledge=logits_kl", "knowledge=hidden_mse size=l2_h48_a3"]

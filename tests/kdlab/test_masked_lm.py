@@ -303,7 +303,7 @@ def test_a_finished_language_model_teaches_as_it_is(tiny, checkpoint, tmp_path):
     rest = [text for text in tiny if not text.startswith("teacher")]
     run = compose(*rest, "teacher=checkpoint", f"teacher.checkpoint={given}", "knowledge=logits_kl")
     assert run.teacher is None
-    teacher = models.load_teacher(run, tokens.pretrained(given), str(tmp_path), CPU)
+    teacher = models.load_teacher(run, tokens.pretrained(given), None, str(tmp_path), CPU)
     stock = AutoModelForMaskedLM.from_pretrained(given)
     assert equal(weights(teacher), weights(stock))
     assert kdlab.distill(run, root=str(tmp_path), threads=1).result["status"] == "done"

@@ -209,8 +209,9 @@ def test_a_missing_test_split_is_one_line_before_any_training(data, overrides, t
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
     assert done.stderr == (
-        f"kdlab: predict_test=true: task: no Parquet file for split test_c in {data}/Mine; there: "
-        "test_a, test_b, train, validation; ~task.predict.test_mismatched leaves it out\n"
+        f"kdlab: predict_test=true: task: no file for split test_c in {data}/Mine; there: "
+        "test_a.parquet, test_b.parquet, train.parquet, validation.parquet; "
+        "~task.predict.test_mismatched leaves it out\n"
     )
     assert not list(tmp_path.rglob("*.jsonl"))
 

@@ -235,7 +235,7 @@ def at_work(fitted, tmp_path_factory):
     root = str(tmp_path_factory.mktemp("folds"))
     found = kdlab.distill(fitted, root=root, threads=1)
     task = task_data(fitted, False)
-    return found, task, teaching.load(fitted, task.tokenizer, root, CPU)
+    return found, task, teaching.load(fitted, task.tokenizer, None, root, CPU)
 
 
 def test_every_row_is_shown_by_the_teacher_that_never_saw_it(at_work):
@@ -286,7 +286,7 @@ def test_cross_fitted_teachers_of_a_regression(small, tmp_path):
     found = kdlab.distill(run, root=str(tmp_path), threads=1)
     assert found.result["agreement"]["report"]["mse"] >= 0
     data = task_data(run, False)
-    two = teaching.load(run, data.tokenizer, str(tmp_path), CPU)
+    two = teaching.load(run, data.tokenizer, None, str(tmp_path), CPU)
     each = [score.predict(teacher, data.scored["report"], CPU) for teacher in two]
     together = teaching.outputs(two, data.scored["report"], CPU)
     assert np.allclose(together, (each[0] + each[1]) / 2)

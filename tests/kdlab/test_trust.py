@@ -217,7 +217,8 @@ def test_what_a_launcher_is_told_is_for_its_owner_alone(tmp_path, place):
 
 
 UNBOUNDED = [
-    "size=l999999999_h64", "size=l2_h99999999968", "size.layers=99999999", "size.heads=99999999",
+    "size=l999999999_h64", "size=l2_h99999999968", "size.layers=99999999", "launcher.parallel=0",
+    "size.heads=99999999",
     "size.intermediate=9999999999", "teacher.size=l99999999_h64", "teacher.folds=100000",
     "data.fold=[0,100000000]", "task.classes=2000000000",
     "teacher.assistants=[" + ",".join(["l2_h64"] * 17) + "]",

@@ -2,6 +2,7 @@
 
 import pytest
 from at_once import python
+from hydra_plugins.kdlab_sweeper import KdlabSweeper
 
 from kdlab import record
 from kdlab.config import compose
@@ -49,6 +50,13 @@ def test_a_multirun_is_launched_once_and_found_again(small, tmp_path):
         (["seed=1,2", "hydra/launcher=basic"], "launcher=local or launcher=slurm"),
         (["seed=1,2", "hydra/sweeper=basic"], "launcher=local or launcher=slurm"),
         (["seed=1,2", "launcher=slum"], "launcher=slum: no such option; did you mean slurm"),
+        (
+            ["knowledge=glob(zz*)"],
+            "knowledge=glob(zz*): stands for no value; allowed:",
+        ),
+        (["train.lr=glob(*)", "seed=1"], "train.lr=glob(*): stands for no value"),
+        (["seed=1,1"], "seeds: [1, 1]: one is there twice"),
+        (["knowledge=none,logits_kl", "seed=x"], "seed=x: a whole number"),
     ],
 )
 def test_what_is_wrong_is_one_line_before_anything_is_submitted(arguments, says, tmp_path):
@@ -74,6 +82,45 @@ def test_globs_pluses_and_tildes_mean_what_they_mean_to_hydra(tmp_path):
     assert list(block.cases) == ["train.lr=1e-3"]
     with pytest.raises(BadInput):
         plan.plan(asked.study, asked.extra)  # ~ of what is not there, as Hydra has it
+
+
+@pytest.mark.parametrize(
+    ("arguments", "runs"),
+    [
+        (["knowledge=none,logits_kl", "seed=1"], [("none", 1), ("logits_kl", 1)]),
+        (["++seed=3", "knowledge=choice(none,logits_kl)"], [("none", 3), ("logits_kl", 3)]),
+        (["knowledge=none", "seed=1"], [("none", 1)]),
+        (["knowledge=none,logits_kl"], [("none", 0), ("logits_kl", 0)]),
+        (["seed=5,6", "seed=4", "knowledge=none"], [("none", 4)]),
+        (["seed=4", "seed=range(1,3)", "knowledge=none"], [("none", 1), ("none", 2)]),
+        (
+            ["knowledge=[logits_kl,hidden_mse],[logits_kl]", "seed=2"],
+            [("logits_kl+hidden_mse", 2), ("logits_kl", 2)],
+        ),
+        (["size=l1_h32_a2,l2_h32_a2", "knowledge=none", "seed=1"], [("none", 1), ("none", 1)]),
+        (
+            ["train.epochs=choice(1,3)", "knowledge=logits_kl", "knowledge.logits_kl.weight=2"],
+            [("logits_kl", 0), ("logits_kl", 0)],
+        ),
+        (["task=synthetic,synthetic", "seed=1", "knowledge=none"], [("none", 1)]),
+    ],
+)
+def test_a_multirun_has_the_runs_that_its_command_line_says(arguments, runs, small, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        commands, "run_launch", lambda request, *_, **__: asked.append(request) or 0
+    )
+    sweeper = KdlabSweeper(None, False, None)
+    sweeper.sweep([*small, *arguments])
+    planned = plan.plan(asked[0].study, asked[0].extra)
+    said = [(entry.run.choices["knowledge"], entry.run.seed) for entry in planned]
+    assert sorted(said) == sorted(runs)
+
+
+def test_a_multirun_whose_run_fails_exits_with_1(monkeypatch):
+    monkeypatch.setattr(commands, "run_launch", lambda *_, **__: 1)
+    with pytest.raises(SystemExit, match="1"):
+        KdlabSweeper(None, True, None).sweep(["seed=1"])
 
 
 def test_a_study_is_the_same_wherever_it_is_computed():

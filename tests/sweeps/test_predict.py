@@ -126,7 +126,7 @@ def test_a_study_of_saved_models_alone_is_planned_by_what_loading_takes(asked, t
 
 def test_a_missing_test_split_stops_a_launch_before_anything_is_submitted(asked, tmp_path):
     request = asked("predict_test=true", "task.test=nowhere")
-    with pytest.raises(BadInput, match="predict_test=true: task: no Parquet file for split nowh"):
+    with pytest.raises(BadInput, match="predict_test=true: task: no file for split nowh"):
         commands.run_launch(request, None, wait=True)
     assert submissions(tmp_path / "runs") == 0
     with pytest.raises(BadInput, match="predict_test=true: task table names no test split"):

@@ -87,3 +87,10 @@ def test_what_cannot_be_read_is_refused_by_name(text, tmp_path):
         source(tmp_path / "empty")
     with pytest.raises(BadInput, match="task.revision"):
         source("owner/text")
+    for name, content in (("x.parquet", b"PAR1"), ("x.txt", b"\xff\xfe")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(BadInput, match=f"{name} cannot be read"):
+            source(tmp_path / name).read("train")
+    pd.DataFrame({"text": [["a", "b"]]}).to_parquet(tmp_path / "lists.parquet")
+    with pytest.raises(BadInput, match=r"task.column=text: .* is no text"):
+        source(tmp_path / "lists.parquet").read("train")

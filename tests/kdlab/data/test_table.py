@@ -28,7 +28,7 @@ def test_any_folder_of_parquet_files_is_a_task(tmp_path):
 def test_a_missing_split_names_what_is_there(tmp_path):
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "train.parquet")
     source = table.source(path=str(tmp_path), revision=None, subset=None, folder=None)
-    with pytest.raises(BadInput, match="no Parquet file for split dev in .*; there: train"):
+    with pytest.raises(BadInput, match="no file for split dev in .*; there: train.parquet"):
         source.read("dev")
     with pytest.raises(BadInput, match="no folder SST-2"):
         table.source(path=str(tmp_path), revision=None, subset="sst2", folder="SST-2")

@@ -13,7 +13,7 @@ from kdlab.schema import BadInput
 WEIGHED = [n for n in options("matching") if "weigh" in OmegaConf.load(CONF / f"matching/{n}.yaml")]
 ARMS = [
     "matching=emd",
-    "matching=emd matching.weigh.temperature=null",
+    "matching=emd matching.weigh.temperature=1",
     "matching=alp_kd",
     "matching=alp_kd matching.weigh.temperature=8",
     "matching=rail_kd",
