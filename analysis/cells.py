@@ -27,6 +27,7 @@ COLUMNS = [
 ]
 BLOCK = 32  # runs resampled together: one product of matrices for many of a matrix and a vector
 NOTHING = float("nan")
+Seeds = tuple[int, int]  # a run's, and its teacher's
 # Of a run (uid, split, metric): the ids of its examples, and its scores on draws of them.
 Draws = Callable[[str, str, str], tuple[np.ndarray, np.ndarray]]
 
@@ -206,9 +207,8 @@ def sampled(both: pd.DataFrame, draws: Draws | None) -> Sample:
 
 def _paired(part: pd.DataFrame, control: pd.DataFrame) -> pd.DataFrame:
     """A row's scores beside another's of the same seeds, once for each pair of seeds."""
-    ours, theirs = _by_seeds(part), _by_seeds(control)
-    pairs = [(*key, *ours[key], *theirs[key]) for key in ours if key in theirs]
     names = [*SCORED, *(f"{name}_control" for name in SCORED)]
+    pairs = [(*key, *scored) for key, scored in _pairs(part, control)]
     both = pd.DataFrame(pairs, columns=[*SEEDS, *names])
     first = part.iloc[0]
     return both.assign(
@@ -218,9 +218,15 @@ def _paired(part: pd.DataFrame, control: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _by_seeds(rows: pd.DataFrame) -> dict[tuple[int, int], tuple[str, float, bool]]:
+def _pairs(part: pd.DataFrame, control: pd.DataFrame) -> list[tuple[Seeds, tuple[Any, ...]]]:
+    """By seeds that both have what is SCORED of the one and of the other."""
+    ours, theirs = _by_seeds(part), _by_seeds(control)
+    return [(key, (*ours[key], *theirs[key])) for key in ours if key in theirs]
+
+
+def _by_seeds(rows: pd.DataFrame) -> dict[Seeds, tuple[str, float, bool]]:
     """What is SCORED of the first run that has a score, of each seed and its teacher's."""
-    found: dict[tuple[int, int], tuple[str, float, bool]] = {}
+    found: dict[Seeds, tuple[str, float, bool]] = {}
     columns = (rows[name].tolist() for name in (*SEEDS, *SCORED))
     for seed, teacher, uid, score, degenerate in zip(*columns, strict=True):
         if not math.isnan(score):
@@ -246,16 +252,19 @@ def _headroom(cell: Cell, part: pd.DataFrame, column: Column) -> Cell:
     teachers = PERCENT * own.drop_duplicates("uid")["score"].dropna()
     if not teachers.empty and teachers.mean() > 0:
         cell = replace(cell, of_teacher=PERCENT * cell.mean / float(teachers.mean()))
-    both = _paired(part, _without_knowledge(part, column.nones))
-    if both.empty or teachers.empty:
+    pairs = _pairs(part, _without_knowledge(part, column.nones))
+    if not pairs or teachers.empty:
         return cell
-    nones = PERCENT * both.drop_duplicates("uid_control")["score_control"]
-    headroom = float(teachers.mean() - nones.mean())
+    scores = {none: PERCENT * score for _, (_, _, _, none, score, _) in pairs}
+    nones = list(scores.values())
+    headroom = float(teachers.mean() - np.mean(nones))
     deviations = [stats.spread(list(scores)) for scores in (teachers, nones)]
     spread = math.hypot(*(d for d in deviations if not math.isnan(d)))
-    if len(nones) < 2 or headroom <= spread or (both["uid"] == both["uid_control"]).all():
+    is_own = all(uid == none for _, (uid, _, _, none, _, _) in pairs)
+    if len(nones) < 2 or headroom <= spread or is_own:
         return replace(cell, headroom=headroom, headroom_spread=spread)
-    share = PERCENT * PERCENT * float(both["difference"].mean()) / headroom
+    difference = np.mean([ours - theirs for _, (_, ours, _, _, theirs, _) in pairs])
+    share = PERCENT * PERCENT * float(difference) / headroom
     return replace(cell, headroom=headroom, headroom_spread=spread, share=share)
 
 

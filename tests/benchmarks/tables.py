@@ -34,7 +34,7 @@ TASKS = (
 )
 METRIC = {"cola": "matthews", "stsb": "pearson", "mrpc": "f1", "qqp": "f1"}
 ROWS = 1000  # of the report split
-SEEDS = 5
+SEEDS = 5  # of an arm, unless --seeds says else
 STUDY = "bench"
 TIMED = """
 import resource, sys, time
@@ -51,13 +51,14 @@ print(time.perf_counter() - began, told.ru_utime + told.ru_stime, told.ru_maxrss
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=20_000)
+    parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--code", action="append", default=[])
     parser.add_argument("--root")
     given = parser.parse_args()
     print(f"{costs.processor()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     with tempfile.TemporaryDirectory() as room:
         root = Path(given.root or room)
-        make(root, given.runs, random.Random(0))
+        make(root, given.runs, given.seeds, random.Random(0))
         for code in given.code or [str(Path(__file__).parents[2])]:
             text = TIMED.format(code=code, study=STUDY, root=str(root))
             (root / "studies" / STUDY / "frame.parquet").unlink(missing_ok=True)
@@ -70,15 +71,15 @@ def main() -> None:
             print(f"{code}: {given.runs:,} runs, {told}")
 
 
-def make(root: Path, runs: int, noise: random.Random) -> None:
+def make(root: Path, runs: int, seeds: int, noise: random.Random) -> None:
     """Write a plan, its records, and their outputs."""
-    arms = runs // (len(TASKS) * SEEDS)
+    arms = runs // (len(TASKS) * seeds)
     numbers = np.random.Generator(np.random.PCG64(0))
     cells, pages = [], []
     for task, classes in TASKS:
         labels = numbers.integers(max(classes, 2), size=ROWS).astype(float)
         digest = record.write_examples(root, np.arange(ROWS), labels)
-        for arm, seed in product(range(arms), range(SEEDS)):
+        for arm, seed in product(range(arms), range(seeds)):
             entry = planned(len(cells), task, arm, seed)
             outputs = numbers.normal(size=(ROWS, classes))
             outputs[np.arange(ROWS), (labels % classes).astype(int)] += 0.5
