@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from analysis import stats
-from analysis.cells import PERCENT, Cell, Paired, together
+from analysis.cells import PERCENT, Cell
+from analysis.contrasts import Sample, contrast, mean_of
 from analysis.layout import GROUP, HEAD, LABEL
 
 WITHOUT = ("wnli",)  # its dev rows contradict its train rows: it says nothing
@@ -26,7 +27,7 @@ class Average:
 def over(
     frame: pd.DataFrame,
     cells: Cells,
-    paired: Mapping[tuple[str, str], Paired],
+    paired: Mapping[tuple[str, str], Sample],
     rows: Sequence[str],
     margin: float,
 ) -> Average:
@@ -61,7 +62,7 @@ def _cell(
     row: str,
     own: pd.DataFrame,
     listed: Sequence[Sequence[str]],
-    paired: Mapping[tuple[str, str], Paired],
+    paired: Mapping[tuple[str, str], Sample],
     margin: float,
 ) -> Cell:
     """The mean over tasks, its spread over the seeds that all tasks have, and its difference."""
@@ -76,17 +77,9 @@ def _cell(
     keys = [[(row, head) for head in heads] for heads in listed]
     if not all(key in paired for of_task in keys for key in of_task):
         return cell
-    several = [_of_task([paired[key] for key in of_task]) for of_task in keys]
-    compared = together(several, margin, cell)
-    return replace(
-        cell, difference=compared.difference, low=compared.low, high=compared.high
-    )  # no test: it is no part of the family
-
-
-def _of_task(several: Sequence[Paired]) -> Paired:
-    """The mean over a task's metrics and splits, which share their runs."""
-    return Paired(
-        several[0].seeds,
-        list(np.mean([each.differences for each in several], axis=0)),
-        np.mean([each.drawn for each in several], axis=0),
-    )
+    of_task = [mean_of([paired[key] for key in own]) for own in keys]
+    whole = mean_of([each for each in of_task if each])
+    if whole is None:
+        return cell
+    told = contrast(whole, margin)  # no test: it is no part of a family
+    return replace(cell, difference=told.difference, low=told.low, high=told.high)

@@ -1,10 +1,11 @@
-"""Hierarchical bootstrap over teachers, seeds and examples.
+"""Bootstrap over examples: what of a difference's variance comes from them, for any metric.
 
 A draw takes the examples once for all runs, which share them, so that a run's scores on all draws
-are computed once however many differences it is part of.
+are computed once however many differences it is part of. Seeds and teachers are not resampled: of
+so few, percentiles of a bootstrap are far too narrow (see `analysis.contrasts`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -26,27 +27,6 @@ def resample(metric: str, labels: np.ndarray, outputs: np.ndarray) -> np.ndarray
     return function(_counts(len(labels)), labels, outputs.astype(np.float64))
 
 
-def interval(
-    differences: np.ndarray, seeds: Sequence[int], teachers: Sequence[int]
-) -> tuple[float, float]:
-    """A 95 % interval of the mean paired difference.
-
-    Seeds are resampled, and teachers apart from them where they are crossed; a teacher for each
-    pair goes with its seed. With few of either it is too narrow rather than too wide.
-
-    Args:
-        differences: of each pair on each draw of the examples [DRAWS, pairs].
-        seeds: of each pair.
-        teachers: each pair's teacher's seed.
-    """
-    weights = _weights(seeds, teachers)
-    total = weights.sum(1)
-    drawn = total > 0  # of crossed pairs some may be missing
-    means = (weights * differences)[drawn].sum(1) / total[drawn]
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
-
-
 def from_examples(differences: np.ndarray) -> float:
     """The variance of the mean difference that comes from the examples, which all seeds share.
 
@@ -60,19 +40,6 @@ def from_examples(differences: np.ndarray) -> float:
     means = differences.mean(1)
     own = (differences - means[:, None]).var(0, ddof=1).sum() / (seeds * (seeds - 1))
     return max(0.0, float(means.var(ddof=1) - own))
-
-
-def _weights(seeds: Sequence[int], teachers: Sequence[int]) -> np.ndarray:
-    """How often each draw takes each pair [DRAWS, pairs]."""
-    is_own = len(set(teachers)) == len(teachers)
-    levels = [range(len(teachers))] if is_own else [seeds, teachers]
-    random = np.random.Generator(np.random.PCG64(1))
-    weights = np.ones((DRAWS, len(seeds)))
-    for level in levels:
-        names, place = np.unique(np.asarray(level), return_inverse=True)
-        chances = np.full(len(names), 1 / len(names))
-        weights *= random.multinomial(len(names), chances, size=DRAWS)[:, place]
-    return weights
 
 
 @lru_cache(maxsize=2)

@@ -2,15 +2,17 @@
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis import stats
-from analysis.bootstrap import from_examples, interval, resample
+from analysis.bootstrap import resample
+from analysis.contrasts import Sample, mark
 from analysis.frame import NO_SEED, reader
 from kdlab.record import read_examples, read_outputs
 
@@ -28,10 +30,10 @@ class Cell:
     NaN stands for what there is not.
 
     Attributes:
-        low: with `high` the bounds of the difference.
-        detectable: the smallest difference that so many seeds, spread like these, would show.
-        p: of the paired t-test over seeds and examples, and Holm's `adjusted`.
-        equivalence: Holm's p of two one-sided tests (TOST).
+        difference: with `low`, `high`, `seeds`, `detectable` and `p` as of `contrasts.Contrast`.
+        adjusted: Holm's p of the difference, and `equivalence` of its being within the margin.
+        family: in which they are corrected; empty where nothing is compared.
+        contrast: what it is known by: cells that compare the same runs share it.
         mark: what the two claim: `*` (0.05), `**` (0.01), `≈` (none beyond the margin).
         headroom: the row's teachers minus its arm without knowledge, and its spread (see `share`).
         share: of the headroom closed, in percent; NaN where headroom is within its spread.
@@ -52,6 +54,9 @@ class Cell:
     p: float = NOTHING
     adjusted: float = NOTHING
     equivalence: float = NOTHING
+    seeds: int = 0
+    family: tuple[str, ...] = ()
+    contrast: str = ""
     mark: str = ""
     headroom: float = NOTHING
     headroom_spread: float = NOTHING
@@ -70,21 +75,6 @@ class Cell:
         return 0 < self.n == self.expected
 
 
-@dataclass(frozen=True)
-class Paired:
-    """Differences to a control, in points.
-
-    Attributes:
-        seeds: of each pair, and its teacher's seed.
-        differences: of each pair.
-        drawn: of each pair on each draw of the examples [draws, pairs].
-    """
-
-    seeds: list[tuple[int, int]]
-    differences: list[float]
-    drawn: np.ndarray
-
-
 def sampler(frame: pd.DataFrame) -> Draws:
     """Reads and resamples each run once, however many cells it is compared in."""
     read, root = reader(frame), frame.attrs["root"]
@@ -98,12 +88,13 @@ def sampler(frame: pd.DataFrame) -> Draws:
     return draws
 
 
-def build(
-    part: pd.DataFrame, column: pd.DataFrame, draws: Draws, margin: float
-) -> tuple[Cell, Paired | None]:
-    """A cell of its rows of the frame and those of all its column, and its pairs with the control.
+def build(part: pd.DataFrame, column: pd.DataFrame, told: Mapping[str, Any] | None) -> Cell:
+    """A cell of its rows of the frame and those of all its column.
 
-    Tests are not yet corrected.
+    Args:
+        part: an arm's runs of one task, split and metric.
+        column: all arms' runs of these.
+        told: the arm's contrast with its control, judged; None if it is compared with nothing.
     """
     runs = part.drop_duplicates("uid")  # a run may stand for several seeds of teachers
     done = runs[runs["score"].notna()]
@@ -121,55 +112,29 @@ def build(
         latency=float(runs["latency"].median()),
     )
     if part["seed"].iloc[0] == NO_SEED:
-        return cell, None
-    paired = _pairs(part, column, draws)
-    cell = compared(cell, paired, margin) if paired else cell
-    return _headroom(cell, part, column), paired
-
-
-def compared(cell: Cell, paired: Paired, margin: float) -> Cell:
-    """With the differences to the control, their interval and their tests."""
-    seeds, teachers = zip(*paired.seeds, strict=True)
-    low, high = interval(paired.drawn, seeds, teachers)
-    # A test over seeds: teachers of a seed are no further seeds.
-    differences = list(pd.Series(paired.differences).groupby(np.array(seeds)).mean())
-    by_seed = pd.DataFrame(paired.drawn).T.groupby(np.array(seeds)).mean().T.to_numpy()
-    examples = from_examples(by_seed) if len(differences) > 1 else NOTHING
-    return replace(
-        cell,
-        difference=float(np.mean(paired.differences)),
-        low=low,
-        high=high,
-        detectable=stats.detectable(differences, examples),
-        p=stats.paired_t(differences, examples),
-        equivalence=stats.equivalence(differences, examples, margin),
-    )
-
-
-def together(several: Sequence[Paired], margin: float, cell: Cell) -> Cell:
-    """A cell with the mean over several columns' differences of the seeds that all have."""
-    shared = [key for key in several[0].seeds if all(key in each.seeds for each in several)]
-    if not shared:
         return cell
-    places = [[each.seeds.index(key) for key in shared] for each in several]
-    drawn = [each.drawn[:, place] for each, place in zip(several, places, strict=True)]
-    differences = [
-        np.array(each.differences)[place] for each, place in zip(several, places, strict=True)
-    ]
-    mean = Paired(shared, list(np.mean(differences, axis=0)), np.mean(drawn, axis=0))
-    return compared(cell, mean, margin)
+    if told is not None:
+        names = ("difference", "low", "high", "seeds", "detectable", "p", "adjusted", "family")
+        numbers = {name: told[name] for name in names}
+        cell = replace(cell, **numbers, equivalence=told["equivalent"], contrast=told["key"])
+        cell = replace(cell, mark=mark(told))
+    return _headroom(cell, part, column)
 
 
-def _pairs(part: pd.DataFrame, column: pd.DataFrame, draws: Draws) -> Paired | None:
-    """A row's pairs with its control, if that is another row and they share seeds."""
+def with_control(part: pd.DataFrame, column: pd.DataFrame) -> pd.DataFrame:
+    """An arm's runs beside its control's of the same seeds; empty if it is its own control."""
     control = part["control"].iloc[0]
     both = _paired(part, column[column["row"] == control])
-    if both.empty or part["row"].iloc[0] == control:
-        return None
-    return Paired(
-        [(int(a), int(b)) for a, b in zip(both["seed"], both["teacher_seed"], strict=True)],
-        list(PERCENT * both["difference"]),
-        _drawn(both, draws),
+    return both.iloc[:0] if part["row"].iloc[0] == control else both
+
+
+def sampled(both: pd.DataFrame, draws: Draws | None) -> Sample:
+    """The differences of runs to their control's, in points."""
+    return Sample(
+        both["seed"].to_numpy(dtype=int),
+        both["teacher_seed"].to_numpy(dtype=int),
+        PERCENT * both["difference"].to_numpy(dtype=float),
+        None if draws is None else _drawn(both, draws),
     )
 
 

@@ -1,48 +1,32 @@
-"""What a table claims: its tests corrected as one family, and what stands under it of them."""
+"""What a table claims: the best, ranks, and what stands under it of its tests."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
 from analysis.cells import Cell
+from analysis.contrasts import STRONG
 from analysis.literature import Beside
-from analysis.stats import LEVEL, MARGIN, SEEDS_NEEDED, holm
+from kdlab import power
+from kdlab.power import LARGEST, LEVEL, SEEDS_NEEDED
 
-STRONG = 0.01
 Cells = dict[tuple[str, str], Cell]
 
 
-def corrected(cells: Cells, margin: float = MARGIN) -> Cells:
-    """Cells with Holm's p in the family of all differences of the table, and their marks."""
-    adjusted = holm([cell.p for cell in cells.values()])
-    equivalences = holm([cell.equivalence for cell in cells.values()])
-    found = [
-        replace(cell, adjusted=p, equivalence=q)
-        for cell, p, q in zip(cells.values(), adjusted, equivalences, strict=True)
-    ]
-    return {
-        key: replace(cell, mark=_mark(cell, margin)) for key, cell in zip(cells, found, strict=True)
-    }
+def notes(table: str, cells: Mapping[tuple[str, str], Cell], margin: float) -> list[str]:
+    """The families, what could have been found, and the headroom.
 
-
-def _mark(cell: Cell, margin: float) -> str:
-    """A test over seeds takes the teachers as they are: the interval has to agree for others."""
-    mark = ""
-    if not cell.low <= 0 <= cell.high and cell.adjusted < LEVEL:
-        mark = "**" if cell.adjusted < STRONG else "*"
-    is_small = -margin < cell.low and cell.high < margin and cell.equivalence < LEVEL
-    is_small &= cell.degenerate < cell.n  # runs that all failed are alike in nothing else
-    return f"{mark}≈" if is_small else mark
-
-
-def notes(cells: Mapping[tuple[str, str], Cell], margin: float) -> list[str]:
-    """The family, what could have been found, and the headroom."""
-    compared = [cell for cell in cells.values() if not math.isnan(cell.difference)]
+    Args:
+        table: as the study calls it.
+        cells: by row and column.
+        margin: points within which a difference counts as none.
+    """
+    compared = [cell for cell in cells.values() if cell.family]
     if not compared:
         return []
-    return [*_family(compared, margin), *_detectable(cells), *_headroom(cells)]
+    return [*_tests(table, compared, margin), *_detectable(cells), *_headroom(cells)]
 
 
 def best(
@@ -96,21 +80,57 @@ def _is_complete(cell: Cell | None) -> bool:
     return cell is not None and cell.is_complete
 
 
-def _family(compared: list[Cell], margin: float) -> list[str]:
+# What a family of a table is, by the length of its path.
+OF = {1: "of this table", 2: "of each column", 3: "of each column and control"}
+
+
+def _tests(table: str, compared: Sequence[Cell], margin: float) -> list[str]:
     tested = [cell for cell in compared if not math.isnan(cell.p)]
     if not tested:
-        return [f"no marks: a test needs {SEEDS_NEEDED} seeds"]
-    counted = f"all {len(tested)} differences of this table"
+        return [f"no marks: a test needs {SEEDS_NEEDED} seeds that differ"]
+    own = [cell for cell in tested if cell.family[0] == f"table {table}"]
+    counted = []
+    if own:
+        sizes = _sizes(own)
+        which = " and ".join(OF[n] for n in sorted({len(family) for family in sizes}))
+        counted = [f"the {_span(sizes.values())} differences {which}"]
+    if len(own) < len(tested):
+        others = dict.fromkeys(cell.family[0] for cell in tested if cell not in own)
+        counted.append(f"that of {' or '.join(others)} for the {len(tested) - len(own)} it has")
     if untested := len(compared) - len(tested):
-        counted += f" that have {SEEDS_NEEDED} seeds and vary ({untested} do not)"
+        counted.append(f"{untested} without {SEEDS_NEEDED} seeds that differ are in none")
     return [
-        f"marks: * p < {LEVEL:g}, ** p < {STRONG:g}, if the interval is without zero: paired "
-        "t-test over seeds (each the mean of its teachers), its error with that of the examples, "
-        f"corrected by Holm in the family of {counted}",
-        f"≈ no difference beyond ± {margin:g} points, if the interval is within them: two "
-        f"one-sided tests of this kind at {LEVEL:g}, corrected in the same family; "
-        "without a mark one cannot tell whether there is a difference",
+        f"marks: * p < {LEVEL:g}, ** p < {STRONG:g}, by the t of the interval, corrected by Holm "
+        f"in a family: {', '.join(counted)}",
+        f"≈ no difference beyond ± {margin:g} points: the interval lies within them, also after "
+        "this correction; without a mark one cannot tell whether there is a difference",
+        *_unable(tested),
     ]
+
+
+def _unable(tested: Sequence[Cell]) -> list[str]:
+    """Families so large that no difference could be marked at these seeds."""
+    steps = {
+        family: power.first_step(n, max(c.seeds for c in tested if c.family == family) - 1)
+        for family, n in _sizes(tested).items()
+    }
+    large = [step for step in steps.values() if step > LARGEST]
+    if not large:
+        return []
+    return [
+        f"no mark can be had in {len(large)} of {len(steps)} families: the first would need |t| > "
+        f"{min(large):.0f} at so few seeds"
+    ]
+
+
+def _sizes(tested: Sequence[Cell]) -> Counter[tuple[str, ...]]:
+    """How many tests a family has: rows that are the same runs are one test."""
+    return Counter(family for family, _ in {(cell.family, cell.contrast) for cell in tested})
+
+
+def _span(counts: Collection[int]) -> str:
+    low, high = min(counts), max(counts)
+    return f"{low}" if low == high else f"{low} to {high}"
 
 
 def _detectable(cells: Mapping[tuple[str, str], Cell]) -> list[str]:
@@ -118,8 +138,8 @@ def _detectable(cells: Mapping[tuple[str, str], Cell]) -> list[str]:
     if not (shown := _ranges(found)):
         return []
     return [
-        "smallest difference that would have been found with 80 % power (paired t-test at "
-        f"{LEVEL:g} of one cell, uncorrected), in points: {shown}"
+        f"smallest difference that would have been found with 80 % power (at {LEVEL:g} by "
+        f"one test, uncorrected), in points: {shown}"
     ]
 
 

@@ -8,9 +8,11 @@ import numpy as np
 from analysis import stats
 from analysis.address import SEEDS, Run, Target, find
 from analysis.bootstrap import resample
-from analysis.cells import PERCENT, Cell, Paired, compared
+from analysis.cells import PERCENT
+from analysis.contrasts import Sample, contrast
 from analysis.layout import column_name
 from kdlab import record, repeats
+from kdlab.power import SEEDS_NEEDED
 from kdlab.record import Record, kept, read_examples, read_outputs
 from kdlab.repeats import is_same
 
@@ -155,6 +157,8 @@ def _difference(
         return "not comparable: scored on other rows"
     gaps = [_points(p.ours, split, metric) - _points(p.theirs, split, metric) for p in pairs]
     said = f"A − B {np.mean(gaps):+.2f} over {len(pairs)} shared seed{'s' * (len(pairs) > 1)}"
+    if len({p.seeds[0] for p in pairs}) < SEEDS_NEEDED:
+        return f"{said}, no interval: it needs {SEEDS_NEEDED} seeds"
     if not all(
         split in kept(roots[0], pair.ours) and split in kept(roots[1], pair.theirs)
         for pair in pairs
@@ -164,10 +168,10 @@ def _difference(
         _draws(roots[0], p.ours, split, metric) - _draws(roots[1], p.theirs, split, metric)
         for p in pairs
     ]
-    paired = Paired([p.seeds for p in pairs], gaps, PERCENT * np.stack(drawn, 1))
-    cell = compared(Cell(len(pairs), len(pairs), 0.0, 0.0), paired, margin)
-    tested = "" if np.isnan(cell.p) else f", p {cell.p:.2g}"
-    return f"{said} [{cell.low:.2f}, {cell.high:.2f}]{tested}"
+    seeds, teachers = np.array([p.seeds for p in pairs]).T
+    told = contrast(Sample(seeds, teachers, np.array(gaps), PERCENT * np.stack(drawn, 1)), margin)
+    tested = "" if np.isnan(told.p) else f", p {told.p:.2g}"
+    return f"{said} [{told.low:.2f}, {told.high:.2f}]{tested}"
 
 
 def _pairs(ours: Sequence[Run], theirs: Sequence[Run]) -> list[Pair]:

@@ -42,10 +42,13 @@ def csv(table: Table) -> str:
     Text that a spreadsheet would compute begins with an apostrophe.
     """
     rows = [
-        {"table": table.name, "split": table.split, "row": row, "column": column, **own.__dict__}
+        {"table": table.name, "split": table.split, "row": row, "column": column}
+        | own.__dict__
+        | {"family": "; ".join(own.family)}
         for (row, column), own in table.cells.items()
     ]
-    return str(pd.DataFrame(rows).map(cell).to_csv(index=False, float_format="%.10g"))
+    shown_rows = pd.DataFrame(rows).drop(columns="contrast")  # it is of uids, which say nothing
+    return str(shown_rows.map(cell).to_csv(index=False, float_format="%.10g"))
 
 
 FORMATS: dict[str, Callable[[Table], str]] = {

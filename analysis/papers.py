@@ -15,7 +15,7 @@ import pandas as pd
 from analysis import published
 from analysis.frame import NO_SEED
 from analysis.layout import Layout
-from analysis.tables import Table, arranged
+from analysis.tables import Table, arranged, compared
 from kdlab.schema import BadInput
 
 PKD = "PKD"
@@ -45,6 +45,7 @@ def a1_knowledge(runs: pd.DataFrame, **how: Any) -> list[Table]:
 def a2_matching(runs: pd.DataFrame, **how: Any) -> list[Table]:
     """Which matching: a column for each knowledge and init, as copied layers hardly need one."""
     columns = ("knowledge", "init")
+    how = {"found": compared(runs, **how), **how} if "found" not in how else how
     # Knowledge without layers, which no matching concerns, stays out.
     has_layers = runs["matching"].notna() & (runs["matching"] != "none")
     is_about = has_layers | (runs["knowledge"] == "none")
@@ -126,11 +127,13 @@ def of_study(runs: pd.DataFrame, **how: Any) -> list[Table]:
     Raises:
         BadInput: a layout that is no table of a paper.
     """
-    found = []
-    for _, part in runs.groupby("table", sort=False):
+    functions = {name: table(part.iloc[0]) for name, part in runs.groupby("table")["layout"]}
+    found = compared(runs, **how)
+    tables = []
+    for name, part in runs.groupby("table", sort=False):
         part.attrs = runs.attrs
-        found += table(part["layout"].iloc[0])(part, **how)
-    return found
+        tables += functions[name](part, found=found, **how)
+    return tables
 
 
 def with_model(runs: pd.DataFrame) -> pd.DataFrame:

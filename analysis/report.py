@@ -149,7 +149,6 @@ def _effects(reported: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
 
 def _term(row: dict[Any, Any]) -> dict[str, str]:
     """A row of `variance.shares` in percent."""
-    low, high = (_number(PERCENT * row[name]) for name in ("low", "high"))
     p = row["p"]
     return {
         "term": row["term"],
@@ -157,7 +156,6 @@ def _term(row: dict[Any, Any]) -> dict[str, str]:
         "df": str(row["df"]),
         "eta": _number(PERCENT * row["eta"]),
         "share": _number(PERCENT * row["share"]),
-        "interval": f"{low} to {high}" if low else "",
         "p": "" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}",
         "n": str(row["n"]),
         "note": row["note"] if isinstance(row["note"], str) else "",

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from analysis.cells import Cell
 from analysis.majority import MAJORITY
 from analysis.tables import Table
+from kdlab.power import SEEDS_NEEDED
 
 PLAIN, BEST, SECOND = "", "best", "second"
 LEFT_OUT, NOT_PLANNED = "n/a", "–"
@@ -91,9 +92,10 @@ def explanation(table: Table) -> str:
     texts = {entry.text for row in shown(table).students for entry in row}
     said = [
         "Cells: mean ± standard deviation over seeds, in points (runs); (runs/expected) where some "
-        "are missing. Δ: the paired difference to the control with a 95 % bootstrap interval over "
-        "teachers, seeds and examples. Bold: the best of rows that have all their runs and none "
-        "degenerate, baselines aside; underlined: the second."
+        "are missing. Δ: the paired difference to the control with its 95 % interval, of a paired "
+        f"t over seeds ({SEEDS_NEEDED} or more) whose error also holds what comes from teachers "
+        "and examples. Bold: the best of rows that have all their runs and none degenerate, "
+        "baselines aside; underlined: the second."
     ]
     if table.layout.models or models_differ(table):
         said.append("FLOPs and latency: of one row of 128 tokens, latency where the runs were.")
@@ -203,6 +205,8 @@ def _score(cell: Cell) -> str:
 def _difference(cell: Cell) -> str:
     if math.isnan(cell.difference):
         return ""
+    if math.isnan(cell.low):
+        return f"{cell.difference:+.1f}"
     return f"{cell.difference:+.1f} [{cell.low:.1f}, {cell.high:.1f}]{cell.mark}"
 
 

@@ -1,53 +1,106 @@
-"""Statistics of cells: pure functions of one difference a seed."""
+"""Statistics of a mean difference over seeds: pure functions of one estimate.
+
+Interval, test, equivalence and the detectable difference are all of the same standard error and
+the same t, so that they cannot disagree.
+"""
 
 from collections.abc import Sequence
-from functools import cache
+from dataclasses import dataclass
 
 import numpy as np
 
-SEEDS_NEEDED = 5  # a test of fewer cannot say much: no claim is made
-LEVEL = 0.05  # of a family's tests
-POWER = 0.8
+from kdlab import power
+from kdlab.power import LEVEL
+
 ROUNDING = 1e-9
 MARGIN = 1.0  # points: smaller differences do not matter, unless the caller says otherwise
+NOTHING = float("nan")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean, its standard error (0 where nothing varies) and the degrees of freedom of its t.
+
+    NaN stands for what so few seeds do not tell.
+    """
+
+    mean: float
+    error: float = NOTHING
+    df: float = NOTHING
 
 
 def spread(scores: Sequence[float]) -> float:
     """Standard deviation over seeds (n - 1); NaN for fewer than two."""
-    return float(np.std(scores, ddof=1)) if len(scores) > 1 else float("nan")
+    return float(np.std(scores, ddof=1)) if len(scores) > 1 else NOTHING
 
 
-def paired_t(differences: Sequence[float], examples: float) -> float:
-    """Two-sided p of a paired t-test over seeds; NaN if they are too few or nothing varies.
+def combined(mean: float, sources: Sequence[tuple[float, float]]) -> Estimate:
+    """An estimate whose variance has several sources, such as seeds, teachers and examples.
 
-    Seeds that all differ by exactly nothing have p = 1.
+    The t is that whose two-sided 95 % quantile q is the root of the mean of the squares of the
+    sources' own quantiles, each weighing as its variance does: q error = sqrt(sum(q_i^2 v_i)), the
+    modified large-sample interval of Graybill and Wang (1980, J. Am. Stat. Assoc. 75, 869-873).
+    One source makes it the ordinary t. The degrees of freedom of Satterthwaite (1946) are larger:
+    with three seeds, tests by them at the small levels of a correction are wrong up to ten times
+    too often.
 
     Args:
-        differences: one a seed.
-        examples: the variance of their mean that comes from the examples all seeds share
-            (`bootstrap.from_examples`). With 0 it is SciPy's `ttest_rel`.
+        mean: in any unit.
+        sources: of each the variance of the mean that comes from it, and its degrees of freedom.
     """
-    from scipy.stats import t
+    from scipy.special import stdtridf, stdtrit
 
-    if len(differences) < SEEDS_NEEDED:
-        return float("nan")
-    if not (error := _error(differences, examples)):
-        return 1.0 if abs(differences[0]) < ROUNDING else float("nan")
-    mean = float(np.mean(differences))
-    return float(2 * t.sf(abs(mean) / error, len(differences) - 1))
+    total = sum(variance for variance, _ in sources)
+    error = float(np.sqrt(total))
+    if not error > ROUNDING:
+        return Estimate(mean, 0.0)
+    upper = 1 - LEVEL / 2
+    squares = sum(stdtrit(df, upper) ** 2 * variance for variance, df in sources) / total
+    return Estimate(mean, error, float(stdtridf(upper, np.sqrt(squares))))
 
 
-def equivalence(differences: Sequence[float], examples: float, margin: float) -> float:
-    """p of two one-sided paired t-tests (TOST) that the mean lies within ± `margin`.
+def interval(found: Estimate) -> tuple[float, float]:
+    """The 95 % interval of the mean; NaN where seeds do not tell it."""
+    from scipy.special import stdtrit
 
-    NaN if seeds are too few or nothing varies.
+    if found.error == 0:
+        return (found.mean, found.mean) if abs(found.mean) < ROUNDING else (NOTHING, NOTHING)
+    half = float(stdtrit(found.df, 1 - LEVEL / 2)) * found.error
+    return found.mean - half, found.mean + half
+
+
+def two_sided(found: Estimate) -> float:
+    """p of the mean being 0: below 0.05 where the interval leaves out 0.
+
+    Seeds that all differ by exactly nothing have p = 1; NaN where they do not tell.
     """
-    from scipy.stats import t
+    from scipy.special import stdtr
 
-    if len(differences) < SEEDS_NEEDED or not (error := _error(differences, examples)):
-        return float("nan")
-    within = margin - abs(float(np.mean(differences)))
-    return float(t.sf(within / error, len(differences) - 1))
+    if found.error == 0:
+        return 1.0 if abs(found.mean) < ROUNDING else NOTHING
+    return float(2 * stdtr(found.df, -abs(found.mean) / found.error))
+
+
+def equivalence(found: Estimate, margin: float) -> float:
+    """p of the mean being as large as ± `margin`: below 0.05 where the interval lies within.
+
+    It is that of two one-sided tests (TOST; Schuirmann 1987) at half the level each: the usual
+    ones at 0.05 go by a 90 % interval, which is not the one that is printed. NaN where seeds do
+    not tell.
+    """
+    from scipy.special import stdtr
+
+    if not found.error > 0:
+        return NOTHING
+    within = margin - abs(found.mean)
+    return min(1.0, float(2 * stdtr(found.df, -within / found.error)))
+
+
+def detectable(found: Estimate) -> float:
+    """The smallest mean that a single test of this error finds with 80 % power; NaN if unknown."""
+    if not found.error > 0:
+        return NOTHING
+    return power.detectable(1, float(f"{found.df:.2g}")) * found.error
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -59,35 +112,3 @@ def holm(p: Sequence[float]) -> list[float]:
     adjusted = values.copy()
     adjusted[ordered] = np.minimum(1.0, np.maximum.accumulate(factors * values[ordered]))
     return [float(value) for value in adjusted]
-
-
-def detectable(differences: Sequence[float], examples: float) -> float:
-    """The smallest mean difference that `paired_t` at 0.05 finds with 80 % power.
-
-    From the spread of the given differences, their number and `examples`, in their unit; the test
-    is one of its own, uncorrected. NaN for fewer than two, or if nothing varies.
-    """
-    if len(differences) < 2 or not (error := _error(differences, examples)):
-        return float("nan")
-    return _detectable_errors(len(differences)) * error
-
-
-@cache
-def _detectable_errors(n: int) -> float:
-    """The same in standard errors of the mean of n > 1 differences."""
-    from scipy.optimize import brentq
-    from scipy.stats import f, ncf
-
-    # The square of a t is an F, which has both tails in one.
-    critical = f.ppf(1 - LEVEL, 1, n - 1)
-
-    def lacking(shift: float) -> float:
-        return float(ncf.sf(critical, 1, n - 1, shift**2) - POWER)
-
-    return float(brentq(lacking, 1e-3, 20.0))  # two seeds need the most, 16.3
-
-
-def _error(differences: Sequence[float], examples: float) -> float:
-    """Standard error of the mean; 0 where all is equal but for rounding."""
-    error = float(np.sqrt(np.var(differences, ddof=1) / len(differences) + examples))
-    return error if error > ROUNDING else 0.0

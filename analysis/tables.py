@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from analysis import averages, claims, legend, literature, majority, missing
+from analysis import arms, averages, claims, legend, literature, majority, missing
+from analysis.arms import PLACE, Compared
 from analysis.axes import axes
-from analysis.cells import PERCENT, Cell, Draws, Paired, build, sampler
+from analysis.cells import PERCENT, Cell, build, sampler
+from analysis.contrasts import Sample
 from analysis.frame import NO_SEED, reader, scores
 from analysis.layout import EXCLUDED, GROUP, HEAD, LABEL, Layout, placed
 from analysis.literature import Beside
@@ -59,6 +61,7 @@ def arranged(
     *,
     split: str = "report",
     margin: float = MARGIN,
+    found: Compared | None = None,
 ) -> list[Table]:
     """Every table of a study, arranged in one way.
 
@@ -68,10 +71,28 @@ def arranged(
         split: `report`, or `select` for choosing settings; it also shows the trials of `TABLE`
             in a table `TABLE_tune`.
         margin: points within which a difference counts as none.
+        found: as of `compared`, where these are some of a study's runs: a contrast of all of them
+            is tested once.
     """
     layout = layout or Layout()
+    found = found or compared(runs, split=split, margin=margin)
+    left = _of_split(runs, split)
+    return [
+        _table(str(name), part, runs, layout, found, split, margin)
+        for name, part in left.groupby("table", sort=False)
+        if (part["state"] != EXCLUDED).any()
+    ]
+
+
+def compared(runs: pd.DataFrame, *, split: str = "report", margin: float = MARGIN) -> Compared:
+    """Every arm of a study's runs against its control, as `arranged` shows them."""
+    frame = _of_split(runs, split)
+    return arms.compared(frame[frame["state"] != EXCLUDED], sampler(runs), margin)
+
+
+def _of_split(runs: pd.DataFrame, split: str) -> pd.DataFrame:
+    """Scores of a split, with what was left out; trials in tables of their own, or not at all."""
     frame = _with_tasks(scores(runs))
-    draws = sampler(runs)
     is_out = frame["state"] == EXCLUDED
     is_shown = ~is_out & frame["split"].str.startswith(split).fillna(False).astype(bool)
     if split == "report":  # an arm without any trial has no winner either: it is n/a
@@ -81,12 +102,7 @@ def arranged(
         is_out &= ~is_trial | is_out.groupby(arm, dropna=False).transform("all")
     else:
         frame = _with_trials(frame)
-    left = frame[is_shown | is_out]
-    return [
-        _table(str(name), part, runs, layout, draws, split, margin)
-        for name, part in left.groupby("table", sort=False)
-        if (part["state"] != EXCLUDED).any()
-    ]
+    return frame[is_shown | is_out]
 
 
 def _with_tasks(frame: pd.DataFrame) -> pd.DataFrame:
@@ -113,15 +129,14 @@ def _table(
     frame: pd.DataFrame,
     runs: pd.DataFrame,
     layout: Layout,
-    draws: Draws,
+    found: Compared,
     split: str,
     margin: float,
 ) -> Table:
     frame = placed(frame, layout)
     out, shown = frame[frame["state"] == EXCLUDED], frame[frame["state"] != EXCLUDED]
     columns = [str(column) for column in shown[HEAD].unique()]
-    cells, paired = _cells(shown, draws, margin)
-    cells = claims.corrected(cells, margin)
+    cells, paired = _cells(shown, found)
     teachers = list(dict.fromkeys(shown[LABEL][shown["seed"] == NO_SEED]))
     students = [row for row in dict.fromkeys(frame[LABEL]) if row not in teachers]
     constant = _majority(shown, runs)
@@ -141,7 +156,7 @@ def _table(
             *legend.notes(shown),
             *legend.excluded(out),
             *legend.differing(shown, axes(shown), layout.axes),
-            *claims.notes(cells, margin),
+            *claims.notes(name, cells, margin),
             *claims.ranks(cells, students, columns),
             *average.notes,
             *published.notes,
@@ -157,19 +172,17 @@ def _table(
     )
 
 
-def _cells(
-    frame: pd.DataFrame, draws: Draws, margin: float
-) -> tuple[Cells, dict[tuple[str, str], Paired]]:
-    """Every cell, and its pairs with its control, which may be shown in another column."""
-    arms = {key: part for key, part in frame.groupby(["task", "split", "metric"], sort=False)}
-    cells, paired = {}, {}
+def _cells(frame: pd.DataFrame, found: Compared) -> tuple[Cells, dict[tuple[str, str], Sample]]:
+    """Every cell, and its differences to its control, which may be shown in another column."""
+    columns = dict(iter(frame.groupby(["task", "split", "metric"], sort=False)))
+    cells, samples = {}, {}
     for (row, column), part in frame.groupby([LABEL, HEAD], sort=False):
-        whole = arms[tuple(part[["task", "split", "metric"]].iloc[0])]
+        place = tuple(part[PLACE].iloc[0])
         key = (str(row), str(column))
-        cells[key], pairs = build(part, whole, draws, margin)
-        if pairs:
-            paired[key] = pairs
-    return cells, paired
+        cells[key] = build(part, columns[place[2:]], found.told.get(place))
+        if place in found.samples:
+            samples[key] = found.samples[place]
+    return cells, samples
 
 
 def _majority(frame: pd.DataFrame, runs: pd.DataFrame) -> Cells:

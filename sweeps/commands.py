@@ -65,7 +65,7 @@ def plan_only(asked: Request, hours: float | None) -> int:
         unpredicted=_unpredicted(runs, place),
     )
     waiting = count_open(asked.study, asked.extra, winners, plan.barred(planned))
-    print(report(asked.study, planned, work, chosen, waiting))
+    print(report(asked.study, planned, work, chosen, waiting, place.root))
     return 0
 
 
@@ -179,7 +179,7 @@ def _submit(
             unpredicted=_unpredicted(runs, place),
             ask=True,
         )
-        say(report(asked.study, planned, work, chosen, waiting))
+        say(report(asked.study, planned, work, chosen, waiting, place.root))
         tune.write_winners(_winners_file(asked, place), winners)
         plan.write(planned, work.seconds, asked.name, asked.study, place.root)
         folder = progress.study_folder(place.root, asked.name)

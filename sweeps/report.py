@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from kdlab import record
 from kdlab.schema import BadInput
-from sweeps import estimate, progress, students
+from sweeps import estimate, marks, progress, students
 from sweeps.launch import Launcher
 from sweeps.plan import Planned, Work, counts
 from sweeps.schema import Study
@@ -13,9 +14,14 @@ GIGABYTE = 1e9
 
 
 def report(
-    study: Study, planned: Sequence[Planned], work: Work, chosen: Launcher, waiting: int
+    study: Study,
+    planned: Sequence[Planned],
+    work: Work,
+    chosen: Launcher,
+    waiting: int,
+    root: str,
 ) -> str:
-    """What there is to do, what it takes, and what bounds it.
+    """What there is to do, what it takes, what its tables could mark, and what bounds it.
 
     `waiting` runs have no settings yet, because these are being tuned.
     """
@@ -28,6 +34,7 @@ def report(
     lines += _same(planned)
     lines += students.lines(entry.run for entry in planned if entry.run)
     lines += _tuning(planned)
+    lines += marks.lines(study, planned, root, record.index(root))
     if waiting:
         lines.append(f"{waiting} runs wait for their settings to be tuned")
     if any(work.predicted):

@@ -38,6 +38,7 @@ class Grid:
         levels: of each axis, in the study's order.
         joined: axes that part the runs exactly as an earlier one does, by that one.
         left: how many runs are not among them, by why.
+        seeds: how many are planned.
     """
 
     column: str
@@ -48,6 +49,7 @@ class Grid:
     levels: dict[str, list[str]]
     joined: dict[str, list[str]]
     left: dict[str, int]
+    seeds: int
 
     @property
     def by_run(self) -> "Grid":
@@ -119,7 +121,7 @@ def _grid(name: tuple[str, str, str], part: pd.DataFrame, asked: Sequence[str]) 
     joined = _joined(runs, differing)
     later = {other for others in joined.values() for other in others}
     first = [axis for axis in differing if axis not in later]
-    return Grid(*name, runs, first, levels, joined, left)
+    return Grid(*name, runs, first, levels, joined, left, part["seed"].nunique())
 
 
 def _levels(part: pd.DataFrame, axis: str) -> pd.Series:

@@ -5,35 +5,21 @@ matching of a student without layer knowledge), nothing is held against the pair
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis import bootstrap, stats
+from analysis import contrasts
 from analysis.cells import PERCENT, Draws
+from analysis.contrasts import Contrast, Sample, Verdict, averaging, identity
 from analysis.effects.comparable import SEEDS, Grid, absent, governs, grids, same_or_absent
-from analysis.stats import LEVEL, MARGIN
+from analysis.stats import MARGIN
 
 OTHER = "_other"
 NAMES = ["column", "axis", "level", "other"]
-NUMBERS = ["difference", "low", "high", "n", "seeds", "p", "equivalence", "detectable"]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Mean differences in points of each seed and teacher, and on draws [DRAWS, ...] if any."""
-
-    seeds: np.ndarray
-    teachers: np.ndarray
-    values: np.ndarray
-    drawn: np.ndarray | None
-
-    @property
-    def keys(self) -> list[tuple[int, int]]:
-        """Seed and teacher's seed of each."""
-        return list(zip(self.seeds.tolist(), self.teachers.tolist(), strict=True))
+TOLD = [*Contrast._fields, "n", "degenerate", "over", "key"]
+TESTED = ["path", "planned"]
 
 
 def matched(
@@ -43,69 +29,57 @@ def matched(
     *,
     margin: float = MARGIN,
     draws: Draws | None = None,
+    known: dict[str, Verdict] | None = None,
 ) -> pd.DataFrame:
     """Every two levels of an axis that have matched pairs, in every column of a table.
 
-    One row each: column, axis, level, other, `difference` (points, level minus other: the mean
-    over seeds of each seed's mean), `low` and `high` (95 %, seeds and teachers resampled, and
-    examples if there are draws), `n` pairs, `seeds`, `p` (paired t-test over seeds, NaN under
-    five), `equivalence` (p of two one-sided tests), `detectable` (points), `degenerate` (pairs),
-    `over` (axes that apply to one side only, over whose levels it is a mean), and, of Holm's
-    correction over all rows, `adjusted`, `equivalent`, `shown` and `alike`: see `claimed`.
+    One row each: column, axis, level, other, what a `Contrast` has (level minus other, points), `n`
+    pairs, `degenerate` ones among them, `over` (axes that apply to one side only, over whose levels
+    it is a mean), `key`, and what `contrasts.judged` adds: `adjusted`, `equivalent`, `shown`,
+    `alike`, `family`. A family is all of the axis, or, where so many tests could mark nothing, that
+    of a column, or in it the levels against the one with most pairs, and the others.
 
     Args:
         scores: as `analysis.frame.scores`, of one split.
         axis: to compare levels of.
         axes: all columns in which students may differ.
         margin: points within which a difference counts as none.
-        draws: scores on resampled examples, for intervals and errors that include theirs.
+        draws: scores on resampled examples, for errors that hold theirs.
+        known: verdicts on what was tested elsewhere, such as in the study's tables.
     """
-    return compared(grids(scores, [*axes, axis]), axis, margin, draws)
+    return judged(grids(scores, [*axes, axis]), axis, margin, draws, {} if known is None else known)
 
 
-def compared(
-    found_in: Mapping[str, Grid], axis: str, margin: float, draws: Draws | None
+def judged(
+    found_in: Mapping[str, Grid],
+    axis: str,
+    margin: float,
+    draws: Draws | None,
+    known: dict[str, Verdict],
 ) -> pd.DataFrame:
-    """As `matched`, of the grids of all columns."""
-    found = [
-        {"column": grid.column, "axis": axis, "level": level, "other": other}
-        | contrast(both, grid, margin, draws)
-        for grid in found_in.values()
-        for (level, other), both in grouped(pairs(grid, axis), ["level", "other"])
-    ]
-    return claimed(pd.DataFrame(found, columns=[*NAMES, *NUMBERS, "degenerate", "over"]), margin)
+    """As `matched`, of the grids of all columns; `known` gets the verdicts that are new."""
+    rows = []
+    for grid in found_in.values():
+        own = [
+            {"column": grid.column, "axis": axis, "level": level, "other": other}
+            | contrast(both, grid, margin, draws)
+            for (level, other), both in grouped(pairs(grid, axis), ["level", "other"])
+        ]
+        first = reference(pd.DataFrame(own, columns=["level", "other", "n"]))
+        for row in own:
+            role = "reference" if first in (row["level"], row["other"]) else "others"
+            path = (f"axis {axis}", grid.column, role)
+            rows.append(row | {"path": path, "planned": grid.seeds})
+    return contrasts.judged(pd.DataFrame(rows, columns=[*NAMES, *TOLD, *TESTED]), known)
 
 
-def claimed(found: pd.DataFrame, margin: float = MARGIN) -> pd.DataFrame:
-    """Comparisons with what they may claim, if they are one family.
-
-    `adjusted` and `equivalent` are Holm's p; `shown`: adjusted p < 0.05 and an interval without
-    zero; `alike`: equivalent p < 0.05 and an interval within ± margin.
-    """
-    adjusted = np.array(stats.holm(found["p"].tolist()))
-    equivalent = np.array(stats.holm(found["equivalence"].tolist()))
-    is_within = (found["low"] > -margin) & (found["high"] < margin)
-    is_within &= found["degenerate"] < found["n"]  # what all failed is alike in nothing else
-    return found.assign(
-        adjusted=adjusted,
-        equivalent=equivalent,
-        shown=~has_zero(found) & (adjusted < LEVEL),
-        alike=is_within & (equivalent < LEVEL),
-    )
-
-
-def less(one: Sample, other: Sample) -> Sample | None:
-    """One sample less another, of the seeds and teachers that both have, if there are any."""
-    places = {key: place for place, key in enumerate(other.keys)}
-    shared = [(place, places[key]) for place, key in enumerate(one.keys) if key in places]
-    if not shared:
-        return None
-    ours, theirs = np.array(shared).T
-    drawn = None
-    if one.drawn is not None and other.drawn is not None:
-        drawn = one.drawn[:, ours] - other.drawn[:, theirs]
-    values = one.values[ours] - other.values[theirs]
-    return Sample(one.seeds[ours], one.teachers[ours], values, drawn)
+def reference(part: pd.DataFrame) -> str:
+    """Of comparisons of levels the level that has most pairs with the others; "" of none."""
+    names = dict.fromkeys([*part["level"], *part["other"]])
+    counts = {
+        name: part["n"][(part["level"] == name) | (part["other"] == name)].sum() for name in names
+    }
+    return max(counts, key=lambda name: counts[name], default="")
 
 
 def matters(found: pd.DataFrame) -> pd.Series:
@@ -136,47 +110,21 @@ def pairs(grid: Grid, axis: str) -> pd.DataFrame:
 def sampled(both: pd.DataFrame, grid: Grid, draws: Draws | None) -> Sample:
     """The mean difference of pairs for each seed and teacher, and on draws of the examples."""
     keys, place = np.unique(both[SEEDS].to_numpy(dtype=int), axis=0, return_inverse=True)
-    averaging = _averaging(place.ravel(), len(keys))
-    values = averaging @ both["difference"].to_numpy(dtype=float)
-    drawn = None if draws is None else _drawn(both, grid, draws) @ averaging.T
+    means = averaging(place.ravel())
+    values = means @ both["difference"].to_numpy(dtype=float)
+    drawn = None if draws is None else _drawn(both, grid, draws) @ means.T
     return Sample(keys[:, 0], keys[:, 1], values, drawn)
 
 
-def _averaging(place: np.ndarray, groups: int) -> np.ndarray:
-    """What takes values at places to the means of their groups [groups, values]."""
-    found = np.equal.outer(np.arange(groups), place).astype(float)
-    return found / found.sum(1, keepdims=True)
-
-
-def said(sample: Sample, margin: float) -> dict[str, Any]:
-    """Mean, interval and tests of a sample, as in `matched`."""
-    drawn = sample.drawn
-    if drawn is None:
-        drawn = np.broadcast_to(sample.values, (bootstrap.DRAWS, len(sample.values)))
-    low, high = bootstrap.interval(drawn, sample.seeds.tolist(), sample.teachers.tolist())
-    names, place = np.unique(sample.seeds, return_inverse=True)
-    averaging = _averaging(place, len(names))
-    by_seed, examples = (averaging @ sample.values).tolist(), 0.0
-    if sample.drawn is not None and len(by_seed) > 1:
-        examples = bootstrap.from_examples(sample.drawn @ averaging.T)
-    return {
-        "difference": float(np.mean(by_seed)),
-        "low": low,
-        "high": high,
-        "seeds": len(by_seed),
-        "p": stats.paired_t(by_seed, examples),
-        "equivalence": stats.equivalence(by_seed, examples, margin),
-        "detectable": stats.detectable(by_seed, examples),
-    }
-
-
 def contrast(both: pd.DataFrame, grid: Grid, margin: float, draws: Draws | None) -> dict[str, Any]:
-    """What pairs of two levels (or of two groups of them) say, as in `matched`."""
+    """What pairs of two levels (or of two groups of them) say, as in `matched`, not yet judged."""
     is_degenerate = both["degenerate"] | both["degenerate" + OTHER]
-    return said(sampled(both, grid, draws), margin) | {
+    known_by = both.assign(split=grid.split, metric=grid.metric)
+    return contrasts.contrast(sampled(both, grid, draws), margin)._asdict() | {
         "n": len(both),
         "degenerate": int(is_degenerate.sum()),
         "over": ", ".join(_averaged(both, grid)),
+        "key": identity(known_by, "uid" + OTHER),
     }
 
 
@@ -205,7 +153,3 @@ def _averaged(both: pd.DataFrame, grid: Grid) -> list[str]:
         for absent_here in [absent(both[name]) ^ absent(both[name + OTHER])]
         if absent_here.any() and len({*both[name].dropna(), *both[name + OTHER].dropna()}) > 1
     ]
-
-
-def has_zero(bounds: pd.DataFrame) -> pd.Series:
-    return (bounds["low"] <= 0) & (bounds["high"] >= 0)

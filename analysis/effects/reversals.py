@@ -7,29 +7,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from analysis import stats
+from analysis import contrasts
 from analysis.cells import Draws
+from analysis.contrasts import Verdict, less
 from analysis.effects.comparable import Grid, absent, grids
 from analysis.effects.pairing import (
     NAMES,
     OTHER,
+    TESTED,
+    TOLD,
     contrast,
     grouped,
-    has_zero,
-    less,
     pairs,
-    said,
     sampled,
 )
-from analysis.stats import LEVEL, MARGIN
+from analysis.stats import MARGIN
 
 TASK = "task"
 THERE = "_there"
-SIDE = ["difference", "low", "high", "n", "seeds", "p"]
-APART = ["apart", "low_apart", "high_apart", "p"]
+SIDE = ["difference", "low", "high", "n", "seeds", "adjusted", "shown"]
+AT_SIDE = ["difference", "low", "high", "n", "seeds"]  # of a change, whose own test it has
 
 
 def flips(
@@ -40,12 +39,14 @@ def flips(
     *,
     margin: float = MARGIN,
     draws: Draws | None = None,
+    known: dict[str, Verdict] | None = None,
 ) -> pd.DataFrame:
     """Where the better of two levels of an axis is another at another level of `by`.
 
     One row for each two levels with two sides of opposite signs: axis, by, level, other, and of
-    the first side `column`, `at` (its level of `by`), difference, low, high, n, seeds, p; of the
-    second the same with `_there`. `verdict`: see `reversed_shown`.
+    the first side `column`, `at` (its level of `by`), difference, low, high, n, seeds, adjusted,
+    shown; of the second the same with `_there`. `adjusted` is the larger of the two, as each side
+    has to be there, and `verdict` `shown` if both sides are shown, else `cannot tell`.
 
     Args:
         scores: as `analysis.frame.scores`, of one split.
@@ -54,48 +55,50 @@ def flips(
         axes: all columns in which students may differ.
         margin: points; no flip depends on it.
         draws: as in `matched`.
+        known: as in `matched`.
     """
-    found = two_sided(grids(scores, [*axes, axis, by]), axis, by, margin, draws)
-    return reversed_shown(found).drop(columns="tested")
+    found_in = grids(scores, [*axes, axis, by])
+    found = sides(found_in, axis, by, margin, draws)
+    return reversed_of(contrasts.judged(found, {} if known is None else known))
 
 
-def two_sided(
+def sides(
     found_in: Mapping[str, Grid], axis: str, by: str, margin: float, draws: Draws | None
 ) -> pd.DataFrame:
-    """All two sides that could be a flip, as in `flips`, of the grids of all columns.
+    """All comparisons that could be a side of a flip, not yet judged, of all columns.
 
-    `tested` is the larger p of the two sides (each has to be there), or 1 where signs agree.
+    A family is all of the axis by `by`, or, where so many tests could mark nothing, those of a
+    column, or those at one place.
     """
-    sides = pd.DataFrame(
-        _sides(found_in, axis, by, margin, draws),
-        columns=["task", "column", "place", "at", "level", "other", *SIDE],
+    names = ["task", "place", "at", "axis", "by", *NAMES, *TOLD, *TESTED]
+    found = pd.DataFrame(
+        _sides(found_in, axis, by, margin, draws), columns=list(dict.fromkeys(names))
     )
+    # What meets no other place is no side, and is not tested.
     within = ["level", "other"] + ([] if by == TASK else ["column"])
-    found = sides.merge(sides, on=within, suffixes=("", THERE))
-    if by == TASK:
-        found = found[found["task"] != found["task" + THERE]]
-    else:
-        found = found.assign(**{"column" + THERE: found["column"]})
-    found = found[found["place"] < found["place" + THERE]]
-    is_opposite = found["difference"] * found["difference" + THERE] < 0
-    both_p = found[["p", "p" + THERE]].max(axis=1, skipna=False)
-    found = found.assign(axis=axis, by=by, tested=both_p.where(is_opposite | both_p.isna(), 1.0))
-    one = ["column", "at", *SIDE]
-    names = ["axis", "by", "level", "other", *one, *(name + THERE for name in one), "tested"]
-    return found[names].reset_index(drop=True)
+    other = "task" if by == TASK else "at"
+    is_met = found.groupby(within)[other].transform("nunique") > 1
+    return found[is_met.astype(bool)].reset_index(drop=True)
 
 
-def reversed_shown(found: pd.DataFrame) -> pd.DataFrame:
-    """Of two sides those of opposite signs, with Holm's `adjusted` p over all, and a verdict.
-
-    `shown` if both intervals leave out zero and adjusted p < 0.05, else `cannot tell`.
-    """
-    adjusted = np.array(stats.holm(found["tested"].tolist()))
-    there = found[["low" + THERE, "high" + THERE]].set_axis(["low", "high"], axis=1)
-    is_shown = ~has_zero(found) & ~has_zero(there) & (adjusted < LEVEL)
-    found = found.assign(adjusted=adjusted, verdict=np.where(is_shown, "shown", "cannot tell"))
-    is_opposite = found["difference"] * found["difference" + THERE] < 0
-    return found[is_opposite].reset_index(drop=True)
+def reversed_of(judged: pd.DataFrame) -> pd.DataFrame:
+    """Of judged sides each two of opposite signs, as in `flips`."""
+    own = ["task", "place", "column", "at", *SIDE]
+    shared = ["axis", "by", "level", "other"]
+    found = judged[[*shared, *own]].merge(judged[[*shared, *own]], on=shared, suffixes=("", THERE))
+    is_pair = found["place"] < found["place" + THERE]
+    is_by_task = found["by"] == TASK
+    is_pair &= (is_by_task & (found["task"] != found["task" + THERE])) | (
+        ~is_by_task & (found["column"] == found["column" + THERE])
+    )
+    is_pair &= found["difference"] * found["difference" + THERE] < 0
+    found = found[is_pair]
+    both = found["shown"].astype(bool) & found["shown" + THERE].astype(bool)
+    verdict = both.map({True: "shown", False: "cannot tell"})
+    adjusted = found[["adjusted", "adjusted" + THERE]].max(axis=1, skipna=False)
+    found = found.assign(adjusted=adjusted, verdict=verdict)
+    kept = [name + end for end in ("", THERE) for name in own[2:]]
+    return found[[*shared, *kept, "verdict"]].reset_index(drop=True)
 
 
 def changes(
@@ -103,9 +106,9 @@ def changes(
 ) -> pd.DataFrame:
     """Whether differences are larger at one level of another axis than at another.
 
-    One row for each of the rows and each two levels of `by`: both sides as in `flips`; `apart`,
-    the first side's difference less the second's, over the seeds that both have, with `low_apart`,
-    `high_apart` and `p` of it.
+    One row for each of the rows and each two levels of `by`, not yet judged: both sides as in
+    `flips`, and the contrast of the first side's difference less the second's, over the seeds that
+    both have.
 
     Args:
         found_in: the grids of all columns.
@@ -114,13 +117,14 @@ def changes(
         margin: points; no change depends on it.
         draws: as in `matched`.
     """
-    ends = [name + end for end in ("", THERE) for name in ("at", *SIDE[:-1])]
     found = [
         {name: row[name] for name in NAMES} | {"by": by} | change
         for row in rows.to_dict("records")
         for change in _changes(found_in[row["column"]], row, by, margin, draws)
     ]
-    return pd.DataFrame(found, columns=[*NAMES, "by", *ends, *APART])
+    ends = [name + end for end in ("", THERE) for name in ("at", *AT_SIDE)]
+    tests = ["apart", "low_apart", "high_apart", "p", "equivalence", "degenerate", "key"]
+    return pd.DataFrame(found, columns=[*NAMES, "by", *ends, *tests, *TESTED])
 
 
 def _changes(
@@ -133,18 +137,20 @@ def _changes(
     both = both[(both["level"] == row["level"]) & (both["other"] == row["other"])]
     parts = {at: both[both["at"] == at] for at in grid.levels[by]}
     samples = {at: sampled(part, grid, draws) for at, part in parts.items() if len(part)}
-    sides = {at: said(own, margin) | {"n": len(parts[at])} for at, own in samples.items()}
+    told = {at: contrast(parts[at], grid, margin, draws) for at in samples}
     for at, there in combinations(samples, 2):
         if apart := less(samples[at], samples[there]):
-            tests = said(apart, margin)
+            tests = contrasts.contrast(apart, margin)
             yield {
                 **{"at": at, "at" + THERE: there},
-                **{name: sides[at][name] for name in SIDE[:-1]},
-                **{name + THERE: sides[there][name] for name in SIDE[:-1]},
-                "apart": tests["difference"],
-                "low_apart": tests["low"],
-                "high_apart": tests["high"],
-                "p": tests["p"],
+                **{name: told[at][name] for name in AT_SIDE},
+                **{name + THERE: told[there][name] for name in AT_SIDE},
+                **{"apart": tests.difference, "low_apart": tests.low, "high_apart": tests.high},
+                **{"p": tests.p, "equivalence": tests.equivalence},
+                "degenerate": told[at]["degenerate"],
+                "key": f"{told[at]['key']} less {told[there]['key']}",
+                "path": ("changes", str(row["axis"]), by, grid.column),
+                "planned": grid.seeds,
             }
 
 
@@ -163,10 +169,11 @@ def _sides(
         else:
             continue
         for (level, other, at), part in grouped(both, ["level", "other", "at"]):
-            found = contrast(part, grid, margin, draws)
-            task = part["task"].iloc[0]
-            told = {"task": task, "column": grid.column, "place": order[at], "at": at}
-            yield told | {"level": level, "other": other} | {name: found[name] for name in SIDE}
+            told = {"task": part["task"].iloc[0], "place": order[at], "at": at}
+            told |= {"column": grid.column, "axis": axis, "by": by, "level": level, "other": other}
+            path = ("flips", axis, by, grid.column, str(at))
+            tested = {"path": path, "planned": grid.seeds}
+            yield told | contrast(part, grid, margin, draws) | tested
 
 
 def _placed(both: pd.DataFrame, by: str) -> pd.DataFrame:

@@ -6,18 +6,18 @@ unbalanced grids are the rule, so that ranks, not numbers of columns, count degr
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from analysis import stats
 from analysis.effects.comparable import SEEDS, Grid, grids, named
+from kdlab.power import SEEDS_NEEDED
 
-DRAWS = 300
 ROUNDING = 1e-8  # relative
-RIDGE = 1e-11
 NOTHING = float("nan")
 MEAN = "mean"
 AXIS, PAIR, SEED = "axis", "pair", "seed"
@@ -31,7 +31,6 @@ class Design:
     points: np.ndarray
     columns: dict[str, np.ndarray]
     holds: dict[str, frozenset[str]]
-    seeds: np.ndarray
 
 
 def shares(scores: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
@@ -39,9 +38,8 @@ def shares(scores: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
 
     One row each of column and term: `kind` (axis, pair, seed, residual), `df`, `eta` (type II
     sum of squares over the total: in a balanced grid these add up to one), `share` (omega squared:
-    eta less what so many levels account for by chance, which may be below zero), `low` and `high`
-    (95 % of `share`, whole seeds resampled: of a share of a quarter they held 79 % of the time with
-    five seeds and 88 % with ten), `p` of F, `n` runs, `note`.
+    eta less what so many levels account for by chance, which may be below zero), `p` of F, `n`
+    runs, `note`. A share has no interval: with so few seeds none was found that holds its level.
 
     Type II: a term beside all others but those it is part of. A pair of which cells are empty is
     estimated from those there, and the note counts them; NaN, with the reason, stands where other
@@ -54,7 +52,7 @@ def shares(scores: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
         for grid in grids(scores, axes).values()
         for row in _of(grid.by_run)
     ]
-    names = ["column", "term", "kind", "df", "eta", "share", "low", "high", "p", "n", "note"]
+    names = ["column", "term", "kind", "df", "eta", "share", "p", "n", "note"]
     return pd.DataFrame(found, columns=names)
 
 
@@ -62,8 +60,9 @@ def means(scores: pd.DataFrame, axis: str, axes: Sequence[str]) -> pd.DataFrame:
     """Marginal means of the levels of an axis, in points, over a balanced grid of the other axes.
 
     Of the additive model, every level of every other axis and every seed weighing the same. One row
-    each of column and level: `mean`, `low` and `high` (95 %, whole seeds resampled), `n` runs,
-    `seeds`, `note`. NaN, with the reason, where other axes differ whenever this one does.
+    each of column and level: `mean`, `low` and `high` (95 %, of a t over seeds, three or more, by
+    the jackknife, as grids are not balanced), `n` runs, `seeds`, `note`. NaN, with the reason,
+    where other axes differ whenever this one does.
     """
     found = [
         {"column": grid.column, "axis": axis, **row}
@@ -83,7 +82,6 @@ def _of(grid: Grid) -> list[dict[str, Any]]:
     total = float(full.points @ full.points)
     rest, free = _left(full, list(full.columns))
     error = rest / free if free else NOTHING
-    bounds = _bounds(full, free)
     rows: list[dict[str, Any]] = []
     for term in list(full.columns)[1:]:
         squares, df = _squares(full, term)
@@ -91,12 +89,9 @@ def _of(grid: Grid) -> list[dict[str, Any]]:
         if df == 0:
             rows.append(told | {"note": "not estimated: other terms account for the same runs"})
             continue
-        low, high = bounds[term]
         numbers = {
             "eta": squares / total,
             "share": (squares - df * error) / (total + error),
-            "low": low,
-            "high": high,
             "p": _p_of_f(squares / df, error, df, free),
         }
         rows.append(told | numbers | {"note": _empty(grid, full, term)})
@@ -107,41 +102,41 @@ def _of(grid: Grid) -> list[dict[str, Any]]:
 
 def _means(grid: Grid, axis: str) -> list[dict[str, Any]]:
     """The rows of one column and axis."""
+    seeds = grid.runs["seed"].unique().tolist()
+    fitted = _marginal(grid, axis)
+    others = [replace(grid, runs=grid.runs[grid.runs["seed"] != seed]) for seed in seeds]
+    # Pseudo-values of the jackknife (Tukey 1958): in a balanced grid each seed's own mean.
+    left = np.array([_marginal(other, axis) for other in others if len(seeds) >= SEEDS_NEEDED])
+    found = []
+    for place, level in enumerate(grid.levels[axis]):
+        of_level = grid.runs[grid.runs[axis] == level]
+        mean, low, high = float(fitted[place]), NOTHING, NOTHING
+        if len(left):
+            pseudo = len(seeds) * mean - (len(seeds) - 1) * left[:, place]
+            source = (float(pseudo.var(ddof=1)) / len(seeds), len(seeds) - 1.0)
+            low, high = stats.interval(stats.combined(mean, [source]))
+        told = {"level": level, "mean": mean, "low": low, "high": high, "n": len(of_level)}
+        why = "not estimated: other axes differ whenever this one does" if np.isnan(mean) else ""
+        found.append(told | {"seeds": of_level["seed"].nunique(), "note": why})
+    return found
+
+
+def _marginal(grid: Grid, axis: str) -> np.ndarray:
+    """The marginal mean of each level in points; NaN where the runs do not tell it."""
     from statsmodels.api import OLS
 
     design, levels = _design(grid, pairs=False), grid.levels[axis]
     matrix = np.concatenate(list(design.columns.values()), 1)
     is_axis = np.concatenate(
-        [
-            np.full(found.shape[1], term == named(grid, axis))
-            for term, found in design.columns.items()
-        ]
+        [np.full(own.shape[1], term == named(grid, axis)) for term, own in design.columns.items()]
     )
     wanted = np.zeros((len(levels), matrix.shape[1]))
     wanted[:, 0] = 1
     wanted[:, is_axis] = _sum_code(len(levels))
-    is_known = np.isclose(wanted @ np.linalg.pinv(matrix) @ matrix, wanted, atol=1e-6).all(1)
-    center = float(grid.runs["score"].mean())
-    weights = _weights(design)
-    gram, moments, _ = _sums(design, matrix, weights)
-    fits = _solved(gram, moments)
-    # A draw's means are over the seeds that it took, as often as it took them.
-    drawn = center + fits @ wanted.T + _of_seeds(design, fits, weights)[:, None]
-    low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
     independent, back = _basis(matrix)
-    fitted = center + wanted @ (back @ OLS(design.points, independent).fit().params)
-    found = []
-    for place, level in enumerate(levels):
-        of_level = grid.runs[grid.runs[axis] == level]
-        told = {"level": level, "n": len(of_level), "seeds": of_level["seed"].nunique(), "note": ""}
-        numbers = {"mean": float(fitted[place]), "low": low[place], "high": high[place]}
-        if not is_known[place]:
-            why = "not estimated: other axes differ whenever this one does"
-            numbers, told["note"] = dict.fromkeys(numbers, NOTHING), why
-        elif len(set(design.seeds)) < 2:
-            numbers |= {"low": NOTHING, "high": NOTHING}
-        found.append(told | numbers)
-    return found
+    is_known = np.isclose(wanted @ back @ back.T @ matrix.T @ matrix, wanted, atol=1e-6).all(1)
+    fitted = wanted @ (back @ OLS(design.points, independent).fit().params)
+    return np.where(is_known, float(grid.runs["score"].mean()) + fitted, NOTHING)
 
 
 def _design(grid: Grid, pairs: bool = True) -> Design:
@@ -165,17 +160,7 @@ def _design(grid: Grid, pairs: bool = True) -> Design:
             columns[name] = _coded(runs[name], runs[name].unique().tolist())
             holds[name] = frozenset([name])
     points = (runs["score"] - runs["score"].mean()).to_numpy(dtype=float)
-    return Design(points, columns, holds, pd.factorize(runs["seed"])[0])
-
-
-def _of_seeds(design: Design, fits: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """What the seeds that each draw took have beyond the mean of all [draws]."""
-    if SEEDS[0] not in design.columns:
-        return np.zeros(len(fits))
-    names = list(design.columns)
-    start = sum(design.columns[name].shape[1] for name in names[: names.index(SEEDS[0])])
-    of_seeds = fits[:, start : start + weights.shape[1] - 1] @ _sum_code(weights.shape[1]).T
-    return (weights * of_seeds).sum(1) / weights.sum(1)
+    return Design(points, columns, holds)
 
 
 def _sum_code(levels: int) -> np.ndarray:
@@ -231,65 +216,6 @@ def _p_of_f(mean_square: float, error: float, df: int, free: int) -> float:
     from scipy.stats import f
 
     return float(f.sf(mean_square / error, df, free)) if free and error > 0 else NOTHING
-
-
-def _weights(design: Design) -> np.ndarray:
-    """How often each draw takes each seed [DRAWS, seeds]."""
-    seeds = int(design.seeds.max()) + 1
-    random = np.random.Generator(np.random.PCG64(2))
-    return random.multinomial(seeds, np.full(seeds, 1 / seeds), size=DRAWS).astype(float)
-
-
-def _sums(
-    design: Design, matrix: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """X'X, X'y and y'y of each draw."""
-    parts = [design.seeds == seed for seed in range(weights.shape[1])]
-    grams = np.stack([matrix[part].T @ matrix[part] for part in parts])
-    moments = np.stack([matrix[part].T @ design.points[part] for part in parts])
-    squares = np.array([design.points[part] @ design.points[part] for part in parts])
-    return np.einsum("ds,spq->dpq", weights, grams), weights @ moments, weights @ squares
-
-
-def _solved(gram: np.ndarray, moments: np.ndarray) -> np.ndarray:
-    """Least-squares coefficients of each draw; about the shortest where several are."""
-    # A ridge far below what data say, and far above rounding, in place of a slow pseudo-inverse.
-    size = gram.shape[1]
-    ridge = RIDGE * np.trace(gram, axis1=1, axis2=2)[:, None, None] * np.eye(size)
-    found: np.ndarray = np.linalg.solve(gram + ridge, moments[:, :, None])[:, :, 0]
-    return found
-
-
-def _bounds(full: Design, free: int) -> dict[str, tuple[float, float]]:
-    """95 % intervals of the share of each term."""
-    matrix = np.concatenate(list(full.columns.values()), 1)
-    term_of = np.concatenate([[t] * found.shape[1] for t, found in full.columns.items()])
-    if free == 0 or full.seeds.max() == 0:
-        return dict.fromkeys(full.columns, (NOTHING, NOTHING))
-    gram, moments, squares = _sums(full, matrix, _weights(full))
-
-    def left(terms: Sequence[str]) -> np.ndarray:
-        chosen = np.flatnonzero(np.isin(term_of, terms))
-        some = moments[:, chosen]
-        return squares - (_solved(gram[:, chosen][:, :, chosen], some) * some).sum(1)
-
-    error, total = left(list(full.columns)) / free, left([MEAN])
-    varies = total > ROUNDING * float(full.points @ full.points)
-    if 2 * varies.sum() < DRAWS:
-        return dict.fromkeys(full.columns, (NOTHING, NOTHING))
-    seeds = int(full.seeds.max()) + 1
-    # Means of a draw have the seeds' noise twice, their own and that of drawing, of which the
-    # draw's residual shows (S - 1) / S: without it, terms of many levels would seem to matter.
-    noise = seeds / (seeds - 1) + 1
-    found = {}
-    for term in list(full.columns)[1:]:
-        beside = _beside(full, term)
-        own = left(beside) - left([*beside, term]) - noise * _squares(full, term)[1] * error
-        drawn = own[varies] / (total + error)[varies]
-        low, high = np.percentile(drawn, [2.5, 97.5])
-        is_of_seeds = full.holds[term] & set(SEEDS)  # which are what is resampled
-        found[term] = (NOTHING, NOTHING) if is_of_seeds else (float(low), float(high))
-    return found
 
 
 def _kind(full: Design, term: str) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 from analysis import effects as found_effects
 from analysis.axes import axes as axes_of
 from analysis.cells import PERCENT, sampler
+from analysis.effects.pairing import reference
 from analysis.effects.variance import AXIS, PAIR, RESIDUAL, SEED
 from analysis.figures.drawing import NOTHING, Drawing, Gallery, settled
 from analysis.figures.style import (
@@ -24,6 +25,8 @@ from analysis.figures.style import (
 )
 from analysis.frame import scores
 from analysis.stats import MARGIN
+from analysis.tables import compared
+from kdlab.power import SEEDS_NEEDED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,8 +59,11 @@ def effects(
     else:
         notes.append("shares of variance: no two runs that are done differ in their score")
     draws = sampler(runs)
+    known = dict(compared(runs, margin=margin).verdicts)
     for axis in names:
-        matched = against(found_effects.matched(reported, axis, names, margin=margin, draws=draws))
+        matched = against(
+            found_effects.matched(reported, axis, names, margin=margin, draws=draws, known=known)
+        )
         if matched.empty:
             notes.append(
                 f"{axis}: no two runs that are done differ in it alone; a study that crosses it "
@@ -78,11 +84,7 @@ def against(matched: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_column(part: pd.DataFrame) -> pd.DataFrame:
-    names = dict.fromkeys([*part["level"], *part["other"]])
-    pairs = {
-        name: part["n"][(part["level"] == name) | (part["other"] == name)].sum() for name in names
-    }
-    first = max(pairs, key=lambda name: pairs[name])
+    first = reference(part)
     same = part[part["other"] == first]
     turned = part[part["level"] == first]
     turned = turned.assign(
@@ -97,7 +99,7 @@ def _of_column(part: pd.DataFrame) -> pd.DataFrame:
 
 @paper()
 def _shares(shares: pd.DataFrame, study: str) -> Drawing:
-    """Bars of eta squared, points of omega squared with their interval."""
+    """Bars of eta squared, points of omega squared."""
     known = shares[shares["eta"].notna()]
     columns = list(dict.fromkeys(known["column"]))
     terms = list(dict.fromkeys(known["term"]))
@@ -114,8 +116,7 @@ def _shares(shares: pd.DataFrame, study: str) -> Drawing:
     key(figure, *key_of(grid))
     left = shares[shares["eta"].isna()]["term"].unique()
     points = (
-        "points: omega squared, which is less what chance accounts for, with a 95 % interval over "
-        "seeds"
+        "points: omega squared, which is less what chance accounts for"
         if known["share"].notna().any()
         else "what chance accounts for is not known, as the model leaves nothing over"
     )
@@ -143,21 +144,16 @@ def _bars(ax: "Axes", own: pd.DataFrame, terms: Sequence[str]) -> None:
             )
     part = own[own["share"].notna()]
     places = [terms.index(term) for term in part["term"]]
-    bounds = np.stack([part["share"] - part["low"], part["high"] - part["share"]])
-    # An interval need not hold its point where so few seeds are drawn again.
-    if len(part):
-        ax.errorbar(
-            PERCENT * part["share"],
-            places,
-            xerr=PERCENT * bounds.clip(min=0),
-            fmt="D",
-            color="black",
-            markerfacecolor="white",
-            markersize=3.5,
-            elinewidth=0.9,
-            capsize=2,
-            label="less chance (ω²)",
-        )
+    ax.plot(
+        PERCENT * part["share"],
+        places,
+        linestyle="none",
+        marker="D",
+        color="black",
+        markerfacecolor="white",
+        markersize=3.5,
+        label="less chance (ω²)" if len(part) else None,
+    )
     ax.set_yticks(range(len(terms)), [_short(term) for term in terms])
     ax.axvline(0, color="black", linewidth=0.5)
 
@@ -229,12 +225,14 @@ def _caption(matched: pd.DataFrame, axis: str, margin: float) -> str:
     seeds = sorted(matched["seeds"].unique())
     numbers = " to ".join(dict.fromkeys(f"{n}" for n in (seeds[0], seeds[-1])))
     numbers += " seed" if seeds[-1] == 1 else " seeds"
-    few = " Fewer than five seeds cannot tell." if seeds[0] < 5 else ""
+    is_few = seeds[0] < SEEDS_NEEDED
+    few = f" No interval and no test under {SEEDS_NEEDED} seeds." if is_few else ""
     constant = int(matched["degenerate"].sum())
     few += f" In {constant} pairs a run predicts the same for every row." if constant else ""
     return (
         f"{axis}: runs that differ in it alone, {matched['n'].sum()} pairs of {numbers}; "
-        "mean difference with a 95 % bootstrap interval over teachers, seeds and examples." + few
+        "mean difference with the 95 % interval of a paired t over seeds whose error also holds "
+        "what comes from teachers and examples." + few
     )
 
 

@@ -211,7 +211,7 @@ def _caption(points: pd.DataFrame, has_gain: bool) -> str:
     ]
     if has_gain:
         said.append(
-            "Below, the paired difference to the control of the same model, with a 95 % bootstrap "
-            "interval over teachers, seeds and examples."
+            "Below, the paired difference to the control of the same model, with the 95 % interval "
+            "of a paired t over seeds whose error also holds what comes from teachers and examples."
         )
     return " ".join(said)

@@ -2,7 +2,8 @@
 
 Per axis what to prefer, on what evidence, where it flips, whether the literature is borne out, and
 what the data cannot say. A level is recommended only by matched comparisons that hold after Holm's
-correction over all axes and columns of the guideline together, with five seeds or more.
+correction in their family, and beside it stands every level that is not shown to be worse. What the
+study's tables compare too has the verdict that it has there.
 """
 
 from collections.abc import Sequence
@@ -10,12 +11,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis import frame
+from analysis import arms, frame
 from analysis.axes import FIVE
 from analysis.axes import axes as differing
 from analysis.guideline import context, limits, text
 from analysis.guideline.evidence import Evidence, gathered
 from analysis.guideline.text import Statement
+from analysis.layout import EXCLUDED
 from analysis.plain import code, item, literal, prose
 from analysis.stats import MARGIN
 
@@ -82,7 +84,9 @@ def guideline(runs: pd.DataFrame, margin: float = MARGIN) -> Guideline:
     scores = frame.scores(runs)
     scores = scores[scores["split"].fillna("").str.startswith(SPLIT)]
     draws = limits.draws(runs, scores)
-    found = gathered(scores, differing(runs), margin, draws)
+    reported = scores[scores["state"] != EXCLUDED]
+    verdicts = arms.compared(reported[reported["stage"] != "tune"], draws, margin).verdicts
+    found = gathered(scores, differing(runs), margin, draws, verdicts)
     return worded(runs, scores, found, margin, draws is not None)
 
 
@@ -90,7 +94,7 @@ def worded(
     runs: pd.DataFrame, scores: pd.DataFrame, found: Evidence, margin: float, has_examples: bool
 ) -> Guideline:
     """Evidence in words: `has_examples` says whether intervals resample examples too."""
-    claimed = [verdict.claim.axis for verdict in found.verdicts]
+    claimed = [judged.claim.axis for judged in found.claims]
     varying = [axis for axis in found.axes if _is_first(found, axis)]
     return Guideline(
         study=str(runs.attrs["study"]),
@@ -110,9 +114,9 @@ def _is_first(found: Evidence, axis: str) -> bool:
 
 
 def _section(found: Evidence, axis: str, margin: float) -> Section:
-    own = found.contrasts[found.contrasts["axis"] == axis]
+    own = found.compared[found.compared["axis"] == axis]
     flipped = found.flips[found.flips["axis"] == axis]
-    verdicts = [verdict for verdict in found.verdicts if verdict.claim.axis == axis]
+    claims = [judged for judged in found.claims if judged.claim.axis == axis]
     prefer = text.preferred(own, flipped)
     is_varied = axis in found.axes
     return Section(
@@ -126,7 +130,7 @@ def _section(found: Evidence, axis: str, margin: float) -> Section:
         ],
         flips=context.flipped(flipped),
         changes=context.changed(found.changes[found.changes["axis"] == axis]),
-        literature=context.borne_out(verdicts),
+        literature=context.borne_out(claims),
         unknown=limits.of_axis(found.grids, axis, own, margin) if is_varied else [],
     )
 

@@ -9,7 +9,7 @@ import pandas as pd
 from analysis.cells import PERCENT
 from analysis.effects.comparable import Grid
 from analysis.effects.reversals import TASK, THERE
-from analysis.guideline.directional import AGREES, DEEPER, DISAGREES, EQUAL, Verdict
+from analysis.guideline.directional import AGREES, DEEPER, DISAGREES, EQUAL, Judged
 from analysis.guideline.text import (
     SHOWN,
     Row,
@@ -19,6 +19,7 @@ from analysis.guideline.text import (
     signed,
     tested,
     turned,
+    within,
 )
 
 
@@ -107,12 +108,12 @@ def flipped(flips: pd.DataFrame) -> list[Statement]:
     return found
 
 
-def borne_out(verdicts: Sequence[Verdict]) -> list[Statement]:
+def borne_out(verdicts: Sequence[Judged]) -> list[Statement]:
     """Each claim of the literature with the verdict and what it rests on."""
     return [_claim(verdict) for verdict in verdicts]
 
 
-def _claim(found: Verdict) -> Statement:
+def _claim(found: Judged) -> Statement:
     claim, compared = found.claim, found.compared
     where = "; ".join(f"{axis} {' or '.join(names)}" for axis, names in claim.where.items())
     about = f"\u201c{claim.claim[0].upper()}{claim.claim[1:]}\u201d"
@@ -145,12 +146,10 @@ def _any(patterns: Sequence[str]) -> str:
 
 
 def _compared(row: Row) -> str:
-    """A comparison of a claim; of what is within the margin the p is that of being so."""
+    """A comparison of a claim."""
     levels = f" ({row['levels']})" if row["levels"] else ""
-    if row["alike"] and not row["shown"]:
-        said = difference({**row, "adjusted": row["equivalent"]})
-        return f"{row['column']}{levels} {said} of being within the margin"
-    return f"{row['column']}{levels} {difference(row)}{', within the margin' * row['alike']}"
+    small = f", within the margin{within(row)}" if row["alike"] else ""
+    return f"{row['column']}{levels} {difference(row)}{small}"
 
 
 def _sides(row: Row, verb: str) -> str:
@@ -171,10 +170,6 @@ def _axes_of(term: str) -> list[str]:
 
 
 def _percent(row: Row) -> str:
-    """A share with its interval, in percent."""
-    share, low, high = (
-        "0" if f"{PERCENT * row[name]:.0f}" == "-0" else f"{PERCENT * row[name]:.0f}"
-        for name in ("share", "low", "high")
-    )
-    bounds = "" if math.isnan(row["low"]) else f" (95 %: {low} to {high})"
-    return f"{share} %{bounds}".replace("-", "−")
+    """A share in percent."""
+    share = f"{PERCENT * row['share']:.0f}"
+    return f"{'0' if share == '-0' else share} %".replace("-", "−")

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis import contrasts
 from analysis.cells import Draws
+from analysis.contrasts import Sample, Verdict, less, mean_of
 from analysis.effects.comparable import Grid
-from analysis.effects.pairing import OTHER, Sample, claimed, contrast, less, pairs, said, sampled
+from analysis.effects.pairing import OTHER, TESTED, TOLD, contrast, pairs, sampled
 from analysis.published import ALLOWED
 from kdlab.schema import BadInput
 
@@ -51,7 +53,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judged:
     """A claim, what the study says of it, and the comparisons that say so: rows as of `matched`."""
 
     claim: Claim
@@ -72,30 +74,37 @@ def load(path: Path = FILE) -> list[Claim]:
 
 
 def judged(
-    claims: Sequence[Claim], grids: Mapping[str, Grid], margin: float, draws: Draws | None
-) -> list[Verdict]:
-    """Each claim with the study's verdict, all their comparisons corrected as one family.
+    claims: Sequence[Claim],
+    grids: Mapping[str, Grid],
+    margin: float,
+    draws: Draws | None,
+    known: dict[str, Verdict],
+) -> list[Judged]:
+    """Each claim with the study's verdict.
 
-    A column agrees or disagrees only by what is shown (Holm's p < 0.05 and an interval without
-    zero) or shown to be within the margin; the verdict is that of the columns that can tell.
+    A column agrees or disagrees only by what is shown (see `contrasts.judged`) or shown to be
+    within the margin; the verdict is that of the columns that can tell. What the study has tested
+    keeps that verdict. The others' family is all claims, or, where so many tests could mark
+    nothing, a claim's, or a claim's in a column.
 
     Args:
         claims: as `load` gives them.
         grids: of every column, with all columns that claims are about.
         margin: points within which a difference counts as none.
         draws: scores on resampled examples.
+        known: verdicts on what was tested elsewhere; it gets those that are new.
     """
     found = [
         {"claim": claim.claim, "levels": levels, **row}
+        | {"path": ("claims", claim.claim, row["column"])}
         for claim in claims
         for levels, row in _compared(claim, grids, margin, draws)
     ]
-    names = ["column", "difference", "low", "high", "n", "seeds", "p", "equivalence", "detectable"]
-    frame = pd.DataFrame(found, columns=["claim", "levels", *names, "degenerate", "over"])
-    frame = claimed(frame, margin)
+    frame = pd.DataFrame(found, columns=["claim", "levels", "column", *TOLD, *TESTED])
+    frame = contrasts.judged(frame, known)
     parts = {claim.claim: frame[frame["claim"] == claim.claim] for claim in claims}
     return [
-        Verdict(claim, _verdict(claim, told), told)
+        Judged(claim, _verdict(told), told)
         for claim in claims
         for told in [_with_verdicts(claim, parts[claim.claim])]
     ]
@@ -128,7 +137,8 @@ def _compared(
         levels = both["level"] + " and " + both["other"]
         groups = both.groupby(levels if claim.relation == "equal" else lambda _: "", sort=False)
         for label, part in groups:
-            yield str(label), {"column": name} | contrast(part, grids[name], margin, draws)
+            told = contrast(part, grids[name], margin, draws)
+            yield str(label), {"column": name, "planned": grids[name].seeds} | told
 
 
 def _asked(both: pd.DataFrame, claim: Claim) -> pd.DataFrame:
@@ -209,37 +219,23 @@ def _between_tasks(
         is_named = both["task"].iloc[0] in claim.tasks
         samples[is_named].append(sampled(both, grids[name], draws))
         columns[is_named].append(name)
-    keys = [set(sample.keys) for own in samples.values() for sample in own]
-    shared = sorted(set.intersection(*keys)) if all(samples.values()) else []
-    if not shared:
+    if not all(samples.values()):
         return
-    ours, theirs = (_mean(own, shared) for own in samples.values())
-    apart = less(ours, theirs)
-    assert apart is not None
-    found = said(apart, margin)
+    ours, theirs = (mean_of(own) for own in samples.values())
+    apart = less(ours, theirs) if ours and theirs else None
+    if apart is None:
+        return
     ours_at, theirs_at = (", ".join(names) for names in columns.values())
+    name = f"{ours_at} less {theirs_at}"
     counts = [
         (len(both), both["degenerate"] | both["degenerate" + OTHER]) for both in parts.values()
     ]
     yield (
         "",
-        {"column": f"{ours_at} less {theirs_at}", **found, "over": ""}
-        | {"n": sum(n for n, _ in counts), "degenerate": sum(int(d.sum()) for _, d in counts)},
-    )
-
-
-def _mean(samples: Sequence[Sample], shared: Sequence[tuple[int, int]]) -> Sample:
-    """The mean of several columns' samples, of the seeds and teachers that all have."""
-    places = [[sample.keys.index(key) for key in shared] for sample in samples]
-    values = [sample.values[place] for sample, place in zip(samples, places, strict=True)]
-    drawn = [
-        sample.drawn[:, place]
-        for sample, place in zip(samples, places, strict=True)
-        if sample.drawn is not None
-    ]
-    seeds, teachers = np.array(shared).T
-    return Sample(
-        seeds, teachers, np.mean(values, axis=0), np.mean(drawn, axis=0) if drawn else None
+        {"column": name, "over": "", "key": f"{claim.claim}: {name}"}
+        | contrasts.contrast(apart, margin)._asdict()
+        | {"n": sum(n for n, _ in counts), "degenerate": sum(int(d.sum()) for _, d in counts)}
+        | {"planned": max(grid.seeds for grid in grids.values())},
     )
 
 
@@ -264,7 +260,7 @@ def _with_verdicts(claim: Claim, compared: pd.DataFrame) -> pd.DataFrame:
     return compared.assign(verdict=verdicts)
 
 
-def _verdict(claim: Claim, compared: pd.DataFrame) -> str:
+def _verdict(compared: pd.DataFrame) -> str:
     """Of all columns: one of several pairs that disagrees does, all have to agree."""
     by_column = [set(part["verdict"]) for _, part in compared.groupby("column", sort=False)]
     is_against = any(DISAGREES in told for told in by_column)

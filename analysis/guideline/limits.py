@@ -12,7 +12,7 @@ from analysis.effects.comparable import Grid, governs, same_or_absent
 from analysis.effects.pairing import OTHER
 from analysis.frame import NO_SEED, reader
 from analysis.guideline.text import SHOWN, Statement, counted, signed
-from analysis.stats import SEEDS_NEEDED
+from kdlab.power import SEEDS_NEEDED
 from kdlab.record import kept
 
 GLUE = ("cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte")  # WNLI is in no average

@@ -5,13 +5,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.effects.comparable import Grid
 from analysis.effects.pairing import matters
 from analysis.effects.reversals import THERE
 from analysis.guideline.evidence import Evidence
-from analysis.stats import LEVEL, SEEDS_NEEDED
+from kdlab.power import LARGEST, LEVEL, SEEDS_NEEDED
 
 SHOWN = 4  # of a kind, in one place
 Row = Mapping[Any, Any]
@@ -50,16 +51,16 @@ def tested(p: float) -> str:
     return ", p < 0.001" if p < 0.001 else f", p = {p:.3f}"
 
 
+def within(row: Row) -> str:
+    """The corrected p of lying within the margin, in brackets."""
+    return f" ({tested(row['equivalent']).removeprefix(', ')})"
+
+
 def data(found: Evidence, has_examples: bool) -> list[Statement]:
     """Columns, runs, seeds, and the families of tests."""
     runs = pd.concat([grid.runs for grid in found.grids.values()]).drop_duplicates("uid")
     seeds = runs["seed"].nunique()
-    claims = [verdict.compared["p"] for verdict in found.verdicts]
-    families = [[found.contrasts["p"]], [found.sides["tested"]], [found.changes["p"]], claims]
-    tests, flips, changes, claimed = (
-        sum(int(p.notna().sum()) for p in family) for family in families
-    )
-    resampled = "seeds, teachers and examples" if has_examples else "seeds and teachers"
+    source = "seeds, teachers and examples" if has_examples else "seeds and teachers"
     return [
         Statement(
             f"{counted(len(runs), 'run')} of students that are done, {counted(seeds, 'seed')}, in "
@@ -69,52 +70,95 @@ def data(found: Evidence, has_examples: bool) -> list[Statement]:
         Statement(
             "A difference is the mean over matched pairs, runs that agree in every other axis, "
             "task, seed and teacher. Comparisons of two levels that have such pairs: "
-            f"{len(found.contrasts)}. Intervals are 95 % over {resampled}.",
-            (len(found.contrasts),),
+            f"{len(found.compared)}. Intervals are 95 %, of a paired t over seeds whose error "
+            f"holds what comes from {source}.",
+            (len(found.compared),),
         ),
-        Statement(
-            f"A recommendation needs {SEEDS_NEEDED} seeds, an interval without zero and p < "
-            f"{LEVEL:g} of a paired t-test over seeds after Holm's correction over all "
-            f"{counted(tests, 'test')} of all axes and columns here: the smallest p, uncorrected, "
-            f"has to be below {LEVEL / max(tests, 1):.2g}.",
-            (tests,),
-        ),
-        Statement(
-            f"Families of their own: flips ({counted(flips, 'test')}), changes of what is shown "
-            f"({counted(changes, 'test')}), claims of the literature ({counted(claimed, 'test')}).",
-            (flips, changes, claimed),
-        ),
+        *_families(found),
     ]
 
 
+# What families of tests are of, by how their path begins.
+KINDS = {
+    "table": "in the study's tables",
+    "axis": "of axes",
+    "claims": "of claims of the literature",
+    "flips": "of sides of flips",
+    "changes": "of changes of what is shown",
+}
+
+
+def _families(found: Evidence) -> Iterator[Statement]:
+    """How contrasts are tested, each once."""
+    parts = [found.compared, *(judged.compared for judged in found.claims), found.sides]
+    names = ["key", "p", "family"]
+    every = pd.concat([part[names] for part in [*parts, found.changes] if len(part)] or parts[:1])
+    every = every[every["p"].notna()].drop_duplicates("key")
+    kinds = every["family"].map(lambda family: family[0].split(" ")[0])
+    numbers = {kind: kinds.tolist().count(kind) for kind in KINDS}
+    said = ", ".join(f"{n} {KINDS[kind]}" for kind, n in numbers.items() if n)
+    own = every["family"][kinds == "axis"]
+    largest = int(own.value_counts().max()) if len(own) else 1
+    yield Statement(
+        f"A recommendation needs {SEEDS_NEEDED} seeds and p < {LEVEL:g} by the t of the interval "
+        "after Holm's correction. A contrast is tested once, in the first family that has it"
+        f"{': ' * bool(said)}{said}. A family is an axis over all columns, or, where so many tests "
+        f"would need |t| > {LARGEST:g} to begin with, an axis in a column; the largest here has "
+        f"{counted(largest, 'test')}: its smallest p, uncorrected, has to be below "
+        f"{LEVEL / largest:.2g}.",
+        (*(n for n in numbers.values() if n), largest),
+    )
+
+
 def preferred(own: pd.DataFrame, flips: pd.DataFrame) -> list[Statement]:
-    """What to prefer: levels shown to be better than others and in their column worse than none."""
-    rows = [better_first(row) for row in own[matters(own)].to_dict("records")]
-    winners = {(row["column"], row["level"]) for row in rows}
-    winners -= {(row["column"], row["other"]) for row in rows}
-    found = []
-    for level in dict.fromkeys(row["level"] for row in rows):
-        won = [column for column, name in winners if name == level]
-        if not won:
-            continue
-        is_own = (own["level"] == level) | (own["other"] == level)
-        of = own.loc[is_own, "column"].nunique()
-        lost = len({row["column"] for row in rows if row["other"] == level})
-        best = max(
-            (row for row in rows if row["level"] == level and row["column"] in won),
-            key=lambda row: row["difference"],
-        )
-        found.append(
-            Statement(
-                f"Prefer `{level}`: shown to be better than another level, and worse than none, in "
-                f"{len(won)} of {counted(of, 'column')}; shown to be worse in {lost}. The largest "
-                f"difference, to `{best['other']}` on {best['column']}: {difference(best)}."
-                + _beside(level, winners)
-                + _reversed(level, flips),
-                (len(won), of, lost, best["difference"]),
-            )
-        )
-    return found
+    """In each column the level that comes first, and beside it all that are not shown worse."""
+    parts = own.groupby("column", sort=False)
+    found = (_preferred(str(column), part, flips) for column, part in parts)
+    return [statement for statement in found if statement]
+
+
+def _preferred(column: str, part: pd.DataFrame, flips: pd.DataFrame) -> Statement | None:
+    """Nothing if no level is shown to be worse than another, or each one is."""
+    rows = [better_first(row) for row in part[matters(part)].to_dict("records")]
+    rows.sort(key=lambda row: -row["difference"])
+    worse = {row["other"]: row for row in reversed(rows)}  # of each its largest difference
+    sizes = ranked(part)
+    first, *beside = [level for level in sizes if level not in worse] or [""]
+    if not rows or not first:
+        return None
+    gaps = [sizes[level] - sizes[first] for level in beside]
+    near = [f"`{level}` ({signed(gap)} points)" for level, gap in zip(beside, gaps, strict=True)]
+    lost = [
+        f"`{row['other']}` (than `{row['level']}`)" for row in rows[1:] if row in worse.values()
+    ]
+    largest = rows[0]
+    text = f"Prefer `{first}` on {column}, the first of {counted(len(sizes), 'level')}"
+    text += f". Not shown to be worse: {', '.join(near)}" if near else ""
+    text += (
+        f". Shown to be worse: {len(worse)}, most of all `{largest['other']}` than "
+        f"`{largest['level']}`: {difference(largest)}"
+    )
+    more = f" and {len(lost) - SHOWN} more" if len(lost) > SHOWN else ""
+    text += f"; {', '.join(lost[:SHOWN])}{more}" if lost else ""
+    values = (len(sizes), *gaps, len(worse), largest["difference"])
+    return Statement(f"{text}.{_reversed(first, flips)}", values)
+
+
+def ranked(part: pd.DataFrame) -> dict[str, float]:
+    """Levels of a column by size, the largest first, in points from their mean.
+
+    The least-squares fit to all differences between them, each weighing as its pairs do.
+    """
+    levels = list(dict.fromkeys([*part["level"], *part["other"]]))
+    ends = [
+        np.equal.outer(part[name].to_numpy(), np.array(levels, dtype=object)).astype(float)
+        for name in ("level", "other")
+    ]
+    weights = np.sqrt(part["n"].to_numpy(dtype=float))
+    design = weights[:, None] * (ends[0] - ends[1])
+    sizes = np.linalg.lstsq(design, weights * part["difference"].to_numpy(dtype=float))[0]
+    order = np.argsort(-sizes, kind="stable")
+    return {levels[place]: float(sizes[place]) for place in order}
 
 
 def undecided(
@@ -190,13 +234,13 @@ def _alike(column: str, part: pd.DataFrame, margin: float) -> Iterator[Statement
         return
     said = [
         f"`{row['level']}` and `{row['other']}` "
-        f"({difference({**row, 'adjusted': row['equivalent']})})"
+        f"({difference({**row, 'adjusted': math.nan})}{tested(row['equivalent'])})"
         for row in rows[:SHOWN]
     ]
     more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
     yield Statement(
-        f"{column}: no difference beyond ± {margin:g} points between {', '.join(said)}{more}, by "
-        "two one-sided tests corrected alike.",
+        f"{column}: no difference beyond ± {margin:g} points between {', '.join(said)}{more}: "
+        "p of intervals that lie within them, corrected alike.",
         tuple(row["difference"] for row in rows[:SHOWN]),
     )
 
@@ -226,13 +270,6 @@ def turned(row: Row) -> dict[Any, Any]:
         found["difference" + side] = -row["difference" + side]
         found["low" + side], found["high" + side] = -row["high" + side], -row["low" + side]
     return found
-
-
-def _beside(level: str, winners: set[tuple[str, str]]) -> str:
-    """Other levels that are as good as can be told, in the same columns."""
-    columns = {column for column, name in winners if name == level}
-    others = sorted({name for column, name in winners if column in columns and name != level})
-    return f" Not told apart there from {', '.join(f'`{name}`' for name in others)}." * bool(others)
 
 
 def _reversed(level: str, flips: pd.DataFrame) -> str:

@@ -1,10 +1,7 @@
 """The bootstrap against the metrics themselves, known variances and a direct computation."""
 
-import math
-
 import numpy as np
 import pytest
-from scipy.stats import norm
 
 from analysis import bootstrap, resampled
 from kdlab import metrics
@@ -49,70 +46,6 @@ def right(probabilities: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Draws of the accuracy of a run that is right with these probabilities."""
     found = (random.random(len(probabilities)) < probabilities).astype(int)
     return bootstrap.resample("accuracy", np.ones(len(found)), np.eye(2)[found])
-
-
-def test_interval_of_one_seed_is_the_normal_one_for_a_mean():
-    """With one seed the bootstrap is over examples alone: compare with the central limit."""
-    random = np.random.default_rng(1)
-    ours, theirs = (random.random(2000) < p for p in (0.8, 0.7))
-    labels = np.ones(2000)
-    draws = [
-        bootstrap.resample("accuracy", labels, np.eye(2)[found.astype(int)])
-        for found in (ours, theirs)
-    ]
-    low, high = bootstrap.interval((draws[0] - draws[1])[:, None], [1], [-1])
-    gain = ours.astype(float) - theirs
-    half = norm.ppf(0.975) * gain.std() / math.sqrt(2000)
-    assert low == pytest.approx(gain.mean() - half, abs=0.004)
-    assert high == pytest.approx(gain.mean() + half, abs=0.004)
-
-
-def test_seeds_widen_the_interval():
-    differences = np.tile([0.0, 0.2, 0.4], (bootstrap.DRAWS, 1))
-    low, high = bootstrap.interval(differences, [1, 2, 3], [-1, -1, -1])
-    assert low < 0.05
-    assert high > 0.35
-
-
-def test_interval_of_seeds_is_that_of_a_direct_bootstrap():
-    values = np.random.default_rng(3).normal(size=8)
-    low, high = bootstrap.interval(np.tile(values, (bootstrap.DRAWS, 1)), range(8), [-1] * 8)
-    taken = np.random.default_rng(4).integers(8, size=(20000, 8))
-    direct = np.percentile(values[taken].mean(1), [2.5, 97.5])
-    assert (low, high) == pytest.approx(tuple(direct), abs=0.1)
-
-
-def test_crossed_teachers_widen_what_independent_pairs_would_give():
-    """Four teachers that differ and seeds that do not: twelve pairs know no more than four."""
-    effects = np.array([-0.03, -0.01, 0.01, 0.03])
-    seeds = [seed for seed in range(3) for _ in effects]
-    differences = np.tile(effects, (bootstrap.DRAWS, 3))
-    crossed = bootstrap.interval(differences, seeds, [5, 6, 7, 8] * 3)
-    alone = bootstrap.interval(np.tile(effects, (bootstrap.DRAWS, 1)), [1] * 4, [5, 6, 7, 8])
-    as_if = bootstrap.interval(differences, range(12), range(12))
-    assert crossed == pytest.approx(alone, abs=0.005)
-    assert crossed[1] - crossed[0] > 1.4 * (as_if[1] - as_if[0])
-
-
-def test_a_crossed_interval_covers_the_truth_where_that_of_independent_pairs_does_not():
-    """Eight teachers by eight seeds whose effects have equal variances, in 200 studies."""
-    random = np.random.default_rng(5)
-    seeds, teachers = (grid.ravel() for grid in np.meshgrid(range(8), range(8)))
-    covered = {"crossed": 0, "independent": 0}
-    for _ in range(200):
-        values = random.normal(size=8)[seeds] + random.normal(size=8)[teachers]
-        differences = np.broadcast_to(values, (bootstrap.DRAWS, 64))
-        for name, who in (("crossed", teachers), ("independent", range(64))):
-            low, high = bootstrap.interval(differences, seeds.tolist(), list(who))
-            covered[name] += low <= 0 <= high
-    assert covered["crossed"] >= 0.85 * 200
-    assert covered["independent"] < 0.65 * 200
-
-
-def test_a_missing_pair_of_crossed_teachers_is_left_out_of_draws():
-    differences = np.tile([0.1, 0.2, 0.3], (bootstrap.DRAWS, 1))
-    low, high = bootstrap.interval(differences, [1, 2, 1], [5, 5, 6])
-    assert 0.1 <= low < high <= 0.3
 
 
 def test_the_variance_from_examples_is_that_of_an_analysis_of_variance():

@@ -5,18 +5,22 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from made import ROWS, leave, outputs
 
-from analysis import bootstrap, claims, formats, frame, stats, tables
+from analysis import bootstrap, claims, contrasts, formats, frame, papers, stats, tables
 from analysis.cells import Cell
+from analysis.contrasts import Sample
 from sweeps import plan, study
 
 EXAMPLES, SEEDS, STUDIES = 400, 6, 200
 
 
-def simulated(random: np.random.Generator, gains: dict[str, float], tastes: float) -> claims.Cells:
-    """A table of arms that are `gains` more often right than their control, on average over seeds.
+def simulated(
+    random: np.random.Generator, gains: dict[str, float], tastes: float
+) -> dict[str, str]:
+    """Marks of arms that are `gains` more often right than their control, on average over seeds.
 
     Seeds differ by 1.5 points, some examples are harder than others for all, and each arm has
     examples of its own that it is better or worse at, by `tastes`.
@@ -32,18 +36,22 @@ def simulated(random: np.random.Generator, gains: dict[str, float], tastes: floa
             (row.mean(), bootstrap.resample("accuracy", labels, np.eye(2)[row])) for row in right
         ]
 
-    control, seeds = draws(0.0), range(SEEDS)
-    cells = {}
+    control, seeds = draws(0.0), np.arange(SEEDS)
+    rows = []
     for arm, gain in gains.items():
         pairs = list(zip(draws(gain), control, strict=True))
-        differences = [100 * (ours[0] - theirs[0]) for ours, theirs in pairs]
+        differences = np.array([100 * (ours[0] - theirs[0]) for ours, theirs in pairs])
         drawn = np.stack([100 * (ours[1] - theirs[1]) for ours, theirs in pairs], 1)
-        low, high = bootstrap.interval(drawn, seeds, [-1] * SEEDS)
-        cell = Cell(SEEDS, SEEDS, 0.0, 0.0, float(np.mean(differences)), low, high)
-        cells[arm, "accuracy"] = replace(
-            cell, p=stats.paired_t(differences, bootstrap.from_examples(drawn))
-        )
-    return claims.corrected(cells)
+        told = contrasts.contrast(Sample(seeds, np.full(SEEDS, -1), differences, drawn), 1.0)
+        rows.append(told._asdict() | {"key": arm, "n": SEEDS, "degenerate": 0})
+    return marks(rows)
+
+
+def marks(rows: list[dict]) -> dict[str, str]:
+    """By key the marks of contrasts that are one table's."""
+    told = [{"path": ("table main",), "planned": SEEDS} | row for row in rows]
+    found = contrasts.judged(pd.DataFrame(told), {}).to_dict("records")
+    return {row["key"]: contrasts.mark(row) for row in found}
 
 
 @pytest.mark.parametrize(("tastes", "gain"), [(0.0, 0.08), (0.2, 0.14)])
@@ -53,9 +61,9 @@ def test_planted_effects_are_found_and_planted_nulls_are_not(tastes, gain):
     gains = {"logits": 0.0, "hidden": 0.0, "strong": gain}  # of the chance of a right answer
     found, wrong = 0, 0
     for _ in range(STUDIES):
-        marks = {arm: cell.mark for (arm, _), cell in simulated(random, gains, tastes).items()}
-        found += "*" in marks["strong"]
-        wrong += any("*" in marks[arm] for arm in ("logits", "hidden"))
+        marked = simulated(random, gains, tastes)
+        found += "*" in marked["strong"]
+        wrong += any("*" in marked[arm] for arm in ("logits", "hidden"))
     assert found >= 0.8 * STUDIES
     assert wrong <= 16
 
@@ -65,7 +73,7 @@ def test_without_correction_a_family_would_claim_too_much():
     random = np.random.default_rng(12)
     differences = random.normal(size=(STUDIES, 12, SEEDS))
     single = np.array(
-        [[stats.paired_t(list(cell), 0.0) for cell in family] for family in differences]
+        [[stats.two_sided(over_seeds(cell)) for cell in family] for family in differences]
     )
     family = np.array([stats.holm(list(p)) for p in single])
     assert (single < 0.05).any(1).mean() > 0.3
@@ -76,39 +84,36 @@ def test_without_correction_a_family_would_claim_too_much():
 def test_equivalence_is_claimed_within_the_margin_and_not_at_it(truth, expected):
     random = np.random.default_rng(13)
     drawn = random.normal(truth, 0.5, size=(STUDIES, 8))
-    claimed = sum(stats.equivalence(list(seeds), 0.0, 1.0) < 0.05 for seeds in drawn)
+    claimed = sum(stats.equivalence(over_seeds(seeds), 1.0) < 0.05 for seeds in drawn)
     assert (claimed <= 16) if expected == "wrong" else (claimed >= 0.9 * STUDIES)
 
 
-def test_marks_need_the_test_and_the_interval():
-    cell = Cell(6, 6, 60.0, 1.0, 0.8, 0.2, 1.4, p=0.004, equivalence=0.3)
-    cells = {
-        ("found", "x"): cell,
-        ("sure", "x"): replace(cell, p=0.0001),
-        ("of these examples only", "x"): replace(cell, low=-0.1),
-        ("chance", "x"): replace(cell, p=0.2),
-        ("same", "x"): replace(cell, low=-0.4, high=0.5, p=0.9, equivalence=0.001),
-        ("same of these examples", "x"): replace(cell, low=-1.2, p=0.9, equivalence=0.001),
-        ("both failed", "x"): replace(
-            cell, low=-0.4, high=0.5, p=0.9, equivalence=0.001, degenerate=6
-        ),
-        ("untested", "x"): replace(cell, p=math.nan, equivalence=math.nan),
-    }
-    marks = {row: found.mark for (row, _), found in claims.corrected(cells, 1.0).items()}
-    assert marks == {
+def over_seeds(values: np.ndarray) -> stats.Estimate:
+    seeds = np.arange(len(values))
+    return contrasts.estimated(Sample(seeds, np.full(len(seeds), -1), np.array(values), None))
+
+
+def test_marks_are_of_corrected_tests_and_those_that_failed_alike_are_not_the_same():
+    row = {"p": 0.004, "equivalence": 0.3, "n": 6, "degenerate": 0}
+    assert marks(
+        [
+            {"key": "found", **row},
+            {"key": "sure", **row, "p": 0.0001},
+            {"key": "chance", **row, "p": 0.2},
+            {"key": "same", **row, "p": 0.9, "equivalence": 0.001},
+            {"key": "small", **row, "equivalence": 0.001},
+            {"key": "both failed", **row, "p": 0.9, "equivalence": 0.001, "degenerate": 6},
+            {"key": "untested", **row, "p": math.nan, "equivalence": math.nan},
+        ]
+    ) == {
         "found": "*",
         "sure": "**",
-        "of these examples only": "",
         "chance": "",
         "same": "≈",
-        "same of these examples": "",
+        "small": "*≈",
         "both failed": "",
         "untested": "",
     }
-    assert (
-        "the family of all 7 differences of this table that have 5 seeds and vary (1 do"
-        in (claims.notes(claims.corrected(cells), 1.0)[0])
-    )
 
 
 STUDY = """
@@ -134,26 +139,37 @@ RIGHT = {
 
 def written(path, text: str = STUDY, teacher: int = 320, margin: float = 5.0) -> tables.Table:
     """The table of a study whose runs left records."""
+    (table,) = tables.arranged(recorded(path, text, teacher), margin=margin)
+    return table
+
+
+def recorded(path, text: str = STUDY, teacher: int = 320) -> pd.DataFrame:
+    """A study whose runs left records."""
     path.write_text(text)
     loaded = study.load(str(path))
     planned = plan.plan(loaded)
     plan.write(planned, {}, path.stem, loaded, str(path.parent))
     labels = np.random.default_rng(0).integers(2, size=ROWS).astype(float)
-    for entry in planned:
-        right = RIGHT[entry.cell.row][entry.cell.seed - 1]
-        leave(path.parent, entry.run.uid, outputs(labels, right), labels)
+    for run, cell in {entry.run.uid: (entry.run, entry.cell) for entry in planned}.values():
+        right = RIGHT.get(cell.row, RIGHT["unsure"])[cell.seed - 1]
+        leave(path.parent, run.uid, outputs(labels, right), labels)
     (uid,) = {entry.run.teacher.uid for entry in planned if entry.run.teacher}
     leave(path.parent, uid, outputs(labels, teacher), labels)
-    (table,) = tables.arranged(frame.runs(path.stem, str(path.parent)), margin=margin)
-    return table
+    return frame.runs(path.stem, str(path.parent))
+
+
+@pytest.fixture(scope="module")
+def five(tmp_path_factory) -> pd.DataFrame:
+    """The runs of the study."""
+    return recorded(tmp_path_factory.mktemp("claims") / "five.yaml")
 
 
 def cells(table: tables.Table) -> dict[str, Cell]:
     return {row: table.cells[row, "synthetic accuracy"] for row in table.rows}
 
 
-def test_marks_stand_in_every_format_with_their_family_below(tmp_path):
-    table = written(tmp_path / "five.yaml")
+def test_marks_stand_in_every_format_with_their_family_below(five):
+    (table,) = tables.arranged(five, margin=5.0)
     marks = {row: cell.mark for row, cell in cells(table).items()}
     assert marks == {
         "teacher": "",
@@ -165,7 +181,7 @@ def test_marks_stand_in_every_format_with_their_family_below(tmp_path):
     }
     text = formats.markdown(table)
     assert re.search(r"better .*\]\*\* +\|", text)
-    assert "in the family of all 3 differences of this table" in text
+    assert "corrected by Holm in a family: the 3 differences of this table" in text
     assert "no difference beyond ± 5 points" in text
     assert r"]$^{*}$$^{*}$" in formats.latex(table)
     assert r"]$\approx$" in formats.latex(table)
@@ -174,8 +190,8 @@ def test_marks_stand_in_every_format_with_their_family_below(tmp_path):
     assert ",**," in line
 
 
-def test_tests_in_tables_are_of_differences_over_seeds_and_examples(tmp_path):
-    found = cells(written(tmp_path / "five.yaml"))
+def test_tests_in_tables_are_of_differences_over_seeds_and_examples(five):
+    found = cells(tables.arranged(five)[0])
     for row in ("better", "same", "unsure"):
         # Right or wrong of each seed and example, from the counts: an analysis of variance.
         ours, theirs = (
@@ -185,22 +201,67 @@ def test_tests_in_tables_are_of_differences_over_seeds_and_examples(tmp_path):
         rest = table - table.mean(0) - table.mean(1, keepdims=True) + table.mean()
         of_rest = (rest**2).sum() / (4 * (ROWS - 1))
         of_examples = max(0.0, (5 * table.mean(0).var(ddof=1) - of_rest) / (5 * ROWS))
-        seeds = list(table.mean(1))
-        assert found[row].p == pytest.approx(stats.paired_t(seeds, of_examples), rel=0.3)
-        detectable = stats.detectable(seeds, of_examples)
-        assert found[row].detectable == pytest.approx(detectable, rel=0.1)
+        seeds = table.mean(1)
+        sources = [(seeds.var(ddof=1) / 5, 4), (of_examples, bootstrap.DRAWS - 1)]
+        expected = stats.combined(float(seeds.mean()), sources)
+        # A p of 1e-10 moves with the square of what the bootstrap is off by.
+        ours, theirs = (math.log(p) for p in (found[row].p, stats.two_sided(expected)))
+        assert ours == pytest.approx(theirs, rel=0.1)
+        assert found[row].detectable == pytest.approx(stats.detectable(expected), rel=0.1)
+        half = (found[row].high - found[row].low) / 2
+        assert half == pytest.approx(stats.interval(expected)[1] - expected.mean, rel=0.1)
     assert found["better"].adjusted == pytest.approx(3 * found["better"].p)
 
 
-def test_four_seeds_make_no_claim(tmp_path):
-    table = written(tmp_path / "four.yaml", STUDY.replace(", 5]", "]"))
+def test_two_seeds_have_no_interval_and_make_no_claim(five):
+    (table,) = tables.arranged(five[five["seed"] <= 2])
     assert {cell.mark for cell in cells(table).values()} == {""}
-    assert "no marks: a test needs 5 seeds" in table.notes
-    assert not math.isnan(cells(table)["unsure"].detectable)
+    assert "no marks: a test needs 3 seeds that differ" in table.notes
+    assert math.isnan(cells(table)["unsure"].low)
+    assert re.search(r"unsure .*\| \+0\.0 +\|", formats.markdown(table))
 
 
-def test_headroom_is_teacher_minus_none_and_rows_close_a_share_of_it(tmp_path):
-    table = written(tmp_path / "five.yaml")
+def test_three_seeds_are_tested_by_the_interval_that_is_shown(five):
+    (table,) = tables.arranged(five[five["seed"] <= 3])
+    found = cells(table)
+    assert found["better"].mark
+    for row in ("better", "same", "unsure"):
+        assert (found[row].p < 0.05) == (not found[row].low <= 0 <= found[row].high)
+
+
+LARGE = """
+question: Which of many?
+seeds: [1, 2, 3]
+blocks:
+  - table: many
+    grid: {train.lr: [1e-4, 2e-4]}
+    cases: {logits: [knowledge=logits_kl], hidden: [knowledge=hidden_mse],
+            values: [knowledge=value_relation]}
+  - table: few
+    grid: {train.lr: [1e-4]}
+    cases: {logits: [knowledge=logits_kl], hidden: [knowledge=hidden_mse]}
+"""
+
+
+def test_families_that_could_mark_nothing_are_split_and_two_tables_have_one_verdict(tmp_path):
+    """Six tests of three seeds are too many for one family; two arms are in two tables."""
+    runs = recorded(tmp_path / "large.yaml", LARGE)
+    many, few = papers.of_study(runs)
+    families = {cell.family for cell in many.cells.values() if cell.family}
+    assert {(family[0], len(family)) for family in families} == {("table many", 3)}
+    assert len(families) == 2
+    assert any("the 3 differences of each column and control" in note for note in many.notes)
+    quoted = {key: cell for key, cell in few.cells.items() if cell.family}
+    assert len(quoted) == 2
+    for key, cell in quoted.items():
+        assert (cell.adjusted, cell.family) == (many.cells[key].adjusted, many.cells[key].family)
+    assert any("that of table many for the 2 it has" in note for note in few.notes)
+    (alone,) = tables.arranged(runs[runs["table"] == "few"])
+    assert {cell.family for cell in alone.cells.values() if cell.family} == {("table few",)}
+
+
+def test_headroom_is_teacher_minus_none_and_rows_close_a_share_of_it(five):
+    (table,) = tables.arranged(five)
     found = cells(table)
     assert found["better"].headroom == pytest.approx(80.0 - 60.0)
     assert found["better"].share == pytest.approx(100 * (1403 - 1200) / (1600 - 1200))

@@ -39,7 +39,7 @@ blocks:
 def text(loaded, planned, root, waiting=0) -> list[str]:
     chosen = launch.launcher(place())
     work = plan.survey(plan.unique(planned), str(root), chosen.keys, chosen.parallel)
-    return report(loaded, planned, work, chosen, waiting).splitlines()
+    return report(loaded, planned, work, chosen, waiting, root).splitlines()
 
 
 def test_a_plan_leaves_shapes_that_miss_out_and_names_them(read, tmp_path):
