@@ -40,7 +40,7 @@ def test_sweeps_does_not_import_analysis():
         assert not [n for n in of_ours(path) if n.startswith("analysis")], path
 
 
-def test_analysis_imports_only_what_is_written_down_metrics_power_and_errors():
+def test_analysis_imports_only_what_is_written_down_metrics_power_and_how_commands_end():
     allowed = (
         "analysis",
         "kdlab.record",
@@ -48,6 +48,7 @@ def test_analysis_imports_only_what_is_written_down_metrics_power_and_errors():
         "kdlab.power",
         "kdlab.schema.BadInput",
         "kdlab.repeats",
+        "kdlab.ending",
     )
     allowed += tuple(f"sweeps.{name}" for name in ("events", "failures", "progress", "saved"))
     for path in files("analysis"):
