@@ -127,7 +127,7 @@ def _addresses(frame: pd.DataFrame) -> Callable[[str], Record]:
 def _blocks(frame: pd.DataFrame) -> dict[str, list[str]]:
     """By uid the runs that are resampled with it: done, of its task, and no trials."""
     done = frame[(frame["state"] == "done") & (frame["stage"] != "tune")].drop_duplicates("uid")
-    found = {}
+    found: dict[str, list[str]] = {}
     for _, part in done.groupby("task", sort=False):
         uids = list(part["uid"])
         for start in range(0, len(uids), BLOCK):
@@ -151,7 +151,7 @@ def column(frame: pd.DataFrame) -> Column:
     """A column of its rows of a frame."""
     is_teacher = frame["seed"] == NO_SEED
     is_none = frame["overrides"].str.contains('"knowledge=none"', regex=False) & ~is_teacher
-    rows = dict(iter(frame.groupby("row", sort=False)))
+    rows = {str(row): part for row, part in frame.groupby("row", sort=False)}
     return Column(rows, frame[is_teacher], frame[is_none])
 
 

@@ -28,7 +28,7 @@ def matthews(counts: np.ndarray, labels: np.ndarray, outputs: np.ndarray) -> np.
     """Matthews correlation, of any number of classes."""
     said, true = outputs.argmax(-1), labels.astype(int)
     rows, hits = counts.shape[1], _count(counts, said == true)
-    both = predicted = actual = np.float64(0.0)
+    both = predicted = actual = np.zeros((1, 1))
     for number in range(max(said.max(), true.max()) + 1):
         ours, theirs = _count(counts, said == number), _count(counts, (true == number)[None])
         both = both + ours * theirs
