@@ -115,10 +115,21 @@ def uniform_consecutive(student_layers: int, teacher_layers: int, random: Random
 def uniform_last(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
     """Each student layer to its layer of `skip` and to the last; the last student layer once.
 
-    Udagawa et al. 2023, arXiv 2310.08797.
+    Udagawa et al. 2023, arXiv 2310.08797, give each student layer two teacher layers, "uniform +
+    last". That names a layer of the uniform rule and either the teacher's last layer, as here, or
+    the layer of the rule `last`, as in `uniform_last_k`.
     """
     pairs = skip(student_layers, teacher_layers, random)
     return sorted({*pairs, *((layer, teacher_layers) for layer, _ in pairs)})
+
+
+def uniform_last_k(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
+    """Each student layer to its layer of `skip` and to its layer of `last`, once where they are one.
+
+    The other reading of "uniform + last": see `uniform_last`.
+    """
+    rules = (skip, last)
+    return sorted({pair for rule in rules for pair in rule(student_layers, teacher_layers, random)})
 
 
 def every(student_layers: int, teacher_layers: int, random: Random) -> Pairs:

@@ -69,6 +69,15 @@ IN_ORDER = {
         "2+6 4+6 6",
         "3+10 5+10 8+10 10",
     ],
+    "uniform_last_k": [
+        "2+7 4+8 6+9 8+10 10+11 12",
+        "2+8 5+9 7+10 10+11 12",
+        "3+9 6+10 9+11 12",
+        "4+10 8+11 12",
+        "4+19 8+20 12+21 16+22 20+23 24",
+        "2+4 4+5 6",
+        "3+7 5+8 8+9 10",
+    ],
 }  # fmt: skip
 SINGLE = {  # student layer-teacher layer
     "last1": ["6-12", "5-12", "4-12", "3-12", "6-24", "3-6", "4-10"],
@@ -203,6 +212,7 @@ def test_random_in_order_is_a_random_draw_sorted():
         fixed.random_in_order,
         fixed.uniform_consecutive,
         fixed.uniform_last,
+        fixed.uniform_last_k,
     ],
 )
 def test_a_deeper_student_is_refused(rule):

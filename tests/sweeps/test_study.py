@@ -424,7 +424,7 @@ def test_rows_that_turn_out_to_be_the_same_runs_are_named(tmp_path, example):
     loaded = study.load(str(example))
     planned, chosen = plan.plan(loaded), launch.launcher(place())
     work = plan.survey(plan.unique(planned), str(tmp_path / "runs"), chosen.keys, 1)
-    said = report(loaded, planned, work, chosen, 0).splitlines()
+    said = report(loaded, planned, work, chosen, 0, str(tmp_path / "runs")).splitlines()
     assert [line for line in said if line.startswith("the same runs")] == [
         "the same runs in second: 'none', 'none, by key'",
         "the same runs in second: 'hidden', 'by key'",
