@@ -117,7 +117,7 @@ OWN = {
 }  # fmt: skip
 FEW = ("task.words=8", "task.max_length=16", "task.report_rows=32", "protocol.select_max=32")
 BRIEF = ("train.epochs=8", "train.batch_size=16", "train.lr=2e-3")
-# First steps without bias correction are about three times as large; bert_emd's rate is constant too.
+# First steps without bias correction are thrice as large; the rate of bert_emd is constant, too.
 CALM = dict.fromkeys(("bert_emd", "tinybert"), ("train.lr=3e-4",))
 
 

@@ -124,7 +124,7 @@ def uniform_last(student_layers: int, teacher_layers: int, random: Random) -> Pa
 
 
 def uniform_last_k(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
-    """Each student layer to its layer of `skip` and to its layer of `last`, once where they are one.
+    """Each student layer to its layer of `skip` and to its layer of `last`; once if they are one.
 
     The other reading of "uniform + last": see `uniform_last`.
     """
