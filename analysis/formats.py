@@ -47,8 +47,9 @@ def csv(table: Table) -> str:
         | {"family": "; ".join(own.family)}
         for (row, column), own in table.cells.items()
     ]
-    shown_rows = pd.DataFrame(rows).drop(columns="contrast")  # it is of uids, which say nothing
-    return str(shown_rows.map(cell).to_csv(index=False, float_format="%.10g"))
+    # Contrasts are known by uids, which say nothing; a table without cells has none.
+    frame = pd.DataFrame(rows).drop(columns="contrast", errors="ignore")
+    return str(frame.map(cell).to_csv(index=False, float_format="%.10g"))
 
 
 FORMATS: dict[str, Callable[[Table], str]] = {

@@ -11,6 +11,7 @@ from kdlab.record import short_digest
 from kdlab.schema import BadInput
 from sweeps.checks import check
 from sweeps.commands import Request
+from sweeps.progress import check_name
 from sweeps.schema import Block, Study
 
 SEED, COLUMN = "seed", "task"
@@ -42,7 +43,7 @@ def request(name: str | None, fixed: Sequence[str], swept: Mapping[str, Sequence
 
     Raises:
         BadInput: for what cannot be swept, a seed that is no whole number, or one that is there
-            twice.
+            twice, or a name that no folder may have.
     """
     for key in swept:
         if is_operational(key):
@@ -57,6 +58,7 @@ def request(name: str | None, fixed: Sequence[str], swept: Mapping[str, Sequence
     decisive = sorted(text for text in fixed if not is_operational(text))
     said = repr((decisive, dict(swept) | {SEED: seeds}))
     name = name or f"multirun_{short_digest(said.encode())[:8]}"
+    check_name(name)
     block = Block(
         table=name,
         cases=cases,

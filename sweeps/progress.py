@@ -141,6 +141,15 @@ def study_folder(root: str | Path, study: str) -> Path:
     Raises:
         BadInput: a name that is none of a folder there.
     """
+    check_name(study)
+    return Path(root) / "studies" / study
+
+
+def check_name(study: str) -> None:
+    """Refuse a study's name that is none of a folder.
+
+    Raises:
+        BadInput: naming the characters that are allowed.
+    """
     if not STUDY.fullmatch(study):
         raise BadInput(f"study {study!r}: a name has letters, digits and any of _ . , + = @ ( ) -")
-    return Path(root) / "studies" / study

@@ -71,7 +71,9 @@ class Sweep:
         """Call `launch` as a user would; `path` is looked up first for commands."""
         env = os.environ | self.cluster.env
         env["PATH"] = f"{path}:{env['PATH']}" if path else env["PATH"]
-        command = ["launch", str(self.study), *LAUNCHER, f"root={self.root}", *self.extra, *more]
+        own = {text.partition("=")[0] for text in self.extra}
+        usual = [text for text in LAUNCHER if text.partition("=")[0] not in own]
+        command = ["launch", str(self.study), *usual, f"root={self.root}", *self.extra, *more]
         return self._sweeps(*command, env=env, check=check)
 
     def status(self) -> str:

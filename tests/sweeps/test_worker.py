@@ -13,6 +13,8 @@ import pytest
 import kdlab
 from kdlab import record
 from kdlab.config import compose, place
+from kdlab.durable import Damaged
+from kdlab.run import digest, effective
 from sweeps import events, failures, shards
 from sweeps.slot import Slot
 
@@ -20,10 +22,11 @@ FAULTS = Path(__file__).parent / "faults"
 
 
 def broken(run, how):
-    """The run with a loss that does `how`; its uid is that of the sound one."""
+    """The run with a loss that does `how`."""
     (term,) = run.terms
     loss = replace(term.loss, target=f"broken.{how}")
-    return replace(run, terms=(replace(term, loss=loss),))
+    made = replace(run, terms=(replace(term, loss=loss),))
+    return replace(made, uid=digest(effective(made)))
 
 
 def arms(small, *more):
@@ -82,11 +85,12 @@ def test_a_full_disk_or_a_broken_device_ends_the_task_and_fails_nobody(small, tm
     first, second = arms(small, (), ())
     for fault, said in (("has_no_disk", "disk_full"), ("has_no_device", "node_failure")):
         root = tmp_path / fault
-        work(root, [[broken(first, fault)], [second]])
+        faulty = broken(first, fault)
+        work(root, [[faulty], [second]])
         assert set(record.index(root)) == {first.teacher.uid}
         state = events.fold(root)
-        assert [event["class"] for event in state.trouble[first.uid]] == [said]
-        assert failures.failure(state.trouble[first.uid]) is None
+        assert [event["class"] for event in state.trouble[faulty.uid]] == [said]
+        assert failures.failure(state.trouble[faulty.uid]) is None
         assert list(state.exits.values()) == ["not on this machine"]
 
 
@@ -118,7 +122,7 @@ def test_a_recorded_run_is_repeated_to_bring_its_outputs_back(small, tmp_path):
     for path in (tmp_path / "outputs").iterdir():
         path.unlink()
     work(tmp_path, [[run]])
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(Damaged, match=f"rerun {run.uid}"):
         record.read_outputs(tmp_path, kdlab.records(tmp_path)[run.uid], "report")
     work(tmp_path, [[run]], again=[run.uid])
     after = kdlab.records(tmp_path)[run.uid]
