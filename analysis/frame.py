@@ -118,7 +118,8 @@ def reader(frame: pd.DataFrame) -> Callable[[str], Record]:
     It reads a record at a time, from its place, and raises BadInput if the frame has none.
     """
     told = ["uid", "state", "seconds", "file", "start", "end"]
-    recorded_rows = frame.loc[frame["file"].notna(), told].drop_duplicates("uid")
+    # Before the first record there are no columns of addresses.
+    recorded_rows = frame[frame["file"].notna()].reindex(columns=told).drop_duplicates("uid")
     entries = {str(row["uid"]): recorded.entry(row) for row in recorded_rows.to_dict("records")}
 
     def read(uid: str) -> Record:
