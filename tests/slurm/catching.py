@@ -23,7 +23,7 @@ class Caught:
     def told(self, sweep: Sweep, kind: str) -> bool:
         """Whether trouble of this class is held against this incarnation and this cohort."""
         return any(
-            (event.get("class"), event.get("of", event["file"]), tuple(event.get("uids", ())))
+            (event.get("class"), event.get("of") or event["file"], tuple(event.get("uids", ())))
             == (kind, self.worker["file"], self.uids)
             for event in events.read(sweep.root)
         )
