@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from slurm.processes import wait_until
 
 # Before torch is there, and for every process that a test starts: models here are so small that
 # more threads only wait for each other.
@@ -93,8 +94,19 @@ def wandb_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
 
 @pytest.fixture
 def read_wandb() -> Callable[[Path], list[dict[str, Any]]]:
-    """Reads what offline runs left under a root, one page a file, ordered by name."""
-    return lambda root: sorted(map(_wandb_run, root.rglob("*.wandb")), key=lambda x: x["name"])
+    """Reads what offline runs left under a root, one page a file, ordered by name.
+
+    W&B's own process writes them, and the end of a run may reach its file after `finish` returned.
+    """
+
+    def read(root: Path) -> list[dict[str, Any]]:
+        def pages() -> list[dict[str, Any]]:
+            return list(map(_wandb_run, root.rglob("*.wandb")))
+
+        wait_until(lambda: all(page["exit"] is not None for page in pages()), "W&B's files written")
+        return sorted(pages(), key=lambda page: page["name"])
+
+    return read
 
 
 def _wandb_run(path: Path) -> dict[str, Any]:

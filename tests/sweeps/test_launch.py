@@ -2,10 +2,10 @@
 
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
+from slurm.processes import wait_until
 from transformers import BertConfig, BertForSequenceClassification
 
 import kdlab
@@ -38,13 +38,6 @@ def asked(small, tmp_path, root):
     path = tmp_path / "mine.yaml"
     path.write_text(TEXT.format(base=", ".join(small)))
     return commands.Request("mine", study.load(str(path)), (f"root={root}", "threads=1"))
-
-
-def until(check, seconds=90):
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end, "too late"
-        time.sleep(0.1)
 
 
 def submissions(root):
@@ -81,7 +74,7 @@ def test_a_launch_returns_at_once_and_a_second_submits_nothing(asked, root, caps
 
 def test_a_pool_that_is_killed_is_launched_again(asked, root):
     commands.run_launch(asked, None, wait=False)
-    until(lambda: events.fold(root).workers)
+    wait_until(lambda: events.fold(root).workers, "a task at work", 90, every=0.1)
     state = events.fold(root)
     (worker,) = state.workers.values()
     environment = Path(f"/proc/{worker[-1]['pid']}/environ").read_text().split("\0")
@@ -92,16 +85,16 @@ def test_a_pool_that_is_killed_is_launched_again(asked, root):
         os.kill(int(event["job"]), signal.SIGKILL)
     for incarnations in state.workers.values():
         os.kill(incarnations[-1]["pid"], signal.SIGKILL)
-    until(lambda: idle(root))
+    wait_until(lambda: idle(root), "no task at work", 90, every=0.1)
     assert commands.run_launch(asked, None, wait=True) == 0
     assert len(record.index(root)) == 7
 
 
 def test_cancelled_tasks_save_and_go_on(asked, root):
     commands.run_launch(asked, None, wait=False)
-    until(lambda: events.fold(root).running)
+    wait_until(lambda: events.fold(root).running, "a cohort in training", 90, every=0.1)
     assert launch.cancel(root, "mine") == 2
-    until(lambda: idle(root))
+    wait_until(lambda: idle(root), "no task at work", 90, every=0.1)
     assert not events.fold(root).running
     assert commands.run_launch(asked, None, wait=True) == 0
     assert len(record.index(root)) == 7
@@ -141,7 +134,7 @@ def test_a_failure_waits_to_be_forgiven(small, damaged, tmp_path, root, capsys):
         commands.retry("bad", root, classes=[], uids=["nope"], all_=False)
     assert commands.retry("bad", root, classes=["code_error"], uids=[], all_=False) == 0
     assert submissions(root) == before + 1
-    until(lambda: idle(root))
+    wait_until(lambda: idle(root), "no task at work", 90, every=0.1)
     assert status.load("bad", root).counts["failed"] == 1
 
 
@@ -237,7 +230,7 @@ def test_a_rerun_brings_lost_outputs_back_as_it_was_launched(small, tmp_path, ro
     for path in Path(root).glob("outputs/*"):
         path.unlink()
     assert commands.rerun(uid, root) == 0
-    until(lambda: idle(root))
+    wait_until(lambda: idle(root), "no task at work", 90, every=0.1)
     after = kdlab.records(root)[uid]
     assert after.result == before.result
     assert (record.read_outputs(root, after, "report") == outputs).all()

@@ -2,11 +2,11 @@
 
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from slurm.processes import wait_until
 
 import kdlab
 from kdlab import learner, record
@@ -127,10 +127,7 @@ def test_an_earlier_run_that_fails_is_retried_and_brings_its_children_back(asked
     obstacle.rmdir()
     assert commands.retry("mine", root, classes=["code_error"], uids=[], all_=False) == 0
     assert "2 of 2 failures forgiven" in capsys.readouterr().out
-    end = time.monotonic() + 90
-    while progress.live(root, events.fold(root)):
-        assert time.monotonic() < end, "too late"
-        time.sleep(0.1)
+    wait_until(lambda: not progress.live(root, events.fold(root)), "no task at work", 90, every=0.1)
     assert dict(status.load("mine", root).counts) == {"done": 14}
 
 
