@@ -187,7 +187,10 @@ def _task(run: Run) -> dict[str, Any]:
         unused.add("holdout")
     unused |= {"masked"} if run.task.masked is None else {"classes", "label", "labels"}
     page = {key: value for key, value in _task_page(run.task).items() if key not in unused}
-    return page | {"source": run.source.target, "rows": _rows(run.source, splits)}
+    if "holdout" in page:
+        page["holdout"] = stored_name(page["holdout"])
+    source = stored_name(run.source.target)
+    return page | {"source": source, "rows": _rows(run.source, splits)}
 
 
 @by_content
@@ -237,7 +240,8 @@ def _init(init: Init) -> dict[str, Any]:
 
 
 def _term(term: Term) -> dict[str, Any]:
-    page = {"name": term.name, "weight": term.weight, "view": term.view, **_whole(term.loss)}
+    page = {"name": term.name, "weight": term.weight, "view": stored_name(term.view)}
+    page |= _whole(term.loss)
     if term.pairs is not None:
         page |= {"matching": _matching(term), "projection": term.projection}
     elif term.projection != "none":
@@ -261,8 +265,19 @@ def _schedules(schedules: Mapping[str, Call]) -> dict[str, Any]:
 
 
 def _whole(call: Call) -> dict[str, Any]:
-    """A function by its full name, which is no knob's, and its knobs."""
-    return {"_target_": call.target, **call.knobs}
+    """A function by its name, under a key which is no knob's, and its knobs."""
+    return {"_target_": stored_name(call.target), **call.knobs}
+
+
+def stored_name(target: str) -> str:
+    """What a function is called in what is kept: `kdlab.losses.response.kl` is `response.kl`.
+
+    A function of kdlab's own has the name of its file and its own, so that a file may move to
+    another folder without a change of any uid; anyone else's has its whole path. No two functions
+    share such a name, as no two files of kdlab do.
+    """
+    package, *path = target.split(".")
+    return ".".join(path[-2:]) if package == "kdlab" else target
 
 
 @cache

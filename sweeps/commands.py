@@ -17,7 +17,7 @@ from sweeps.plan import Planned, Work
 from sweeps.report import report
 from sweeps.schema import Study
 
-EVERY = {"sweeps.local": 1.0}  # seconds between two questions to a launcher; a scheduler gets
+EVERY = {"local": 1.0}  # seconds between two questions to a launcher; a scheduler gets
 ASK = 60.0  # at most one a minute
 
 
@@ -122,11 +122,11 @@ def run_launch(
             return 0
         if not intents and not _waits_for_others(work):
             return _account(work, place)
-        module = launch.launcher(place).module
+        launcher = launch.launcher(place).name
         try:
-            launch.wait(place.root, list(work.states), EVERY.get(module, ASK))
+            launch.wait(place.root, list(work.states), EVERY.get(launcher, ASK))
         except KeyboardInterrupt:
-            if module == "sweeps.local":
+            if launcher == "local":
                 launch.cancel(place.root, asked.name)
             raise
         again = ()

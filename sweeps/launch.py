@@ -32,15 +32,15 @@ UNSEEN = "no such job"  # why an intent counts as refused although nobody refuse
 
 @dataclass(frozen=True)
 class Launcher:
-    """A launcher's function with its knobs, the module it is in, and what all launchers have."""
+    """A launcher's function with its knobs, its name in events, and what all launchers have."""
 
     call: build.Call
     keys: LauncherKeys
 
     @property
-    def module(self) -> str:
-        """Where its `live`, `adopt`, `cancel` and limits are."""
-        return self.call.target.rpartition(".")[0]
+    def name(self) -> str:
+        """What events call it, and `progress.module` finds its functions by."""
+        return progress.launcher_name(self.call.target)
 
     @property
     def parallel(self) -> int:
@@ -157,7 +157,7 @@ def launch(work: Work, study: str, place: Place, again: set[str]) -> list[str]:
 
     try:
         for level, packed in enumerate(work.levels):
-            for chunk in _chunks(packed, progress.module(chosen.module).largest_array()):
+            for chunk in _chunks(packed, progress.module(chosen.name).largest_array()):
                 _halved(chunk, partial(submit, level=level))
     except controller.Crowded as error:
         _say_rest(work, submitted, place.root, str(error))
@@ -230,7 +230,7 @@ def _intend(
         intent=intent,
         study=study,
         level=level,
-        launcher=chosen.module,
+        launcher=chosen.name,
         minutes=chosen.call.knobs.get("time"),
         shards=[str(path) for path in files],
         uids=uids,

@@ -93,20 +93,31 @@ def module(launcher: str) -> ModuleType:
     Raises:
         BadInput: naming the launcher.
     """
-    if launcher in sys.modules or launcher in _options():
-        loaded = import_module(launcher)
+    path = _options().get(launcher, launcher)
+    if path in sys.modules or path in _options().values():
+        loaded = import_module(path)
         if all(hasattr(loaded, name) for name in ("live", "adopt", "cancel", "largest_array")):
             return loaded
     raise BadInput(f"an event under this root is of launcher {launcher!r}, which is not here")
 
 
+def launcher_name(target: str) -> str:
+    """What events call a launcher, by its function: `slurm`, where that is a file of this package.
+
+    Such a file may move to another folder; a launcher of anyone else has its module's whole path.
+    """
+    module = target.rpartition(".")[0]
+    return module.rpartition(".")[2] if module.startswith("sweeps.") else module
+
+
 @cache
-def _options() -> set[str]:
-    """The modules of the launchers that there are options of."""
+def _options() -> dict[str, str]:
+    """The modules of the launchers that there are options of, by their names in events."""
     from kdlab import config
 
     pages = (config.option("launcher", name) for name in config.options("launcher"))
-    return {str(page.get("_target_")).rpartition(".")[0] for page in pages} - {""}
+    targets = [str(page["_target_"]) for page in pages if "_target_" in page]
+    return {launcher_name(target): target.rpartition(".")[0] for target in targets}
 
 
 def by_launcher(state: State) -> dict[str, list[Event]]:

@@ -113,6 +113,6 @@ def _disk(work: Work, chosen: Launcher) -> str:
 
 def _limits(chosen: Launcher) -> str:
     try:
-        return f"limits: {progress.module(chosen.module).limits()}"
+        return f"limits: {progress.module(chosen.name).limits()}"
     except (BadInput, RuntimeError) as error:
         return f"limits: unknown ({error})"

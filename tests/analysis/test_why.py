@@ -162,7 +162,7 @@ def test_logs_trouble_and_beginnings_are_read_from_events(tmp_path):
     one, two, three = ("1" * 32, "2" * 32, "3" * 32)
     task = {"intent": "x", "index": 1}
     tasks = {"uids": [[three], [one, two]], "shards": ["x", "y"]}
-    events.append(tmp_path, "intent", intent="x", study="s", launcher="sweeps.local", **tasks)
+    events.append(tmp_path, "intent", intent="x", study="s", launcher="local", **tasks)
     for log in ("a.log", "a.log", "b.log"):
         events.append(tmp_path, "worker", **task, log=log)
     events.append(tmp_path, "start", **task, node="n", uids=[one, two])

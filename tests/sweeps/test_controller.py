@@ -81,7 +81,7 @@ def script(root):
 
 def intend(root, tasks, intent=INTENT, **more):
     events.append(
-        root, "intent", intent=intent, study="s", launcher="sweeps.slurm", minutes=60,
+        root, "intent", intent=intent, study="s", launcher="slurm", minutes=60,
         shards=[f"/{number}.json" for number in range(len(tasks))], uids=tasks, **more,
     )  # fmt: skip
 
@@ -402,4 +402,4 @@ def test_a_launcher_that_only_an_event_names_is_not_loaded(tmp_path, monkeypatch
     for name in ("smuggled", "os", ""):
         with pytest.raises(BadInput, match="which is not here"):
             progress.module(name)
-    assert progress.module("sweeps.slurm") is slurm
+    assert progress.module("slurm") is slurm

@@ -22,7 +22,7 @@ def trouble(root, uids, kind, node="n1", **more):
 
 def intend(root, *tasks, intent="i"):
     events.append(
-        root, "intent", intent=intent, study="s", level=0, launcher="sweeps.local",
+        root, "intent", intent=intent, study="s", level=0, launcher="local",
         minutes=None, shards=["x"] * len(tasks), uids=[list(task) for task in tasks],
     )  # fmt: skip
 

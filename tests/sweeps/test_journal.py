@@ -38,7 +38,7 @@ FOREIGN = [
             {"event": "submitted", "time": 1, "intent": "nobody", "job": "7"},
             {"event": "retry", "time": 1, "uids": {"a": 2}},
             {"event": "intent", "time": 1, "intent": "j", "study": "s", "shards": [],
-             "launcher": "sweeps.local", "uids": [["a"]]},
+             "launcher": "local", "uids": [["a"]]},
         )
     ),
 ]  # fmt: skip
@@ -58,10 +58,10 @@ def told(tmp_path):
 
 
 STORY = [
-    ("launch", "intent", {"intent": "i", "study": "s", "launcher": "sweeps.local",
+    ("launch", "intent", {"intent": "i", "study": "s", "launcher": "local",
                           "shards": ["x", "y"], "uids": [["a", "b"], ["c"]]}),
     ("launch", "submitted", {"intent": "i", "job": "7"}),
-    ("launch", "intent", {"intent": "j", "study": "s", "launcher": "sweeps.local",
+    ("launch", "intent", {"intent": "j", "study": "s", "launcher": "local",
                           "shards": ["z"], "uids": [["d"]]}),
     ("late", "refused", {"intent": "j", "why": "no such job"}),
     ("one", "worker", {"intent": "i", "index": 0}),

@@ -55,7 +55,7 @@ def task(runs, tmp_path, monkeypatch):
             [[runs[n] for n in cohort] for cohort in cohorts], "s", where, set(), {}
         )
         events.append(
-            tmp_path, "intent", intent="i", study="s", launcher="sweeps.slurm", minutes=60,
+            tmp_path, "intent", intent="i", study="s", launcher="slurm", minutes=60,
             shards=[str(path)], uids=[[runs[n].uid for cohort in cohorts for n in cohort]],
         )  # fmt: skip
         worker.work(str(path), "i", 0, 60.0)
