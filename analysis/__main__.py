@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from analysis import default_root
 from kdlab.ending import ending
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 
 if TYPE_CHECKING:
-    from analysis.tables import Table
+    from analysis.model import Table
 
 EPILOG = """\
 examples:

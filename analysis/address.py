@@ -16,8 +16,8 @@ from analysis.axes import FIVE, GROUPS
 from analysis.frame import NO_SEED
 from analysis.layout import EXCLUDED, column_name, shown
 from kdlab import record
+from kdlab.errors import BadInput
 from kdlab.record import Record
-from kdlab.schema import BadInput
 
 UID = re.compile(r"[0-9a-f]{6,32}")
 LISTED = 12  # names, in an error

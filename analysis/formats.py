@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from analysis.latex import latex
+from analysis.model import Table
 from analysis.plain import cell, code, item, literal, prose
 from analysis.shown import BEST, PLAIN, SECOND, Entry, explanation, shown
-from analysis.tables import Table
 
 TEMPLATES = Path(__file__).with_name("templates")
 

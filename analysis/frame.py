@@ -11,8 +11,8 @@ from analysis import recorded
 from analysis.recorded import CHOICE, COUNTED, COUNTS, NUMBERS, SEP, WORDS
 from analysis.remembered import recalled
 from kdlab import record
+from kdlab.errors import BadInput
 from kdlab.record import Record
-from kdlab.schema import BadInput
 from sweeps import saved
 
 TEACHER = "teacher"

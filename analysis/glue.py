@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 
 HEADER = "index\tprediction"
 BINARY = ("0", "1")

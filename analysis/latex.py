@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
+from analysis.model import Table
 from analysis.shown import BEST, PLAIN, SECOND, Entry, Shown, explanation, shown
-from analysis.tables import Table
 
 WIDTH = 100  # characters of a panel in \scriptsize, on the text of an article
 APART = 2  # characters between two columns

@@ -1,14 +1,16 @@
 """What a notebook's cells say in a line: open a study, show its tables."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from analysis import load
 from analysis.audit import audit, lines
 from analysis.formats import html, markdown
-from analysis.tables import Table
+from analysis.model import Table
 
 NOTHING = "Nothing to show on this split yet; of what is still tuned: split='select'."
 
@@ -41,3 +43,19 @@ def opened(study: str, root: str | None = None) -> pd.DataFrame:
 def show(tables: Sequence[Table]) -> Page:
     """Tables as a cell's last line: of `analysis.papers`, or any others."""
     return Page(tuple(tables))
+
+
+def register(formatters: Any) -> None:
+    """Let a single table as a cell's last line be HTML, too.
+
+    Args:
+        formatters: IPython's, by MIME type.
+    """
+    formatters["text/html"].for_type(Table, html)
+
+
+with suppress(ImportError):  # outside of notebooks
+    from IPython import get_ipython
+
+    if shell := get_ipython():
+        register(shell.display_formatter.formatters)

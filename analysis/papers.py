@@ -15,8 +15,9 @@ import pandas as pd
 from analysis import published
 from analysis.frame import NO_SEED
 from analysis.layout import Layout
-from analysis.tables import Table, arranged, compared
-from kdlab.schema import BadInput
+from analysis.model import Table
+from analysis.tables import arranged, compared
+from kdlab.errors import BadInput
 
 PKD = "PKD"
 TEACHERS = ("BERT12 (Google)", "BERT12 (teacher)")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from kdlab import metrics
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 
 FOLDER = Path(__file__).with_name("published")
 WORDS = ("paper", "arxiv", "system", "task", "metric", "split", "statistic", "certainty", "source")

@@ -23,9 +23,9 @@ from analysis.formats import template
 from analysis.frame import NO_SEED, scores
 from analysis.guideline import Guideline, directional, guideline
 from analysis.layout import EXCLUDED, shown
+from analysis.model import Table
 from analysis.stats import MARGIN
-from analysis.tables import Table
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 
 PIXELS = 125  # of an inch of a figure
 NAMED = 100  # runs of a kind that are named; a page is no place for thousands

@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.cells import PERCENT
 from analysis.frame import NO_SEED
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 
 SPLIT = "select"
 ARM = ["table", "row", "task"]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from analysis.cells import Cell
 from analysis.majority import MAJORITY
-from analysis.tables import Table
+from analysis.model import Table
 from kdlab.power import SEEDS_NEEDED
 
 PLAIN, BEST, SECOND = "", "best", "second"

@@ -20,8 +20,8 @@ from analysis.cells import PERCENT
 from analysis.frame import NO_SEED, reader, runs
 from analysis.glue import HEADER, HIGHEST, LOWEST, SHEETS, Sheet, check
 from analysis.recorded import SEP
+from kdlab.errors import BadInput
 from kdlab.record import Record, kept, read_examples, read_outputs, write_whole
-from kdlab.schema import BadInput
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # of a zip's files: the same predictions are the same bytes
 TASKS = tuple(dict.fromkeys(sheet.task for sheet in SHEETS))

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kdlab.cohort import distill as distill
     from kdlab.config import compose as compose
-    from kdlab.models import load as load
+    from kdlab.loading import load as load
     from kdlab.record import records as records
 
 __version__ = "0.1.0"
 __all__ = ["compose", "distill", "load", "records"]
 
-_HOMES = {"compose": "config", "distill": "cohort", "load": "models", "records": "record"}
+_HOMES = {"compose": "config", "distill": "cohort", "load": "loading", "records": "record"}
 
 
 def __getattr__(name: str) -> Any:

@@ -14,8 +14,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from kdlab.config import CONF, one_line, register, run_and_place
 from kdlab.ending import ending, say
+from kdlab.errors import BadInput
 from kdlab.override_rules import refused
-from kdlab.schema import BadInput
 
 HYDRAS = tuple(f"hydra.sweeper.{key}" for key in ("name", "wait", "max_gpu_hours"))
 HERE = "local"  # the launcher of this machine

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kdlab import config, option_files, override_rules
+from kdlab.errors import BadInput, NotApplicable
 from kdlab.remembered import of_files, still
 from kdlab.run import Run
-from kdlab.schema import BadInput, NotApplicable
 
 CHECKS = 5  # runs compared with Hydra's: of all, and again of the first one of each structure
 KEY = re.compile(r"\w+(\.\w+)*")

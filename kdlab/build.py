@@ -14,9 +14,9 @@ from typing import Any, get_type_hints
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from kdlab import spelling
-from kdlab.misfit import Misfit
+from kdlab.errors import BadInput, Misfit
 from kdlab.remembered import by_content
-from kdlab.schema import BadInput, parse
+from kdlab.schema import parse
 
 MISTAKE = "a mistake in the function of "
 

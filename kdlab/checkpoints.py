@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from kdlab.architecture import Architecture
+from kdlab.errors import BadInput
 from kdlab.families import FAMILIES
 from kdlab.remembered import of_files
-from kdlab.schema import BadInput
 
 PINNED = re.compile(r"[^@]+@[0-9a-f]{40}")
 FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]

@@ -18,22 +18,27 @@ from kdlab import (
     durable,
     heads,
     learner,
-    models,
     objective,
     predicting,
     predictions,
+    provenance,
     record,
     repeats,
+    saving,
     score,
     teaching,
 )
 from kdlab.data.task_data import TaskData, task_data
+from kdlab.errors import BadInput
+from kdlab.identity import batch_key, teacher_key
 from kdlab.learner import DIVERGED, DONE, Learner
 from kdlab.model_files import is_whole
 from kdlab.parents import teacher_architecture
 from kdlab.record import Record
-from kdlab.run import Run, batch_key, parents, teacher_key
-from kdlab.schema import BadInput, Place
+from kdlab.run import Run, parents
+from kdlab.schema import Place
+from kdlab.student import build_student
+from kdlab.teacher import outputs_order
 from kdlab.tracker import watching
 from kdlab.train import train
 
@@ -161,7 +166,7 @@ def _lock(place: Place, uid: str) -> FileLock:
 
 
 def _learner(run: Run, task: TaskData, on: torch.device, place: Place) -> Learner:
-    model = models.build_student(run, task.tokenizer, place.root).to(on)
+    model = build_student(run, task.tokenizer, place.root).to(on)
     if task.names:
         heads.name_classes(model, task.names)
     dimensions = teacher_architecture(run.teacher, run.teacher_checkpoint)
@@ -217,7 +222,7 @@ def _result(
         name: score.scores(run.task, task.scored[name].labels, array)
         for name, array in found.items()
     }
-    order = models.outputs_order(run, task.names) if run.terms else None
+    order = outputs_order(run, task.names) if run.terms else None
     agreement = {name: score.agreement(found[name], shown[name]) for name in shown if run.terms}
     return result | {
         "scored_step": student.best["step"] if student.best else student.step,
@@ -228,7 +233,7 @@ def _result(
         "agreement": agreement,
         **({"teacher_order": order} if order else {}),
         "degenerate": sorted(n for n in found if score.is_degenerate(run.task, found[n])),
-        "weights": models.digest(student.model),
+        "weights": saving.digest(student.model),
         "outputs": {name: record.short_digest(array.tobytes()) for name, array in found.items()},
     }, found
 
@@ -244,7 +249,7 @@ def _cost(
         "cohort": cohort,
         "peak_memory": device.peak_memory(on),
         **costs.latency(student.model, student.run.student, root),
-        **costs.provenance(on),
+        **provenance.provenance(on),
     }
 
 
@@ -265,7 +270,7 @@ def _leave(
         if name in task.scored
     }
     if place.save and found:
-        models.save(student.model, task.tokenizer, place.root, run.uid)
+        saving.save(student.model, task.tokenizer, place.root, run.uid)
     left = Record(run.uid, dict(run.choices), list(run.overrides), result, cost, {})
     if earlier and (kind := repeats.kind(earlier, left)) != repeats.EQUAL:
         print(f"run {run.uid}: {repeats.SAID[kind]}; both are kept", file=sys.stderr)

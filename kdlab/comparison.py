@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from kdlab import streams
 from kdlab.architecture import Architecture
 from kdlab.build import function
+from kdlab.errors import Misfit
 from kdlab.matching.seen import Seen
-from kdlab.misfit import Misfit
 from kdlab.run import Term, layers_of
 from kdlab.trace import Trace
 

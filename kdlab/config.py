@@ -21,22 +21,13 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from kdlab import build, option_files, override_rules, predictions, sizes, spelling
+from kdlab.errors import BadInput
 from kdlab.option_files import CONF, option, options
 from kdlab.parents import Compose
 from kdlab.remembered import of_files
 from kdlab.resolve import resolve
 from kdlab.run import Run
-from kdlab.schema import (
-    BadInput,
-    Hard,
-    LauncherKeys,
-    MatchingKeys,
-    Page,
-    Place,
-    TermKeys,
-    TrackerKeys,
-    parse,
-)
+from kdlab.schema import Hard, LauncherKeys, MatchingKeys, Page, Place, TermKeys, TrackerKeys, parse
 from kdlab.terms import Option
 
 DEFAULT_SIZE = "size=l2_h64_a4"  # of conf/run.yaml; exact sizes have no file

@@ -17,7 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kdlab.schema import BadInput, Place
+from kdlab.errors import BadInput
+from kdlab.schema import Place
 
 CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 WORKSPACE = ":4096:8"  # with which cuBLAS adds in one order; 24 MB (NVIDIA's documentation of it)

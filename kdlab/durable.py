@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 
 PARTIAL = ".partial"  # what the name of a file or folder ends in while it is written
 SEAL = 32  # bytes

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from kdlab.build import is_mistake
 from kdlab.durable import Damaged
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 
 BAD_INPUT, FAILED, STOPPED = 2, 1, 130
 CLOSED = 141  # what a shell reports of a program that SIGPIPE ended

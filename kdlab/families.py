@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kdlab.architecture import Architecture
-from kdlab.misfit import Misfit
+from kdlab.errors import Misfit
 
 
 @dataclass(frozen=True)

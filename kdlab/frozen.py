@@ -5,7 +5,8 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from kdlab.run import Run, digest, effective, parents, teachers
+from kdlab.identity import digest, effective
+from kdlab.run import Run, parents, teachers
 
 
 @cache

@@ -9,7 +9,8 @@ from torch import nn
 from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification
 
 from kdlab import checkpoints
-from kdlab.schema import BadInput, Task
+from kdlab.errors import BadInput
+from kdlab.schema import Task
 from kdlab.trace import NAME
 
 

@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from kdlab.identity import effective, teacher_key
 from kdlab.remembered import by_content
-from kdlab.run import Run, effective, teacher_key
+from kdlab.run import Run
 
 Keys = dict[str, Any]
 # What follows from the options themselves or from the layers that are matched.

@@ -7,14 +7,16 @@ unless `task.labels` has it.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from kdlab.schema import BadInput, NotApplicable, Task
+from kdlab.class_order import normalized
+from kdlab.errors import BadInput
+from kdlab.schema import Task
 
 NONE = "-1"
 NUMBER = re.compile(r"[+-]?\d+(\.0*)?")
@@ -103,34 +105,8 @@ def check(task: Task) -> None:
         return
     if task.classes is None or task.classes < 2:
         raise BadInput("task.labels: only classes have names")
-    if len(given) != task.classes or len(set(map(_alike, given))) != task.classes:
+    if len(given) != task.classes or len(set(map(normalized, given))) != task.classes:
         raise BadInput(f"task.labels={list(given)}: {task.classes} different ones (task.classes)")
-
-
-def order(task: str, ours: Sequence[str] | None, theirs: Sequence[str] | None) -> list[int] | None:
-    """Which output of a checkpoint each class of a task is; None where they are in one order.
-
-    Words are compared whatever their case, with `-`, `_` and white space alike. Where either has no
-    words (LABEL_0, or numbers) nothing is known, and outputs are taken in their order.
-
-    Args:
-        task: its name, for messages.
-        ours: what the task's classes are called.
-        theirs: what the checkpoint's outputs are called.
-
-    Raises:
-        NotApplicable: both have words, and they are not the same ones.
-    """
-    if ours is None or theirs is None or not (_are_words(ours) and _are_words(theirs)):
-        return None
-    one, other = [_alike(name) for name in ours], [_alike(name) for name in theirs]
-    if sorted(one) != sorted(other):
-        raise NotApplicable(
-            f"its outputs are called {', '.join(theirs)}, and the classes of task={task} "
-            f"{', '.join(ours)}: where they mean the same, call them so in its config.json "
-            "(id2label); teacher.insist=true takes them as they come"
-        )
-    return None if one == other else [other.index(name) for name in one]
 
 
 def _given(task: Task) -> tuple[str, ...] | None:
@@ -185,18 +161,9 @@ def _are_numbers(found: Iterable[str]) -> bool:
     return all(NUMBER.fullmatch(value) for value in found)
 
 
-def _are_words(names: Iterable[str]) -> bool:
-    return not any(re.fullmatch(r"(label[ _-]?)?[+-]?\d+", name.strip().lower()) for name in names)
-
-
 def _sorted(found: Iterable[str | None]) -> list[str]:
     there = [value for value in found if value is not None]
     return sorted(there, key=int if _are_numbers(there) else None)
-
-
-def _alike(name: str) -> str:
-    inside = r"(?<=[^\W_])[\s_-]+(?=[^\W_])"  # a minus before a number stays
-    return re.sub(inside, " ", name).strip().lower()
 
 
 def _some(found: Iterable[str]) -> str:

@@ -14,8 +14,8 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from kdlab import spelling
+from kdlab.errors import BadInput
 from kdlab.remembered import of_files
-from kdlab.schema import BadInput
 
 _ROOM = Path(__file__).resolve().parent
 # Beside the package in a checkout, inside it in a wheel.

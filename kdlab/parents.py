@@ -12,10 +12,11 @@ from typing import Any
 
 from kdlab import checkpoints, streams
 from kdlab.architecture import Architecture
+from kdlab.errors import BadInput, NotApplicable
 from kdlab.overrides import contradiction, is_operational
 from kdlab.overrides import key as key_of
 from kdlab.run import Run
-from kdlab.schema import BadInput, NotApplicable, Page, Teacher
+from kdlab.schema import Page, Teacher
 
 Compose = Callable[..., Run]
 Fold = tuple[int, int] | None

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from kdlab import heads, models, predictions, record, score
+from kdlab import heads, predictions, record, saving, score
 from kdlab.data.task_data import TaskData
 from kdlab.durable import Damaged
 from kdlab.model_files import flaw, folder, is_whole
@@ -58,7 +58,7 @@ def complete(runs: Sequence[Run], task: TaskData, root: str, device: torch.devic
             print(f"run {uid} is trained again for test outputs: {why}")
             continue
         model = heads.load(runs[0].task, folder(root, uid)).eval().to(device)
-        weights = models.digest(model)
+        weights = saving.digest(model)
         of_model = [each for each in several if each.result.get("weights") == weights]
         if not of_model:
             raise Damaged(f"{folder(root, uid)} does not hold the weights that it says")

@@ -11,8 +11,9 @@ from kdlab import record
 from kdlab.data.source import Source
 from kdlab.data.splits import Rows
 from kdlab.data.splits import rows as rows_of
+from kdlab.errors import BadInput
 from kdlab.run import Run
-from kdlab.schema import BadInput, Task
+from kdlab.schema import Task
 
 DONE = "done"  # as in kdlab.learner, which loads torch
 

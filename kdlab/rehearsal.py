@@ -7,10 +7,9 @@ import torch
 
 from kdlab.architecture import Architecture
 from kdlab.comparison import Comparison, Moment
-from kdlab.misfit import Misfit
+from kdlab.errors import BadInput, Misfit
 from kdlab.remembered import by_content
 from kdlab.run import Term, layers_of
-from kdlab.schema import BadInput
 from kdlab.trace import Heads, Trace
 
 ROWS, TOKENS = 2, 4

@@ -6,13 +6,14 @@ Everything that can be known to fail is refused here, before any work.
 from collections.abc import Mapping
 from dataclasses import astuple, replace
 
-from kdlab import build, checkpoints, labels, terms
+from kdlab import build, checkpoints, class_order, terms
 from kdlab.architecture import Architecture
-from kdlab.misfit import Misfit
+from kdlab.errors import BadInput, Misfit, NotApplicable
+from kdlab.identity import digest, effective
 from kdlab.parents import Compose, check_stage, finished, stage, teacher_architecture, teachers
 from kdlab.remembered import of_files
-from kdlab.run import Init, Run, digest, effective
-from kdlab.schema import BadInput, Data, InitKeys, Named, NotApplicable, Page, Size, Task, parse
+from kdlab.run import Init, Run
+from kdlab.schema import Data, InitKeys, Named, Page, Size, Task, parse
 from kdlab.tasks import check_task
 from kdlab.terms import Option
 
@@ -158,7 +159,7 @@ def _init(page: Page, student: Architecture, teacher: Architecture | None, optio
 
 @of_files
 def _check_source(student: Architecture, checkpoint: str) -> None:
-    from kdlab.models import check_source
+    from kdlab.student import check_source
 
     check_source(student, checkpoint)
 
@@ -173,7 +174,9 @@ def _check_outputs(task: Task, checkpoint: str, insist: bool) -> None:
     if insist or task.labels is None:
         return
     try:
-        labels.order(task.name, [str(name) for name in task.labels], checkpoints.names(checkpoint))
+        class_order.order(
+            task.name, [str(name) for name in task.labels], checkpoints.names(checkpoint)
+        )
     except NotApplicable as error:
         raise NotApplicable(f"teacher.checkpoint={checkpoint}: {error}") from None
 

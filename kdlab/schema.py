@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from kdlab import spelling
+from kdlab.errors import BadInput
 
 Index = Annotated[int, Field(strict=True, ge=0, lt=2**53)]  # exact as a float, which is hashed
 Count = Annotated[int, Field(strict=True, ge=1)]
@@ -32,18 +33,6 @@ def strict(kind: type[T]) -> type[T]:
     """Let pydantic refuse keys that a dataclass does not have."""
     kind.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
     return kind
-
-
-class BadInput(ValueError):
-    """What the user asked for cannot be done; the message names the key and what is allowed."""
-
-    def _render_traceback_(self) -> list[str]:  # what IPython asks for
-        """In a notebook the message alone: where it was raised says nothing to its reader."""
-        return [str(self)]
-
-
-class NotApplicable(BadInput):
-    """Options that are right by themselves and cannot go together: a study leaves the run out."""
 
 
 @strict

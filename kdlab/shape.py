@@ -11,7 +11,7 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from kdlab.misfit import Misfit
+from kdlab.errors import Misfit
 
 Dimensions = tuple[int, int, int, int]
 Cost = Callable[[int, int], int]  # of a layer, from its width and its feed-forward's

@@ -2,7 +2,7 @@
 
 import re
 
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 
 NAME = re.compile(r"l([1-9]\d*)_h([1-9]\d*)(?:_a([1-9]\d*))?")
 # MiniLM (arXiv 2002.10957) and TinyBERT (arXiv 1909.10351) keep BERT-base's twelve heads.

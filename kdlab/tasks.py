@@ -1,7 +1,8 @@
 """What a task may say, checked while planning."""
 
 from kdlab import build, labels, metrics
-from kdlab.schema import BadInput, Data, NotApplicable, Task
+from kdlab.errors import BadInput, NotApplicable
+from kdlab.schema import Data, Task
 
 HOLDOUT = ("train", "reports", "share", "most")  # what a holdout is called with
 

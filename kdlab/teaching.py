@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kdlab import metrics, models, run, score
+from kdlab import metrics, run, score
 from kdlab.data.tokens import Encoded
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
+from kdlab.teacher import load_teacher
 from kdlab.trace import Asked, Trace, joined, trace
 
 
@@ -29,12 +30,12 @@ def load(
     """The run's teachers, frozen and without dropout: one, one for each fold, or none.
 
     A run without knowledge needs none, though it may start from its teacher's weights. Arguments as
-    in `models.load_teacher`.
+    in `load_teacher`.
     """
     if not student.terms:
         return []
     ways = [replace(student, teacher=teacher) for teacher in run.teachers(student)] or [student]
-    found = [models.load_teacher(way, tokenizer, names, root, device) for way in ways]
+    found = [load_teacher(way, tokenizer, names, root, device) for way in ways]
     return [teacher for teacher in found if teacher is not None]
 
 

@@ -7,19 +7,9 @@ from typing import Any
 from kdlab import build
 from kdlab.architecture import Architecture
 from kdlab.build import Call
-from kdlab.misfit import Misfit
+from kdlab.errors import BadInput, Misfit, NotApplicable
 from kdlab.run import Term, layers_of
-from kdlab.schema import (
-    BadInput,
-    Bare,
-    MatchingKeys,
-    Named,
-    Node,
-    NotApplicable,
-    Page,
-    Task,
-    TermKeys,
-)
+from kdlab.schema import Bare, MatchingKeys, Named, Node, Page, Task, TermKeys
 from kdlab.streams import stream
 
 RESERVED = {"hard", "select"}  # the task's loss and the score, beside the terms in a record

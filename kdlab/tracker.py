@@ -13,9 +13,10 @@ from typing import Any
 from tqdm import tqdm
 
 from kdlab.build import call
+from kdlab.errors import BadInput
 from kdlab.record import Record
 from kdlab.run import Run
-from kdlab.schema import BadInput, Place, TrackerKeys
+from kdlab.schema import Place, TrackerKeys
 
 
 @dataclass(frozen=True)

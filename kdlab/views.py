@@ -7,7 +7,7 @@ matching says which layers meet. A stacked view takes `layers`: all matched laye
 import torch
 from torch import Tensor
 
-from kdlab.misfit import Misfit
+from kdlab.errors import Misfit
 from kdlab.trace import Trace
 
 View = tuple[Tensor, Tensor]

@@ -12,9 +12,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from kdlab.errors import BadInput
 from kdlab.record import Record
 from kdlab.run import Run
-from kdlab.schema import BadInput, Text
+from kdlab.schema import Text
 from kdlab.tracker import Watch
 
 Project = Annotated[str, Field(pattern=r"^[^/\\#?%:]{1,128}$")]

@@ -5,7 +5,7 @@ import os
 import sys
 
 from kdlab.ending import ending
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 
 EPILOG = """\
 examples:

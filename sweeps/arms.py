@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, product
 
+from kdlab.errors import BadInput
 from kdlab.overrides import key as key_of
-from kdlab.schema import BadInput
 from sweeps import overrides
 from sweeps.schema import Block, Study
 

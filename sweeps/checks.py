@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from kdlab.errors import BadInput
 from kdlab.overrides import content, contradiction, is_operational
 from kdlab.overrides import key as key_of
-from kdlab.schema import BadInput
 from sweeps import arms, overrides, trials
 from sweeps.schema import Block, Confirm, Overrides, Study, Teachers, Tune
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Iterable
 
-from kdlab.run import Run, batch_key, teacher_key
+from kdlab.identity import batch_key, teacher_key
+from kdlab.run import Run
 
 
 def group(runs: Iterable[Run], largest: int, apart: Collection[str] = ()) -> list[list[Run]]:

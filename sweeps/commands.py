@@ -8,10 +8,11 @@ from pathlib import Path
 from kdlab import durable, predictions, record, repeats
 from kdlab.config import place as place_of
 from kdlab.ending import say
+from kdlab.errors import BadInput, NotApplicable
 from kdlab.overrides import contradiction
 from kdlab.run import Run
-from kdlab.schema import BadInput, NotApplicable, Place
-from sweeps import events, failures, launch, plan, progress, saved, status, study, tune
+from kdlab.schema import Place
+from sweeps import choice, events, failures, launch, plan, progress, saved, status, study, tune
 from sweeps.expand import Winner, count_open, expand
 from sweeps.plan import Planned, Work
 from sweeps.report import report
@@ -54,7 +55,7 @@ def plan_only(asked: Request, hours: float | None) -> int:
     """Say what there is to do; write nothing."""
     place = _place(asked)
     planned, winners = _planned(asked, place)
-    chosen = launch.launcher(place)
+    chosen = choice.launcher(place)
     runs = plan.unique(planned)
     work = plan.survey(
         runs,
@@ -122,7 +123,7 @@ def run_launch(
             return 0
         if not intents and not _waits_for_others(work):
             return _account(work, place)
-        launcher = launch.launcher(place).name
+        launcher = choice.launcher(place).name
         try:
             launch.wait(place.root, list(work.states), EVERY.get(launcher, ASK))
         except KeyboardInterrupt:
@@ -153,7 +154,7 @@ def _submit(
     paid: Mapping[str, float],
     again: set[str],
 ) -> tuple[list[str], Work]:
-    chosen = launch.launcher(place)
+    chosen = choice.launcher(place)
     record.heal(place.root)  # before any record is read
     planned, winners = _planned(asked, place)
     runs = plan.unique(planned)

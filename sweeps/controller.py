@@ -13,7 +13,7 @@ from pathlib import Path
 from time import sleep
 from typing import Any
 
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 
 TRIES = 6  # of an sbatch that SLURM refuses for reasons that pass
 TIMEOUT = 120  # seconds for a SLURM command

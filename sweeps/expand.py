@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 from sweeps import arms, checks, overrides
 from sweeps.schema import Block, Study, Tune
 from sweeps.trials import trials

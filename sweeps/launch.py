@@ -9,18 +9,20 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from kdlab import build, checkpoints, predictions, record, secrets
+from kdlab import checkpoints, predictions, record, secrets
+from kdlab.errors import BadInput
 from kdlab.run import Run, parents
-from kdlab.schema import BadInput, LauncherKeys, Place
+from kdlab.schema import Place
 from sweeps import controller, events, failures, progress, shards, worker
 from sweeps.array import Array
+from sweeps.choice import Launcher, launcher
 from sweeps.events import State
 from sweeps.plan import Work
 from sweeps.snapshot import snapshot
@@ -28,29 +30,6 @@ from sweeps.snapshot import snapshot
 PATIENCE = 10.0  # seconds for another launch to end
 SHARED = 0o666  # colleagues share a root as far as their umask says
 UNSEEN = "no such job"  # why an intent counts as refused although nobody refused it
-
-
-@dataclass(frozen=True)
-class Launcher:
-    """A launcher's function with its knobs, its name in events, and what all launchers have."""
-
-    call: build.Call
-    keys: LauncherKeys
-
-    @property
-    def name(self) -> str:
-        """What events call it, and `progress.module` finds its functions by."""
-        return progress.launcher_name(self.call.target)
-
-    @property
-    def parallel(self) -> int:
-        """How many tasks work at a time."""
-        return int(self.call.knobs["parallel"])
-
-
-def launcher(place: Place) -> Launcher:
-    """The launcher that a place names."""
-    return Launcher(*build.call(place.launcher, LauncherKeys, "launcher", "array"))
 
 
 def lock(root: str | Path) -> FileLock:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from kdlab.errors import BadInput
 from kdlab.record import write_whole
-from kdlab.schema import BadInput, Count
+from kdlab.schema import Count
 from sweeps import events
 from sweeps.array import Array, environment
 from sweeps.events import Event, Task

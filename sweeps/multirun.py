@@ -6,9 +6,9 @@ from typing import Any
 
 from kdlab import overrides
 from kdlab.config import options
+from kdlab.errors import BadInput
 from kdlab.overrides import is_operational
 from kdlab.record import short_digest
-from kdlab.schema import BadInput
 from sweeps.checks import check
 from sweeps.commands import Request
 from sweeps.progress import check_name

@@ -11,11 +11,12 @@ import pandas as pd
 
 from kdlab import record
 from kdlab.assemble import compose_each
+from kdlab.errors import BadInput, NotApplicable
 from kdlab.keys import applied, keys, varying
 from kdlab.remembered import still
 from kdlab.run import Run, parents, teachers
-from kdlab.schema import BadInput, LauncherKeys, NotApplicable
-from sweeps import cohorts, estimate, events, failures, graph, progress, shards
+from kdlab.schema import LauncherKeys
+from sweeps import cohorts, estimate, events, failures, graph, packing, progress
 from sweeps.expand import Cell, Winner, count_open, expand
 from sweeps.progress import DONE, WAITING
 from sweeps.schema import Study
@@ -178,7 +179,7 @@ def survey(
         due=due,
         parents=needed,
         beyond=beyond,
-        levels=[shards.pack(level, seconds, limit) for level in grouped],
+        levels=[packing.pack(level, seconds, limit) for level in grouped],
         seconds=seconds,
         measured=estimate.measured_cells(runs, done),
         predicted=(

@@ -8,8 +8,9 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+from kdlab import option_files
+from kdlab.errors import BadInput
 from kdlab.record import Entry
-from kdlab.schema import BadInput
 from sweeps import failures
 from sweeps.events import Event, State, Task
 
@@ -113,9 +114,8 @@ def launcher_name(target: str) -> str:
 @cache
 def _options() -> dict[str, str]:
     """The modules of the launchers that there are options of, by their names in events."""
-    from kdlab import config
 
-    pages = (config.option("launcher", name) for name in config.options("launcher"))
+    pages = (option_files.option("launcher", name) for name in option_files.options("launcher"))
     targets = [str(page["_target_"]) for page in pages if "_target_" in page]
     return {launcher_name(target): target.rpartition(".")[0] for target in targets}
 

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from kdlab import record
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 from sweeps import estimate, marks, progress, students
-from sweeps.launch import Launcher
+from sweeps.choice import Launcher
 from sweeps.plan import Planned, Work, counts
 from sweeps.schema import Study
 

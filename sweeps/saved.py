@@ -8,8 +8,9 @@ from pathlib import Path
 import pandas as pd
 from omegaconf import OmegaConf
 
+from kdlab.errors import BadInput
 from kdlab.record import write_whole
-from kdlab.schema import BadInput, parse
+from kdlab.schema import parse
 from sweeps import overrides
 from sweeps.checks import check_trust
 from sweeps.schema import Study

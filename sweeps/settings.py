@@ -4,7 +4,7 @@ import csv
 from collections.abc import Collection
 from pathlib import Path
 
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 
 Settings = dict[str, dict[str, list[str]]]  # case to task to overrides
 PLACE = ("case", "task")

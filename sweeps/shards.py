@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from kdlab import frozen
+from kdlab.errors import BadInput
 from kdlab.record import short_digest, write_whole
 from kdlab.run import Run
-from kdlab.schema import BadInput, Place, parse
+from kdlab.schema import Place, parse
 
 
 @dataclass(frozen=True)
@@ -43,28 +44,6 @@ class Shard:
     def depth(self, uid: str) -> int:
         """How many generations a run has before it."""
         return max((1 + self.depth(parent) for parent in self.parents(uid)), default=0)
-
-
-def pack(
-    cohorts: Sequence[Sequence[Run]], seconds: Mapping[str, float], limit: float
-) -> list[list[Sequence[Run]]]:
-    """Cohorts in order, so many to a shard that its work lasts about `limit` seconds.
-
-    Args:
-        cohorts: in the order in which they should be done.
-        seconds: what each run takes, by uid.
-        limit: a cohort longer than this has a shard of its own.
-    """
-    shards: list[list[Sequence[Run]]] = []
-    filled = 0.0
-    for cohort in cohorts:
-        work = sum(seconds[run.uid] for run in cohort)
-        if not shards or filled + work > limit:
-            shards.append([])
-            filled = 0.0
-        shards[-1].append(cohort)
-        filled += work
-    return shards
 
 
 def write(

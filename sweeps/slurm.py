@@ -17,8 +17,8 @@ from typing import Annotated, Any
 
 from annotated_types import Ge
 
+from kdlab.errors import BadInput
 from kdlab.record import write_whole
-from kdlab.schema import BadInput
 from sweeps import controller
 from sweeps.array import Array, environment
 from sweeps.events import Event, Task

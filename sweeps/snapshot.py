@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from kdlab import config, costs
+from kdlab import option_files, provenance
 from kdlab.durable import PARTIAL, write_whole
 from sweeps import tree
 
@@ -13,7 +13,7 @@ def snapshot(root: str | Path) -> Path:
 
     A copy that is there already is held against the content, and what is damaged is written anew.
     """
-    content = tree.content(tree.HOME, config.CONF)
+    content = tree.content(tree.HOME, option_files.CONF)
     target = Path(root) / tree.CODE / tree.digest(content)
     if target.is_dir():
         _mend(target, content)
@@ -22,7 +22,7 @@ def snapshot(root: str | Path) -> Path:
     shutil.rmtree(partial, ignore_errors=True)
     for name, written in content.items():
         write_whole(partial / name, written)
-    write_whole(partial / "kdlab" / costs.COMMIT, (costs.commit() or "").encode())
+    write_whole(partial / "kdlab" / provenance.COMMIT, (provenance.commit() or "").encode())
     partial.rename(target)
     return target
 

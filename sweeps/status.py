@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from kdlab import record
+from kdlab.errors import BadInput
 from kdlab.record import Entry
-from kdlab.schema import BadInput
 from sweeps import events, failures, progress, saved
 from sweeps.events import Event, State
 from sweeps.progress import DIVERGED, DONE, RUNNING, STATES

@@ -5,9 +5,11 @@ from collections.abc import Iterable
 from kdlab import checkpoints
 from kdlab.architecture import Architecture
 from kdlab.build import Call
+from kdlab.errors import BadInput
 from kdlab.remembered import by_content
 from kdlab.run import Run
-from kdlab.schema import BadInput, Protocol, Task
+from kdlab.schema import Protocol, Task
+from kdlab.student import outline
 from sweeps.estimate import WORDS
 
 HEAD = ("students", "Transformer", "in all", "FLOPs (128 tokens)")
@@ -35,11 +37,11 @@ def lines(runs: Iterable[Run]) -> list[str]:
 
 
 def _row(student: Architecture, kinds: Kinds) -> tuple[str, str, str, str]:
-    from kdlab import costs, models
+    from kdlab import costs
 
     transformer, totals = 0, []
     for (_, vocabulary), run in kinds.items():
-        counted = costs.parameters(models.outline(run, vocabulary or WORDS))
+        counted = costs.parameters(outline(run, vocabulary or WORDS))
         transformer = counted["transformer"]
         totals.append(_short(counted["total"] / MEGA, "M") if vocabulary else "unknown")
     flops = _short(costs.inference_flops(student) / GIGA, "G")

@@ -9,8 +9,9 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from kdlab import spelling
+from kdlab.errors import BadInput
 from kdlab.overrides import key as key_of
-from kdlab.schema import BadInput, parse
+from kdlab.schema import parse
 from sweeps import settings
 from sweeps.checks import check
 from sweeps.schema import Block, Study

@@ -5,9 +5,10 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from kdlab.errors import BadInput
 from kdlab.metrics import ranked, selection
 from kdlab.record import Record, short_digest, write_whole
-from kdlab.schema import BadInput, Task
+from kdlab.schema import Task
 from sweeps.expand import Cell, Winner
 
 DIVERGED = -math.inf

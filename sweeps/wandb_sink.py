@@ -9,8 +9,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from kdlab.errors import BadInput
 from kdlab.record import Record, append_line, records, short_digest, whole_lines
-from kdlab.schema import BadInput, parse
+from kdlab.schema import parse
 from kdlab.wandb_runs import Target, config, opened, summary
 from sweeps import saved
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from kdlab import model_files, predictions, record
 from kdlab.durable import Damaged
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 from sweeps import events, failures, shards, tree
 from sweeps.progress import ASKED, DIVERGED
 from sweeps.shards import Shard

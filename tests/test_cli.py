@@ -5,7 +5,7 @@ from at_once import python
 
 from kdlab.config import compose
 from kdlab.ending import CLOSED
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 
 # What is wrong, and what the one line must name.
 BAD = [

@@ -9,7 +9,8 @@ from omegaconf import OmegaConf
 
 from kdlab import build
 from kdlab.config import CONF, compose, options
-from kdlab.schema import BadInput, InitKeys, MatchingKeys, Named, Task, TermKeys, TrackerKeys
+from kdlab.errors import BadInput
+from kdlab.schema import InitKeys, MatchingKeys, Named, Task, TermKeys, TrackerKeys
 
 KEYS = {
     "knowledge": TermKeys,

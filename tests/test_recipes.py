@@ -33,11 +33,12 @@ from kdlab.architecture import Architecture
 from kdlab.config import options
 from kdlab.data import tokens
 from kdlab.data.splits import Rows
+from kdlab.errors import BadInput
+from kdlab.identity import batch_key, teacher_key
 from kdlab.objective import Objective
 from kdlab.parents import quoted
 from kdlab.remembered import still
-from kdlab.run import Run, batch_key, teacher_key
-from kdlab.schema import BadInput
+from kdlab.run import Run
 from sweeps import plan, study
 
 RECIPES = [name for name in options("recipe") if name != "none"]

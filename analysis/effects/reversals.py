@@ -13,16 +13,7 @@ from analysis import contrasts
 from analysis.cells import Draws
 from analysis.contrasts import Verdict, less
 from analysis.effects.comparable import Grid, absent, grids
-from analysis.effects.pairing import (
-    NAMES,
-    OTHER,
-    TESTED,
-    TOLD,
-    contrast,
-    grouped,
-    pairs,
-    sampled,
-)
+from analysis.effects.pairing import NAMES, OTHER, TESTED, TOLD, contrast, grouped, pairs, sampled
 from analysis.stats import MARGIN
 
 TASK = "task"

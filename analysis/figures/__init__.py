@@ -17,8 +17,8 @@ from analysis.figures.pareto import pareto
 from analysis.figures.shares import shares
 from analysis.figures.width_depth import width_depth
 from analysis.tables import arranged
+from kdlab.errors import BadInput
 from kdlab.record import write_whole
-from kdlab.schema import BadInput
 
 __all__ = [
     "FORMATS", "NAMES", "Drawing", "Gallery", "by_kind", "curves", "effects", "every", "html",

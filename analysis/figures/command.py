@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from analysis import default_root
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 
 NAMES = ("pareto", "width_depth", "effects", "curves", "shares")
 FORMATS = ("pdf", "png", "svg")

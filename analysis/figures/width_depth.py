@@ -27,7 +27,8 @@ from analysis.figures.style import (
 from analysis.frame import NO_SEED
 from analysis.layout import EXCLUDED, shown
 from analysis.majority import MAJORITY as CONSTANT
-from analysis.tables import Table, arranged
+from analysis.model import Table
+from analysis.tables import arranged
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,7 +15,7 @@ from analysis.contrasts import Sample, Verdict, less, mean_of
 from analysis.effects.comparable import Grid
 from analysis.effects.pairing import OTHER, TESTED, TOLD, contrast, pairs, sampled
 from analysis.published import ALLOWED
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 
 FILE = Path(__file__).parents[1] / "published" / "claims" / "directional.csv"
 COLUMNS = ["claim", "axis", "first", "second", "relation", "where", "tasks", "certainty", "source"]

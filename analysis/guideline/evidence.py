@@ -14,7 +14,7 @@ from analysis.effects.comparable import Grid, grids, with_null
 from analysis.guideline import directional
 from analysis.guideline.directional import Judged
 from analysis.stats import MARGIN
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from kdlab.checkpoints import file_digest
 from kdlab.data import files, table
 from kdlab.data.source import Source
 from kdlab.data.splits import Rows, order, without
-from kdlab.schema import BadInput, Count
+from kdlab.errors import BadInput
+from kdlab.schema import Count
 
 VERSION = 1  # raised when the same knobs would come to give other rows
 STRETCH = 16  # neighbouring rows that are held out together

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow
 from pyarrow import parquet
 
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 
 STATE = "state.json"  # what makes a folder one split of `save_to_disk`
 

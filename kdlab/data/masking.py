@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 
 BECOME_MASK, BECOME_OTHER = 0.8, 0.1  # the rest stay
 NO_LABEL = -100

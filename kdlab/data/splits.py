@@ -15,8 +15,9 @@ import pandas as pd
 from kdlab import labels
 from kdlab.build import function
 from kdlab.data.source import Source
+from kdlab.errors import BadInput
 from kdlab.labels import Classes
-from kdlab.schema import BadInput, Data, Protocol, Task
+from kdlab.schema import Data, Protocol, Task
 
 UNLABELLED = np.nan
 

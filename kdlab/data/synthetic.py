@@ -10,7 +10,8 @@ from scipy.stats import norm
 
 from kdlab import streams
 from kdlab.data.source import Source
-from kdlab.schema import BadInput, Count, Positive
+from kdlab.errors import BadInput
+from kdlab.schema import Count, Positive
 
 VERSION = 1  # raised when the same knobs would come to give other rows
 

@@ -13,7 +13,7 @@ from kdlab.checkpoints import file_digest
 from kdlab.data import files
 from kdlab.data.source import Source
 from kdlab.data.splits import order
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 
 PARTS = ("train", "validation")  # of a single table
 VALIDATION = 0.1  # the second's share of its rows

@@ -2,8 +2,8 @@
 
 from kdlab import families, layers
 from kdlab.architecture import Architecture
+from kdlab.errors import Misfit
 from kdlab.init.tensors import Weights, check_equal, chosen_layers, select_layers
-from kdlab.misfit import Misfit
 
 
 def nothing(weights: Weights, student: Architecture, source: Architecture | None) -> Weights:

@@ -33,6 +33,7 @@ import torch
 from torch import Tensor
 
 from kdlab.architecture import Architecture
+from kdlab.errors import Misfit
 from kdlab.init import importance
 from kdlab.init.approximation import basis, factors
 from kdlab.init.tensors import (
@@ -46,7 +47,6 @@ from kdlab.init.tensors import (
     role,
     select_layers,
 )
-from kdlab.misfit import Misfit
 
 
 def svd(

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kdlab import layers
 from kdlab.architecture import Architecture
-from kdlab.misfit import Misfit
+from kdlab.errors import Misfit
 
 Weights = dict[str, Tensor]
 Rule = Literal["first", "last", "skip", "both_ends"]

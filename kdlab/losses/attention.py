@@ -3,8 +3,8 @@
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
+from kdlab.errors import Misfit
 from kdlab.losses.mean import over_valid
-from kdlab.misfit import Misfit
 
 
 def kl(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:

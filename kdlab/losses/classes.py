@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from kdlab.misfit import Misfit
+from kdlab.errors import Misfit
 
 
 def log_distributions(

@@ -3,11 +3,11 @@
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
+from kdlab.errors import Misfit
 from kdlab.losses.direction import direction
 from kdlab.losses.knobs import Temperature
 from kdlab.losses.mean import over_valid
 from kdlab.losses.others import NEVER
-from kdlab.misfit import Misfit
 
 
 def info_nce(student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: Temperature) -> Tensor:

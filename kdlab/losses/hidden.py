@@ -2,10 +2,10 @@
 
 from torch import Tensor
 
+from kdlab.errors import Misfit
 from kdlab.losses.direction import direction
 from kdlab.losses.knobs import Reduction
 from kdlab.losses.mean import over_last, over_valid
-from kdlab.misfit import Misfit
 
 
 def mse(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:

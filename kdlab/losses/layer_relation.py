@@ -6,10 +6,10 @@ view stacks all matched layers, as `kdlab.views.stacked_with_embedding` does.
 
 from torch import Tensor
 
+from kdlab.errors import Misfit
 from kdlab.losses.direction import direction
 from kdlab.losses.mean import over_valid
 from kdlab.losses.others import identity, kl_over_others
-from kdlab.misfit import Misfit
 
 FEWEST = 3  # layers: the softmax over one other layer is 1, and an angle needs three
 

@@ -6,8 +6,8 @@ from typing import Annotated
 from annotated_types import Gt
 from torch import Tensor
 
+from kdlab.errors import Misfit
 from kdlab.losses.attention import distributions
-from kdlab.misfit import Misfit
 
 
 def kl(

@@ -5,10 +5,10 @@ from typing import Annotated
 from annotated_types import Gt
 from torch import Tensor
 
+from kdlab.errors import Misfit
 from kdlab.losses.classes import log_distributions
 from kdlab.losses.knobs import Reduction, Temperature
 from kdlab.losses.mean import over_last, over_valid
-from kdlab.misfit import Misfit
 
 SMALLEST_VARIANCE = 1e-12  # of logits that are standardised: equal logits stay equal
 

@@ -7,10 +7,10 @@ depends on the batch size.
 from torch import Tensor
 from torch.nn.functional import smooth_l1_loss
 
+from kdlab.errors import Misfit
 from kdlab.losses.direction import direction
 from kdlab.losses.mean import over_valid
 from kdlab.losses.others import identity, kl_over_others
-from kdlab.misfit import Misfit
 
 SMALLEST_AFFINITY = 1e-7  # of opposite rows, which have none, and whose logarithm is taken
 

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
+from kdlab.errors import Misfit
 from kdlab.losses.classes import by_rank, divergence, log_distributions
 from kdlab.losses.knobs import Classes, Temperature
 from kdlab.losses.mean import over_valid
-from kdlab.misfit import Misfit
 
 
 def top_k_kl(

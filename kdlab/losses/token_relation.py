@@ -9,10 +9,10 @@ from annotated_types import Ge
 from torch import Tensor
 from torch.nn.functional import pad
 
+from kdlab.errors import Misfit
 from kdlab.losses.direction import direction
 from kdlab.losses.mean import over_valid
 from kdlab.losses.others import identity, kl_over_others
-from kdlab.misfit import Misfit
 
 
 def pair(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Annotated
 from annotated_types import Gt
 
 from kdlab import layers
-from kdlab.misfit import Misfit
+from kdlab.errors import Misfit
 
 Pairs = list[tuple[int, int]]
 

@@ -6,9 +6,9 @@ import torch
 from annotated_types import Gt
 from torch import Tensor, nn
 
+from kdlab.errors import Misfit
 from kdlab.matching import states
 from kdlab.matching.seen import Seen
-from kdlab.misfit import Misfit
 
 
 class LayerAttention(nn.Module):

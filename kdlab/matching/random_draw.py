@@ -7,8 +7,8 @@ import torch
 from annotated_types import Gt
 from torch import Tensor, nn
 
+from kdlab.errors import Misfit
 from kdlab.matching.seen import Seen
-from kdlab.misfit import Misfit
 
 
 class RandomDraw(nn.Module):

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from kdlab.misfit import Misfit
+from kdlab.errors import Misfit
 
 
 def of_rows(view: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import pytest
 
 from analysis import __main__ as command
 from analysis import papers
-from analysis.tables import Table
+from analysis.model import Table
 
 
 @pytest.fixture

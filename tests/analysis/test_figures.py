@@ -30,7 +30,7 @@ from analysis.figures.width_depth import budgets
 from analysis.frame import NO_SEED, runs, scores
 from analysis.majority import MAJORITY
 from analysis.tables import arranged
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 
 STUDY = """
 question: Deep or wide?

@@ -15,8 +15,8 @@ from pandas.testing import assert_frame_equal
 import analysis
 from analysis import audit, frame, tables
 from kdlab import record, repeats
+from kdlab.errors import BadInput
 from kdlab.record import Record
-from kdlab.schema import BadInput
 from sweeps import events, failures, launch, plan, study
 
 STUDY = """

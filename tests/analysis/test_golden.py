@@ -12,7 +12,7 @@ import pytest
 
 from analysis import latex
 from analysis.cells import Cell
-from analysis.tables import Table
+from analysis.model import Table
 
 GOLDEN = Path(__file__).parent / "golden"
 VOID = {"br", "hr", "img", "meta"}

@@ -32,8 +32,8 @@ from analysis.guideline import (
 from analysis.guideline.evidence import gathered
 from analysis.guideline.text import Statement
 from analysis.plain import item, prose
+from kdlab.errors import BadInput
 from kdlab.run import teachers
-from kdlab.schema import BadInput
 from sweeps import plan
 from sweeps import study as sweeps_study
 

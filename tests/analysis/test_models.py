@@ -6,7 +6,8 @@ import pytest
 from made import ROWS, leave, outputs
 
 from analysis import formats, frame, tables
-from kdlab import costs, models, record
+from kdlab import costs, record
+from kdlab.student import outline
 from sweeps import plan, study
 
 STUDY = """
@@ -43,7 +44,7 @@ def left(text: str, path, trains=lambda cell: True) -> dict[str, tables.Table]:
     for entry in planned:
         for run in (entry.run, entry.run.teacher) if entry.run and trains(entry.cell) else ():
             if run and run.uid not in record.records(root):
-                counted = costs.parameters(models.outline(run, WORDS))
+                counted = costs.parameters(outline(run, WORDS))
                 flops = costs.inference_flops(run.student)
                 leave(root, run.uid, outputs(labels, 300), labels, parameters=counted, flops=flops)
     shown = tables.arranged(frame.runs(path.stem, str(root)))

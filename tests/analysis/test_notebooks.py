@@ -13,7 +13,7 @@ from nbclient import NotebookClient
 
 import analysis
 from analysis import papers
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 from sweeps import study
 
 FOLDER = Path(analysis.__file__).parent / "notebooks"

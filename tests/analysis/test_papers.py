@@ -10,9 +10,10 @@ from made import leave, outputs
 
 import analysis
 from analysis import averages, formats, literature, majority, papers, published, why
+from analysis.model import Table
 from analysis.shown import shown
-from analysis.tables import Table, arranged
-from kdlab.schema import BadInput
+from analysis.tables import arranged
+from kdlab.errors import BadInput
 from sweeps import plan, schema, study
 
 COST = {"parameters": {"transformer": 2_000_000, "total": 3_000_000}, "flops": 4e9, "latency": 5.0}

@@ -9,7 +9,7 @@ from markdown_it import MarkdownIt
 
 from analysis import formats, plain
 from analysis.cells import Cell
-from analysis.tables import Table
+from analysis.model import Table
 
 OURS = {"bullet_list", "list_item", "paragraph", "inline", "text", "code_inline", "strong",
         "softbreak", "table", "thead", "tbody", "tr", "th", "td"}  # fmt: skip

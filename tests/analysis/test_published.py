@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from analysis import published
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 
 LINE = "P,1234.56789,S,sst2,accuracy,dev,single,90.0,verified,its paper,"
 

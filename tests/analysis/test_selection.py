@@ -9,7 +9,7 @@ import pytest
 from simulated import run
 
 from analysis import selection
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 
 SEVEN = [61.0, 58.5, 64.0, 60.0, 64.0, 55.0, 62.5]
 

@@ -13,8 +13,8 @@ from analysis import submission
 from analysis.__main__ import main
 from analysis.glue import SHEETS, check
 from kdlab import record
+from kdlab.errors import BadInput
 from kdlab.record import Record
-from kdlab.schema import BadInput
 from sweeps import plan, study
 
 STUDY = """

@@ -9,7 +9,7 @@ import pytest
 from made import ROWS, leave, outputs
 
 from analysis import formats, frame, tables
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 from sweeps import plan, study
 
 STUDY = """

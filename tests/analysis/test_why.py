@@ -13,7 +13,7 @@ from analysis.happened import happened
 from analysis.why import sparkline, why
 from kdlab import record
 from kdlab.config import compose
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 from sweeps import events, launch
 
 

@@ -22,8 +22,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from kdlab import config, durable, record
-from sweeps import expand, launch, plan, study
+from kdlab import config, durable, provenance, record
+from sweeps import choice, expand, launch, plan, study
 from sweeps.schema import Study
 
 WORKERS = 64
@@ -69,7 +69,7 @@ def measure(runs: int, room: Path) -> dict[str, float]:
     unique = plan.unique(planned)
     found: dict[str, float] = {"runs": len(unique), "plan": planning}
     place = launch.settled(config.place(*planned[0].cell.overrides), "plan_100k")
-    chosen = launch.launcher(place)
+    chosen = choice.launcher(place)
     work, surveyed = timed(lambda: plan.survey(unique, root, chosen.keys, chosen.parallel))
     found["plan"] += surveyed
     found["gigabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
@@ -156,9 +156,8 @@ def cohorts(runs: Sequence[Any]) -> bytes:
 
 
 def _processor() -> str:
-    from kdlab import costs
 
-    return costs.processor()
+    return provenance.processor()
 
 
 if __name__ == "__main__":

@@ -16,12 +16,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from kdlab import provenance
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
 
 import kdlab
-from kdlab import costs, learner, repeats, train
+from kdlab import learner, repeats, train
 from kdlab.config import compose
 
 RUN = ("task.train_rows=4000", "train.epochs=1", "teacher.epochs=1", "task.words=24", "seed=1")
@@ -46,7 +48,7 @@ def main() -> None:
     small = ("task.train_rows=200", "task.report_rows=60", "task.words=8", *SMALL)
     base = (*RUN, *(small if given.small else SIZE))
     runs = [compose(*base, *arm) for arm in ARMS]
-    print(f"{costs.provenance(torch.device(given.device))}")
+    print(f"{provenance.provenance(torch.device(given.device))}")
     with tempfile.TemporaryDirectory() as room:
 
         def distill(name: str, what: Any, **where: Any) -> Any:

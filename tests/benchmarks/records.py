@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from kdlab import costs, durable, record
+from kdlab import durable, provenance, record
 
 WORKERS = 64
 STUDY = "bench"
@@ -48,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     given = parser.parse_args()
-    print(f"{costs.processor()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(f"{provenance.processor()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     print("| runs | records | cold | warm | plain | plain / cold | plain / warm | memory, cold |")
     print("|---|---|---|---|---|---|---|---|")
     for runs in given.runs:

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from records import cell, page
 
-from kdlab import costs, durable, record
+from kdlab import durable, provenance, record
 
 TASKS = (
     ("mnli", 3),
@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--code", action="append", default=[])
     parser.add_argument("--root")
     given = parser.parse_args()
-    print(f"{costs.processor()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(f"{provenance.processor()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     with tempfile.TemporaryDirectory() as room:
         root = Path(given.root or room)
         make(root, given.runs, given.seeds, random.Random(0))

@@ -17,11 +17,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from kdlab import provenance
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from slurm.cluster import Cluster
 from slurm.sweeping import Sweep, write_study
 
-from kdlab import costs, distill, record
+from kdlab import distill, record
 from kdlab.config import place
 from sweeps import events, plan, study
 
@@ -51,7 +53,7 @@ def main() -> None:
     found = record.records(sweep.root).values()
     busy = sum(r.cost["seconds"] + r.cost["teacher_seconds"] / r.cost["cohort"] for r in found)
     tasks = sum(len(event["uids"]) for event in events.fold(sweep.root).intents.values())
-    print(f"{costs.processor()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(f"{provenance.processor()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     print("| runs | results | tasks | at a time | submitted after | all home after | runs/h | "
           "training alone | equal to a serial run |")  # fmt: skip
     print("|---|---|---|---|---|---|---|---|---|")

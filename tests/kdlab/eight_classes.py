@@ -11,7 +11,8 @@ import pandas as pd
 import kdlab
 from kdlab.assemble import compose_each
 from kdlab.config import compose
-from kdlab.run import Run, batch_key, teacher_key
+from kdlab.identity import batch_key, teacher_key
+from kdlab.run import Run
 
 WORDS, LENGTH, CLASSES = 24, 9, 8
 

@@ -7,11 +7,11 @@ from functools import cache
 import pandas as pd
 import pytest
 
-from kdlab import assemble, config, option_files
+from kdlab import assemble, option_files
 from kdlab.assemble import compose_each
 from kdlab.config import compose, options
+from kdlab.errors import BadInput, NotApplicable
 from kdlab.remembered import still
-from kdlab.schema import BadInput, NotApplicable
 
 LAYERED = "knowledge=hidden_mse"
 DEEP = ("size=l3_h64_a4", LAYERED)
@@ -369,7 +369,7 @@ def test_a_table_of_ones_own_is_read_anew_by_every_call(tmp_path):
 @pytest.fixture
 def conf(tmp_path, monkeypatch):
     """A copy of conf/ to add options to."""
-    shutil.copytree(config.CONF, tmp_path / "conf")
+    shutil.copytree(option_files.CONF, tmp_path / "conf")
     monkeypatch.setattr(option_files, "CONF", tmp_path / "conf")
     return tmp_path / "conf"
 

@@ -9,10 +9,10 @@ from torch import nn
 from kdlab.build import Call
 from kdlab.comparison import Comparison, Moment
 from kdlab.config import compose
+from kdlab.errors import BadInput
 from kdlab.learner import start
 from kdlab.objective import Objective, hard
 from kdlab.rehearsal import _trace
-from kdlab.schema import BadInput
 
 LABELS = torch.tensor([0, 1])
 START = Moment(step=0, epoch=0, progress=0.0)

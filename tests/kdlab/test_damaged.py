@@ -10,8 +10,8 @@ import pytest
 import kdlab
 from kdlab import learner, model_files, record, train
 from kdlab.config import compose
+from kdlab.errors import BadInput
 from kdlab.record import Damaged
-from kdlab.schema import BadInput
 
 FEW = ("task.train_rows=64", "train.epochs=1", "teacher.epochs=1", "threads=1", "seed=1")
 

@@ -8,7 +8,7 @@ import torch
 from kdlab import device
 from kdlab.config import compose, place
 from kdlab.device import Clock
-from kdlab.models import build_student
+from kdlab.student import build_student
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 1)
 

@@ -18,10 +18,10 @@ from torch import nn
 from transformers import AutoModelForSequenceClassification
 
 import kdlab
-from kdlab import learner, models, record, repeats, train
+from kdlab import learner, model_files, record, repeats, train
 from kdlab.cohort import missing
 from kdlab.config import compose, place
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 
 BERT_ADAM = ("train.bias_correction=false", "train.eps=1e-6", "train.clip_scope=tensor")
 EIGHT = [
@@ -84,7 +84,7 @@ def test_a_teacher_is_a_run_trained_once_and_found_again(small, tmp_path):
     assert runs[0].teacher.uid == runs[1].teacher.uid
     where = replace(place(), root=str(tmp_path), threads=1)
     kdlab.distill(runs[0], where)
-    saved = models.folder(tmp_path, runs[0].teacher.uid) / "model.safetensors"
+    saved = model_files.folder(tmp_path, runs[0].teacher.uid) / "model.safetensors"
     before = saved.stat().st_mtime_ns
     assert missing([runs[0].teacher], replace(where, save=True)) == []
     kdlab.distill(runs[1], where)
@@ -95,7 +95,7 @@ def test_a_teacher_is_a_run_trained_once_and_found_again(small, tmp_path):
 def test_students_are_hugging_face_models(cohort, tmp_path):
     run = cohort[7]  # narrower than its teacher: its objective has a projection
     found = kdlab.distill(run, root=str(tmp_path), save=True, threads=1)
-    folder = models.folder(tmp_path, run.uid)
+    folder = model_files.folder(tmp_path, run.uid)
     stock = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     assert set(load_file(folder / "model.safetensors")) == set(stock.state_dict())
     assert "kdlab" not in (folder / "config.json").read_text()
@@ -126,11 +126,11 @@ def test_a_lost_model_comes_back_and_an_unequal_repeat_is_kept_and_named(
     first = kdlab.distill(cohort[0], root=str(tmp_path), threads=1)
     again = kdlab.distill(cohort[0], root=str(tmp_path), threads=1, save=True)
     assert again == first
-    assert models.folder(tmp_path, cohort[0].uid).is_dir()
+    assert model_files.folder(tmp_path, cohort[0].uid).is_dir()
     for path in (tmp_path / "models").glob("*/*"):
         path.unlink()
-    models.folder(tmp_path, cohort[0].uid).rmdir()
-    monkeypatch.setattr("kdlab.models.digest", lambda _: "another")
+    model_files.folder(tmp_path, cohort[0].uid).rmdir()
+    monkeypatch.setattr("kdlab.saving.digest", lambda _: "another")
     kdlab.distill(cohort[0], root=str(tmp_path), threads=1, save=True)
     assert record.records(tmp_path)[cohort[0].uid] == first  # as its outputs are there
     one, other = record.read_all(tmp_path, record.entries(tmp_path)[cohort[0].uid])
@@ -192,7 +192,7 @@ def test_a_term_that_teaches_nothing_stops_the_run(small, tmp_path):
     )
     from kdlab import cohort as page
 
-    original = page.models.build_student
+    original = page.build_student
 
     def without_dropout(*arguments):
         model = original(*arguments)
@@ -202,7 +202,7 @@ def test_a_term_that_teaches_nothing_stops_the_run(small, tmp_path):
         return model
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(page.models, "build_student", without_dropout)
+        patch.setattr(page, "build_student", without_dropout)
         with pytest.raises(
             RuntimeError, match="knowledge.hidden_mse: value and gradient were exactly 0"
         ):

@@ -12,14 +12,17 @@ from tokenizers import ByteLevelBPETokenizer
 from transformers import AutoConfig, AutoModelForSequenceClassification, RobertaTokenizerFast
 
 import kdlab
-from kdlab import checkpoints, costs, models, record
+from kdlab import checkpoints, costs, model_files, record
 from kdlab.architecture import Architecture
 from kdlab.config import compose
 from kdlab.data import splits, tokens
 from kdlab.data.synthetic import generate
+from kdlab.errors import BadInput, NotApplicable
 from kdlab.families import FAMILIES, configuration
-from kdlab.schema import BadInput, FamilyName, NotApplicable
+from kdlab.schema import FamilyName
 from kdlab.score import predict
+from kdlab.student import build_student
+from kdlab.teacher import load_teacher
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 OPTIONS = {  # a teacher of each family that is a run
@@ -107,7 +110,7 @@ def test_a_family_teaches_itself(family, checkpoint, small, tmp_path):
     for name in ("attention_kl", "attention_mse", "hidden_mse", "value_relation"):
         losses = found.result["curves"][name]
         assert 0 < losses[-1] < losses[0], name
-    folder = models.folder(tmp_path, run.uid)
+    folder = model_files.folder(tmp_path, run.uid)
     stock = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     assert type(stock).__name__ == CLASSES[family]
     assert "kdlab" not in (folder / "config.json").read_text()
@@ -149,7 +152,7 @@ def test_a_teacher_that_is_trained_starts_from_its_checkpoint(family, checkpoint
 
 
 def built(run, root):
-    return models.build_student(run, tokens.pretrained(run.tokenizer), str(root))
+    return build_student(run, tokens.pretrained(run.tokenizer), str(root))
 
 
 def same_tensors(one, other) -> set[str]:
@@ -162,7 +165,7 @@ def test_the_last_layers_are_copied_as_they_are(family, checkpoint, small, tmp_p
         *without_teacher(small), *finished(family, checkpoint(family)), "init=teacher_last",
         "init.weights=finetuned", "knowledge=logits_kl",
     )  # fmt: skip
-    teacher = models.load_teacher(
+    teacher = load_teacher(
         run, tokens.pretrained(run.tokenizer), None, str(tmp_path), torch.device("cpu")
     )
     layers = [repeated(model.base_model) for model in (built(run, tmp_path), teacher)]

@@ -6,7 +6,7 @@ from test_cli import REGRESSION
 
 import kdlab
 from kdlab.config import compose
-from kdlab.schema import BadInput, NotApplicable
+from kdlab.errors import BadInput, NotApplicable
 
 HIDDEN = "knowledge=hidden_mse"
 FINETUNED = "init.weights=finetuned"

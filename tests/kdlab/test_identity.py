@@ -11,7 +11,8 @@ from pydantic import TypeAdapter
 
 import kdlab
 from kdlab.config import compose
-from kdlab.run import Run, digest, effective, stored_name
+from kdlab.identity import digest, effective, stored_name
+from kdlab.run import Run
 
 STAGE = ("init=run", "knowledge=logits_kl")
 LAYERED = ("size=l2_h64_a4", "knowledge=hidden_mse")
@@ -181,7 +182,7 @@ def test_the_page_that_is_hashed_names_every_function_and_no_path(glue, monkeypa
     )  # fmt: skip
     text = json.dumps(effective(run))
     assert glue not in text
-    monkeypatch.setattr("kdlab.run._rows", lambda source, splits: "equal rows")
+    monkeypatch.setattr("kdlab.identity._rows", lambda source, splits: "equal rows")
     uid = digest(effective(run))
     (term,) = run.terms
     calls = [run.source, run.init.call, term.loss, term.weigh, *term.schedules.values()]

@@ -6,10 +6,11 @@ from encoders import encoder, equal, parts, run, states
 from transformers import AutoModel
 
 import kdlab
-from kdlab import models
+from kdlab import model_files
 from kdlab.architecture import Architecture
 from kdlab.config import compose, options
 from kdlab.init import averaged, copied
+from kdlab.student import build_student
 
 TEACHER = Architecture("bert", 12, 8, 2, 32)
 STUDENT = Architecture("bert", 3, 8, 2, 32)
@@ -154,8 +155,8 @@ def test_a_run_starts_from_what_its_init_takes_of_the_teacher(trained):
 
     root, runs, _ = trained
     for run_ in runs:
-        path = models.folder(root, run_.teacher.uid)
+        path = model_files.folder(root, run_.teacher.uid)
         source = AutoModel.from_pretrained(path).state_dict()
         expected = run_.init.call.bind()(source, run_.student, run_.teacher.student)
-        student = models.build_student(run_, AutoTokenizer.from_pretrained(path), root)
+        student = build_student(run_, AutoTokenizer.from_pretrained(path), root)
         assert equal(student.base_model.state_dict(), expected), run_.init.name

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import kdlab
-from kdlab import checkpoints, labels, models
+from kdlab import checkpoints, class_order, labels, model_files
 from kdlab.config import compose, options
-from kdlab.schema import BadInput, NotApplicable
+from kdlab.errors import BadInput, NotApplicable
 
 # What GLUE calls its classes, in the order of its labels (the ClassLabel of nyu-mll/glue).
 GLUE = {
@@ -118,12 +118,12 @@ def test_glues_rows_are_of_the_class_that_they_are_called(name, glue):
     ],
 )
 def test_outputs_are_compared_by_their_names(ours, theirs, order):
-    assert labels.order("x", ours, theirs) == order
+    assert class_order.order("x", ours, theirs) == order
 
 
 def test_other_names_are_refused_and_both_are_named():
     with pytest.raises(NotApplicable, match="called bad, good, and the classes of task=x neg, pos"):
-        labels.order("x", ("neg", "pos"), ("bad", "good"))
+        class_order.order("x", ("neg", "pos"), ("bad", "good"))
 
 
 NAMED = ("+task.labels=[down,up]",)
@@ -137,7 +137,7 @@ def teacher(tmp_path_factory):
     run = compose(*own)
     record = kdlab.distill(run, root=str(room), save=True, threads=1)
     assert record.result["scores"]["select"]["accuracy"] > 0.6
-    return models.folder(room, run.uid)
+    return model_files.folder(room, run.uid)
 
 
 SMALL = ("task.train_rows=400", "task.report_rows=60", "task.words=4", "task.length=4",

@@ -19,7 +19,7 @@ from transformers import (
 )
 
 import kdlab
-from kdlab import models, record, score
+from kdlab import model_files, record, score
 from kdlab.architecture import Architecture
 from kdlab.assemble import compose_each
 from kdlab.config import compose, options
@@ -27,10 +27,12 @@ from kdlab.config import option as page_of
 from kdlab.data import tokens
 from kdlab.data.splits import Rows
 from kdlab.data.task_data import task_data
+from kdlab.errors import BadInput
 from kdlab.families import FAMILIES, configuration
 from kdlab.frozen import freeze, thaw
-from kdlab.run import batch_key
-from kdlab.schema import BadInput
+from kdlab.identity import batch_key
+from kdlab.student import HEAD_DEVIATION, _fresh_head, build_student
+from kdlab.teacher import load_teacher
 
 PLACES, ROWS, LENGTH = 31, 900, 10
 SIZES = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 128}
@@ -79,7 +81,7 @@ def checkpoint(tmp_path_factory) -> Callable[[type], str]:
 
 
 def built(run, root="nowhere"):
-    return models.build_student(run, tokens.pretrained(run.tokenizer), str(root))
+    return build_student(run, tokens.pretrained(run.tokenizer), str(root))
 
 
 def weights(model) -> dict[str, torch.Tensor]:
@@ -142,7 +144,7 @@ def test_what_is_kept_of_a_row_is_two_numbers_that_give_the_scores_again(tiny, t
 def test_scores_are_transformers_own_loss_on_masks_that_are_the_same_for_every_seed(tiny, tmp_path):
     run = compose(*tiny, "knowledge=none")
     found = kdlab.distill(run, root=str(tmp_path), save=True, threads=1)
-    stock = AutoModelForMaskedLM.from_pretrained(models.folder(tmp_path, run.uid)).eval()
+    stock = AutoModelForMaskedLM.from_pretrained(model_files.folder(tmp_path, run.uid)).eval()
     task = task_data(run, False)
     other = task_data(compose(*tiny, "knowledge=none", "seed=9"), False)
     data = task.scored["report"]
@@ -164,7 +166,7 @@ def test_scores_are_transformers_own_loss_on_masks_that_are_the_same_for_every_s
 def test_a_saved_student_is_read_as_language_model_and_as_encoder(tiny, tmp_path):
     run = compose(*tiny, *ARMS[2])  # narrower than its teacher: it has projections
     kdlab.distill(run, root=str(tmp_path), save=True, threads=1)
-    folder = models.folder(tmp_path, run.uid)
+    folder = model_files.folder(tmp_path, run.uid)
     ours = weights(kdlab.load(run, root=str(tmp_path)))
     stock, loading = AutoModelForMaskedLM.from_pretrained(folder, output_loading_info=True)
     assert not loading["missing_keys"]
@@ -276,7 +278,7 @@ def test_a_head_comes_along_where_the_source_has_one_that_fits(tiny, checkpoint,
     embedding = AutoModel.from_pretrained(without).get_input_embeddings().weight
     assert torch.equal(fresh.get_input_embeddings().weight, embedding)
     dense = head(random)["cls.predictions.transform.dense.weight"]
-    assert dense.std().item() == pytest.approx(models.HEAD_DEVIATION, rel=0.1)
+    assert dense.std().item() == pytest.approx(HEAD_DEVIATION, rel=0.1)
     finished = ("teacher=checkpoint", f"teacher.checkpoint={with_head}", "knowledge=logits_kl")
     halved = compose(
         *rest, *finished, "init=teacher_skip", "init.weights=finetuned", "size=l2_h32_a2"
@@ -291,7 +293,7 @@ def test_a_fresh_head_leaves_the_embeddings_that_it_is_tied_to(family):
     )
     model = AutoModelForMaskedLM.from_config(AutoConfig.for_model(family, vocab_size=50, **page))
     before = {name: p.detach().clone() for name, p in weights(model).items()}
-    models._fresh_head(model, 0)
+    _fresh_head(model, 0)
     changed = [name for name, p in weights(model).items() if not torch.equal(p, before[name])]
     assert changed
     assert not [name for name in changed if name.startswith(f"{model.base_model_prefix}.")]
@@ -303,7 +305,7 @@ def test_a_finished_language_model_teaches_as_it_is(tiny, checkpoint, tmp_path):
     rest = [text for text in tiny if not text.startswith("teacher")]
     run = compose(*rest, "teacher=checkpoint", f"teacher.checkpoint={given}", "knowledge=logits_kl")
     assert run.teacher is None
-    teacher = models.load_teacher(run, tokens.pretrained(given), None, str(tmp_path), CPU)
+    teacher = load_teacher(run, tokens.pretrained(given), None, str(tmp_path), CPU)
     stock = AutoModelForMaskedLM.from_pretrained(given)
     assert equal(weights(teacher), weights(stock))
     assert kdlab.distill(run, root=str(tmp_path), threads=1).result["status"] == "done"

@@ -7,8 +7,8 @@ from omegaconf import OmegaConf
 
 from kdlab import layers
 from kdlab.config import CONF, compose, options
+from kdlab.errors import BadInput
 from kdlab.matching import fixed
-from kdlab.schema import BadInput
 from kdlab.streams import stream
 
 DEPTHS = [(6, 12), (5, 12), (4, 12), (3, 12), (6, 24), (3, 6), (4, 10)]  # student, teacher

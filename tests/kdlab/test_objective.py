@@ -6,9 +6,9 @@ import torch
 from kdlab import costs
 from kdlab.architecture import Architecture
 from kdlab.config import compose
+from kdlab.errors import BadInput
 from kdlab.objective import Objective, hard, wanted
 from kdlab.rehearsal import _trace
-from kdlab.schema import BadInput
 
 
 def objective(*overrides: str) -> tuple[Objective, dict[str, torch.Tensor]]:

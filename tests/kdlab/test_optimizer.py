@@ -8,7 +8,8 @@ import torch
 
 from kdlab import optimizer
 from kdlab.config import compose
-from kdlab.schema import BadInput, Train
+from kdlab.errors import BadInput
+from kdlab.schema import Train
 
 SHAPES, UPDATES = ((3, 2), (2,), (4, 3)), 60
 DECAYS = (0.1, 0.0, 0.3)  # by tensor

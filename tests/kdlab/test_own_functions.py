@@ -7,8 +7,7 @@ import torch
 
 from kdlab import build, option_files
 from kdlab.config import compose
-from kdlab.misfit import Misfit
-from kdlab.schema import BadInput, NotApplicable
+from kdlab.errors import BadInput, Misfit, NotApplicable
 
 HEADS = {
     "knowledge": "# @package knowledge.mine\nview: kdlab.views.tokens\nweight: 1.0\n"

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 import kdlab
-from kdlab import models, predictions, record
+from kdlab import model_files, predictions, record
 from kdlab.cohort import missing
 from kdlab.config import compose, place
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 
 CLASSES = 3
 SPLITS = {"test_matched": "test_a", "test_mismatched": "test_b", "test_ax": "ax/test"}
@@ -89,7 +89,7 @@ def test_test_outputs_are_the_models_own_in_float32_and_their_rows_have_no_label
     model, source = kdlab.load(run, root=where["root"]), run.source.bind()()
     from kdlab.data import tokens
 
-    tokenizer = tokens.pretrained(str(models.folder(where["root"], run.uid)))
+    tokenizer = tokens.pretrained(str(model_files.folder(where["root"], run.uid)))
     for name, split in SPLITS.items():
         rows = source.read(split)
         batch = tokenizer(list(rows["sentence"]), return_tensors="pt", padding=True)
@@ -155,7 +155,7 @@ def test_a_model_that_is_not_the_records_predicts_nothing(run, overrides, where,
     first = kdlab.distill(run, **where, save=True)
     other = compose(*overrides, "knowledge=logits_kl", "seed=5")
     kdlab.distill(other, **where, save=True)
-    folder, others = (models.folder(where["root"], each.uid) for each in (run, other))
+    folder, others = (model_files.folder(where["root"], each.uid) for each in (run, other))
     (folder / "model.safetensors").write_bytes((others / "model.safetensors").read_bytes())
     found = kdlab.distill(run, **where, predict_test=True, save=True)
     assert f"{folder / 'model.safetensors'} is damaged" in capsys.readouterr().out

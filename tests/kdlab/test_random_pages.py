@@ -12,9 +12,9 @@ import pytest
 
 import kdlab
 from kdlab import assemble
+from kdlab.errors import BadInput, NotApplicable
 from kdlab.remembered import still
 from kdlab.run import Run
-from kdlab.schema import BadInput, NotApplicable
 
 PAGES = int(os.environ.get("KDLAB_RANDOM_PAGES", "120"))
 

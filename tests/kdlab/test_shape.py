@@ -6,10 +6,11 @@ import pytest
 from transformers import BertConfig, BertModel
 from transformers.models.bert.modeling_bert import BertLayer
 
-from kdlab import costs, models, shape
+from kdlab import costs, shape
 from kdlab.architecture import Architecture
 from kdlab.config import compose, option, options
-from kdlab.schema import BadInput, NotApplicable
+from kdlab.errors import BadInput, NotApplicable
+from kdlab.student import outline
 
 WORDS = 30_522  # of BERT's vocabulary
 SIZES = {
@@ -148,7 +149,7 @@ def test_every_shape_keeps_its_budget(name):
 
 
 def transformer(*overrides: str) -> int:
-    model = models.outline(compose(*overrides, "knowledge=none"), WORDS)
+    model = outline(compose(*overrides, "knowledge=none"), WORDS)
     return costs.parameters(model)["transformer"]
 
 
@@ -214,7 +215,7 @@ def test_the_miniatures_have_heads_of_64_and_four_times_the_width(layers, hidden
 @pytest.mark.parametrize(("name", "millions"), PUBLISHED.items())
 def test_the_miniatures_have_their_published_parameters(name, millions):
     run = compose(f"size={name}", "knowledge=none")
-    model = models.outline(run, WORDS)
+    model = outline(run, WORDS)
     head = sum(parameter.numel() for parameter in model.classifier.parameters())
     assert (costs.parameters(model)["total"] - head) / 1e6 == pytest.approx(millions, abs=0.05)
     config = BertConfig(

@@ -6,7 +6,7 @@ import pytest
 
 from kdlab import spelling
 from kdlab.config import compose, options
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 
 LAYERED = "knowledge=hidden_mse"
 NO_TEACHER = ("knowledge=none",)

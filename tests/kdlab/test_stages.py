@@ -8,13 +8,15 @@ import pytest
 import torch
 
 import kdlab
-from kdlab import models, record, score, teaching, train
+from kdlab import model_files, record, score, teaching, train
 from kdlab.config import compose
 from kdlab.data import splits
 from kdlab.data.task_data import task_data
 from kdlab.data.tokens import batch
-from kdlab.run import batch_key, parents, teachers
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
+from kdlab.identity import batch_key
+from kdlab.run import parents, teachers
+from kdlab.student import build_student
 from kdlab.trace import Trace, trace
 
 HIDDEN = "init.run=['knowledge=hidden_mse','hard.weight=0','train.lr=1e-3','train.epochs=1']"
@@ -117,12 +119,12 @@ def test_a_stage_starts_from_the_whole_encoder_and_keeps_the_classifier_if_told(
     assert found[0].result["weights"] != found[1].result["weights"]
     tokenizer = task_data(staged, False).tokenizer
     saved = kdlab.load(staged.init.run, root)
-    at_zero = {run.uid: models.build_student(run, tokenizer, root) for run in (staged, keeps)}
+    at_zero = {run.uid: build_student(run, tokenizer, root) for run in (staged, keeps)}
     for model in at_zero.values():
         assert equal(encoder(model), encoder(saved))
     assert equal(head(at_zero[keeps.uid]), head(saved))
     assert not equal(head(at_zero[staged.uid]), head(saved))
-    assert equal(head(at_zero[staged.uid]), head(models.build_student(fresh, tokenizer, root)))
+    assert equal(head(at_zero[staged.uid]), head(build_student(fresh, tokenizer, root)))
     # The result does not depend on the company, nor on who trained the parents.
     alone = kdlab.distill(staged, root=str(tmp_path / "alone"), threads=1)
     assert alone.result == found[0].result
@@ -162,7 +164,7 @@ def test_assistants_are_a_chain_from_the_teacher_to_the_student(small):
 def test_assistants_follow_a_finished_teacher(small, tmp_path):
     first = compose(*small, "threads=1", "knowledge=none", "size=l3_h32_a2")
     kdlab.distill(first, root=str(tmp_path), threads=1, save=True)
-    folder = models.folder(tmp_path, first.uid)
+    folder = model_files.folder(tmp_path, first.uid)
     finished = ["teacher=checkpoint", f"teacher.checkpoint='{folder}'"]
     base = [text for text in small if not text.startswith("teacher.")] + finished
     run = compose(*base, "teacher.assistants=[l2_h32_a2]", "knowledge=logits_kl")

@@ -9,8 +9,8 @@ import pytest
 import kdlab
 from kdlab import build, learner, wandb_runs
 from kdlab.config import compose, place
+from kdlab.errors import BadInput
 from kdlab.record import records
-from kdlab.schema import BadInput
 
 KEY = "marker0key0" * 4
 SECRET = "marker0secret"

@@ -6,7 +6,8 @@ import pytest
 
 from kdlab import option_files, secrets
 from kdlab.config import compose
-from kdlab.schema import BadInput, Place
+from kdlab.errors import BadInput
+from kdlab.schema import Place
 from sweeps import launch, multirun, plan, progress, saved, shards, study
 
 EVIL = "evil.f"

@@ -10,8 +10,8 @@ import pytest
 
 from kdlab import record
 from kdlab.config import compose, place
-from kdlab.schema import BadInput
-from sweeps import controller, events, failures, launch, plan, progress, slurm
+from kdlab.errors import BadInput
+from sweeps import choice, controller, events, failures, launch, plan, progress, slurm
 from sweeps.array import Array
 
 INTENT = "0123456789ab"
@@ -71,7 +71,7 @@ def submitted(root, *more, exclude=(), tasks=2):
 
 @cache
 def launcher(*overrides):
-    return launch.launcher(place(*overrides))
+    return choice.launcher(place(*overrides))
 
 
 def script(root):
@@ -174,7 +174,7 @@ def ten(small):
 def work(ten, tmp_path, monkeypatch, slurm_says):
     """Surveys ten runs to do, one a task."""
     slurm_says["place"] = place("launcher=slurm", "launcher.cohort=1", f"root={tmp_path / 'runs'}")
-    chosen = launch.launcher(slurm_says["place"])
+    chosen = choice.launcher(slurm_says["place"])
 
     def survey():
         root = slurm_says["place"].root

@@ -4,8 +4,8 @@ import pytest
 from at_once import python
 
 from kdlab.config import place
-from kdlab.schema import BadInput
-from sweeps import expand, launch, plan, tune
+from kdlab.errors import BadInput
+from sweeps import choice, expand, plan, tune
 from sweeps.report import report
 
 SHAPES = """
@@ -37,7 +37,7 @@ blocks:
 
 
 def text(loaded, planned, root, waiting=0) -> list[str]:
-    chosen = launch.launcher(place())
+    chosen = choice.launcher(place())
     work = plan.survey(plan.unique(planned), str(root), chosen.keys, chosen.parallel)
     return report(loaded, planned, work, chosen, waiting, root).splitlines()
 

@@ -4,7 +4,7 @@ import pytest
 from study_texts import SIZES, TEACHERS
 
 from kdlab.config import compose
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 from sweeps import expand, overrides
 from sweeps.expand import Winner
 

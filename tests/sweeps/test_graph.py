@@ -3,7 +3,7 @@
 import pytest
 
 from kdlab.config import compose
-from sweeps import cohorts, estimate, graph, shards
+from sweeps import cohorts, estimate, graph, packing
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +30,13 @@ def test_shards_are_filled_in_order_and_a_long_cohort_has_its_own(runs):
     unique = list({run.uid: run for run in runs}.values())
     grouped = cohorts.group(unique, 8)
     seconds = dict.fromkeys((run.uid for run in unique), 1.0)
-    packed = shards.pack(grouped, seconds, 5.0)
+    packed = packing.pack(grouped, seconds, 5.0)
     assert [run for shard in packed for cohort in shard for run in cohort] == [
         run for cohort in grouped for run in cohort
     ]
     for shard in packed:
         assert len(shard) == 1 or sum(len(cohort) for cohort in shard) <= 5
-    assert all(len(shard) == 1 for shard in shards.pack(grouped, seconds, 0.5))
+    assert all(len(shard) == 1 for shard in packing.pack(grouped, seconds, 0.5))
 
 
 def test_runs_that_must_be_apart_are(runs):

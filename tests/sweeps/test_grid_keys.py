@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 from sweeps import commands, expand, study
 
 STUDY = """

@@ -11,8 +11,8 @@ from transformers import BertConfig, BertForSequenceClassification
 import kdlab
 from kdlab import record
 from kdlab.config import place
-from kdlab.schema import BadInput
-from sweeps import commands, events, failures, launch, plan, progress, status, study, tune
+from kdlab.errors import BadInput
+from sweeps import choice, commands, events, failures, launch, plan, progress, status, study, tune
 
 TEXT = """
 question: Which?
@@ -165,7 +165,7 @@ def test_live_views_are_grouped_by_study_unless_told_otherwise():
 def test_a_budget_takes_the_first_seed_of_every_cell_before_the_second(asked, root):
     planned = plan.plan(asked.study, asked.extra)
     runs = plan.unique(planned)
-    chosen = launch.launcher(place(*asked.extra))
+    chosen = choice.launcher(place(*asked.extra))
     whole = plan.survey(runs, root, chosen.keys, 1)
     hours = sum(whole.seconds[run.uid] for run in whole.due) / 3600
     part = plan.survey(runs, root, chosen.keys, 1, hours=0.6 * hours)

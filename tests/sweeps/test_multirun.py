@@ -6,7 +6,7 @@ from hydra_plugins.kdlab_sweeper import KdlabSweeper
 
 from kdlab import record
 from kdlab.config import compose
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 from sweeps import commands, multirun, plan
 
 

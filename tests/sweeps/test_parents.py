@@ -12,7 +12,18 @@ import kdlab
 from kdlab import learner, record
 from kdlab.config import compose, place
 from kdlab.run import parents
-from sweeps import commands, events, failures, graph, launch, plan, progress, shards, status, study
+from sweeps import (
+    choice,
+    commands,
+    events,
+    failures,
+    graph,
+    plan,
+    progress,
+    shards,
+    status,
+    study,
+)
 from sweeps.saved import family
 
 STAGE = "init.run=['knowledge=hidden_mse','hard.weight=0','train.epochs=1']"
@@ -97,7 +108,7 @@ def test_a_missing_model_of_an_ancestor_is_made_again_for_a_run_that_is_due(aske
         for path in folder.iterdir():
             path.unlink()
         folder.rmdir()
-    chosen = launch.launcher(place(*asked.extra))
+    chosen = choice.launcher(place(*asked.extra))
     due = plan.survey([staged], root, chosen.keys, 1).due
     # The earlier run is done without its model: it is repeated, and so is what it learns from.
     assert [run.uid for run in due] == [staged.teacher.uid, staged.init.run.uid, staged.uid]

@@ -10,8 +10,8 @@ import pytest
 import kdlab
 from kdlab import predictions, record
 from kdlab.config import place
-from kdlab.schema import BadInput
-from sweeps import commands, estimate, events, launch, plan, shards, study
+from kdlab.errors import BadInput
+from sweeps import choice, commands, estimate, events, packing, plan, study
 
 TEXT = """
 question: What is predicted?
@@ -113,14 +113,14 @@ def test_a_study_of_saved_models_alone_is_planned_by_what_loading_takes(asked, t
     own = runs(request)
     for run in own:
         kdlab.distill(run, root=root, threads=1, save=True)
-    chosen = launch.launcher(place(*request.extra, "task=rte", "task.path=nyu-mll/glue"))
+    chosen = choice.launcher(place(*request.extra, "task=rte", "task.path=nyu-mll/glue"))
     lacking = predictions.lacking(own, root)
     work = plan.survey(own, root, chosen.keys, 1, unpredicted=lacking)
     assert {run.uid for run in work.due} == {run.uid for run in own} == lacking
     assert {work.seconds[uid] for uid in lacking} == {estimate.START}
     assert work.predicted == (4, 0)
     assert sum(len(cohort) for task in work.levels[0] for cohort in task) == 4
-    nothing = shards.pack([[run] for run in own], dict.fromkeys(lacking, 0.0), 60.0)
+    nothing = packing.pack([[run] for run in own], dict.fromkeys(lacking, 0.0), 60.0)
     assert nothing == [[[run] for run in own]]
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from kdlab import build
 from kdlab.config import place
-from kdlab.schema import BadInput
-from sweeps import launch
+from kdlab.errors import BadInput
+from sweeps import choice
 from sweeps.array import Array
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -51,7 +51,7 @@ def array(tmp_path, monkeypatch):
 
 
 def submitted(array, overrides):
-    chosen = launch.launcher(place(*overrides))
+    chosen = choice.launcher(place(*overrides))
     job = chosen.call.bind()(array)
     (script,) = array.folder.glob("7_submission.sh")
     return job, script.read_text().replace(str(array.folder), "/runs/logs/0123456789ab")
@@ -90,7 +90,7 @@ def test_a_refusal_that_passes_is_tried_again_and_another_is_not(array, tmp_path
 
 
 def submitted_job(array):
-    return launch.launcher(place("launcher=slurm")).call.bind()(array)
+    return choice.launcher(place("launcher=slurm")).call.bind()(array)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +113,6 @@ def test_a_wrong_launcher_is_refused_by_name(override, names):
 
 def test_every_launcher_of_the_project_composes():
     for name in ("local", "slurm", "slurm_gpu"):
-        chosen = launch.launcher(place(f"launcher={name}"))
+        chosen = choice.launcher(place(f"launcher={name}"))
         assert build.function(chosen.call.target)
         assert chosen.parallel >= 1

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from kdlab.config import compose, place
-from kdlab.run import batch_key
-from kdlab.schema import BadInput
-from sweeps import checks, cohorts, commands, expand, launch, plan, saved, study
+from kdlab.errors import BadInput
+from kdlab.identity import batch_key
+from sweeps import checks, choice, cohorts, commands, expand, plan, saved, study
 from sweeps.report import report
 
 TEXT = """
@@ -58,7 +58,7 @@ def test_blocks_are_crossed_labelled_and_ordered_by_seed(example):
 
 def test_a_run_that_two_tables_share_exists_once(example, tmp_path):
     planned = plan.plan(study.load(str(example)))
-    chosen = launch.launcher(place())
+    chosen = choice.launcher(place())
     work = plan.survey(plan.unique(planned), str(tmp_path / "runs"), chosen.keys, 1)
     counted = plan.counts(planned, work)
     assert counted == {"raw": 10, "excluded": 2, "duplicate": 1, "done": 0, "to run": 7}
@@ -422,7 +422,7 @@ def test_rows_that_turn_out_to_be_the_same_runs_are_named(tmp_path, example):
     more = hidden + "      by key: [knowledge=hidden_mse, matching=last, train.clip=1.0]\n"
     example.write_text(TEXT.replace(hidden, more))
     loaded = study.load(str(example))
-    planned, chosen = plan.plan(loaded), launch.launcher(place())
+    planned, chosen = plan.plan(loaded), choice.launcher(place())
     work = plan.survey(plan.unique(planned), str(tmp_path / "runs"), chosen.keys, 1)
     said = report(loaded, planned, work, chosen, 0, str(tmp_path / "runs")).splitlines()
     assert [line for line in said if line.startswith("the same runs")] == [

@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from kdlab.config import compose, place
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 from sweeps import events, failures, progress, shards, worker
 from sweeps.slot import DONE
 

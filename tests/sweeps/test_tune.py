@@ -9,8 +9,8 @@ import pytest
 
 from kdlab import distill
 from kdlab.config import compose, place
+from kdlab.errors import BadInput
 from kdlab.record import Record, records
-from kdlab.schema import BadInput
 from sweeps import cohorts, expand, schema, study, tune
 from sweeps.expand import Cell
 

@@ -10,8 +10,8 @@ from collections import Counter
 import pytest
 
 from kdlab import distill, durable, wandb_runs
+from kdlab.errors import BadInput
 from kdlab.record import records
-from kdlab.schema import BadInput
 from kdlab.train import evaluation_points
 from sweeps import cohorts, plan, study, wandb_sink
 

@@ -14,7 +14,7 @@ import kdlab
 from kdlab import record
 from kdlab.config import compose, place
 from kdlab.durable import Damaged
-from kdlab.run import digest, effective
+from kdlab.identity import digest, effective
 from sweeps import events, failures, shards
 from sweeps.slot import Slot
 

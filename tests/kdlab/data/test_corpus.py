@@ -6,7 +6,7 @@ import pytest
 
 from kdlab.data import corpus
 from kdlab.data.splits import Rows
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 
 WORDS = [f"word{i}" for i in range(4003)]
 

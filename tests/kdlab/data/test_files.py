@@ -11,7 +11,7 @@ import pytest
 
 from kdlab.config import compose
 from kdlab.data import files, splits, table
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 
 CLASSES = ["no", "yes"]
 TEXTS = [f'row {i}, "{i % 7}" NA' for i in range(40)]

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 from kdlab.data import masking, tokens
 from kdlab.data.masking import NO_LABEL
 from kdlab.data.splits import Rows
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 
 WORDS = [f"w{i}" for i in range(60)]
 CPU = torch.device("cpu")

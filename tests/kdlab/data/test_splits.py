@@ -8,7 +8,8 @@ from kdlab.config import compose
 from kdlab.data import splits
 from kdlab.data.splits import Rows
 from kdlab.data.synthetic import generate
-from kdlab.schema import BadInput, Data
+from kdlab.errors import BadInput
+from kdlab.schema import Data
 
 
 def rows(*texts: str) -> Rows:

@@ -5,7 +5,7 @@ import pytest
 
 from kdlab.config import compose
 from kdlab.data import table
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 
 
 def test_any_folder_of_parquet_files_is_a_task(tmp_path):

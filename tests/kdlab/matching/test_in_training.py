@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 import kdlab
 from kdlab import train
 from kdlab.config import CONF, compose, options
-from kdlab.schema import BadInput
+from kdlab.errors import BadInput
 
 WEIGHED = [n for n in options("matching") if "weigh" in OmegaConf.load(CONF / f"matching/{n}.yaml")]
 ARMS = [

@@ -1,30 +1,23 @@
-"""Students and teachers: Hugging Face models with a head for the task, and nothing added to them.
+"""Students: Hugging Face models with a head for the task, and nothing added to them.
 
 The head is a classifier, or for masked tokens a language model's, tied to the embeddings.
 """
 
-import shutil
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 from transformers.utils import logging
 
-from kdlab import checkpoints, heads, labels, streams
+from kdlab import checkpoints, heads, streams
 from kdlab.architecture import Architecture
 from kdlab.device import random_state, seeded
-from kdlab.durable import PARTIAL, short_digest
-from kdlab.ending import say
+from kdlab.errors import BadInput, Misfit
 from kdlab.families import FAMILIES, configuration
-from kdlab.misfit import Misfit
-from kdlab.model_files import checked, flaw, folder, recorded, sign
+from kdlab.model_files import checked
 from kdlab.run import Run
-from kdlab.schema import BadInput
 from kdlab.trace import NAME
 
 HEAD_DEVIATION = 0.02  # BERT's initializer range
@@ -161,107 +154,3 @@ def _fresh_head(model: Any, seed: int) -> None:
                 nn.init.normal_(module.weight, std=HEAD_DEVIATION, generator=generator)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-
-
-def load_teacher(
-    run: Run, tokenizer: Any, names: Sequence[str] | None, root: str, device: torch.device
-) -> nn.Module | None:
-    """The run's teacher, frozen and without dropout; None if it uses none.
-
-    Args:
-        run: of the student.
-        tokenizer: the student's.
-        names: what the task's classes are called; a finished checkpoint that calls its outputs so
-            in another order has them put into the task's.
-        root: where parents are.
-        device: where the teacher goes.
-    """
-    if run.teacher:
-        path = checked(root, run.teacher.uid)
-    elif run.teacher_checkpoint:
-        path = checkpoints.locate(run.teacher_checkpoint)
-    else:
-        return None
-    model = heads.load(run.task, path)
-    if not run.task.masked and model.config.num_labels != run.task.classes:
-        raise BadInput(
-            f"teacher: {model.config.num_labels} outputs, {run.task.name} has {run.task.classes}"
-        )
-    if order := outputs_order(run, names):
-        heads.reorder(model, order)
-        say(f"{path}: outputs {order} of the teacher are {', '.join(names or ())}")
-    if len(tokenizer) > model.config.vocab_size:
-        known = model.config.vocab_size
-        raise BadInput(f"teacher: it knows {known} tokens, the tokenizer has {len(tokenizer)}")
-    return model.eval().requires_grad_(False).to(device)
-
-
-def outputs_order(run: Run, names: Sequence[str] | None) -> list[int] | None:
-    """Which output of the run's finished checkpoint each class is, None where it is the same one.
-
-    Raises:
-        BadInput: the outputs have other names than the classes, and nobody insists.
-    """
-    if not run.teacher_checkpoint or run.task.masked:
-        return None
-    theirs = checkpoints.names(run.teacher_checkpoint)
-    try:
-        return labels.order(run.task.name, names, theirs)
-    except BadInput as error:
-        if run.insist:
-            return None
-        raise type(error)(f"teacher.checkpoint={run.teacher_checkpoint}: {error}") from None
-
-
-def digest(model: nn.Module) -> str:
-    """A digest of a model's weights."""
-    parts = [
-        f"{name} {list(tensor.shape)}".encode()
-        + tensor.detach().cpu().contiguous().numpy().tobytes()
-        for name, tensor in sorted(model.state_dict().items())
-    ]
-    return short_digest(b"".join(parts))
-
-
-def save(model: Any, tokenizer: Any, root: str, uid: str) -> None:
-    """Write a model folder that transformers' Auto classes read, whole or not at all.
-
-    One that is there stays, unless it is damaged.
-    """
-    target = folder(root, uid)
-    weights = digest(model)
-    why = flaw(root, uid, recorded(root, uid) | {weights})
-    if why is None:
-        return
-    partial = target.with_name(f"{uid}{PARTIAL}")
-    shutil.rmtree(partial, ignore_errors=True)
-    model.save_pretrained(partial)
-    tokenizer.save_pretrained(partial)
-    sign(partial, weights)
-    if target.exists():
-        print(f"run {uid}: {why}; it is written anew", file=sys.stderr, flush=True)
-        shutil.rmtree(target)
-    partial.rename(target)
-
-
-def load(run: "Run | str", root: str | None = None) -> nn.Module:
-    """A saved student or teacher, ready for inference.
-
-    Args:
-        run: a run or its uid.
-        root: where it was saved; by default what conf/run.yaml says.
-
-    Raises:
-        BadInput: if no model of that run was saved there, or it is damaged.
-    """
-    from kdlab.config import place
-
-    root = root or place().root
-    uid = run if isinstance(run, str) else run.uid
-    path = folder(root, uid)
-    if not path.is_dir():
-        raise BadInput(f"no saved model of run {uid} under {root}; distill it with save=True")
-    if why := flaw(root, uid, recorded(root, uid)):
-        raise BadInput(f"{why}; distill run {uid} with save=True, which writes it anew")
-    (kind,) = checkpoints.config(str(path))["architectures"]
-    return getattr(transformers, kind).from_pretrained(path, use_safetensors=True).eval()
