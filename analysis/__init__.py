@@ -13,7 +13,7 @@ def default_root() -> str:
 
 
 def load(study: str, root: str | None = None, *, code: str | None = None) -> "pd.DataFrame":
-    """A study as one tidy frame, a row each planned run: `analysis.frame.runs`.
+    """A study as one tidy frame, a row each planned run: `analysis.read.frame.runs`.
 
     Args:
         study: its name, as it was launched.
@@ -23,6 +23,6 @@ def load(study: str, root: str | None = None, *, code: str | None = None) -> "pd
     Raises:
         BadInput: if the study was never launched under this root, or two records contradict.
     """
-    from analysis.frame import runs
+    from analysis.read.frame import runs
 
     return runs(study, root or default_root(), code=code)

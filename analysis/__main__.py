@@ -13,7 +13,7 @@ from kdlab.ending import ending
 from kdlab.errors import BadInput
 
 if TYPE_CHECKING:
-    from analysis.model import Table
+    from analysis.tables.model import Table
 
 EPILOG = """\
 examples:
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from analysis.stats import MARGIN
+    from analysis.statistics.seed_tests import MARGIN
 
     parser = argparse.ArgumentParser(
         prog="python -m analysis",
@@ -114,7 +114,9 @@ def _parser() -> argparse.ArgumentParser:
     tables = add("tables", "print a study's tables, and write them", _tables, TABLES, "STUDY")
     tables.add_argument("--split", choices=("report", "select"), default="report")
     add_margin(tables)
-    tables.add_argument("--layout", metavar="NAME", help="a paper's table: analysis.papers.NAME")
+    tables.add_argument(
+        "--layout", metavar="NAME", help="a paper's table: analysis.tables.papers.NAME"
+    )
     tables.add_argument(
         "--format", default="all", metavar="md,tex,html,csv", help="what is written: some or all"
     )
@@ -132,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_submission(commands: Any) -> None:
-    from analysis import submission
+    from analysis.glue import submission
 
     text = "write, or check, a submission to GLUE"
     command = commands.add_parser("submission", help=text, description=text)
@@ -149,7 +151,7 @@ def _add_figures(commands: Any) -> None:
 
 
 def _formats(text: str) -> list[str]:
-    from analysis.formats import FORMATS
+    from analysis.tables.formats import FORMATS
 
     chosen = list(FORMATS) if text == "all" else text.split(",")
     if unknown := [name for name in chosen if name not in FORMATS]:
@@ -164,13 +166,14 @@ def _check_margin(margin: float) -> None:
 
 def _tables(arguments: argparse.Namespace) -> None:
     import analysis
-    from analysis import audit, formats
+    from analysis.read import completeness
+    from analysis.tables import formats
     from kdlab import record
 
     chosen, arrange = _formats(arguments.format), layout(arguments.layout)
     _check_margin(arguments.margin)
     runs = analysis.load(arguments.study, arguments.root)
-    said = [*audit.lines(audit.audit(runs)), *record.damaged(arguments.root)]
+    said = [*completeness.lines(completeness.audit(runs)), *record.damaged(arguments.root)]
     print("\n".join(said), file=sys.stderr)
     shown = arrange(runs, split=arguments.split, margin=arguments.margin)
     if not shown:
@@ -185,7 +188,7 @@ def _tables(arguments: argparse.Namespace) -> None:
 
 def layout(name: str | None) -> "Callable[..., list[Table]]":
     """How a study's tables are arranged: each as its block says, or all in one way."""
-    from analysis import papers
+    from analysis.tables import papers
 
     try:
         return papers.table(name) if name else papers.of_study
@@ -195,7 +198,7 @@ def layout(name: str | None) -> "Callable[..., list[Table]]":
 
 def write(shown: "list[Table]", room: Path, split: str, chosen: list[str]) -> None:
     """A file for each table and format, under names that LaTeX and shells like."""
-    from analysis.formats import FORMATS
+    from analysis.tables.formats import FORMATS
     from kdlab.record import write_whole
 
     stems: Counter[str] = Counter()
@@ -234,13 +237,13 @@ def _report(arguments: argparse.Namespace) -> None:
 
 
 def _why(arguments: argparse.Namespace) -> None:
-    from analysis.why import why
+    from analysis.explain.why import why
 
     print(why(arguments.cell, arguments.root))
 
 
 def _diff(arguments: argparse.Namespace) -> None:
-    from analysis.diff import diff
+    from analysis.explain.diff import diff
 
     print(diff(arguments.a, arguments.b, arguments.root, arguments.other or arguments.root))
 

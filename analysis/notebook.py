@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from analysis import load
-from analysis.audit import audit, lines
-from analysis.formats import html, markdown
-from analysis.model import Table
+from analysis.read.completeness import audit, lines
+from analysis.tables.formats import html, markdown
+from analysis.tables.model import Table
 
 NOTHING = "Nothing to show on this split yet; of what is still tuned: split='select'."
 
@@ -41,7 +41,7 @@ def opened(study: str, root: str | None = None) -> pd.DataFrame:
 
 
 def show(tables: Sequence[Table]) -> Page:
-    """Tables as a cell's last line: of `analysis.papers`, or any others."""
+    """Tables as a cell's last line: of `analysis.tables.papers`, or any others."""
     return Page(tuple(tables))
 
 

@@ -13,18 +13,20 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import figures, formats, missing, papers, selection
-from analysis.audit import SHOWN, audit
-from analysis.axes import axes
-from analysis.cells import PERCENT
+from analysis import figures
 from analysis.effects import variance
 from analysis.figures import Drawing, Gallery
-from analysis.formats import template
-from analysis.frame import NO_SEED, scores
 from analysis.guideline import Guideline, directional, guideline
-from analysis.layout import EXCLUDED, shown
-from analysis.model import Table
-from analysis.stats import MARGIN
+from analysis.read.axes import axes
+from analysis.read.completeness import SHOWN, audit
+from analysis.read.frame import NO_SEED, scores
+from analysis.statistics import trials as selection
+from analysis.statistics.cells import PERCENT
+from analysis.statistics.seed_tests import MARGIN
+from analysis.tables import formats, papers, rerun_commands
+from analysis.tables.formats import template
+from analysis.tables.layout import EXCLUDED, shown
+from analysis.tables.model import Table
 from kdlab.errors import BadInput
 
 PIXELS = 125  # of an inch of a figure
@@ -116,8 +118,8 @@ def _guideline(runs: pd.DataFrame, margin: float) -> tuple[Guideline | None, str
 
 def _todo(runs: pd.DataFrame) -> str:
     """The command that does what is open; empty if nothing is."""
-    states = set(runs["state"]) & set(missing.OPEN)
-    return missing.command(runs.attrs["study"], runs.attrs["root"], states) if states else ""
+    states = set(runs["state"]) & set(rerun_commands.OPEN)
+    return rerun_commands.command(runs.attrs["study"], runs.attrs["root"], states) if states else ""
 
 
 def _varied(runs: pd.DataFrame) -> list[tuple[str, str, str]]:

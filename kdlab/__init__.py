@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kdlab.cohort import distill as distill
-    from kdlab.config import compose as compose
+    from kdlab.config.compose import compose as compose
     from kdlab.loading import load as load
     from kdlab.record import records as records
 

@@ -12,10 +12,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from kdlab.config import CONF, one_line, register, run_and_place
+from kdlab.config.compose import one_line, register, run_and_place
+from kdlab.config.option_files import CONF
+from kdlab.config.override_rules import refused
 from kdlab.ending import ending, say
 from kdlab.errors import BadInput
-from kdlab.override_rules import refused
 
 HYDRAS = tuple(f"hydra.sweeper.{key}" for key in ("name", "wait", "max_gpu_hours"))
 HERE = "local"  # the launcher of this machine

@@ -12,35 +12,25 @@ import torch
 from filelock import FileLock
 from torch import nn
 
-from kdlab import (
-    costs,
-    device,
-    durable,
-    heads,
-    learner,
-    objective,
-    predicting,
-    predictions,
-    provenance,
-    record,
-    repeats,
-    saving,
-    score,
-    teaching,
-)
+from kdlab import device, durable, record, repeats
+from kdlab.config.identity import batch_key, teacher_key
+from kdlab.config.parents import teacher_architecture
+from kdlab.data import test_splits
 from kdlab.data.task_data import TaskData, task_data
 from kdlab.errors import BadInput
-from kdlab.identity import batch_key, teacher_key
-from kdlab.learner import DIVERGED, DONE, Learner
-from kdlab.model_files import is_whole
-from kdlab.parents import teacher_architecture
+from kdlab.models import costs, heads, saving
+from kdlab.models.saved_files import is_whole
+from kdlab.models.student import build_student
+from kdlab.models.teacher import outputs_order
+from kdlab.objective import objective
+from kdlab.options.schema import Place
 from kdlab.record import Record
 from kdlab.run import Run, parents
-from kdlab.schema import Place
-from kdlab.student import build_student
-from kdlab.teacher import outputs_order
-from kdlab.tracker import watching
-from kdlab.train import train
+from kdlab.tracking import provenance
+from kdlab.tracking.tracker import watching
+from kdlab.training import scoring, student_state, teaching, test_outputs
+from kdlab.training.loop import train
+from kdlab.training.student_state import DIVERGED, DONE, Learner
 
 
 @overload
@@ -78,13 +68,13 @@ def distill(
     _check_cohort(cohort)
     durable.check_root(place.root)
     if place.predict_test:
-        predictions.splits(cohort[0].task)
+        test_splits.splits(cohort[0].task)
     on = device.chosen(place)
     with device.deterministic(on):
         if waiting := cohort if again else missing(cohort, place):
             task = task_data(waiting[0], place.predict_test)  # first: data may be refused
             # No lock is held meanwhile: whoever waits for a parent keeps nobody waiting.
-            trained = waiting if again else predicting.untrained(waiting, place)
+            trained = waiting if again else test_outputs.untrained(waiting, place)
             for parent in {p.uid: p for run in trained for p in parents(run)}.values():
                 ensure(parent, place)
             _locked(cohort, task, place, on, again)
@@ -103,7 +93,7 @@ def _locked(
             stack.enter_context(_lock(place, uid))
         waiting = cohort if again else missing(cohort, place)
         complete = place.predict_test and not again
-        done = predicting.complete(waiting, task, place.root, on) if complete else []
+        done = test_outputs.complete(waiting, task, place.root, on) if complete else []
         if rest := [run for run in waiting if run.uid not in done]:
             _distill(rest, task, place, on)
 
@@ -131,7 +121,7 @@ def _distill(cohort: Sequence[Run], task: TaskData, place: Place, on: torch.devi
             result, found = _result(student, task, shown)
             cost = _cost(student, teacher_seconds, len(learners), on, place.root)
             earlier = record.best(place.root, recorded[uid]) if uid in recorded else None
-            found |= predicting.outputs(student.model, task, on) if found else {}
+            found |= test_outputs.outputs(student.model, task, on) if found else {}
             left = _leave(student, task, result, cost, found, place, earlier)
             watches[uid].ended(left)
 
@@ -140,7 +130,7 @@ def missing(runs: Sequence[Run], place: Place) -> list[Run]:
     """The runs whose record, or whose model or test outputs if they are asked for, lack."""
     record.heal(place.root, {run.uid for run in runs})
     found = record.index(place.root)
-    unpredicted = predictions.lacking(runs, place.root) if place.predict_test else set()
+    unpredicted = test_splits.lacking(runs, place.root) if place.predict_test else set()
 
     def is_missing(run: Run) -> bool:
         if run.uid not in found or run.uid in unpredicted:
@@ -172,15 +162,15 @@ def _learner(run: Run, task: TaskData, on: torch.device, place: Place) -> Learne
     dimensions = teacher_architecture(run.teacher, run.teacher_checkpoint)
     goal = objective.Objective(run, dimensions, task.scheduled).to(on)
     wanted = objective.wanted(run)[0]
-    student = learner.start(run, model, goal, wanted, len(task.batches), task.scheduled)
-    learner.restore(student, place.root)
+    student = student_state.start(run, model, goal, wanted, len(task.batches), task.scheduled)
+    student_state.restore(student, place.root)
     return student
 
 
 def _select_score(student: Learner, task: TaskData) -> tuple[float, bool]:
     data = task.scored["select"]
-    found = score.predict(student.model, data, student.device)
-    return score.selection(student.run.task, data.labels, found)
+    found = scoring.predict(student.model, data, student.device)
+    return scoring.selection(student.run.task, data.labels, found)
 
 
 def _teacher_outputs(
@@ -215,15 +205,15 @@ def _result(
     if student.status == DIVERGED:
         return result, {}
     found = {
-        name: score.predict(student.model, data, student.device)
+        name: scoring.predict(student.model, data, student.device)
         for name, data in task.scored.items()
     }
     scored = {
-        name: score.scores(run.task, task.scored[name].labels, array)
+        name: scoring.scores(run.task, task.scored[name].labels, array)
         for name, array in found.items()
     }
     order = outputs_order(run, task.names) if run.terms else None
-    agreement = {name: score.agreement(found[name], shown[name]) for name in shown if run.terms}
+    agreement = {name: scoring.agreement(found[name], shown[name]) for name in shown if run.terms}
     return result | {
         "scored_step": student.best["step"] if student.best else student.step,
         "scores": scored,
@@ -232,7 +222,7 @@ def _result(
         "shares": student.shares,
         "agreement": agreement,
         **({"teacher_order": order} if order else {}),
-        "degenerate": sorted(n for n in found if score.is_degenerate(run.task, found[n])),
+        "degenerate": sorted(n for n in found if scoring.is_degenerate(run.task, found[n])),
         "weights": saving.digest(student.model),
         "outputs": {name: record.short_digest(array.tobytes()) for name, array in found.items()},
     }, found
@@ -277,9 +267,9 @@ def _leave(
     elif earlier and found.keys() <= set(record.kept(place.root, earlier)):
         left = earlier
     if left is not earlier:
-        left = replace(left, artifacts=predicting.artifacts(place.root, task, found))
+        left = replace(left, artifacts=test_outputs.artifacts(place.root, task, found))
         record.append(place.root, left)
-    learner.forget(place.root, run.uid)
+    student_state.forget(place.root, run.uid)
     return left
 
 
@@ -297,6 +287,6 @@ def _with_teacher(cohort: Sequence[Run]) -> Run:
 
 
 def _default_place() -> Place:
-    from kdlab.config import place
+    from kdlab.config.compose import place
 
     return place()

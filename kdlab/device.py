@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from kdlab.errors import BadInput
-from kdlab.schema import Place
+from kdlab.options.schema import Place
 
 CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 WORKSPACE = ":4096:8"  # with which cuBLAS adds in one order; 24 MB (NVIDIA's documentation of it)

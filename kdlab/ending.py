@@ -6,9 +6,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kdlab.build import is_mistake
 from kdlab.durable import Damaged
 from kdlab.errors import BadInput
+from kdlab.options.callables import is_mistake
 
 BAD_INPUT, FAILED, STOPPED = 2, 1, 130
 CLOSED = 141  # what a shell reports of a program that SIGPIPE ended

@@ -3,10 +3,10 @@
 import transformers
 from torch import nn
 
-from kdlab import checkpoints
-from kdlab.config import place
+from kdlab.config.compose import place
 from kdlab.errors import BadInput
-from kdlab.model_files import flaw, folder, recorded
+from kdlab.models import checkpoints
+from kdlab.models.saved_files import flaw, folder, recorded
 from kdlab.run import Run
 
 

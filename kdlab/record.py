@@ -14,8 +14,8 @@ Under `root`:
     latency/<digest>.json      what an architecture takes on a kind of machine, measured once
     wandb/                     W&B's own files
 
-`sweeps.events` says what a sweep keeps beside these, and `kdlab.durable` how files are written and
-checked. A line of a ledger that is torn or damaged is no record: its run is due again.
+`sweeps.journal.events` says what a sweep keeps beside these, and `kdlab.durable` how files are
+written and checked. A line of a ledger that is torn or damaged is no record: its run is due again.
 """
 
 import io

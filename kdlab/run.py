@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from functools import cache
 
 from kdlab.architecture import Architecture
-from kdlab.build import Call, function
-from kdlab.schema import Data, Protocol, Task, Train
+from kdlab.options.callables import Call, function
+from kdlab.options.schema import Data, Protocol, Task, Train
 
-EVERYWHERE = "kdlab.views.token_logits"  # the view that asks for a language model's every output
+EVERYWHERE = (
+    "kdlab.objective.views.token_logits"  # the view that asks for a language model's every output
+)
 
 
 @dataclass(frozen=True)

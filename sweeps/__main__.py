@@ -129,7 +129,8 @@ def _status(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from kdlab import repeats
-    from sweeps import failures, status
+    from sweeps import status
+    from sweeps.journal import failures
 
     found = status.load(arguments.study, arguments.root)
     failures.say_odd(found.odd)
@@ -162,7 +163,8 @@ def _rerun(arguments: argparse.Namespace) -> int:
 
 
 def _cancel(arguments: argparse.Namespace) -> int:
-    from sweeps import launch, status
+    from sweeps import status
+    from sweeps.submit import launch
 
     status.read_plan(arguments.study, arguments.root)
     print(f"{launch.cancel(arguments.root, arguments.study)} tasks cancelled")

@@ -5,18 +5,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdlab import durable, predictions, record, repeats
-from kdlab.config import place as place_of
+from kdlab import durable, record, repeats
+from kdlab.config.compose import place as place_of
+from kdlab.config.overrides import contradiction
+from kdlab.data import test_splits
 from kdlab.ending import say
 from kdlab.errors import BadInput, NotApplicable
-from kdlab.overrides import contradiction
+from kdlab.options.schema import Place
 from kdlab.run import Run
-from kdlab.schema import Place
-from sweeps import choice, events, failures, launch, plan, progress, saved, status, study, tune
-from sweeps.expand import Winner, count_open, expand
-from sweeps.plan import Planned, Work
-from sweeps.report import report
-from sweeps.schema import Study
+from sweeps import status
+from sweeps.journal import events, failures, run_states
+from sweeps.launchers import choice
+from sweeps.plan import plan
+from sweeps.plan.plan import Planned, Work
+from sweeps.plan.summary import report
+from sweeps.study import launched as saved
+from sweeps.study import reading as study
+from sweeps.study import tuning
+from sweeps.study.cells import Winner, count_open, expand
+from sweeps.study.schema import Study
+from sweeps.submit import launch
 
 EVERY = {"local": 1.0}  # seconds between two questions to a launcher; a scheduler gets
 ASK = 60.0  # at most one a minute
@@ -37,7 +45,7 @@ def request(name: str, extra: tuple[str, ...], root: str) -> Request:
     if both := contradiction(extra):
         raise BadInput(f"{name}: {both}")
     is_file = name.endswith((".yaml", ".yml"))
-    folder = progress.study_folder(root, Path(name).stem if is_file else name)
+    folder = run_states.study_folder(root, Path(name).stem if is_file else name)
     is_ours = is_file or (study.STUDIES / f"{name}.yaml").is_file()
     if not is_ours and (folder / saved.NAME).is_file():
         loaded, earlier = saved.read(folder)
@@ -47,7 +55,7 @@ def request(name: str, extra: tuple[str, ...], root: str) -> Request:
 
 def launched(name: str, root: str) -> Request:
     """A study as it was launched under a root, its command-line overrides included."""
-    loaded, extra = saved.read(progress.study_folder(root, name))
+    loaded, extra = saved.read(run_states.study_folder(root, name))
     return Request(name, loaded, (*extra, f"root={root}"))
 
 
@@ -85,28 +93,28 @@ def _place(asked: Request) -> Place:
 
 def _planned(asked: Request, place: Place) -> tuple[list[Planned], dict[str, Winner]]:
     """A study's runs, those of winners included that the records by now decide."""
-    winners = tune.read_winners(_winners_file(asked, place))
+    winners = tuning.read_winners(_winners_file(asked, place))
     planned = plan.plan(asked.study, asked.extra, winners)
     cells = [(entry.cell, entry.run.uid if entry.run else None) for entry in planned]
-    tune.verify(winners, cells)
+    tuning.verify(winners, cells)
     runs, done = {run.uid: run for run in plan.unique(planned)}, record.index(place.root)
 
     def score(uid: str) -> float | None:
         found = record.read(place.root, done[uid]) if uid in done else None
-        return tune.score(found, runs[uid].task)
+        return tuning.score(found, runs[uid].task)
 
-    chosen = {**tune.choose(cells, score), **winners}
+    chosen = {**tuning.choose(cells, score), **winners}
     if chosen.keys() == winners.keys():
         return planned, winners
     return plan.plan(asked.study, asked.extra, chosen), chosen
 
 
 def _unpredicted(runs: Sequence[Run], place: Place) -> set[str]:
-    return predictions.lacking(runs, place.root) if place.predict_test else set()
+    return test_splits.lacking(runs, place.root) if place.predict_test else set()
 
 
 def _winners_file(asked: Request, place: Place) -> Path:
-    return progress.study_folder(place.root, asked.name) / "winners.json"
+    return run_states.study_folder(place.root, asked.name) / "winners.json"
 
 
 def run_launch(
@@ -144,7 +152,7 @@ def _failed(root: str) -> int:
 
 
 def _waits_for_others(work: Work) -> bool:
-    return any(s in (progress.RUNNING, progress.QUEUED) for s in work.states.values())
+    return any(s in (run_states.RUNNING, run_states.QUEUED) for s in work.states.values())
 
 
 def _submit(
@@ -181,9 +189,9 @@ def _submit(
             ask=True,
         )
         say(report(asked.study, planned, work, chosen, waiting, place.root))
-        tune.write_winners(_winners_file(asked, place), winners)
+        tuning.write_winners(_winners_file(asked, place), winners)
         plan.write(planned, work.seconds, asked.name, asked.study, place.root)
-        folder = progress.study_folder(place.root, asked.name)
+        folder = run_states.study_folder(place.root, asked.name)
         saved.save(asked.study, asked.extra, folder, asked.asked)
         intents = launch.launch(work, asked.name, place, again) if work.due else []
     tasks = launch.count_tasks(place.root, intents)
@@ -194,7 +202,7 @@ def _submit(
 
 def _account(work: Work, place: Place) -> int:
     """The end of a launch that was waited for."""
-    failed = [uid for uid, state in work.states.items() if state == progress.FAILED]
+    failed = [uid for uid, state in work.states.items() if state == run_states.FAILED]
     trouble = events.fold(place.root).trouble
     for uid in failed:
         found = failures.failure(trouble.get(uid, []))

@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from kdlab import overrides
-from kdlab.config import options
+from kdlab.config import overrides
+from kdlab.config.option_files import options
+from kdlab.config.overrides import is_operational
 from kdlab.errors import BadInput
-from kdlab.overrides import is_operational
 from kdlab.record import short_digest
-from sweeps.checks import check
 from sweeps.commands import Request
-from sweeps.progress import check_name
-from sweeps.schema import Block, Study
+from sweeps.journal.run_states import check_name
+from sweeps.study.checks import check
+from sweeps.study.schema import Block, Study
 
 SEED, COLUMN = "seed", "task"
 

@@ -12,9 +12,10 @@ import pandas as pd
 from kdlab import record
 from kdlab.errors import BadInput
 from kdlab.record import Entry
-from sweeps import events, failures, progress, saved
-from sweeps.events import Event, State
-from sweeps.progress import DIVERGED, DONE, RUNNING, STATES
+from sweeps.journal import events, failures, run_states
+from sweeps.journal.events import Event, State
+from sweeps.journal.run_states import DIVERGED, DONE, RUNNING, STATES
+from sweeps.study import launched
 
 WINDOW = 1800.0  # seconds over which the rate is taken
 COLUMNS = ["table", "row", "task", "seed", "excluded", "uid", "parents", "ancestors", "seconds"]
@@ -55,15 +56,15 @@ def load(study: str, root: str) -> Status:
     plan = read_plan(study, root)
     done, state = record.index(root), events.fold(root)
     try:
-        live, notice = progress.live(root, state, fresh=False), ""
+        live, notice = run_states.live(root, state, fresh=False), ""
     except (RuntimeError, BadInput) as error:
         live, notice = {}, f"the queue is unknown: {error}"
-    uids = saved.family(plan)
-    states = progress.states(uids, done, state, live)
+    uids = launched.family(plan)
+    states = run_states.states(uids, done, state, live)
     failed = {
         uid: event
         for uid in uids
-        if states[uid] == progress.FAILED
+        if states[uid] == run_states.FAILED
         for event in [failures.failure(state.trouble.get(uid, []))]
         if event
     }
@@ -73,7 +74,7 @@ def load(study: str, root: str) -> Status:
         study=study,
         counts=Counter(states.values()),
         rate=_rate(state, study),
-        hours=(progress.hours(done, uids), float(estimates.sum()) / 3600),
+        hours=(run_states.hours(done, uids), float(estimates.sum()) / 3600),
         tasks=Counter(own.values()),
         coverage=_coverage(plan, done),
         failed=failed,
@@ -86,7 +87,7 @@ def load(study: str, root: str) -> Status:
 
 def read_plan(study: str, root: str) -> pd.DataFrame:
     """The planned runs of a study that was launched under a root."""
-    plan = saved.read_plan(study, root, COLUMNS)
+    plan = launched.read_plan(study, root, COLUMNS)
     return plan[plan["uid"].notna()]
 
 
@@ -150,7 +151,7 @@ def headline(status: Status, total: int) -> str:
     """Counts, rate, time left and hours in two lines."""
     counts = ", ".join(f"{status.counts[s]} {s}" for s in STATES if status.counts[s])
     open_runs = total - status.counts[DONE] - status.counts[DIVERGED]
-    left = open_runs - status.counts[progress.FAILED]
+    left = open_runs - status.counts[run_states.FAILED]
     pace = f"{status.rate:.0f} runs/h" if status.rate else "no rate yet"
     if status.rate and left and status.counts[RUNNING]:
         pace += f", {timedelta(seconds=round(3600 * left / status.rate))} left"

@@ -10,10 +10,10 @@ from typing import Any
 from tqdm import tqdm
 
 from kdlab.errors import BadInput
+from kdlab.options.schema import parse
 from kdlab.record import Record, append_line, records, short_digest, whole_lines
-from kdlab.schema import parse
-from kdlab.wandb_runs import Target, config, opened, summary
-from sweeps import saved
+from kdlab.tracking.wandb_runs import Target, config, opened, summary
+from sweeps.study import launched
 
 PAUSE = 0.5  # seconds between runs online, below W&B's limit on new runs a minute
 
@@ -64,7 +64,7 @@ def replay(
 
 def _shown(study: str, root: str) -> dict[str, Shown]:
     """Every run of the study and every ancestor, by uid."""
-    plan = saved.read_plan(study, root)
+    plan = launched.read_plan(study, root)
     children = plan[plan["ancestors"].notna()].drop_duplicates(["teachers", "ancestors", "task"])
     teachers = {uid for text in children["teachers"] for uid in json.loads(text)}
     ancestors = {
@@ -115,7 +115,7 @@ def _push(record: Record, shown: Shown, study: str, target: Target) -> None:
 
 def _history(result: Mapping[str, Any]) -> list[tuple[int, dict[str, float]]]:
     """Step and curves of each evaluation; nothing for a run that diverged."""
-    from kdlab.train import evaluation_points
+    from kdlab.training.loop import evaluation_points
 
     curves = dict(result.get("curves", {}))
     if curves:

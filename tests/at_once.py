@@ -15,7 +15,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-LOADED = ["at_once", "hydra", "kdlab.cohort", "kdlab.config", "sweeps.commands", "analysis.tables"]
+LOADED = [
+    "at_once",
+    "hydra",
+    "kdlab.cohort",
+    "kdlab.config.compose",
+    "sweeps.commands",
+    "analysis.tables.arrange",
+]
 LONGEST = 300  # seconds
 
 

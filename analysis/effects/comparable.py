@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from analysis.cells import PERCENT
-from analysis.frame import NO_SEED
-from analysis.layout import column_name
+from analysis.read.frame import NO_SEED
+from analysis.statistics.cells import PERCENT
+from analysis.tables.layout import column_name
 
 SEEDS = ["seed", "teacher_seed"]
 NULL = "null"
@@ -64,7 +64,7 @@ def grids(scores: pd.DataFrame, axes: Sequence[str]) -> dict[str, Grid]:
     has one level, `tuned`, in all arms that chose their own value.
 
     Args:
-        scores: as `analysis.frame.scores` gives them, of one split.
+        scores: as `analysis.read.frame.scores` gives them, of one split.
         axes: columns in which students may differ.
     """
     is_student = (scores["seed"] != NO_SEED) & (scores["stage"] != "tune")

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis import contrasts
-from analysis.cells import PERCENT, Draws
-from analysis.contrasts import Contrast, Sample, Verdict, averaging, identity
 from analysis.effects.comparable import SEEDS, Grid, absent, governs, grids, same_or_absent
-from analysis.stats import MARGIN
+from analysis.statistics import contrasts
+from analysis.statistics.cells import PERCENT, Draws
+from analysis.statistics.contrasts import Contrast, Sample, Verdict, averaging, identity
+from analysis.statistics.seed_tests import MARGIN
 
 OTHER = "_other"
 NAMES = ["column", "axis", "level", "other"]
@@ -40,7 +40,7 @@ def matched(
     of a column, or in it the levels against the one with most pairs, and the others.
 
     Args:
-        scores: as `analysis.frame.scores`, of one split.
+        scores: as `analysis.read.frame.scores`, of one split.
         axis: to compare levels of.
         axes: all columns in which students may differ.
         margin: points within which a difference counts as none.

@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import contrasts
-from analysis.cells import Draws
-from analysis.contrasts import Verdict, less
 from analysis.effects.comparable import Grid, absent, grids
 from analysis.effects.pairing import NAMES, OTHER, TESTED, TOLD, contrast, grouped, pairs, sampled
-from analysis.stats import MARGIN
+from analysis.statistics import contrasts
+from analysis.statistics.cells import Draws
+from analysis.statistics.contrasts import Verdict, less
+from analysis.statistics.seed_tests import MARGIN
 
 TASK = "task"
 THERE = "_there"
@@ -40,7 +40,7 @@ def flips(
     has to be there, and `verdict` `shown` if both sides are shown, else `cannot tell`.
 
     Args:
-        scores: as `analysis.frame.scores`, of one split.
+        scores: as `analysis.read.frame.scores`, of one split.
         axis: to compare levels of.
         by: another axis, or `task`, of which sides are columns.
         axes: all columns in which students may differ.

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis import stats
 from analysis.effects.comparable import SEEDS, Grid, grids, named
+from analysis.statistics import seed_tests
 from kdlab.power import SEEDS_NEEDED
 
 ROUNDING = 1e-8  # relative
@@ -114,7 +114,7 @@ def _means(grid: Grid, axis: str) -> list[dict[str, Any]]:
         if len(left):
             pseudo = len(seeds) * mean - (len(seeds) - 1) * left[:, place]
             source = (float(pseudo.var(ddof=1)) / len(seeds), len(seeds) - 1.0)
-            low, high = stats.interval(stats.combined(mean, [source]))
+            low, high = seed_tests.interval(seed_tests.combined(mean, [source]))
         told = {"level": level, "mean": mean, "low": low, "high": high, "n": len(of_level)}
         why = "not estimated: other axes differ whenever this one does" if np.isnan(mean) else ""
         found.append(told | {"seeds": of_level["seed"].nunique(), "note": why})

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.figures.command import FORMATS, NAMES
 from analysis.figures.curves import curves
-from analysis.figures.drawing import NOTHING, Drawing, Gallery, html, rendered
+from analysis.figures.drawing import FORMATS, NAMES, NOTHING, Drawing, Gallery, html, rendered
 from analysis.figures.effects import effects
 from analysis.figures.pareto import pareto
 from analysis.figures.shares import shares
 from analysis.figures.width_depth import width_depth
-from analysis.tables import arranged
+from analysis.tables.arrange import arranged
 from kdlab.errors import BadInput
 from kdlab.record import write_whole
 

@@ -4,10 +4,8 @@ import argparse
 from pathlib import Path
 
 from analysis import default_root
+from analysis.figures.drawing import FORMATS, NAMES
 from kdlab.errors import BadInput
-
-NAMES = ("pareto", "width_depth", "effects", "curves", "shares")
-FORMATS = ("pdf", "png", "svg")
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:

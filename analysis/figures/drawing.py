@@ -17,6 +17,8 @@ METADATA: dict[str, dict[str, Any]] = {
     "svg": {"Date": None, "Creator": None},
     "png": {"Software": None},
 }
+NAMES = ("pareto", "width_depth", "effects", "curves", "shares")
+FORMATS = ("pdf", "png", "svg")
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,6 @@ import numpy as np
 import pandas as pd
 
 from analysis import effects as found_effects
-from analysis.axes import axes as axes_of
-from analysis.cells import PERCENT, sampler
 from analysis.effects.pairing import reference
 from analysis.effects.variance import AXIS, PAIR, RESIDUAL, SEED
 from analysis.figures.drawing import NOTHING, Drawing, Gallery, settled
@@ -23,9 +21,11 @@ from analysis.figures.style import (
     panels,
     paper,
 )
-from analysis.frame import scores
-from analysis.stats import MARGIN
-from analysis.tables import compared
+from analysis.read.axes import axes as axes_of
+from analysis.read.frame import scores
+from analysis.statistics.cells import PERCENT, sampler
+from analysis.statistics.seed_tests import MARGIN
+from analysis.tables.arrange import compared
 from kdlab.power import SEEDS_NEEDED
 
 if TYPE_CHECKING:

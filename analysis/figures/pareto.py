@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from analysis.axes import axes
-from analysis.cells import Cell
 from analysis.figures.drawing import NOTHING, Drawing, Gallery, settled
 from analysis.figures.numbers import number
 from analysis.figures.style import (
@@ -24,11 +22,13 @@ from analysis.figures.style import (
     paper,
     roomy,
 )
-from analysis.frame import NO_SEED
-from analysis.layout import EXCLUDED, shown
-from analysis.majority import MAJORITY as CONSTANT
-from analysis.model import Table
-from analysis.tables import arranged
+from analysis.read.axes import axes
+from analysis.read.frame import NO_SEED
+from analysis.statistics.cells import Cell
+from analysis.tables.arrange import arranged
+from analysis.tables.layout import EXCLUDED, shown
+from analysis.tables.majority_baseline import MAJORITY as CONSTANT
+from analysis.tables.model import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analysis.cells import PERCENT
 from analysis.figures import traces
 from analysis.figures.drawing import NOTHING, Drawing, Gallery, settled
 from analysis.figures.style import (
@@ -23,6 +22,7 @@ from analysis.figures.style import (
     wrapped,
 )
 from analysis.figures.traces import ARM, HARD
+from analysis.statistics.cells import PERCENT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

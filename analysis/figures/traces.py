@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.cells import PERCENT
-from analysis.frame import NO_SEED, reader
+from analysis.read.frame import NO_SEED, reader
+from analysis.statistics.cells import PERCENT
 from kdlab.record import Record
 
 SELECT, HARD = "select", "hard"

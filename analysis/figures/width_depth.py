@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from analysis.axes import axes
-from analysis.cells import NOTHING as NOT_KNOWN
 from analysis.figures.drawing import NOTHING, Drawing, Gallery, settled
 from analysis.figures.style import (
     MAJORITY,
@@ -24,11 +22,13 @@ from analysis.figures.style import (
     roomy,
     signs,
 )
-from analysis.frame import NO_SEED
-from analysis.layout import EXCLUDED, shown
-from analysis.majority import MAJORITY as CONSTANT
-from analysis.model import Table
-from analysis.tables import arranged
+from analysis.read.axes import axes
+from analysis.read.frame import NO_SEED
+from analysis.statistics.cells import NOTHING as NOT_KNOWN
+from analysis.tables.arrange import arranged
+from analysis.tables.layout import EXCLUDED, shown
+from analysis.tables.majority_baseline import MAJORITY as CONSTANT
+from analysis.tables.model import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis import arms, frame
-from analysis.axes import FIVE
-from analysis.axes import axes as differing
 from analysis.guideline import context, limits, text
 from analysis.guideline.evidence import Evidence, gathered
 from analysis.guideline.text import Statement
-from analysis.layout import EXCLUDED
-from analysis.plain import code, item, literal, prose
-from analysis.stats import MARGIN
+from analysis.read import frame
+from analysis.read.axes import FIVE
+from analysis.read.axes import axes as differing
+from analysis.statistics.seed_tests import MARGIN
+from analysis.tables import arms
+from analysis.tables.layout import EXCLUDED
+from analysis.tables.plain_text import code, item, literal, prose
 
 SPLIT = "report"
 RECOMMENDED, UNKNOWN, NOT_STUDIED = "recommendation", "cannot tell", "not studied"

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.cells import PERCENT
 from analysis.effects.comparable import Grid
 from analysis.effects.reversals import TASK, THERE
 from analysis.guideline.directional import AGREES, DEEPER, DISAGREES, EQUAL, Judged
@@ -21,6 +20,7 @@ from analysis.guideline.text import (
     turned,
     within,
 )
+from analysis.statistics.cells import PERCENT
 
 
 def costs(grids: Mapping[str, Grid], axis: str) -> list[Statement]:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis import contrasts
-from analysis.cells import Draws
-from analysis.contrasts import Sample, Verdict, less, mean_of
 from analysis.effects.comparable import Grid
 from analysis.effects.pairing import OTHER, TESTED, TOLD, contrast, pairs, sampled
-from analysis.published import ALLOWED
+from analysis.published.numbers import ALLOWED
+from analysis.statistics import contrasts
+from analysis.statistics.cells import Draws
+from analysis.statistics.contrasts import Sample, Verdict, less, mean_of
 from kdlab.errors import BadInput
 
 FILE = Path(__file__).parents[1] / "published" / "claims" / "directional.csv"

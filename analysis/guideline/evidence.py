@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis import contrasts
-from analysis.axes import FIVE
-from analysis.cells import Draws
-from analysis.contrasts import Verdict
 from analysis.effects import pairing, reversals, variance
 from analysis.effects.comparable import Grid, grids, with_null
 from analysis.guideline import directional
 from analysis.guideline.directional import Judged
-from analysis.stats import MARGIN
+from analysis.read.axes import FIVE
+from analysis.statistics import contrasts
+from analysis.statistics.cells import Draws
+from analysis.statistics.contrasts import Verdict
+from analysis.statistics.seed_tests import MARGIN
 from kdlab.errors import BadInput
 
 

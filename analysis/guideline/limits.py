@@ -6,12 +6,12 @@ from itertools import combinations
 
 import pandas as pd
 
-from analysis import stats
-from analysis.cells import PERCENT, Draws, sampler
 from analysis.effects.comparable import Grid, governs, same_or_absent
 from analysis.effects.pairing import OTHER
-from analysis.frame import NO_SEED, reader
 from analysis.guideline.text import SHOWN, Statement, counted, signed
+from analysis.read.frame import NO_SEED, reader
+from analysis.statistics import seed_tests
+from analysis.statistics.cells import PERCENT, Draws, sampler
 from kdlab.power import SEEDS_NEEDED
 from kdlab.record import kept
 
@@ -227,7 +227,7 @@ def _headrooms(grid: Grid, teachers: pd.Series) -> list[tuple[float, float]]:
     names = [name for name in grid.levels if name != "knowledge"] or ["knowledge"]
     found = []
     for _, part in nones.groupby(names, sort=False, dropna=False):
-        spreads = [stats.spread(values.tolist()) for values in (teachers, part["score"])]
+        spreads = [seed_tests.spread(values.tolist()) for values in (teachers, part["score"])]
         spread = math.hypot(*(value for value in spreads if not math.isnan(value)))
         found.append((float(teachers.mean() - part["score"].mean()), spread))
     return found

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kdlab.checkpoints import file_digest
 from kdlab.data import files, table
 from kdlab.data.source import Source
 from kdlab.data.splits import Rows, order, without
 from kdlab.errors import BadInput
-from kdlab.schema import Count
+from kdlab.models.checkpoints import file_digest
+from kdlab.options.schema import Count
 
 VERSION = 1  # raised when the same knobs would come to give other rows
 STRETCH = 16  # neighbouring rows that are held out together

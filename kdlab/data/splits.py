@@ -12,12 +12,12 @@ from typing import Any, NoReturn
 import numpy as np
 import pandas as pd
 
-from kdlab import labels
-from kdlab.build import function
+from kdlab.data import labels
+from kdlab.data.labels import Classes
 from kdlab.data.source import Source
 from kdlab.errors import BadInput
-from kdlab.labels import Classes
-from kdlab.schema import Data, Protocol, Task
+from kdlab.options.callables import function
+from kdlab.options.schema import Data, Protocol, Task
 
 UNLABELLED = np.nan
 

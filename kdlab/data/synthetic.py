@@ -11,7 +11,7 @@ from scipy.stats import norm
 from kdlab import streams
 from kdlab.data.source import Source
 from kdlab.errors import BadInput
-from kdlab.schema import Count, Positive
+from kdlab.options.schema import Count, Positive
 
 VERSION = 1  # raised when the same knobs would come to give other rows
 

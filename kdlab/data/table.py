@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kdlab.checkpoints import file_digest
 from kdlab.data import files
 from kdlab.data.source import Source
 from kdlab.data.splits import order
 from kdlab.errors import BadInput
+from kdlab.models.checkpoints import file_digest
 
 PARTS = ("train", "validation")  # of a single table
 VALIDATION = 0.1  # the second's share of its rows

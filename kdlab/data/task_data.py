@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kdlab import predictions
-from kdlab.data import splits, tokens
+from kdlab.data import splits, test_splits, tokens
 from kdlab.data.tokens import Encoded
 from kdlab.run import Run
 
@@ -42,7 +41,7 @@ def task_data(run: Run, predict_test: bool) -> TaskData:
     source = run.source.bind()()
     parts, labelled, hidden = splits.everything(run.task, source, run.protocol, run.data)
     scored = {name: rows for name, rows in parts.items() if name != "fit"}
-    tests = predictions.rows(run.task, source) if predict_test else {}
+    tests = test_splits.rows(run.task, source) if predict_test else {}
     tokenizer = (
         tokens.pretrained(run.tokenizer) if run.tokenizer else tokens.word_level(parts["fit"])
     )

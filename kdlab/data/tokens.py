@@ -13,8 +13,8 @@ from kdlab import streams
 from kdlab.data import masking
 from kdlab.data.masking import Masking
 from kdlab.data.splits import Rows
-from kdlab.schema import Train
-from kdlab.trace import Asked
+from kdlab.models.trace import Asked
+from kdlab.options.schema import Train
 
 PAD_TO = 16  # padded lengths are multiples of it: a small fixed set of shapes
 POOL = 50  # batches that are sorted by length together
@@ -44,7 +44,7 @@ def pretrained(checkpoint: str) -> Any:
     """The tokenizer of a checkpoint."""
     from transformers import AutoTokenizer
 
-    from kdlab.checkpoints import locate
+    from kdlab.models.checkpoints import locate
 
     return AutoTokenizer.from_pretrained(locate(checkpoint))
 

@@ -2,7 +2,6 @@
 
 import torch
 
-from kdlab import families, layers
 from kdlab.architecture import Architecture
 from kdlab.init.tensors import (
     Weights,
@@ -12,14 +11,15 @@ from kdlab.init.tensors import (
     layer_of,
     select_layers,
 )
+from kdlab.models import families, layers
 
 
 def average(weights: Weights, student: Architecture, source: Architecture) -> Weights:
     """Embeddings, and for each student layer the mean of a block of consecutive source layers.
 
-    The blocks are those of `kdlab.layers.blocks`: every source layer is in one, sizes differ by
-    one at most. Bae et al. 2024, arXiv 2410.20672, average the layers that they tie, which are
-    not consecutive.
+    The blocks are those of `kdlab.models.layers.blocks`: every source layer is in one, and their
+    sizes differ by one at most. Bae et al. 2024, arXiv 2410.20672, average the layers that they
+    tie, which are not consecutive.
     """
     last = chosen_layers("skip", student, source)
     check_equal(student, source, "family", "hidden", "heads", "intermediate")

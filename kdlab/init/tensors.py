@@ -6,9 +6,9 @@ from typing import Literal
 
 from torch import Tensor
 
-from kdlab import layers
 from kdlab.architecture import Architecture
 from kdlab.errors import Misfit
+from kdlab.models import layers
 
 Weights = dict[str, Tensor]
 Rule = Literal["first", "last", "skip", "both_ends"]
@@ -115,7 +115,7 @@ def take(
 
 
 def chosen_layers(rule: Rule | list[int], student: Architecture, source: Architecture) -> list[int]:
-    """The source layers (1-based) that a rule of `kdlab.layers` or a list names."""
+    """The source layers (1-based) that a rule of `kdlab.models.layers` or a list names."""
     if student.layers > source.layers:
         raise Misfit(f"{student.layers} student layers are more than the source's {source.layers}")
     if isinstance(rule, str):

@@ -1,7 +1,7 @@
 """CKD's layer-transforming relation: how a token's states in several layers relate to each other.
 
 Park, Kim and Yang 2021, arXiv 2109.08359. Widths may differ, the number of layers may not. The
-view stacks all matched layers, as `kdlab.views.stacked_with_embedding` does.
+view stacks all matched layers, as `kdlab.objective.views.stacked_with_embedding` does.
 """
 
 from torch import Tensor

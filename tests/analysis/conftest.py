@@ -12,7 +12,7 @@ from filelock import FileLock
 
 import analysis
 from analysis import __main__ as command
-from analysis import formats, papers
+from analysis.tables import formats, papers
 
 OF_STUDY = ("main", "B5_better_teacher", "A7_systems", "tuned", "A2_matching")
 OF_TRIALS = ("tuned_tune_select", "tuned_select")

@@ -11,8 +11,10 @@ from made import leave_run
 
 from kdlab import record
 from kdlab.run import Run, teachers
-from sweeps import events, plan, study
-from sweeps.expand import Cell, Winner
+from sweeps.journal import events
+from sweeps.plan import plan
+from sweeps.study import reading
+from sweeps.study.cells import Cell, Winner
 
 NAME = "edges"
 ROOT = "runs"  # relative, as commands in the notes name it
@@ -136,7 +138,7 @@ def rows(folder: Path, splits: list[str], columns: list[str], classes: int) -> N
 def _planned() -> list[plan.Planned]:
     path = Path(f"{NAME}.yaml")
     path.write_text(STUDY)
-    loaded = study.load(str(path))
+    loaded = reading.load(str(path))
     winners = {f"tuned: case={case}": Winner(won, {}, "") for case, won in WINNERS.items()}
     cells = plan.plan(loaded, (), winners)
     plan.write(cells, {}, NAME, loaded, ROOT)

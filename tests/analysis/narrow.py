@@ -7,9 +7,12 @@ from zlib import crc32
 from made import leave_run
 
 from kdlab import record
-from kdlab.costs import inference_flops
+from kdlab.models.costs import inference_flops
 from kdlab.run import Run, parents
-from sweeps import commands, plan, progress, saved
+from sweeps import commands
+from sweeps.journal import run_states
+from sweeps.plan import plan
+from sweeps.study import launched
 
 TINY = ("task=synthetic", "teacher=scratch", "size=l2_h64_a4")
 COPIED = (*TINY, "init=teacher_first", "init.weights=finetuned")
@@ -43,7 +46,7 @@ def make(name: str, root: str, seeds: Sequence[int] = SEEDS) -> None:
     narrow = replace(asked.study, blocks=blocks)
     planned = plan.plan(narrow, asked.extra)
     plan.write(planned, {}, name, narrow, root)
-    saved.save(narrow, asked.extra, progress.study_folder(root, name))
+    launched.save(narrow, asked.extra, run_states.study_folder(root, name))
     left = set(record.index(root))
     for run in plan.unique(planned):
         for each in (run, *parents(run)):

@@ -1,4 +1,4 @@
-"""Scores of studies that were never run, in the long form of `analysis.frame.scores`."""
+"""Scores of studies that were never run, in the long form of `analysis.read.frame.scores`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis import bootstrap, resampled
+from analysis.statistics import bootstrap, resampled_metrics
 from kdlab import metrics
 
 ROWS = 60
@@ -29,7 +29,7 @@ def test_scores_of_draws_are_the_metric_of_the_rows_drawn(metric):
     taken = random.integers(ROWS, size=(40, ROWS))
     counts = np.stack([np.bincount(rows, minlength=ROWS) for rows in taken]).astype(float)
     others = np.stack([outputs, outputs[::-1]])  # runs side by side do not touch each other
-    found = getattr(resampled, metric)(counts, labels, others)[:, 0]
+    found = getattr(resampled_metrics, metric)(counts, labels, others)[:, 0]
     direct = [metrics.NAMES[metric](labels[rows], outputs[rows]) for rows in taken]
     assert found == pytest.approx(np.array(direct), abs=1e-9)
     assert np.ptp(found) > 0.01

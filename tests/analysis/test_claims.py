@@ -9,10 +9,14 @@ import pandas as pd
 import pytest
 from made import ROWS, leave, outputs
 
-from analysis import bootstrap, claims, contrasts, formats, frame, papers, stats, tables
-from analysis.cells import Cell
-from analysis.contrasts import Sample
-from sweeps import plan, study
+from analysis.read import frame
+from analysis.statistics import bootstrap, contrasts, seed_tests
+from analysis.statistics.cells import Cell
+from analysis.statistics.contrasts import Sample
+from analysis.tables import arrange, formats, papers
+from analysis.tables import marks as claims
+from sweeps.plan import plan
+from sweeps.study import reading
 
 EXAMPLES, SEEDS, STUDIES = 400, 6, 200
 
@@ -73,9 +77,9 @@ def test_without_correction_a_family_would_claim_too_much():
     random = np.random.default_rng(12)
     differences = random.normal(size=(STUDIES, 12, SEEDS))
     single = np.array(
-        [[stats.two_sided(over_seeds(cell)) for cell in family] for family in differences]
+        [[seed_tests.two_sided(over_seeds(cell)) for cell in family] for family in differences]
     )
-    family = np.array([stats.holm(list(p)) for p in single])
+    family = np.array([seed_tests.holm(list(p)) for p in single])
     assert (single < 0.05).any(1).mean() > 0.3
     assert (family < 0.05).any(1).sum() <= 16
 
@@ -84,11 +88,11 @@ def test_without_correction_a_family_would_claim_too_much():
 def test_equivalence_is_claimed_within_the_margin_and_not_at_it(truth, expected):
     random = np.random.default_rng(13)
     drawn = random.normal(truth, 0.5, size=(STUDIES, 8))
-    claimed = sum(stats.equivalence(over_seeds(seeds), 1.0) < 0.05 for seeds in drawn)
+    claimed = sum(seed_tests.equivalence(over_seeds(seeds), 1.0) < 0.05 for seeds in drawn)
     assert (claimed <= 16) if expected == "wrong" else (claimed >= 0.9 * STUDIES)
 
 
-def over_seeds(values: np.ndarray) -> stats.Estimate:
+def over_seeds(values: np.ndarray) -> seed_tests.Estimate:
     seeds = np.arange(len(values))
     return contrasts.estimated(Sample(seeds, np.full(len(seeds), -1), np.array(values), None))
 
@@ -137,16 +141,16 @@ RIGHT = {
 }
 
 
-def written(path, text: str = STUDY, teacher: int = 320, margin: float = 5.0) -> tables.Table:
+def written(path, text: str = STUDY, teacher: int = 320, margin: float = 5.0) -> arrange.Table:
     """The table of a study whose runs left records."""
-    (table,) = tables.arranged(recorded(path, text, teacher), margin=margin)
+    (table,) = arrange.arranged(recorded(path, text, teacher), margin=margin)
     return table
 
 
 def recorded(path, text: str = STUDY, teacher: int = 320) -> pd.DataFrame:
     """A study whose runs left records."""
     path.write_text(text)
-    loaded = study.load(str(path))
+    loaded = reading.load(str(path))
     planned = plan.plan(loaded)
     plan.write(planned, {}, path.stem, loaded, str(path.parent))
     labels = np.random.default_rng(0).integers(2, size=ROWS).astype(float)
@@ -164,12 +168,12 @@ def five(tmp_path_factory) -> pd.DataFrame:
     return recorded(tmp_path_factory.mktemp("claims") / "five.yaml")
 
 
-def cells(table: tables.Table) -> dict[str, Cell]:
+def cells(table: arrange.Table) -> dict[str, Cell]:
     return {row: table.cells[row, "synthetic accuracy"] for row in table.rows}
 
 
 def test_marks_stand_in_every_format_with_their_family_below(five):
-    (table,) = tables.arranged(five, margin=5.0)
+    (table,) = arrange.arranged(five, margin=5.0)
     marks = {row: cell.mark for row, cell in cells(table).items()}
     assert marks == {
         "teacher": "",
@@ -191,7 +195,7 @@ def test_marks_stand_in_every_format_with_their_family_below(five):
 
 
 def test_tests_in_tables_are_of_differences_over_seeds_and_examples(five):
-    found = cells(tables.arranged(five)[0])
+    found = cells(arrange.arranged(five)[0])
     for row in ("better", "same", "unsure"):
         # Right or wrong of each seed and example, from the counts: an analysis of variance.
         ours, theirs = (
@@ -203,18 +207,18 @@ def test_tests_in_tables_are_of_differences_over_seeds_and_examples(five):
         of_examples = max(0.0, (5 * table.mean(0).var(ddof=1) - of_rest) / (5 * ROWS))
         seeds = table.mean(1)
         sources = [(seeds.var(ddof=1) / 5, 4), (of_examples, bootstrap.DRAWS - 1)]
-        expected = stats.combined(float(seeds.mean()), sources)
+        expected = seed_tests.combined(float(seeds.mean()), sources)
         # A p of 1e-10 moves with the square of what the bootstrap is off by.
-        ours, theirs = (math.log(p) for p in (found[row].p, stats.two_sided(expected)))
+        ours, theirs = (math.log(p) for p in (found[row].p, seed_tests.two_sided(expected)))
         assert ours == pytest.approx(theirs, rel=0.1)
-        assert found[row].detectable == pytest.approx(stats.detectable(expected), rel=0.1)
+        assert found[row].detectable == pytest.approx(seed_tests.detectable(expected), rel=0.1)
         half = (found[row].high - found[row].low) / 2
-        assert half == pytest.approx(stats.interval(expected)[1] - expected.mean, rel=0.1)
+        assert half == pytest.approx(seed_tests.interval(expected)[1] - expected.mean, rel=0.1)
     assert found["better"].adjusted == pytest.approx(3 * found["better"].p)
 
 
 def test_two_seeds_have_no_interval_and_make_no_claim(five):
-    (table,) = tables.arranged(five[five["seed"] <= 2])
+    (table,) = arrange.arranged(five[five["seed"] <= 2])
     assert {cell.mark for cell in cells(table).values()} == {""}
     assert "no marks: a test needs 3 seeds that differ" in table.notes
     assert math.isnan(cells(table)["unsure"].low)
@@ -222,7 +226,7 @@ def test_two_seeds_have_no_interval_and_make_no_claim(five):
 
 
 def test_three_seeds_are_tested_by_the_interval_that_is_shown(five):
-    (table,) = tables.arranged(five[five["seed"] <= 3])
+    (table,) = arrange.arranged(five[five["seed"] <= 3])
     found = cells(table)
     assert found["better"].mark
     for row in ("better", "same", "unsure"):
@@ -256,12 +260,12 @@ def test_families_that_could_mark_nothing_are_split_and_two_tables_have_one_verd
     for key, cell in quoted.items():
         assert (cell.adjusted, cell.family) == (many.cells[key].adjusted, many.cells[key].family)
     assert any("that of table many for the 2 it has" in note for note in few.notes)
-    (alone,) = tables.arranged(runs[runs["table"] == "few"])
+    (alone,) = arrange.arranged(runs[runs["table"] == "few"])
     assert {cell.family for cell in alone.cells.values() if cell.family} == {("table few",)}
 
 
 def test_headroom_is_teacher_minus_none_and_rows_close_a_share_of_it(five):
-    (table,) = tables.arranged(five)
+    (table,) = arrange.arranged(five)
     found = cells(table)
     assert found["better"].headroom == pytest.approx(80.0 - 60.0)
     assert found["better"].share == pytest.approx(100 * (1403 - 1200) / (1600 - 1200))

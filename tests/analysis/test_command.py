@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from analysis import __main__ as command
-from analysis import papers
-from analysis.model import Table
+from analysis.tables import papers
+from analysis.tables.model import Table
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import edges
 import pandas as pd
 import pytest
 
-from analysis.address import find
-from analysis.diff import diff
+from analysis.explain.diff import diff
+from analysis.explain.lookup import find
 from kdlab import record
 
 

@@ -8,8 +8,9 @@ import pytest
 from scipy import stats as scipy_stats
 from simulated import AXES, study
 
-from analysis import bootstrap, effects
-from analysis.stats import holm
+from analysis import effects
+from analysis.statistics import bootstrap
+from analysis.statistics.seed_tests import holm
 
 STUDIES = 200
 # Of 200 studies in which nothing is there, 5 % may find something: 10, and 18 with all but 0.6 %.

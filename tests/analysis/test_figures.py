@@ -17,8 +17,6 @@ from matplotlib.text import Annotation
 from traced import POINTS, ROWS, fill, launch
 
 from analysis import figures
-from analysis.axes import axes
-from analysis.cells import sampler
 from analysis.effects import matched, shares
 from analysis.figures import Gallery, traces
 from analysis.figures.command import add_arguments, run
@@ -27,9 +25,11 @@ from analysis.figures.effects import against
 from analysis.figures.numbers import number
 from analysis.figures.pareto import front
 from analysis.figures.width_depth import budgets
-from analysis.frame import NO_SEED, runs, scores
-from analysis.majority import MAJORITY
-from analysis.tables import arranged
+from analysis.read.axes import axes
+from analysis.read.frame import NO_SEED, runs, scores
+from analysis.statistics.cells import sampler
+from analysis.tables.arrange import arranged
+from analysis.tables.majority_baseline import MAJORITY
 from kdlab.errors import BadInput
 
 STUDY = """

@@ -13,11 +13,15 @@ from made import ROWS, leave, outputs
 from pandas.testing import assert_frame_equal
 
 import analysis
-from analysis import audit, frame, tables
+from analysis.read import completeness, frame
+from analysis.tables import arrange
 from kdlab import record, repeats
 from kdlab.errors import BadInput
 from kdlab.record import Record
-from sweeps import events, failures, launch, plan, study
+from sweeps.journal import events, failures
+from sweeps.plan import plan
+from sweeps.study import reading
+from sweeps.submit import launch
 
 STUDY = """
 question: What became of them?
@@ -49,7 +53,7 @@ def made(tmp_path):
     """none: done, and done by older code; logits: twice and diverged; lost: failed; no teacher."""
     path = tmp_path / "made.yaml"
     path.write_text(STUDY)
-    loaded = study.load(str(path))
+    loaded = reading.load(str(path))
     planned = plan.plan(loaded)
     plan.write(planned, {}, "made", loaded, str(tmp_path))
     runs = {(e.cell.row, e.cell.seed): e.run for e in planned if e.run}
@@ -97,7 +101,7 @@ def test_a_run_without_a_record_is_described_by_the_plan(made):
 
 def test_missing_failed_diverged_duplicate_and_stale_runs_are_named_and_counted(made):
     root, uids = made
-    found = audit.audit(analysis.load("made", root=root, code="new"))
+    found = completeness.audit(analysis.load("made", root=root, code="new"))
     assert (found.planned, found.done, found.excluded) == (6, 3, 1)
     assert found.counts == dict.fromkeys(found.named, 1) | {"close": 0, "apart": 0}
     assert found.named == {
@@ -110,8 +114,8 @@ def test_missing_failed_diverged_duplicate_and_stale_runs_are_named_and_counted(
         "stale": [f"main: none, synthetic, seed 2 ({uids['none', 2]})"],
     }
     assert found.commits == {"new": 2, "old": 1, "unknown": 1}
-    assert audit.lines(found)[0] == "3 of 6 runs done, 1 cells left out"
-    assert audit.lines(found)[-1].endswith("2 of new, 1 of old, 1 of unknown")
+    assert completeness.lines(found)[0] == "3 of 6 runs done, 1 cells left out"
+    assert completeness.lines(found)[-1].endswith("2 of new, 1 of old, 1 of unknown")
 
 
 def test_records_are_stale_if_their_code_is_not_that_of_most_unless_one_is_named(made):
@@ -127,7 +131,7 @@ def test_records_are_stale_if_their_code_is_not_that_of_most_unless_one_is_named
 
 def test_failed_runs_are_noted_under_the_table(made):
     root, _ = made
-    shown = tables.arranged(frame.runs("made", root))
+    shown = arrange.arranged(frame.runs("made", root))
     notes = next(table.notes for table in shown if table.name == "main")
     assert {"1 runs failed", "1 runs diverged"} <= set(notes)
     assert not any("missing" in note for note in notes)  # but the teacher, who is no student
@@ -137,7 +141,7 @@ def test_trouble_that_is_forgiven_or_passes_by_itself_fails_no_run(made):
     root, uids = made
     launch.forgive(root, [uids["lost", 1]])
     trouble(root, uids["teacher", 1], "time_limit")
-    assert audit.audit(analysis.load("made", root=root)).counts["failed"] == 0
+    assert completeness.audit(analysis.load("made", root=root)).counts["failed"] == 0
     trouble(root, uids["lost", 1], "gpu_oom")
     row = by_uid(analysis.load("made", root=root)).loc[uids["lost", 1]]
     assert (row["state"], row["trouble"]) == ("failed", "gpu_oom")
@@ -160,9 +164,9 @@ def test_unequal_repeats_of_a_run_are_counted_and_named(made, change, kind):
     runs = analysis.load("made", root=root)
     row = by_uid(runs).loc[first.uid]
     assert (row["copies"], row["repeats"], row["state"]) == (2, kind, "done")
-    found = audit.audit(runs)
+    found = completeness.audit(runs)
     assert (found.counts["duplicate"], found.counts[kind]) == (2, 1)
-    assert f"1 {repeats.SAID[kind]}: " in "\n".join(audit.lines(found))
+    assert f"1 {repeats.SAID[kind]}: " in "\n".join(completeness.lines(found))
 
 
 def test_of_two_records_the_one_whose_outputs_are_there_is_read(made):

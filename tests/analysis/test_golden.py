@@ -10,9 +10,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis import latex
-from analysis.cells import Cell
-from analysis.model import Table
+from analysis.statistics.cells import Cell
+from analysis.tables import latex
+from analysis.tables.model import Table
 
 GOLDEN = Path(__file__).parent / "golden"
 VOID = {"br", "hr", "img", "meta"}

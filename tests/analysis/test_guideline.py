@@ -14,8 +14,6 @@ from test_effects import BY_CHANCE, STUDIES
 
 import analysis
 from analysis import guideline
-from analysis.axes import FIVE
-from analysis.contrasts import Verdict
 from analysis.effects.comparable import grids
 from analysis.effects.pairing import matched
 from analysis.guideline import (
@@ -31,11 +29,13 @@ from analysis.guideline import (
 )
 from analysis.guideline.evidence import gathered
 from analysis.guideline.text import Statement
-from analysis.plain import item, prose
+from analysis.read.axes import FIVE
+from analysis.statistics.contrasts import Verdict
+from analysis.tables.plain_text import item, prose
 from kdlab.errors import BadInput
 from kdlab.run import teachers
-from sweeps import plan
-from sweeps import study as sweeps_study
+from sweeps.plan import plan
+from sweeps.study import reading as sweeps_study
 
 LEVELS = ["knowledge", "matching", "init"]
 

@@ -5,10 +5,13 @@ import pandas as pd
 import pytest
 from made import ROWS, leave, outputs
 
-from analysis import formats, frame, tables
-from kdlab import costs, record
-from kdlab.student import outline
-from sweeps import plan, study
+from analysis.read import frame
+from analysis.tables import arrange, formats
+from kdlab import record
+from kdlab.models import costs
+from kdlab.models.student import outline
+from sweeps.plan import plan
+from sweeps.study import reading
 
 STUDY = """
 question: Deep or wide?
@@ -34,10 +37,10 @@ skip: [{name: hot, when: [train.lr=0.001], reason: diverges}]
 WORDS = 100
 
 
-def left(text: str, path, trains=lambda cell: True) -> dict[str, tables.Table]:
+def left(text: str, path, trains=lambda cell: True) -> dict[str, arrange.Table]:
     """A study's tables after its runs left records."""
     path.write_text(text)
-    root, loaded = path.parent, study.load(str(path))
+    root, loaded = path.parent, reading.load(str(path))
     planned = plan.plan(loaded)
     plan.write(planned, {}, path.stem, loaded, str(root))
     labels = np.random.default_rng(0).integers(2, size=ROWS).astype(float)
@@ -47,17 +50,17 @@ def left(text: str, path, trains=lambda cell: True) -> dict[str, tables.Table]:
                 counted = costs.parameters(outline(run, WORDS))
                 flops = costs.inference_flops(run.student)
                 leave(root, run.uid, outputs(labels, 300), labels, parameters=counted, flops=flops)
-    shown = tables.arranged(frame.runs(path.stem, str(root)))
+    shown = arrange.arranged(frame.runs(path.stem, str(root)))
     return {table.name: table for table in shown}
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory) -> dict[str, tables.Table]:
+def shown(tmp_path_factory) -> dict[str, arrange.Table]:
     path = tmp_path_factory.mktemp("models") / "shapes.yaml"
     return left(STUDY, path, lambda cell: "size=small, shape=deep" not in cell.row)
 
 
-def rows(table: tables.Table) -> dict[str, list[str]]:
+def rows(table: arrange.Table) -> dict[str, list[str]]:
     lines = [line for line in formats.markdown(table).splitlines() if line.startswith("|")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return {row: rest for row, *rest in cells}
@@ -120,16 +123,16 @@ def test_what_was_left_out_is_a_row_of_na_in_its_place_with_the_reason(shown):
 
 
 def test_an_arm_without_any_trial_is_na_where_winners_are(tmp_path):
-    from sweeps import tune
+    from sweeps.study import tuning
 
     path = tmp_path / "tuned.yaml"
     assert left(TUNED, path) == {}  # nothing but trials and what was left out
-    loaded = study.load(str(path))
+    loaded = reading.load(str(path))
     cells = [(e.cell, e.run.uid if e.run else None) for e in plan.plan(loaded)]
-    planned = plan.plan(loaded, (), tune.choose(cells, lambda uid: 1.0))
+    planned = plan.plan(loaded, (), tuning.choose(cells, lambda uid: 1.0))
     plan.write(planned, {}, path.stem, loaded, str(tmp_path))
     runs = frame.runs("tuned", str(tmp_path))
-    (table,) = tables.arranged(runs)
+    (table,) = arrange.arranged(runs)
     assert table.rows == [
         "teacher",
         "majority",
@@ -143,5 +146,5 @@ def test_an_arm_without_any_trial_is_na_where_winners_are(tmp_path):
     assert rows(table)["logits, size=small, shape=deep"][0] == "missing (0/1)"
     # Of trials only those of arms that have none: the small student has the other one.
     assert "2 runs left out by hot: diverges" in table.notes
-    (trials, _) = tables.arranged(runs, split="select")
+    (trials, _) = arrange.arranged(runs, split="select")
     assert "4 runs left out by hot: diverges" in trials.notes

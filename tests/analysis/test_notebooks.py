@@ -12,9 +12,9 @@ import pytest
 from nbclient import NotebookClient
 
 import analysis
-from analysis import papers
+from analysis.tables import papers
 from kdlab.errors import BadInput
-from sweeps import study
+from sweeps.study import reading
 
 FOLDER = Path(analysis.__file__).parent / "notebooks"
 PATHS = sorted(FOLDER.glob("*.ipynb"))
@@ -96,7 +96,7 @@ def test_what_a_notebook_says_to_launch_is_a_study(path):
     assert opened
     assert opened <= launched
     for name in launched:
-        assert study.load(name).question
+        assert reading.load(name).question
 
 
 def test_on_records_every_cell_shows_what_it_is_for(with_records):

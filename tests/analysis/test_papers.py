@@ -9,12 +9,16 @@ import pytest
 from made import leave, outputs
 
 import analysis
-from analysis import averages, formats, literature, majority, papers, published, why
-from analysis.model import Table
-from analysis.shown import shown
-from analysis.tables import arranged
+from analysis.explain import why
+from analysis.published import numbers
+from analysis.tables import averages, formats, majority_baseline, papers
+from analysis.tables import published_rows as literature
+from analysis.tables.arrange import arranged
+from analysis.tables.model import Table
+from analysis.tables.text import shown
 from kdlab.errors import BadInput
-from sweeps import plan, schema, study
+from sweeps.plan import plan
+from sweeps.study import reading, schema
 
 COST = {"parameters": {"transformer": 2_000_000, "total": 3_000_000}, "flops": 4e9, "latency": 5.0}
 LABELS = np.array([1.0] * 240 + [0.0] * 160)
@@ -30,7 +34,7 @@ def made(tmp_path, text: str, right, teacher: int = 360):
     """A study's frame; `right` says of a cell how many of 400 rows are right, None: not there."""
     path = tmp_path / "made.yaml"
     path.write_text(HEAD + text)
-    loaded = study.load(str(path))
+    loaded = reading.load(str(path))
     planned = plan.plan(loaded)
     plan.write(planned, {}, "made", loaded, str(tmp_path))
     done = set()
@@ -182,20 +186,20 @@ def test_a_layout_that_is_none_names_those_there_are(tmp_path):
 def test_every_paper_table_is_a_function_with_a_study_to_fill_it():
     found = {
         block.layout
-        for path in study.STUDIES.glob("*.yaml")
-        for block in study.load(path.stem).blocks
+        for path in reading.STUDIES.glob("*.yaml")
+        for block in reading.load(path.stem).blocks
     }
     assert set(get_args(schema.Layout)) == set(papers.TABLES)
     assert {layout for layout in found if layout} == papers.TABLES.keys() - {"b3_long_text"}
 
 
 def test_the_majority_answers_the_most_frequent_label():
-    assert majority.score("accuracy", LABELS) == pytest.approx(0.6)
-    assert majority.score("f1", LABELS) == pytest.approx(2 * 240 / (240 + 400))
-    assert majority.score("f1", 1 - LABELS) == 0.0
-    assert majority.score("matthews", LABELS) == 0.0
-    assert majority.score("pearson", LABELS) is None
-    assert majority.score("accuracy", np.array([0.0, 1.0, 2.0, 2.0])) == 0.5
+    assert majority_baseline.score("accuracy", LABELS) == pytest.approx(0.6)
+    assert majority_baseline.score("f1", LABELS) == pytest.approx(2 * 240 / (240 + 400))
+    assert majority_baseline.score("f1", 1 - LABELS) == 0.0
+    assert majority_baseline.score("matthews", LABELS) == 0.0
+    assert majority_baseline.score("pearson", LABELS) is None
+    assert majority_baseline.score("accuracy", np.array([0.0, 1.0, 2.0, 2.0])) == 0.5
 
 
 def test_published_numbers_stand_below_by_split_and_only_dev_is_ranked(tmp_path):
@@ -208,7 +212,7 @@ def test_published_numbers_stand_below_by_split_and_only_dev_is_ranked(tmp_path)
     assert not [name for name in table.published.ranked if "test" in name]
     best, second = table.best["sst2 accuracy"]
     assert [name for name in best + second if "test" in name] == []
-    everything = published.load()
+    everything = numbers.load()
     one = everything[(everything["system"] == "MiniLM6") & (everything["task"] == "sst2")].iloc[0]
     shown_row = row(table, f"MiniLM6 ({one['paper']}, dev)")
     assert f"{one['value']:.1f}" in shown_row
@@ -307,8 +311,10 @@ def test_an_average_is_not_marked_for_what_it_leaves_out_and_counts_a_run_once(t
 
 
 def test_a_study_is_launched_again_as_it_was_asked_for(tmp_path):
-    from analysis.missing import command
-    from sweeps import commands, progress, saved
+    from analysis.tables.rerun_commands import command
+    from sweeps import commands
+    from sweeps.journal import run_states
+    from sweeps.study import launched
 
     path = tmp_path / "made.yaml"
     path.write_text(
@@ -316,8 +322,8 @@ def test_a_study_is_launched_again_as_it_was_asked_for(tmp_path):
         + RATES.replace("cases", "grid: {task: [rte]}\n    cases")
     )
     asked = commands.request(str(path), ("task=synthetic", f"root={tmp_path}"), str(tmp_path))
-    folder = progress.study_folder(str(tmp_path), "made")
-    saved.save(asked.study, asked.extra, folder, asked.asked)
+    folder = run_states.study_folder(str(tmp_path), "made")
+    launched.save(asked.study, asked.extra, folder, asked.asked)
     launch = f"python -m sweeps launch made task=synthetic --wait root={tmp_path}"
     assert command("made", str(tmp_path), {"missing"}) == launch
     assert why.launch("made", str(tmp_path)).endswith("launch made task=synthetic --wait")

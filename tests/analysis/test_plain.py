@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 import pytest
 from markdown_it import MarkdownIt
 
-from analysis import formats, plain
-from analysis.cells import Cell
-from analysis.model import Table
+from analysis.statistics.cells import Cell
+from analysis.tables import formats, plain_text
+from analysis.tables.model import Table
 
 OURS = {"bullet_list", "list_item", "paragraph", "inline", "text", "code_inline", "strong",
         "softbreak", "table", "thead", "tbody", "tr", "th", "td"}  # fmt: skip
@@ -76,12 +76,12 @@ def test_a_label_is_nothing_but_text_in_markdown(label):
 
 @pytest.mark.parametrize("label", HARMLESS)
 def test_ordinary_labels_are_not_cluttered(label):
-    assert plain.literal(label) == plain.prose(label) == label
+    assert plain_text.literal(label) == plain_text.prose(label) == label
 
 
 def test_sentences_keep_their_code_and_marks():
-    assert plain.prose("run `a <b> | c` and x < y") == r"run `a <b> | c` and x \< y"
-    assert plain.literal("+3.6 [1.0, 6.2]**") == "+3.6 [1.0, 6.2]**"
+    assert plain_text.prose("run `a <b> | c` and x < y") == r"run `a <b> | c` and x \< y"
+    assert plain_text.literal("+3.6 [1.0, 6.2]**") == "+3.6 [1.0, 6.2]**"
 
 
 class Tags(HTMLParser):
@@ -121,4 +121,4 @@ def test_no_label_is_a_formula(label):
 
 @pytest.mark.parametrize("value", [-1.5, "-1.5", "+3e-5", "none", "a=b", 0])
 def test_numbers_stay_numbers(value):
-    assert plain.cell(value) == value
+    assert plain_text.cell(value) == value

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from analysis import published
+from analysis.published import numbers
 from kdlab.errors import BadInput
 
 LINE = "P,1234.56789,S,sst2,accuracy,dev,single,90.0,verified,its paper,"
@@ -11,7 +11,7 @@ LINE = "P,1234.56789,S,sst2,accuracy,dev,single,90.0,verified,its paper,"
 
 @pytest.fixture(scope="module")
 def everything() -> pd.DataFrame:
-    return published.load()
+    return numbers.load()
 
 
 def value(found: pd.DataFrame, paper: str, system: str, task: str, metric: str, split: str):
@@ -28,7 +28,7 @@ def test_every_number_has_a_source_a_certainty_and_an_arxiv_id(everything):
 
 
 def test_scores_are_points_and_depths_of_papers_are_there(everything):
-    scores = everything[everything["split"].isin(published.RANKED)]
+    scores = everything[everything["split"].isin(numbers.RANKED)]
     assert scores["value"].between(0, 100).all()
     assert set(everything["paper"]) >= {
         "PKD",
@@ -62,13 +62,13 @@ def test_pkds_dev_files_keep_best_run_and_best_mean_apart(everything):
 
 
 def test_a_ranking_is_of_one_split_and_counts_each_system_once(everything):
-    for split in published.RANKED:
-        found = published.ranked(everything, task="sst2", metric="accuracy", split=split)
+    for split in numbers.RANKED:
+        found = numbers.ranked(everything, task="sst2", metric="accuracy", split=split)
         assert set(found["split"]) == {split}
         assert not found.duplicated(["paper", "system"]).any()
         assert found["value"].is_monotonic_decreasing
         assert found["rank"].iloc[0] == 1
-    dev = published.ranked(everything, task="mrpc", metric="accuracy", split="dev")
+    dev = numbers.ranked(everything, task="mrpc", metric="accuracy", split="dev")
     pkd = dev[dev["paper"] == "PKD"].set_index("system")
     assert pkd.loc["BERT6-KD", "statistic"] == "best_mean"
     assert pkd.loc["BERT24 to BERT6[Large]-KD", "statistic"] == "best_run"
@@ -77,17 +77,17 @@ def test_a_ranking_is_of_one_split_and_counts_each_system_once(everything):
 @pytest.mark.parametrize("split", ["unstated", "none", "dev+test", ""])
 def test_what_is_not_one_known_split_is_not_ranked(everything, split):
     with pytest.raises(BadInput, match="dev and test are ranked apart"):
-        published.ranked(everything, task="sst2", metric="accuracy", split=split)
+        numbers.ranked(everything, task="sst2", metric="accuracy", split=split)
 
 
 def test_equal_values_share_a_rank(everything):
     rows = pd.DataFrame(
         [("a", 90.0), ("b", 91.0), ("c", 90.0), ("d", 89.0)], columns=["system", "value"]
     ).assign(paper="P", task="t", metric="m", split="dev", statistic="single")
-    found = published.ranked(rows, task="t", metric="m", split="dev")
+    found = numbers.ranked(rows, task="t", metric="m", split="dev")
     assert found["rank"].tolist() == [1, 2, 2, 4]
     with pytest.raises(BadInput, match="nothing published of t m on test"):
-        published.ranked(rows, task="t", metric="m", split="test")
+        numbers.ranked(rows, task="t", metric="m", split="test")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_equal_values_share_a_rank(everything):
     ],
 )
 def test_a_line_that_says_too_little_is_refused_by_name(tmp_path, line, why):
-    text = "\n".join([",".join(published.COLUMNS), LINE, line, ""])
+    text = "\n".join([",".join(numbers.COLUMNS), LINE, line, ""])
     (tmp_path / "mine.csv").write_text(text)
     with pytest.raises(BadInput, match=f"mine.csv, {why}"):
-        published.load(tmp_path)
+        numbers.load(tmp_path)

@@ -15,15 +15,19 @@ from made import leave_run
 
 import analysis
 from analysis import __main__ as command
-from analysis import figures, formats, papers, selection
-from analysis.audit import audit
-from analysis.axes import axes
+from analysis import figures
 from analysis.effects import variance
-from analysis.frame import scores
 from analysis.guideline import guideline
+from analysis.read.axes import axes
+from analysis.read.completeness import audit
+from analysis.read.frame import scores
 from analysis.report import report
+from analysis.statistics import trials
+from analysis.tables import formats, papers
 from kdlab.run import teachers
-from sweeps import events, plan, study
+from sweeps.journal import events
+from sweeps.plan import plan
+from sweeps.study import reading
 
 ROOT, NAME = "runs", "odd"
 ODD = "logits <b>&<b> \"soft\" '1'"
@@ -87,7 +91,7 @@ class Page(HTMLParser):
 def launched(folder: Path, text: str) -> None:
     """A study's plan under the folder's `runs`, and records of the rows that are in `RIGHT`."""
     (folder / "odd.yaml").write_text(text)
-    loaded = study.load("odd.yaml")
+    loaded = reading.load("odd.yaml")
     cells = plan.plan(loaded)
     plan.write(cells, {}, NAME, loaded, ROOT)
     left = set()
@@ -218,12 +222,12 @@ def test_every_figure_is_there_or_why_it_is_not(page, runs):
 
 
 def test_trials_are_told_with_the_expected_best_of_fewer(page, runs):
-    best = selection.best_of(scores(runs)).set_index("row").loc["logits"]
+    best = trials.best_of(scores(runs)).set_index("row").loc["logits"]
     assert best["best"] == "train.lr=0.0001"
     numbers = " ".join(f"{best[name]:.1f}" for name in ("score", "second", "single"))
     assert f"{best['best']} {numbers} not yet" in page.text
-    values = selection.trials(scores(runs)).query("row == 'logits'")["score"].tolist()
-    points = [selection.expected_best(values, n) for n in (1, 2, 3)]
+    values = trials.trials(scores(runs)).query("row == 'logits'")["score"].tolist()
+    points = [trials.expected_best(values, n) for n in (1, 2, 3)]
     assert np.diff(points).min() > 0
     line = " ".join(f"{point:.1f}" for point in points)
     assert f"tuned: logits synthetic {line}" in page.text
@@ -253,7 +257,7 @@ def test_a_study_of_which_nothing_is_done_has_a_page_that_says_so(tmp_path):
     text = STUDY.replace("task=mrpc", "task=synthetic")
     with edges.inside(tmp_path):
         Path("odd.yaml").write_text(text)
-        loaded = study.load("odd.yaml")
+        loaded = reading.load("odd.yaml")
         plan.write(plan.plan(loaded), {}, NAME, loaded, ROOT)
         found = Page(report(analysis.load(NAME, ROOT), margin=0.5)).text
     assert "0 of " in found

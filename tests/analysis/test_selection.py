@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from simulated import run
 
-from analysis import selection
+from analysis.statistics import trials as selection
 from kdlab.errors import BadInput
 
 SEVEN = [61.0, 58.5, 64.0, 60.0, 64.0, 55.0, 62.5]

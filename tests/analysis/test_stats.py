@@ -7,71 +7,75 @@ import pandas as pd
 import pytest
 from scipy import stats as scipy_stats
 
-from analysis import bootstrap, contrasts, stats
-from analysis.contrasts import Sample
+from analysis.statistics import bootstrap, contrasts, seed_tests
+from analysis.statistics.contrasts import Sample
 from kdlab import power
 
 SIX = [0.9, 1.4, -0.3, 2.2, 0.6, 1.7]
 STUDIES = 400
 
 
-def over_seeds(values, drawn: np.ndarray | None = None) -> stats.Estimate:
+def over_seeds(values, drawn: np.ndarray | None = None) -> seed_tests.Estimate:
     """The estimate of a difference for each seed."""
     seeds = np.arange(len(values))
     return contrasts.estimated(Sample(seeds, np.full(len(seeds), -1), np.array(values), drawn))
 
 
 def test_spread_is_the_standard_deviation_of_a_sample():
-    assert stats.spread([1.0, 3.0]) == pytest.approx(math.sqrt(2))
-    assert math.isnan(stats.spread([1.0]))
+    assert seed_tests.spread([1.0, 3.0]) == pytest.approx(math.sqrt(2))
+    assert math.isnan(seed_tests.spread([1.0]))
 
 
 def test_test_and_interval_over_seeds_are_those_of_a_paired_t():
     found, scipy = over_seeds(SIX), scipy_stats.ttest_1samp(SIX, 0.0)
-    assert stats.two_sided(found) == pytest.approx(scipy.pvalue)
-    assert stats.interval(found) == pytest.approx(tuple(scipy.confidence_interval(0.95)))
+    assert seed_tests.two_sided(found) == pytest.approx(scipy.pvalue)
+    assert seed_tests.interval(found) == pytest.approx(tuple(scipy.confidence_interval(0.95)))
     assert found.df == pytest.approx(5)
 
 
 @pytest.mark.parametrize("values", [[], SIX[:1], SIX[:2]])
 def test_under_three_seeds_nothing_is_said(values):
     found = over_seeds([*values, 1.0][:2])
-    told = [*stats.interval(found), stats.two_sided(found), stats.equivalence(found, 10.0)]
-    assert all(math.isnan(value) for value in [*told, stats.detectable(found)])
+    told = [
+        *seed_tests.interval(found),
+        seed_tests.two_sided(found),
+        seed_tests.equivalence(found, 10.0),
+    ]
+    assert all(math.isnan(value) for value in [*told, seed_tests.detectable(found)])
 
 
 def test_seeds_that_do_not_vary_have_no_test_but_where_they_are_equal():
     same, shifted = over_seeds([0.0] * 5), over_seeds([2.0] * 5)
-    assert (stats.two_sided(same), stats.interval(same)) == (1.0, (0.0, 0.0))
-    assert math.isnan(stats.two_sided(shifted))
-    assert math.isnan(stats.interval(shifted)[0])
-    assert math.isnan(stats.equivalence(over_seeds([0.1] * 5), 1.0))
-    assert math.isnan(stats.detectable(shifted))
+    assert (seed_tests.two_sided(same), seed_tests.interval(same)) == (1.0, (0.0, 0.0))
+    assert math.isnan(seed_tests.two_sided(shifted))
+    assert math.isnan(seed_tests.interval(shifted)[0])
+    assert math.isnan(seed_tests.equivalence(over_seeds([0.1] * 5), 1.0))
+    assert math.isnan(seed_tests.detectable(shifted))
 
 
 @pytest.mark.parametrize("examples", [0.0, 0.5])
 def test_interval_test_and_equivalence_never_disagree(examples):
     """Just inside and just outside the interval's ends."""
     error = np.var(SIX, ddof=1) / 6
-    found = stats.combined(float(np.mean(SIX)), [(error, 5), (examples, 499)])
-    _, high = stats.interval(found)
+    found = seed_tests.combined(float(np.mean(SIX)), [(error, 5), (examples, 499)])
+    _, high = seed_tests.interval(found)
     for mean, is_out in (
         ((high - found.mean) * 1.0001, True),
         ((high - found.mean) * 0.9999, False),
     ):
-        moved = stats.Estimate(mean, found.error, found.df)
-        assert (stats.two_sided(moved) < 0.05) == is_out
-        assert (stats.interval(moved)[0] > 0) == is_out
-    assert stats.equivalence(found, high * (1 + 1e-4)) < 0.05
-    assert stats.equivalence(found, high * (1 - 1e-4)) > 0.05
+        moved = seed_tests.Estimate(mean, found.error, found.df)
+        assert (seed_tests.two_sided(moved) < 0.05) == is_out
+        assert (seed_tests.interval(moved)[0] > 0) == is_out
+    assert seed_tests.equivalence(found, high * (1 + 1e-4)) < 0.05
+    assert seed_tests.equivalence(found, high * (1 - 1e-4)) > 0.05
 
 
 def test_several_sources_have_each_their_own_quantile():
-    found = stats.combined(0.0, [(2.0, 2), (1.0, 499)])
+    found = seed_tests.combined(0.0, [(2.0, 2), (1.0, 499)])
     quantiles = [scipy_stats.t.ppf(0.975, df) for df in (2, 499)]
     half = math.sqrt(2.0 * quantiles[0] ** 2 + 1.0 * quantiles[1] ** 2)
     assert found.error == pytest.approx(math.sqrt(3))
-    assert stats.interval(found)[1] == pytest.approx(half)
+    assert seed_tests.interval(found)[1] == pytest.approx(half)
     assert 2 < found.df < 9 / (4 / 2)  # of Satterthwaite: with the first alone 4.5
 
 
@@ -82,7 +86,7 @@ def test_equivalence_is_of_two_one_sided_tests_at_half_the_level():
         one_sided = [
             scipy_stats.t.sf((margin - side * np.mean(SIX)) / error, 5) for side in (1, -1)
         ]
-        assert stats.equivalence(found, margin) == pytest.approx(min(1.0, 2 * max(one_sided)))
+        assert seed_tests.equivalence(found, margin) == pytest.approx(min(1.0, 2 * max(one_sided)))
 
 
 # Coverage
@@ -105,7 +109,7 @@ def test_an_interval_holds_the_truth_as_often_as_it_says(seeds, of_seed, of_exam
     held = 0
     for _ in range(STUDIES):
         values, drawn = drawn_study(random, seeds, of_seed, of_examples)
-        low, high = stats.interval(over_seeds(values, drawn))
+        low, high = seed_tests.interval(over_seeds(values, drawn))
         held += low <= 0 <= high
     assert held >= 0.922 * STUDIES
     assert of_examples or held <= 0.978 * STUDIES
@@ -119,7 +123,7 @@ def test_an_interval_holds_the_truth_where_teachers_are_crossed(of_seed, of_teac
     for _ in range(STUDIES):
         values = random.normal(0, of_seed, 5)[seeds] + random.normal(0, of_teacher, 3)[teachers]
         for each in (teachers, np.full(15, -1)):
-            low, high = stats.interval(contrasts.estimated(Sample(seeds, each, values, None)))
+            low, high = seed_tests.interval(contrasts.estimated(Sample(seeds, each, values, None)))
             held += (each is teachers) * (low <= 0 <= high)
             without += (each is not teachers) * (low <= 0 <= high)
     assert held >= 0.922 * STUDIES
@@ -145,10 +149,12 @@ def test_small_levels_hold_too_where_examples_add_to_three_seeds():
     of_seeds = values.var(1, ddof=1) / 3
     wrong, welch = 0, 0
     for mean, own in zip(values.mean(1)[:8000], of_seeds[:8000], strict=True):
-        found = stats.combined(float(mean), [(float(own), 2), (0.09, 499)])
-        wrong += stats.two_sided(found) < 0.01
+        found = seed_tests.combined(float(mean), [(float(own), 2), (0.09, 499)])
+        wrong += seed_tests.two_sided(found) < 0.01
         df = (own + 0.09) ** 2 / (own**2 / 2 + 0.09**2 / 499)
-        welch += stats.two_sided(stats.Estimate(float(mean), found.error, float(df))) < 0.01
+        welch += (
+            seed_tests.two_sided(seed_tests.Estimate(float(mean), found.error, float(df))) < 0.01
+        )
     assert wrong <= 105
     assert welch > 160
 
@@ -158,13 +164,13 @@ def test_small_levels_hold_too_where_examples_add_to_three_seeds():
 
 def test_holm_by_hand():
     # Smallest first: 4 x 0.01, 3 x 0.02, then 2 x 0.03 and 0.04, which may not fall again.
-    assert stats.holm([0.03, 0.01, 0.04, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
-    assert stats.holm([0.9, 0.6]) == pytest.approx([1.0, 1.0])
-    assert stats.holm([]) == []
+    assert seed_tests.holm([0.03, 0.01, 0.04, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert seed_tests.holm([0.9, 0.6]) == pytest.approx([1.0, 1.0])
+    assert seed_tests.holm([]) == []
 
 
 def test_holm_leaves_out_what_was_not_tested():
-    first, second, third = stats.holm([0.01, math.nan, 0.04])
+    first, second, third = seed_tests.holm([0.01, math.nan, 0.04])
     assert (first, third) == pytest.approx((0.02, 0.04))
     assert math.isnan(second)
 
@@ -215,7 +221,7 @@ def test_families_are_the_largest_that_can_mark_anything_at_the_planned_seeds():
 @pytest.mark.parametrize(("n", "deviations"), [(3, 3.3), (5, 1.7), (10, 1.0)])
 def test_detectable_differences_are_those_of_power_tables(n, deviations):
     values = np.arange(n) * 1.0
-    found = stats.detectable(over_seeds(values)) / stats.spread(list(values))
+    found = seed_tests.detectable(over_seeds(values)) / seed_tests.spread(list(values))
     assert found == pytest.approx(deviations, abs=0.05)
 
 

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 import analysis
-from analysis import submission
 from analysis.__main__ import main
-from analysis.glue import SHEETS, check
+from analysis.glue import submission
+from analysis.glue.zip_format import SHEETS, check
 from kdlab import record
 from kdlab.errors import BadInput
 from kdlab.record import Record
-from sweeps import plan, study
+from sweeps.plan import plan
+from sweeps.study import reading
 
 STUDY = """
 question: Which is sent?
@@ -68,7 +69,7 @@ def made(tmp_path_factory):
     """All nine tasks: `sent` has test outputs, `none` has not; teachers are not recorded."""
     room = tmp_path_factory.mktemp("made")
     (room / "glue_made.yaml").write_text(STUDY)
-    loaded = study.load(str(room / "glue_made.yaml"))
+    loaded = reading.load(str(room / "glue_made.yaml"))
     planned = plan.plan(loaded)
     plan.write(planned, {}, "glue_made", loaded, str(room))
     runs = {(e.cell.row, e.run.task.name, e.cell.seed): e.run for e in planned if e.run}

@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 from made import ROWS, leave, outputs
 
-from analysis import formats, frame, tables
+from analysis.read import frame
+from analysis.tables import arrange, formats
 from kdlab.errors import BadInput
-from sweeps import plan, study
+from sweeps.plan import plan
+from sweeps.study import reading
 
 STUDY = """
 question: Does it help, at 50 % & more?
@@ -32,7 +34,7 @@ def root(tmp_path_factory):
     tmp_path = tmp_path_factory.mktemp("made")
     path = tmp_path / "made.yaml"
     path.write_text(STUDY)
-    loaded = study.load(str(path))
+    loaded = reading.load(str(path))
     planned = plan.plan(loaded)
     plan.write(planned, {}, "made", loaded, str(tmp_path))
     labels = np.random.default_rng(0).integers(2, size=ROWS).astype(float)
@@ -56,8 +58,8 @@ def root(tmp_path_factory):
 
 
 @cache
-def build(root: str, split: str = "report") -> tables.Table:
-    (table,) = tables.arranged(frame.runs("made", root), split=split)
+def build(root: str, split: str = "report") -> arrange.Table:
+    (table,) = arrange.arranged(frame.runs("made", root), split=split)
     return table
 
 

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 from made import ROWS, leave, outputs
 
-from analysis import frame, tables
+from analysis.read import frame
+from analysis.tables import arrange
 from kdlab import record
-from kdlab.config import compose
+from kdlab.config.compose import compose
 from kdlab.run import teachers
-from sweeps import expand, plan, study, tune
+from sweeps.plan import plan
+from sweeps.study import cells as expand
+from sweeps.study import reading, tuning
 
 TUNED = """
 question: Does it help?
@@ -30,7 +33,7 @@ BEST = {"none": "train.lr=0.0001", "logits": "train.lr=0.0001 knowledge.logits_k
 
 def planned(path, root, winners=None) -> list[plan.Planned]:
     """The cells of a study file, planned and written as `sweeps` writes them."""
-    loaded = study.load(str(path))
+    loaded = reading.load(str(path))
     cells = [plan.Planned(c, compose(*c.overrides)) for c in expand.expand(loaded, (), winners)]
     plan.write(cells, {}, path.stem, loaded, str(root))
     return cells
@@ -45,8 +48,8 @@ def trained(cells: list[plan.Planned], root, right) -> None:
                 leave(root, run.uid, outputs(labels, right(entry.cell)), labels)
 
 
-def read_tables(path, root, split: str) -> dict[str, tables.Table]:
-    found = tables.arranged(frame.runs(path.stem, str(root)), split=split)
+def read_tables(path, root, split: str) -> dict[str, arrange.Table]:
+    found = arrange.arranged(frame.runs(path.stem, str(root)), split=split)
     return {table.name: table for table in found}
 
 
@@ -65,9 +68,9 @@ def confirmed(tmp_path_factory):
     trained(trials, root, right)
     assert read_tables(path, root, "report") == {}
     found, tasks = record.records(root), {entry.run.uid: entry.run.task for entry in trials}
-    winners = tune.choose(
+    winners = tuning.choose(
         [(entry.cell, entry.run.uid) for entry in trials],
-        lambda uid: tune.score(found.get(uid), tasks[uid]),
+        lambda uid: tuning.score(found.get(uid), tasks[uid]),
     )
     assert {winner.overrides for winner in winners.values()} == {
         tuple(trial.split()) for trial in BEST.values()

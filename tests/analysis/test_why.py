@@ -8,13 +8,14 @@ from dataclasses import replace
 import edges
 import pytest
 
-from analysis.address import find
-from analysis.happened import happened
-from analysis.why import sparkline, why
+from analysis.explain.lookup import find
+from analysis.explain.why import sparkline, why
+from analysis.read.run_history import happened
 from kdlab import record
-from kdlab.config import compose
+from kdlab.config.compose import compose
 from kdlab.errors import BadInput
-from sweeps import events, launch
+from sweeps.journal import events
+from sweeps.submit import launch
 
 
 @pytest.fixture

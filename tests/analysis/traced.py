@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 from made import ROWS, outputs
 
-from analysis import frame
+from analysis.read import frame
 from kdlab import metrics, record
 from kdlab.record import Record
-from sweeps import plan, study
+from sweeps.plan import plan
+from sweeps.study import reading
 
 POINTS = 4  # evaluations
 
@@ -18,7 +19,7 @@ def launch(root: Path, name: str, text: str) -> list:
     """A study that is planned; its entries."""
     path = root / f"{name}.yaml"
     path.write_text(text)
-    loaded = study.load(str(path))
+    loaded = reading.load(str(path))
     planned = plan.plan(loaded)
     plan.write(planned, {}, name, loaded, str(root))
     return planned

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from itertools import count, islice, product
 from pathlib import Path
 
-from kdlab.assemble import compose_each
-from kdlab.config import compose
+from kdlab.config.compose import compose
+from kdlab.config.compose_many import compose_each
 
 KNOWLEDGE = ("logits_kl", *(f"[logits_kl,{name}]" for name in (
     "hidden_mse", "cls_pkd", "attention_kl", "value_relation",

@@ -4,8 +4,8 @@ Two arms answer the same examples with some seeds each. Some examples are easier
 all, each arm is better at some examples than at others (what comes from examples), and each run is
 better or worse as a whole (what comes from seeds, or from teachers). But for the last line both
 arms are drawn alike, so that the true difference is 0 for every metric. Beside the interval of
-`analysis.contrasts` stands that of the percentile bootstrap, which resamples seeds, teachers and
-examples. Lines are rows of the table in analysis/README.md.
+`analysis.statistics.contrasts` stands that of the percentile bootstrap, which resamples seeds,
+teachers and examples. Lines are rows of the table in analysis/README.md.
 """
 
 import sys
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis import resampled
-from analysis.bootstrap import DRAWS, resample
-from analysis.contrasts import Sample, contrast
+from analysis.statistics import resampled_metrics
+from analysis.statistics.bootstrap import DRAWS, resample
+from analysis.statistics.contrasts import Sample, contrast
 
 SEEDS = (3, 5, 10)
 TEACHERS = 3
@@ -81,7 +81,7 @@ def study(setting: Setting, seeds: int, random: np.random.Generator) -> Sample:
 
 def _score(metric: str, labels: np.ndarray, answers: np.ndarray) -> float:
     once = np.ones((1, len(labels)))
-    return float(getattr(resampled, metric)(once, labels, np.eye(2)[answers])[0])
+    return float(getattr(resampled_metrics, metric)(once, labels, np.eye(2)[answers])[0])
 
 
 def percentile(sample: Sample, random: np.random.Generator) -> tuple[float, float]:

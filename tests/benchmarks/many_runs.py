@@ -22,9 +22,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from kdlab import config, durable, provenance, record
-from sweeps import choice, expand, launch, plan, study
-from sweeps.schema import Study
+from kdlab import durable, record
+from kdlab.config import compose
+from kdlab.tracking import provenance
+from sweeps.launchers import choice
+from sweeps.plan import plan
+from sweeps.study import cells, reading
+from sweeps.study.schema import Study
+from sweeps.submit import launch
 
 WORKERS = 64
 CURVE = [0.123456789] * 5
@@ -64,16 +69,16 @@ def measure(runs: int, room: Path) -> dict[str, float]:
     stub(room / "bin")
     root = str(room / "runs")
     extra = ("launcher=slurm", f"root={root}")
-    part = first(study.load("plan_100k"), runs)
+    part = first(reading.load("plan_100k"), runs)
     planned, planning = timed(lambda: plan.plan(part, extra))
     unique = plan.unique(planned)
     found: dict[str, float] = {"runs": len(unique), "plan": planning}
-    place = launch.settled(config.place(*planned[0].cell.overrides), "plan_100k")
+    place = launch.settled(compose.place(*planned[0].cell.overrides), "plan_100k")
     chosen = choice.launcher(place)
     work, surveyed = timed(lambda: plan.survey(unique, root, chosen.keys, chosen.parallel))
     found["plan"] += surveyed
     found["gigabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-    _, one = timed(lambda: [config.compose(*run.overrides) for run in unique[:20]])
+    _, one = timed(lambda: [compose.compose(*run.overrides) for run in unique[:20]])
     found["hydra"] = one / 20 * len(unique)
     plan.write(planned, work.seconds, "plan_100k", part, root)
     _, found["submit"] = timed(lambda: launch.launch(work, "plan_100k", place, set()))
@@ -95,7 +100,7 @@ def first(whole: Study, runs: int) -> Study:
                 whole, seeds=(whole.seeds or [])[:seeds], blocks=[replace(block, grid=grid)]
             )
             # A few will turn out to be the same run.
-            if sum(1 for cell in expand.expand(part) if not cell.excluded) >= 1.03 * runs:
+            if sum(1 for cell in cells.expand(part) if not cell.excluded) >= 1.03 * runs:
                 return part
     return whole
 

@@ -16,15 +16,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kdlab import provenance
+from kdlab.tracking import provenance
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
 
 import kdlab
-from kdlab import learner, repeats, train
-from kdlab.config import compose
+from kdlab import repeats
+from kdlab.config.compose import compose
+from kdlab.training import loop, student_state
 
 RUN = ("task.train_rows=4000", "train.epochs=1", "teacher.epochs=1", "task.words=24", "seed=1")
 SMALL = ("teacher.size=l2_h32_a2", "size=l2_h32_a2")
@@ -107,7 +108,7 @@ def waits(distill: Distill, runs: list[Any], device: str) -> bool:
     if device != "cuda":
         print("waits: only a GPU can be waited for")
         return True
-    update, steps = learner.update, 0
+    update, steps = student_state.update, 0
 
     def strict(*arguments: Any) -> None:
         nonlocal steps
@@ -122,11 +123,11 @@ def waits(distill: Distill, runs: list[Any], device: str) -> bool:
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        train.learning.update = strict
+        loop.learning.update = strict
         try:
             distill("w", runs)
         finally:
-            train.learning.update = update
+            loop.learning.update = update
     found = [w for w in caught if "synchroniz" in str(w.message)]
     places: dict[str, int] = {}
     for each in found:

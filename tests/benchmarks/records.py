@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from kdlab import durable, provenance, record
+from kdlab import durable, record
+from kdlab.tracking import provenance
 
 WORKERS = 64
 STUDY = "bench"
@@ -35,7 +36,7 @@ LOADED = {
 TIMED = """
 import json, resource, sys, time
 from pathlib import Path
-import pandas as pd, pyarrow.parquet, analysis.frame
+import pandas as pd, pyarrow.parquet, analysis.read.frame
 ROOT = {root!r}
 began = time.perf_counter()
 {what}

@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 from records import cell, page
 
-from kdlab import durable, provenance, record
+from kdlab import durable, record
+from kdlab.tracking import provenance
 
 TASKS = (
     ("mnli", 3),

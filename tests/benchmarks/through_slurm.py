@@ -17,15 +17,17 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from kdlab import provenance
+from kdlab.tracking import provenance
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from slurm.cluster import Cluster
 from slurm.sweeping import Sweep, write_study
 
 from kdlab import distill, record
-from kdlab.config import place
-from sweeps import events, plan, study
+from kdlab.config.compose import place
+from sweeps.journal import events
+from sweeps.plan import plan
+from sweeps.study import reading
 
 
 def main() -> None:
@@ -66,7 +68,7 @@ def main() -> None:
 
 def compare(sweep: Sweep, sample: int) -> int:
     """How many of a random sample equal, bit for bit, a run trained alone in this process."""
-    runs = plan.unique(plan.plan(study.load(str(sweep.study))))
+    runs = plan.unique(plan.plan(reading.load(str(sweep.study))))
     where = replace(place(), root=str(sweep.root.parent / "serial"), threads=1)
     ours = record.records(sweep.root)
     chosen = random.Random(0).sample(runs, sample)

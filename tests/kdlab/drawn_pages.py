@@ -5,8 +5,8 @@ from random import Random
 
 import eight_classes
 
-from kdlab.config import options
-from kdlab.families import FAMILIES
+from kdlab.config.option_files import options
+from kdlab.models.families import FAMILIES
 
 TEACHER, LAYERS = "l4_h32_a4", 4
 WIDE = "size=l3_h32_a4"

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 import kdlab
-from kdlab.assemble import compose_each
-from kdlab.config import compose
-from kdlab.identity import batch_key, teacher_key
+from kdlab.config.compose import compose
+from kdlab.config.compose_many import compose_each
+from kdlab.config.identity import batch_key, teacher_key
 from kdlab.run import Run
 
 WORDS, LENGTH, CLASSES = 24, 9, 8

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from kdlab.config import options
+from kdlab.config.option_files import options
 
 TRAINED = ("curves", "weights")  # of a run's result: losses at every step, and what it ends with
 SCORES, CURVES, EXAMPLES = ("scores",), ("curves",), ("examples",)
@@ -163,7 +163,9 @@ TRIALS: dict[str, dict[str, Trial]] = {
         "max_length": tried("task.max_length=8", *CORPUS),
     },
     "knowledge": {
-        "view": tried("knowledge.cls_pkd.view=kdlab.views.mean_tokens", "knowledge=cls_pkd"),
+        "view": tried(
+            "knowledge.cls_pkd.view=kdlab.objective.views.mean_tokens", "knowledge=cls_pkd"
+        ),
         "weight": tried("knowledge.logits_kl.weight=3"),
         "projection": tried("knowledge.hidden_mse.projection=always", LAYERED, "size=l3_h24_a4"),
         "projection_shared": tried("+knowledge.hidden_mse.projection_shared=true", LAYERED),

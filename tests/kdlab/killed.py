@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import at_once
 
 import kdlab
-from kdlab import train
 from kdlab.run import Run
+from kdlab.training import loop
 
 
 def after(updates: int, runs: Sequence[Run], root: str) -> int:
@@ -17,7 +17,7 @@ def after(updates: int, runs: Sequence[Run], root: str) -> int:
 
 
 def _train(updates: int, runs: Sequence[Run], root: str) -> None:
-    original, seen = train.learning.update, [0]
+    original, seen = loop.learning.update, [0]
 
     def update(*arguments: object) -> None:
         original(*arguments)
@@ -25,5 +25,5 @@ def _train(updates: int, runs: Sequence[Run], root: str) -> None:
         if seen[0] == updates:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    train.learning.update = update
+    loop.learning.update = update
     kdlab.distill(runs, root=root, threads=1, checkpoint_seconds=0)

@@ -7,11 +7,12 @@ from functools import cache
 import pandas as pd
 import pytest
 
-from kdlab import assemble, option_files
-from kdlab.assemble import compose_each
-from kdlab.config import compose, options
+from kdlab.config import compose_many, option_files
+from kdlab.config.compose import compose
+from kdlab.config.compose_many import compose_each
+from kdlab.config.option_files import options
 from kdlab.errors import BadInput, NotApplicable
-from kdlab.remembered import still
+from kdlab.options.memo import still
 
 LAYERED = "knowledge=hidden_mse"
 DEEP = ("size=l3_h64_a4", LAYERED)
@@ -193,7 +194,7 @@ KEPT: dict = {}
 
 def assembled(*overrides: str):
     with still(KEPT):
-        return assemble._assembled(overrides)
+        return compose_many._assembled(overrides)
 
 
 def same(one, other) -> bool:
@@ -227,7 +228,7 @@ def test_options_that_do_not_go_together_are_refused_without_hydra(overrides):
 
 def test_many_pages_give_the_runs_of_each_in_order():
     pages = [*OPTIONS, *VALUES, *HYDRAS]
-    assert len(pages) > 2 * assemble.CHECKS
+    assert len(pages) > 2 * compose_many.CHECKS
     for run, overrides in zip(compose_each(pages), pages, strict=True):
         assert same(run, told(*overrides))
 
@@ -237,12 +238,12 @@ def test_many_pages_give_the_runs_of_each_in_order():
 def test_numbers_are_read_as_hydra_reads_them(key, value):
     with still(KEPT):
         try:
-            expected = assemble._parsed(f"{key}={value}")
-        except assemble._HydraOnly:
-            with pytest.raises(assemble._HydraOnly):
-                assemble._said(f"{key}={value}")
+            expected = compose_many._parsed(f"{key}={value}")
+        except compose_many._HydraOnly:
+            with pytest.raises(compose_many._HydraOnly):
+                compose_many._said(f"{key}={value}")
         else:
-            assert repr(assemble._said(f"{key}={value}")) == repr(expected)
+            assert repr(compose_many._said(f"{key}={value}")) == repr(expected)
 
 
 def test_few_pages_give_the_runs_of_each_in_order():
@@ -270,7 +271,7 @@ def test_options_that_do_not_go_together_are_refused_in_their_place_as_compose_d
             ("knowledge=logits_kl",),
         )
     ]
-    assert len(pages) > 2 * assemble.CHECKS
+    assert len(pages) > 2 * compose_many.CHECKS
     for found, page in zip(compose_each(pages), pages, strict=True):
         if isinstance(found, NotApplicable):
             assert str(found) == refusal(lambda page=page: compose(*page))
@@ -304,7 +305,7 @@ def test_glue_from_the_environment_and_from_a_key(overrides, glue, monkeypatch):
     assert same(assembled(*here), told(*here))
     monkeypatch.setenv("KDLAB_GLUE", glue)
     with still({}):
-        assert same(assemble._assembled(overrides), compose(*overrides))
+        assert same(compose_many._assembled(overrides), compose(*overrides))
 
 
 @needs_minilm
@@ -390,7 +391,7 @@ def test_options_that_reach_beyond_their_group_are_composed_right(conf):
         ("train=everywhere", "size=l4_h64_a4", "matching=last"),
     ):
         with still({}):
-            run = assemble._assembled((*own, LAYERED))
+            run = compose_many._assembled((*own, LAYERED))
         assert same(run, compose(*own, LAYERED))
 
 

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from kdlab.build import Call
-from kdlab.comparison import Comparison, Moment
-from kdlab.config import compose
+from kdlab.config.compose import compose
+from kdlab.config.rehearsal import _trace
 from kdlab.errors import BadInput
-from kdlab.learner import start
-from kdlab.objective import Objective, hard
-from kdlab.rehearsal import _trace
+from kdlab.objective.objective import Objective, hard
+from kdlab.objective.term_loss import Comparison, Moment
+from kdlab.options.callables import Call
+from kdlab.training.student_state import start
 
 LABELS = torch.tensor([0, 1])
 START = Moment(step=0, epoch=0, progress=0.0)

@@ -5,12 +5,14 @@ import torch
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
 import kdlab
-from kdlab import costs, record, repeats, train
+from kdlab import record, repeats
 from kdlab.architecture import Architecture
-from kdlab.config import compose
-from kdlab.families import FAMILIES, configuration
+from kdlab.config.compose import compose
+from kdlab.models import costs
+from kdlab.models.families import FAMILIES, configuration
+from kdlab.models.trace import NAME
 from kdlab.record import Record
-from kdlab.trace import NAME
+from kdlab.training import loop
 
 TRANSFER = ("data=unlabelled", "data.rows=90", "data.extra_rows=70", "knowledge=logits_kl")
 
@@ -19,17 +21,17 @@ TRANSFER = ("data=unlabelled", "data.rows=90", "data.extra_rows=70", "knowledge=
 def seen(monkeypatch):
     """The rows of every batch that a student is trained on."""
     counted = []
-    original = train.learning.update
+    original = loop.learning.update
 
     def update(learner, batch, labels, *rest):
         counted.append((learner.run.uid, len(labels)))
         original(learner, batch, labels, *rest)
         if len(counted) == 12:  # in the middle of the student, after its teacher if it has one
-            train.stop.set()
+            loop.stop.set()
 
-    monkeypatch.setattr(train.learning, "update", update)
+    monkeypatch.setattr(loop.learning, "update", update)
     yield counted
-    train.stop.clear()
+    loop.stop.clear()
 
 
 @pytest.mark.parametrize("more", [("knowledge=none",), ("train.stop=0.9", *TRANSFER)])
@@ -38,9 +40,9 @@ def test_examples_seen_are_the_rows_of_the_batches_through_stop_and_resume(
 ):
     run = compose(*small, "threads=1", "train.batch_size=17", *more)
     where = {"root": str(tmp_path), "threads": 1}
-    with pytest.raises(train.Stopped):
+    with pytest.raises(loop.Stopped):
         kdlab.distill(run, **where)
-    train.stop.clear()
+    loop.stop.clear()
     found = kdlab.distill(run, **where)
     rows = [rows for uid, rows in seen if uid == run.uid]
     assert len(rows) == found.result["steps"]

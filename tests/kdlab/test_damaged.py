@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 import kdlab
-from kdlab import learner, model_files, record, train
-from kdlab.config import compose
+from kdlab import record
+from kdlab.config.compose import compose
 from kdlab.errors import BadInput
+from kdlab.models import saved_files
 from kdlab.record import Damaged
+from kdlab.training import loop, student_state
 
 FEW = ("task.train_rows=64", "train.epochs=1", "teacher.epochs=1", "threads=1", "seed=1")
 
@@ -52,13 +54,13 @@ def forget_records(root: Path, *uids: str) -> None:
 @pytest.mark.parametrize("seed", range(2))
 def test_a_checkpoint_that_lost_a_bit_is_named_and_not_used(run, done, root, seed, capsys):
     forget_records(root, run.uid)
-    train.stop.set()
+    loop.stop.set()
     try:
-        with pytest.raises(train.Stopped):
+        with pytest.raises(loop.Stopped):
             kdlab.distill(run, root=str(root), threads=1)
     finally:
-        train.stop.clear()
-    path = learner.checkpoint_path(root, run.uid)
+        loop.stop.clear()
+    path = student_state.checkpoint_path(root, run.uid)
     flip(path, seed)
     assert kdlab.distill(run, root=str(root), threads=1).result == done[1].result
     assert f"{path} is damaged: run {run.uid} starts anew" in capsys.readouterr().err
@@ -66,10 +68,10 @@ def test_a_checkpoint_that_lost_a_bit_is_named_and_not_used(run, done, root, see
 
 
 @pytest.mark.parametrize(
-    "name", ["model.safetensors", "config.json", model_files.DIGESTS, "tokenizer.json"]
+    "name", ["model.safetensors", "config.json", saved_files.DIGESTS, "tokenizer.json"]
 )
 def test_a_teacher_that_lost_a_bit_is_named_and_trained_again(run, done, root, name, capsys):
-    room = model_files.folder(root, run.teacher.uid)
+    room = saved_files.folder(root, run.teacher.uid)
     whole = (room / name).read_bytes()
     flip(room / name, 1)
     with pytest.raises(BadInput, match=rf"{room}.*; distill run {run.teacher.uid} with save=True"):
@@ -82,11 +84,11 @@ def test_a_teacher_that_lost_a_bit_is_named_and_trained_again(run, done, root, n
 
 
 def test_a_model_of_no_record_teaches_nobody(run, root):
-    room = model_files.folder(root, run.teacher.uid)
-    model_files.sign(room, "0" * 32)
+    room = saved_files.folder(root, run.teacher.uid)
+    saved_files.sign(room, "0" * 32)
     with pytest.raises(Damaged, match="is not the model of a record"):
-        model_files.checked(root, run.teacher.uid)
-    assert not model_files.is_whole(root, run.teacher.uid)
+        saved_files.checked(root, run.teacher.uid)
+    assert not saved_files.is_whole(root, run.teacher.uid)
 
 
 @pytest.mark.parametrize("folder", ["outputs", "examples"])
@@ -139,8 +141,8 @@ def test_a_cohort_ends_when_all_have_diverged(small, tmp_path, monkeypatch):
         for lr in ("1e30", "1e29")
     ]
     seen = []
-    examples = train.examples
-    monkeypatch.setattr(train, "examples", lambda *a: (seen.append(1), examples(*a))[1])
+    examples = loop.examples
+    monkeypatch.setattr(loop, "examples", lambda *a: (seen.append(1), examples(*a))[1])
     records = kdlab.distill(wild, root=str(tmp_path), threads=1)
     assert {each.result["status"] for each in records} == {"diverged"}
     assert len(seen) == max(each.result["steps"] for each in records) < 4

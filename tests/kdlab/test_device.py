@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from kdlab import device
-from kdlab.config import compose, place
+from kdlab.config.compose import compose, place
 from kdlab.device import Clock
-from kdlab.student import build_student
+from kdlab.models.student import build_student
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 1)
 

@@ -18,10 +18,13 @@ from torch import nn
 from transformers import AutoModelForSequenceClassification
 
 import kdlab
-from kdlab import learner, model_files, record, repeats, train
+from kdlab import record, repeats
 from kdlab.cohort import missing
-from kdlab.config import compose, place
+from kdlab.config.compose import compose, place
 from kdlab.errors import BadInput
+from kdlab.models import saved_files
+from kdlab.training import loop
+from kdlab.training import student_state as learner
 
 BERT_ADAM = ("train.bias_correction=false", "train.eps=1e-6", "train.clip_scope=tensor")
 EIGHT = [
@@ -84,7 +87,7 @@ def test_a_teacher_is_a_run_trained_once_and_found_again(small, tmp_path):
     assert runs[0].teacher.uid == runs[1].teacher.uid
     where = replace(place(), root=str(tmp_path), threads=1)
     kdlab.distill(runs[0], where)
-    saved = model_files.folder(tmp_path, runs[0].teacher.uid) / "model.safetensors"
+    saved = saved_files.folder(tmp_path, runs[0].teacher.uid) / "model.safetensors"
     before = saved.stat().st_mtime_ns
     assert missing([runs[0].teacher], replace(where, save=True)) == []
     kdlab.distill(runs[1], where)
@@ -95,7 +98,7 @@ def test_a_teacher_is_a_run_trained_once_and_found_again(small, tmp_path):
 def test_students_are_hugging_face_models(cohort, tmp_path):
     run = cohort[7]  # narrower than its teacher: its objective has a projection
     found = kdlab.distill(run, root=str(tmp_path), save=True, threads=1)
-    folder = model_files.folder(tmp_path, run.uid)
+    folder = saved_files.folder(tmp_path, run.uid)
     stock = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     assert set(load_file(folder / "model.safetensors")) == set(stock.state_dict())
     assert "kdlab" not in (folder / "config.json").read_text()
@@ -104,7 +107,7 @@ def test_students_are_hugging_face_models(cohort, tmp_path):
         assert torch.equal(stock(ids).logits, kdlab.load(run, root=str(tmp_path))(ids).logits)
     outputs = record.read_outputs(tmp_path, found, "report")
     from kdlab.data import splits, tokens
-    from kdlab.score import predict
+    from kdlab.training.scoring import predict
 
     rows = splits.split(run.task, run.source.bind()(), run.protocol)["report"]
     tokenizer = tokens.pretrained(str(folder))
@@ -126,11 +129,11 @@ def test_a_lost_model_comes_back_and_an_unequal_repeat_is_kept_and_named(
     first = kdlab.distill(cohort[0], root=str(tmp_path), threads=1)
     again = kdlab.distill(cohort[0], root=str(tmp_path), threads=1, save=True)
     assert again == first
-    assert model_files.folder(tmp_path, cohort[0].uid).is_dir()
+    assert saved_files.folder(tmp_path, cohort[0].uid).is_dir()
     for path in (tmp_path / "models").glob("*/*"):
         path.unlink()
-    model_files.folder(tmp_path, cohort[0].uid).rmdir()
-    monkeypatch.setattr("kdlab.saving.digest", lambda _: "another")
+    saved_files.folder(tmp_path, cohort[0].uid).rmdir()
+    monkeypatch.setattr("kdlab.models.saving.digest", lambda _: "another")
     kdlab.distill(cohort[0], root=str(tmp_path), threads=1, save=True)
     assert record.records(tmp_path)[cohort[0].uid] == first  # as its outputs are there
     one, other = record.read_all(tmp_path, record.entries(tmp_path)[cohort[0].uid])
@@ -161,7 +164,7 @@ def test_a_constant_prediction_has_its_score_and_never_wins_a_selection():
     found = iter([(0.8, True), (0.6, False), (0.5, False), (0.9, True)])
     events = []
     for learner.step in (10, 20, 30, 40):
-        events.append(train._evaluated(learner, [10, 20, 30, 40], lambda _: next(found)))
+        events.append(loop._evaluated(learner, [10, 20, 30, 40], lambda _: next(found)))
     assert learner.history["select"] == [0.8, 0.6, 0.5, 0.9]
     assert learner.degenerate == [True, False, False, True]
     assert learner.best["step"] == 20

@@ -12,17 +12,18 @@ from tokenizers import ByteLevelBPETokenizer
 from transformers import AutoConfig, AutoModelForSequenceClassification, RobertaTokenizerFast
 
 import kdlab
-from kdlab import checkpoints, costs, model_files, record
+from kdlab import record
 from kdlab.architecture import Architecture
-from kdlab.config import compose
+from kdlab.config.compose import compose
 from kdlab.data import splits, tokens
 from kdlab.data.synthetic import generate
 from kdlab.errors import BadInput, NotApplicable
-from kdlab.families import FAMILIES, configuration
-from kdlab.schema import FamilyName
-from kdlab.score import predict
-from kdlab.student import build_student
-from kdlab.teacher import load_teacher
+from kdlab.models import checkpoints, costs, saved_files
+from kdlab.models.families import FAMILIES, configuration
+from kdlab.models.student import build_student
+from kdlab.models.teacher import load_teacher
+from kdlab.options.schema import FamilyName
+from kdlab.training.scoring import predict
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 OPTIONS = {  # a teacher of each family that is a run
@@ -110,7 +111,7 @@ def test_a_family_teaches_itself(family, checkpoint, small, tmp_path):
     for name in ("attention_kl", "attention_mse", "hidden_mse", "value_relation"):
         losses = found.result["curves"][name]
         assert 0 < losses[-1] < losses[0], name
-    folder = model_files.folder(tmp_path, run.uid)
+    folder = saved_files.folder(tmp_path, run.uid)
     stock = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     assert type(stock).__name__ == CLASSES[family]
     assert "kdlab" not in (folder / "config.json").read_text()

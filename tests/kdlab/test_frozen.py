@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from kdlab import frozen
-from kdlab.config import compose
+from kdlab.config import frozen
+from kdlab.config.compose import compose
 from kdlab.run import parents
 
 ARMS = [

@@ -5,7 +5,7 @@ from at_once import python
 from test_cli import REGRESSION
 
 import kdlab
-from kdlab.config import compose
+from kdlab.config.compose import compose
 from kdlab.errors import BadInput, NotApplicable
 
 HIDDEN = "knowledge=hidden_mse"

@@ -10,8 +10,8 @@ import pytest
 from pydantic import TypeAdapter
 
 import kdlab
-from kdlab.config import compose
-from kdlab.identity import digest, effective, stored_name
+from kdlab.config.compose import compose
+from kdlab.config.identity import digest, effective, stored_name
 from kdlab.run import Run
 
 STAGE = ("init=run", "knowledge=logits_kl")
@@ -52,7 +52,7 @@ def test_golden_uids(overrides, expected):
 
 
 def test_what_a_function_is_called_in_a_uid_survives_a_move_and_is_no_other_functions():
-    assert stored_name("kdlab.some.folder.views.cls") == stored_name("kdlab.views.cls")
+    assert stored_name("kdlab.some.folder.views.cls") == stored_name("kdlab.objective.views.cls")
     assert stored_name("mylab.views.cls") == "mylab.views.cls"
     files = Counter(p.name for p in Path(kdlab.__file__).parent.rglob("*.py") if p.stem[0] != "_")
     assert max(files.values()) == 1, files.most_common(1)
@@ -182,7 +182,7 @@ def test_the_page_that_is_hashed_names_every_function_and_no_path(glue, monkeypa
     )  # fmt: skip
     text = json.dumps(effective(run))
     assert glue not in text
-    monkeypatch.setattr("kdlab.identity._rows", lambda source, splits: "equal rows")
+    monkeypatch.setattr("kdlab.config.identity._rows", lambda source, splits: "equal rows")
     uid = digest(effective(run))
     (term,) = run.terms
     calls = [run.source, run.init.call, term.loss, term.weigh, *term.schedules.values()]

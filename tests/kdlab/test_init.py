@@ -6,11 +6,12 @@ from encoders import encoder, equal, parts, run, states
 from transformers import AutoModel
 
 import kdlab
-from kdlab import model_files
 from kdlab.architecture import Architecture
-from kdlab.config import compose, options
+from kdlab.config.compose import compose
+from kdlab.config.option_files import options
 from kdlab.init import averaged, copied
-from kdlab.student import build_student
+from kdlab.models import saved_files
+from kdlab.models.student import build_student
 
 TEACHER = Architecture("bert", 12, 8, 2, 32)
 STUDENT = Architecture("bert", 3, 8, 2, 32)
@@ -155,7 +156,7 @@ def test_a_run_starts_from_what_its_init_takes_of_the_teacher(trained):
 
     root, runs, _ = trained
     for run_ in runs:
-        path = model_files.folder(root, run_.teacher.uid)
+        path = saved_files.folder(root, run_.teacher.uid)
         source = AutoModel.from_pretrained(path).state_dict()
         expected = run_.init.call.bind()(source, run_.student, run_.teacher.student)
         student = build_student(run_, AutoTokenizer.from_pretrained(path), root)

@@ -13,11 +13,13 @@ from key_trials import EXCEPTIONS, SHAPED, TEACHER, TRIALS
 from omegaconf import OmegaConf
 
 import kdlab
-from kdlab import model_files, schema
-from kdlab.config import CONF, compose, option, options
+from kdlab.config.compose import compose
+from kdlab.config.option_files import CONF, option, options
 from kdlab.data import tokens
 from kdlab.data.splits import Rows
 from kdlab.errors import NotApplicable
+from kdlab.models import saved_files
+from kdlab.options import schema
 
 KINDS = {
     "page": schema.Page, "hard": schema.Hard, "train": schema.Train, "data": schema.Data,
@@ -102,7 +104,7 @@ def room(tmp_path_factory) -> Path:
         own = page(folder, "knowledge=none", "size=l2_h16_a2", f"seed={seed}")
         run = eight_classes.composed(own)
         kdlab.distill(run, root=str(folder / "given"), threads=1, save=True)
-        shutil.copytree(model_files.folder(folder / "given", run.uid), folder / name)
+        shutil.copytree(saved_files.folder(folder / "given", run.uid), folder / name)
     shutil.copytree(folder / "a", folder / "few_words")
     few = Rows(np.arange(1), [("w1 w2 w3 w4 w5",)], np.zeros(1))
     tokens.word_level(few).save_pretrained(folder / "few_words")

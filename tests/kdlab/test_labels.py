@@ -9,9 +9,11 @@ import pytest
 import torch
 
 import kdlab
-from kdlab import checkpoints, class_order, labels, model_files
-from kdlab.config import compose, options
+from kdlab.config.compose import compose
+from kdlab.config.option_files import options
+from kdlab.data import labels
 from kdlab.errors import BadInput, NotApplicable
+from kdlab.models import checkpoints, class_order, saved_files
 
 # What GLUE calls its classes, in the order of its labels (the ClassLabel of nyu-mll/glue).
 GLUE = {
@@ -137,7 +139,7 @@ def teacher(tmp_path_factory):
     run = compose(*own)
     record = kdlab.distill(run, root=str(room), save=True, threads=1)
     assert record.result["scores"]["select"]["accuracy"] > 0.6
-    return model_files.folder(room, run.uid)
+    return saved_files.folder(room, run.uid)
 
 
 SMALL = ("task.train_rows=400", "task.report_rows=60", "task.words=4", "task.length=4",
@@ -207,9 +209,9 @@ def test_a_teacher_of_other_classes_is_refused_while_planning(teacher, tmp_path)
 def test_outputs_are_put_in_order_in_every_family(family):
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
-    from kdlab import heads
     from kdlab.architecture import Architecture
-    from kdlab.families import FAMILIES, configuration
+    from kdlab.models import heads
+    from kdlab.models.families import FAMILIES, configuration
 
     ids = dict.fromkeys(FAMILIES[family].ids, 0)
     page = configuration(Architecture(family, 1, 16, 2, 32)) | ids

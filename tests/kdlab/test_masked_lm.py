@@ -19,20 +19,23 @@ from transformers import (
 )
 
 import kdlab
-from kdlab import model_files, record, score
+from kdlab import record
 from kdlab.architecture import Architecture
-from kdlab.assemble import compose_each
-from kdlab.config import compose, options
-from kdlab.config import option as page_of
+from kdlab.config.compose import compose
+from kdlab.config.compose_many import compose_each
+from kdlab.config.frozen import freeze, thaw
+from kdlab.config.identity import batch_key
+from kdlab.config.option_files import option as page_of
+from kdlab.config.option_files import options
 from kdlab.data import tokens
 from kdlab.data.splits import Rows
 from kdlab.data.task_data import task_data
 from kdlab.errors import BadInput
-from kdlab.families import FAMILIES, configuration
-from kdlab.frozen import freeze, thaw
-from kdlab.identity import batch_key
-from kdlab.student import HEAD_DEVIATION, _fresh_head, build_student
-from kdlab.teacher import load_teacher
+from kdlab.models import saved_files
+from kdlab.models.families import FAMILIES, configuration
+from kdlab.models.student import HEAD_DEVIATION, _fresh_head, build_student
+from kdlab.models.teacher import load_teacher
+from kdlab.training import scoring
 
 PLACES, ROWS, LENGTH = 31, 900, 10
 SIZES = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 128}
@@ -144,16 +147,16 @@ def test_what_is_kept_of_a_row_is_two_numbers_that_give_the_scores_again(tiny, t
 def test_scores_are_transformers_own_loss_on_masks_that_are_the_same_for_every_seed(tiny, tmp_path):
     run = compose(*tiny, "knowledge=none")
     found = kdlab.distill(run, root=str(tmp_path), save=True, threads=1)
-    stock = AutoModelForMaskedLM.from_pretrained(model_files.folder(tmp_path, run.uid)).eval()
+    stock = AutoModelForMaskedLM.from_pretrained(saved_files.folder(tmp_path, run.uid)).eval()
     task = task_data(run, False)
     other = task_data(compose(*tiny, "knowledge=none", "seed=9"), False)
     data = task.scored["report"]
-    first = score.predict(stock, data, CPU)
-    assert np.array_equal(first, score.predict(stock, data, CPU))
-    assert np.array_equal(first, score.predict(stock, other.scored["report"], CPU))
-    total, every = 0.0, tokens.scoring_batches(tuple(data.lengths().tolist()), score.SCORING_ROWS)
+    first = scoring.predict(stock, data, CPU)
+    assert np.array_equal(first, scoring.predict(stock, data, CPU))
+    assert np.array_equal(first, scoring.predict(stock, other.scored["report"], CPU))
+    total, every = 0.0, tokens.scoring_batches(tuple(data.lengths().tolist()), scoring.SCORING_ROWS)
     for number, positions in enumerate(every):
-        key = score.streams.key(0, f"masks/scored/{number}")
+        key = scoring.streams.key(0, f"masks/scored/{number}")
         inputs, labels, asked = tokens.examples(data, positions, CPU, key, everywhere=False)
         answers = torch.full(inputs["input_ids"].shape, -100)
         answers[asked.at] = labels
@@ -166,7 +169,7 @@ def test_scores_are_transformers_own_loss_on_masks_that_are_the_same_for_every_s
 def test_a_saved_student_is_read_as_language_model_and_as_encoder(tiny, tmp_path):
     run = compose(*tiny, *ARMS[2])  # narrower than its teacher: it has projections
     kdlab.distill(run, root=str(tmp_path), save=True, threads=1)
-    folder = model_files.folder(tmp_path, run.uid)
+    folder = saved_files.folder(tmp_path, run.uid)
     ours = weights(kdlab.load(run, root=str(tmp_path)))
     stock, loading = AutoModelForMaskedLM.from_pretrained(folder, output_loading_info=True)
     assert not loading["missing_keys"]
@@ -202,7 +205,7 @@ def test_a_killed_cohort_ends_in_the_result_it_would_have_had(tiny, tmp_path):
 
 def responses() -> list[str]:
     pages = {name: page_of("knowledge", name) for name in options("knowledge") if name != "logits"}
-    return [n for n, page in pages.items() if page.get("view") == "kdlab.views.logits"]
+    return [n for n, page in pages.items() if page.get("view") == "kdlab.objective.views.logits"]
 
 
 def test_every_response_loss_learns_from_a_vocabulary(tiny, tmp_path):
@@ -221,7 +224,9 @@ def test_every_response_loss_learns_from_a_vocabulary(tiny, tmp_path):
 
 def test_outputs_at_every_token_are_another_term_and_another_cohort(tiny, tmp_path):
     at_masks, everywhere = (
-        compose(*tiny, "knowledge=logits_kl", f"knowledge.logits_kl.view=kdlab.views.{view}")
+        compose(
+            *tiny, "knowledge=logits_kl", f"knowledge.logits_kl.view=kdlab.objective.views.{view}"
+        )
         for view in ("logits", "token_logits")
     )
     assert at_masks.uid == compose(*tiny, "knowledge=logits_kl").uid != everywhere.uid
@@ -334,7 +339,7 @@ def test_what_does_not_fit_classes_is_refused(small):
         compose(*small, "task.metrics=[mlm_accuracy]", "task.select_by=[mlm_accuracy]")
     with pytest.raises(BadInput, match="a classifier has no outputs at tokens"):
         compose(*small, "knowledge=logits_kl",
-                "knowledge.logits_kl.view=kdlab.views.token_logits")  # fmt: skip
+                "knowledge.logits_kl.view=kdlab.objective.views.token_logits")  # fmt: skip
 
 
 def test_runs_on_text_are_assembled_as_hydra_composes_them_and_survive_freezing(tiny, checkpoint):

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from kdlab import metrics, score
-from kdlab.config import compose
+from kdlab import metrics
+from kdlab.config.compose import compose
+from kdlab.training import scoring
 
 LABELS = np.array([0.0, 0.0, 1.0, 1.0])
 # Predicts 0 1 1 1: three of four right; precision 2/3, recall 1.
@@ -35,8 +36,8 @@ def test_a_constant_prediction_scores_zero_and_is_marked():
 
 def test_a_constant_prediction_never_wins_a_selection():
     task = compose("teacher=none", "knowledge=none").task
-    assert score.selection(task, LABELS, LOGITS) == (0.75, False)
-    constant = score.selection(task, np.ones(4), np.tile([[0.0, 1.0]], (4, 1)))
+    assert scoring.selection(task, LABELS, LOGITS) == (0.75, False)
+    constant = scoring.selection(task, np.ones(4), np.tile([[0.0, 1.0]], (4, 1)))
     assert constant == (1.0, True)
     assert metrics.ranked(*constant) == 0.0
     assert metrics.ranked(0.75, False) == 0.75
@@ -45,11 +46,11 @@ def test_a_constant_prediction_never_wins_a_selection():
 def test_agreement_by_hand():
     student = np.array([[0.0, 0.0], [np.log(3.0), 0.0]])
     teacher = np.array([[np.log(3.0), 0.0], [np.log(3.0), 0.0]])
-    found = score.agreement(student, teacher)
+    found = scoring.agreement(student, teacher)
     assert found["top1"] == 1.0
     # Row one: 3/4 ln((3/4)/(1/2)) + 1/4 ln((1/4)/(1/2)); row two: 0.
     assert found["kl"] == pytest.approx((0.75 * np.log(1.5) + 0.25 * np.log(0.5)) / 2)
-    assert score.agreement(np.array([[1.0]]), np.array([[3.0]])) == {"mse": 4.0}
+    assert scoring.agreement(np.array([[1.0]]), np.array([[3.0]])) == {"mse": 4.0}
 
 
 @pytest.mark.parametrize("name", sorted(metrics.NAMES))

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from kdlab import costs
 from kdlab.architecture import Architecture
-from kdlab.config import compose
+from kdlab.config.compose import compose
+from kdlab.config.rehearsal import _trace
 from kdlab.errors import BadInput
-from kdlab.objective import Objective, hard, wanted
-from kdlab.rehearsal import _trace
+from kdlab.models import costs
+from kdlab.objective.objective import Objective, hard, wanted
 
 
 def objective(*overrides: str) -> tuple[Objective, dict[str, torch.Tensor]]:

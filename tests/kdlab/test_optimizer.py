@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from kdlab import optimizer
-from kdlab.config import compose
+from kdlab.config.compose import compose
 from kdlab.errors import BadInput
-from kdlab.schema import Train
+from kdlab.options.schema import Train
+from kdlab.training import optimizer
 
 SHAPES, UPDATES = ((3, 2), (2,), (4, 3)), 60
 DECAYS = (0.1, 0.0, 0.3)  # by tensor

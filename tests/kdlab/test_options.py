@@ -9,7 +9,7 @@ from typing import Any
 import eight_classes
 import pytest
 
-from kdlab.config import option, options
+from kdlab.config.option_files import option, options
 
 GOLDEN = Path(__file__).parent / "golden" / "five_steps.json"
 NOT_RUN = {"none", "logits"}  # nothing to compare; a choice between two others

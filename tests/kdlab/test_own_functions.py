@@ -5,12 +5,13 @@ import shutil
 import pytest
 import torch
 
-from kdlab import build, option_files
-from kdlab.config import compose
+from kdlab.config import option_files
+from kdlab.config.compose import compose
 from kdlab.errors import BadInput, Misfit, NotApplicable
+from kdlab.options import callables
 
 HEADS = {
-    "knowledge": "# @package knowledge.mine\nview: kdlab.views.tokens\nweight: 1.0\n"
+    "knowledge": "# @package knowledge.mine\nview: kdlab.objective.views.tokens\nweight: 1.0\n"
                  "min_classes: 1\nprojection: auto\n",
     "matching": "mass: one\n",
     "init": "weights: none\n",
@@ -92,7 +93,7 @@ def test_a_misfit_leaves_a_run_out_and_a_mistake_stops_with_its_traceback(own, g
     with pytest.raises(ValueError, match="a slip") as error:
         own(group, "mistake")
     assert not isinstance(error.value, BadInput)
-    assert build.is_mistake(error.value)
+    assert callables.is_mistake(error.value)
     assert f"{__name__}.mistake" in error.value.__notes__[0]
     assert error.traceback[-1].name == "mistake"
 
@@ -100,7 +101,7 @@ def test_a_misfit_leaves_a_run_out_and_a_mistake_stops_with_its_traceback(own, g
 def test_an_error_of_torch_in_a_loss_is_its_own(own):
     with pytest.raises(RuntimeError) as error:
         own("knowledge", "broken")
-    assert build.is_mistake(error.value)
+    assert callables.is_mistake(error.value)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,11 @@ def test_a_function_that_is_none_of_its_shelf_is_one_line(own, group, target, li
 
 def test_a_view_of_another_signature_is_one_line(own):
     with pytest.raises(BadInput, match=r"knowledge\.mine\.view: .*view_of_three takes"):
-        own("knowledge", "of_the_teacher", **{"kdlab.views.tokens": f"{__name__}.view_of_three"})
+        own(
+            "knowledge",
+            "of_the_teacher",
+            **{"kdlab.objective.views.tokens": f"{__name__}.view_of_three"},
+        )
 
 
 def test_what_is_right_trains(own):

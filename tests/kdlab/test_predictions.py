@@ -12,10 +12,12 @@ import pytest
 import torch
 
 import kdlab
-from kdlab import model_files, predictions, record
+from kdlab import record
 from kdlab.cohort import missing
-from kdlab.config import compose, place
+from kdlab.config.compose import compose, place
+from kdlab.data import test_splits
 from kdlab.errors import BadInput
+from kdlab.models import saved_files
 
 CLASSES = 3
 SPLITS = {"test_matched": "test_a", "test_mismatched": "test_b", "test_ax": "ax/test"}
@@ -89,7 +91,7 @@ def test_test_outputs_are_the_models_own_in_float32_and_their_rows_have_no_label
     model, source = kdlab.load(run, root=where["root"]), run.source.bind()()
     from kdlab.data import tokens
 
-    tokenizer = tokens.pretrained(str(model_files.folder(where["root"], run.uid)))
+    tokenizer = tokens.pretrained(str(saved_files.folder(where["root"], run.uid)))
     for name, split in SPLITS.items():
         rows = source.read(split)
         batch = tokenizer(list(rows["sentence"]), return_tensors="pt", padding=True)
@@ -155,7 +157,7 @@ def test_a_model_that_is_not_the_records_predicts_nothing(run, overrides, where,
     first = kdlab.distill(run, **where, save=True)
     other = compose(*overrides, "knowledge=logits_kl", "seed=5")
     kdlab.distill(other, **where, save=True)
-    folder, others = (model_files.folder(where["root"], each.uid) for each in (run, other))
+    folder, others = (saved_files.folder(where["root"], each.uid) for each in (run, other))
     (folder / "model.safetensors").write_bytes((others / "model.safetensors").read_bytes())
     found = kdlab.distill(run, **where, predict_test=True, save=True)
     assert f"{folder / 'model.safetensors'} is damaged" in capsys.readouterr().out
@@ -187,7 +189,7 @@ def test_a_diverged_run_has_nothing_to_predict(overrides, where):
 
 def test_one_test_split_goes_by_its_own_name(overrides, where):
     run = compose(*(text for text in overrides if text not in PREDICT), "knowledge=none")
-    assert predictions.splits(run.task) == {"test": "test_a"}
+    assert test_splits.splits(run.task) == {"test": "test_a"}
     found = kdlab.distill(run, **where, predict_test=True)
     assert record.read_outputs(where["root"], found, "test").shape == (30, CLASSES)
     assert compose("task=rte", f"task.path={run.source.knobs['path']}", "task.folder=Mine",
@@ -219,14 +221,14 @@ def test_a_missing_test_split_is_one_line_before_any_training(data, overrides, t
 def test_mnli_predicts_both_test_sets_and_the_diagnostic(glue):
     run = compose("task=mnli", f"task.path={glue}", "~task.report.report_mismatched",
                   "teacher=none", "knowledge=none", "tokenizer=null")  # fmt: skip
-    assert predictions.splits(run.task) == {
+    assert test_splits.splits(run.task) == {
         "test_matched": "test_matched", "test_mismatched": "test_mismatched", "test_ax": "ax/test",
     }  # fmt: skip
     source = run.source.bind()()
     assert len(source.read("ax/test")) == 1104
     assert source.identity(["ax/test"])["ax/test"] != source.identity(["train"])["train"]
     with pytest.raises(BadInput, match="~task.predict.test_matched leaves it out"):
-        predictions.rows(run.task, source)
+        test_splits.rows(run.task, source)
 
 
 def test_a_record_may_be_read_by_who_knows_of_no_test_outputs(run, where):

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import kdlab
-from kdlab import assemble
+from kdlab.config import compose_many
 from kdlab.errors import BadInput, NotApplicable
-from kdlab.remembered import still
+from kdlab.options.memo import still
 from kdlab.run import Run
 
 PAGES = int(os.environ.get("KDLAB_RANDOM_PAGES", "120"))
@@ -33,7 +33,7 @@ def _planned(pages: list[list[str]]) -> Iterator[Run | BadInput]:
     for page in pages:
         with still(kept):
             try:
-                yield assemble._by_hydra(*page)  # as compose, but each teacher once
+                yield compose_many._by_hydra(*page)  # as compose, but each teacher once
             except BadInput as error:
                 yield error
 

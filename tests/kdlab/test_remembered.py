@@ -2,7 +2,7 @@
 
 import pytest
 
-from kdlab.remembered import ROOM, by_content, of_files, still
+from kdlab.options.memo import ROOM, by_content, of_files, still
 
 
 def test_a_pure_function_is_asked_once_for_each_content():

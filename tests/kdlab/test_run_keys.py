@@ -1,7 +1,7 @@
 """What runs do, flat, and the keys in which they differ."""
 
 from kdlab import compose
-from kdlab.keys import applied, keys, varying
+from kdlab.config.run_keys import applied, keys, varying
 
 
 def test_keys_are_those_of_a_command_line():

@@ -1,6 +1,6 @@
 """Schedules, by hand."""
 
-from kdlab.schedules import linear, stairs
+from kdlab.objective.schedules import linear, stairs
 
 
 def test_a_straight_line():

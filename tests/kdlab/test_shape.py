@@ -6,11 +6,12 @@ import pytest
 from transformers import BertConfig, BertModel
 from transformers.models.bert.modeling_bert import BertLayer
 
-from kdlab import costs, shape
 from kdlab.architecture import Architecture
-from kdlab.config import compose, option, options
+from kdlab.config.compose import compose
+from kdlab.config.option_files import option, options
 from kdlab.errors import BadInput, NotApplicable
-from kdlab.student import outline
+from kdlab.models import costs, shape
+from kdlab.models.student import outline
 
 WORDS = 30_522  # of BERT's vocabulary
 SIZES = {

@@ -4,9 +4,10 @@ import re
 
 import pytest
 
-from kdlab import spelling
-from kdlab.config import compose, options
+from kdlab.config.compose import compose
+from kdlab.config.option_files import options
 from kdlab.errors import BadInput
+from kdlab.options import spelling
 
 LAYERED = "knowledge=hidden_mse"
 NO_TEACHER = ("knowledge=none",)
@@ -61,7 +62,7 @@ def test_a_synonym_is_of_a_key_that_there_is(meant, key):
 
 
 def _keys():
-    from kdlab.config import _known
+    from kdlab.config.compose import _known
 
     return _KEPT or _KEPT.extend(_known(("knowledge=logits_kl",))) or _KEPT
 

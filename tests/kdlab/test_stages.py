@@ -8,16 +8,18 @@ import pytest
 import torch
 
 import kdlab
-from kdlab import model_files, record, score, teaching, train
-from kdlab.config import compose
+from kdlab import record
+from kdlab.config.compose import compose
+from kdlab.config.identity import batch_key
 from kdlab.data import splits
 from kdlab.data.task_data import task_data
 from kdlab.data.tokens import batch
 from kdlab.errors import BadInput
-from kdlab.identity import batch_key
+from kdlab.models import saved_files
+from kdlab.models.student import build_student
+from kdlab.models.trace import Trace, trace
 from kdlab.run import parents, teachers
-from kdlab.student import build_student
-from kdlab.trace import Trace, trace
+from kdlab.training import loop, scoring, teaching
 
 HIDDEN = "init.run=['knowledge=hidden_mse','hard.weight=0','train.lr=1e-3','train.epochs=1']"
 STAGES = ("init=run", HIDDEN, "knowledge=logits_kl")
@@ -164,7 +166,7 @@ def test_assistants_are_a_chain_from_the_teacher_to_the_student(small):
 def test_assistants_follow_a_finished_teacher(small, tmp_path):
     first = compose(*small, "threads=1", "knowledge=none", "size=l3_h32_a2")
     kdlab.distill(first, root=str(tmp_path), threads=1, save=True)
-    folder = model_files.folder(tmp_path, first.uid)
+    folder = saved_files.folder(tmp_path, first.uid)
     finished = ["teacher=checkpoint", f"teacher.checkpoint='{folder}'"]
     base = [text for text in small if not text.startswith("teacher.")] + finished
     run = compose(*base, "teacher.assistants=[l2_h32_a2]", "knowledge=logits_kl")
@@ -186,14 +188,14 @@ def test_a_teacher_that_stops_early_is_the_whole_ones_at_that_step(small, tmp_pa
     assert found["steps"] == 17
     assert set(found["shares"]) == {"0.1", "0.5", "0.9"}
     assert len(found["curves"]["select"]) == 5
-    kept, original = {}, train.learning.update
+    kept, original = {}, loop.learning.update
 
     def update(learner, *arguments):
         original(learner, *arguments)
         if learner.step == 17:
             kept.update({k: v.clone() for k, v in learner.model.state_dict().items()})
 
-    monkeypatch.setattr(train.learning, "update", update)
+    monkeypatch.setattr(loop.learning, "update", update)
     assert kdlab.distill(whole, root=str(tmp_path / "whole"), threads=1).result["steps"] == 34
     assert equal(kept, kdlab.load(stopped, str(tmp_path / "stopped")).state_dict())
 
@@ -274,7 +276,7 @@ def test_a_batch_may_lack_a_fold(at_work):
 def test_scored_splits_meet_the_mean_of_the_teachers(at_work):
     found, task, three = at_work
     data = task.scored["report"]
-    each = [score.predict(teacher, data, CPU) for teacher in three]
+    each = [scoring.predict(teacher, data, CPU) for teacher in three]
     mean = np.mean([np.exp(x) / np.exp(x).sum(-1, keepdims=True) for x in each], axis=0)
     together = teaching.outputs(three, data, CPU)
     assert np.allclose(np.exp(together), mean, atol=1e-6)
@@ -289,7 +291,7 @@ def test_cross_fitted_teachers_of_a_regression(small, tmp_path):
     assert found.result["agreement"]["report"]["mse"] >= 0
     data = task_data(run, False)
     two = teaching.load(run, data.tokenizer, None, str(tmp_path), CPU)
-    each = [score.predict(teacher, data.scored["report"], CPU) for teacher in two]
+    each = [scoring.predict(teacher, data.scored["report"], CPU) for teacher in two]
     together = teaching.outputs(two, data.scored["report"], CPU)
     assert np.allclose(together, (each[0] + each[1]) / 2)
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
-from kdlab import views
 from kdlab.architecture import Architecture
-from kdlab.families import FAMILIES, configuration
 from kdlab.losses import attention, hidden, relation
-from kdlab.trace import NAME, Asked, Trace, outputs, trace
+from kdlab.models.families import FAMILIES, configuration
+from kdlab.models.trace import NAME, Asked, Trace, outputs, trace
+from kdlab.objective import views
 
 ENCODERS = sorted(FAMILIES)
 DECODERS = {  # no families yet: what looks at a model must take them all the same

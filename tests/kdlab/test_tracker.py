@@ -7,10 +7,12 @@ import sys
 import pytest
 
 import kdlab
-from kdlab import build, learner, wandb_runs
-from kdlab.config import compose, place
+from kdlab.config.compose import compose, place
 from kdlab.errors import BadInput
+from kdlab.options import callables
 from kdlab.record import records
+from kdlab.tracking import wandb_runs
+from kdlab.training import student_state
 
 KEY = "marker0key0" * 4
 SECRET = "marker0secret"
@@ -76,7 +78,7 @@ def test_neither_key_nor_environment_is_left_anywhere(
     out, err = capfd.readouterr()
     assert out == ""
     assert "marker0" not in err
-    assert list(build.knobs("kdlab.wandb_runs.live")) == [
+    assert list(callables.knobs("kdlab.tracking.wandb_runs.live")) == [
         "project",
         "entity",
         "group",
@@ -116,7 +118,7 @@ def test_wandb_killed_in_the_middle_changes_no_result(
     import wandb
 
     alone = kdlab.distill(cohort[0], root=str(tmp_path / "alone"), threads=1)
-    original = learner.update
+    original = student_state.update
 
     def update(student, *rest):
         original(student, *rest)
@@ -125,7 +127,7 @@ def test_wandb_killed_in_the_middle_changes_no_result(
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
 
-    monkeypatch.setattr(learner, "update", update)
+    monkeypatch.setattr(student_state, "update", update)
     found = kdlab.distill(cohort[0], watched(tmp_path / "watched"))
     assert found.result == alone.result
     assert capfd.readouterr().err.count("the run goes on without this view") == 1
@@ -139,9 +141,9 @@ def test_a_run_cut_short_is_shown_so_and_goes_on_under_its_id(
             raise KeyboardInterrupt
         original(student, *rest)
 
-    original = learner.update
+    original = student_state.update
     with monkeypatch.context() as patch:
-        patch.setattr(learner, "update", update)
+        patch.setattr(student_state, "update", update)
         with pytest.raises(KeyboardInterrupt):
             kdlab.distill(cohort[0], watched(tmp_path))
     (cut,) = read_wandb(tmp_path)

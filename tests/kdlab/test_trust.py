@@ -4,11 +4,16 @@ import stat
 
 import pytest
 
-from kdlab import option_files, secrets
-from kdlab.config import compose
+from kdlab.config import option_files, secrets
+from kdlab.config.compose import compose
 from kdlab.errors import BadInput
-from kdlab.schema import Place
-from sweeps import launch, multirun, plan, progress, saved, shards, study
+from kdlab.options.schema import Place
+from sweeps import multirun
+from sweeps.journal import run_states
+from sweeps.plan import plan
+from sweeps.study import launched, reading
+from sweeps.submit import launch
+from sweeps.task import shards
 
 EVIL = "evil.f"
 NODE = "{_target_: evil.f, name: skip}"
@@ -139,23 +144,23 @@ STUDIES = [
 def test_no_study_does_more_than_train(evil, tmp_path, parts):
     text = STUDY.format(**(dict.fromkeys(PLACES, "") | parts))
     (tmp_path / "theirs.yaml").write_text(text.replace("seeds: [1]\nseeds: [1]", "seeds: [1]"))
-    refusal(lambda: plan.plan(study.load(str(tmp_path / "theirs.yaml"))))
+    refusal(lambda: plan.plan(reading.load(str(tmp_path / "theirs.yaml"))))
 
 
 def test_a_study_under_a_root_is_trusted_no_more(evil, tmp_path):
     (tmp_path / "theirs.yaml").write_text(STUDY.format(**dict.fromkeys(PLACES, "")))
-    loaded = study.load(str(tmp_path / "theirs.yaml"))
-    saved.save(loaded, ("seed=1",), tmp_path)
-    assert saved.read(tmp_path)[1] == ("seed=1",)
-    text = (tmp_path / saved.NAME).read_text()
+    loaded = reading.load(str(tmp_path / "theirs.yaml"))
+    launched.save(loaded, ("seed=1",), tmp_path)
+    assert launched.read(tmp_path)[1] == ("seed=1",)
+    text = (tmp_path / launched.NAME).read_text()
     assert TOKEN not in text
-    (tmp_path / saved.NAME).write_text(text.replace("knowledge=logits_kl", "launcher.setup=[x]"))
-    assert "for the command line" in refusal(lambda: saved.read(tmp_path))
+    (tmp_path / launched.NAME).write_text(text.replace("knowledge=logits_kl", "launcher.setup=[x]"))
+    assert "for the command line" in refusal(lambda: launched.read(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["../../x", "/tmp/x", "..", ".", "a/b", "a\\b", "x\ny", "", "-x"])
 def test_a_study_is_no_path(tmp_path, name):
-    refusal(lambda: progress.study_folder(tmp_path, name))
+    refusal(lambda: run_states.study_folder(tmp_path, name))
     if name:
         refusal(lambda: multirun.request(name, (), {"seed": ["seed=1"]}))
 
@@ -173,7 +178,7 @@ PLAIN_LINES = [
 
 @pytest.fixture(scope="module")
 def place() -> Place:
-    from kdlab.config import place
+    from kdlab.config.compose import place
 
     return place("launcher=slurm")
 
@@ -206,9 +211,9 @@ def mode(path) -> int:
 
 def test_what_a_launcher_is_told_is_for_its_owner_alone(tmp_path, place):
     (tmp_path / "theirs.yaml").write_text(STUDY.format(**dict.fromkeys(PLACES, "")))
-    loaded = study.load(str(tmp_path / "theirs.yaml"))
-    saved.save(loaded, ("launcher.setup=[module load x]",), tmp_path)
-    assert mode(tmp_path / saved.NAME) == 0o600
+    loaded = reading.load(str(tmp_path / "theirs.yaml"))
+    launched.save(loaded, ("launcher.setup=[module load x]",), tmp_path)
+    assert mode(tmp_path / launched.NAME) == 0o600
     settled = told(place, "launcher", setup=["module load x"])
     here = Place(**vars(settled) | {"root": str(tmp_path)})
     path = shards.write([[compose("knowledge=none")]], "mine", here, set(), set())

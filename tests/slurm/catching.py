@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from kdlab import record
-from sweeps import events
+from sweeps.journal import events
 
 from .processes import alive, children, command_line, is_stopped, send, wait_until
 from .sweeping import Sweep

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kdlab import record
-from sweeps import events
+from sweeps.journal import events
 
 from .cluster import Cluster
 from .processes import command_line, wait_until
@@ -47,7 +47,7 @@ def serially(study: Path, root: Path) -> subprocess.Popen[bytes]:
     code = """
 import sys
 from kdlab import distill
-from kdlab.config import place
+from kdlab.config.compose import place
 from sweeps import plan, study
 where = place(f"root={sys.argv[2]}", "threads=1")
 for run in plan.unique(plan.plan(study.load(sys.argv[1]))):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kdlab import record
-from sweeps import events
+from sweeps.journal import events
 
 from .catching import caught
 from .cluster import Cluster

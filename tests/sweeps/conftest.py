@@ -2,7 +2,7 @@
 
 import pytest
 
-from sweeps import study
+from sweeps.study import reading
 
 
 @pytest.fixture
@@ -12,6 +12,6 @@ def read(tmp_path):
     def reader(text: str):
         path = tmp_path / "example.yaml"
         path.write_text(text)
-        return study.load(str(path))
+        return reading.load(str(path))
 
     return reader

@@ -3,9 +3,10 @@
 import pytest
 from study_texts import SIZES, TEACHERS
 
-from kdlab.config import compose
+from kdlab.config.compose import compose
 from kdlab.errors import BadInput
-from sweeps import expand, overrides
+from sweeps.study import cells as expand
+from sweeps.study import overrides
 
 KNOWLEDGE = """
 question: Which?

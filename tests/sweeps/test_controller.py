@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from kdlab import record
-from kdlab.config import compose, place
+from kdlab.config.compose import compose, place
 from kdlab.errors import BadInput
-from sweeps import choice, controller, events, failures, launch, plan, progress, slurm
-from sweeps.array import Array
+from sweeps.journal import events, failures, run_states
+from sweeps.launchers import choice, controller, slurm
+from sweeps.launchers.submission import Array
+from sweeps.plan import plan
+from sweeps.submit import launch
 
 INTENT = "0123456789ab"
 NAME = f"kdlab-{INTENT}"
@@ -49,9 +52,9 @@ def slurm_says(monkeypatch):
             raise subprocess.CalledProcessError(code, words, out, err)
         return subprocess.CompletedProcess(words, code, out, err)
 
-    monkeypatch.setattr("sweeps.controller.subprocess.run", run)
-    monkeypatch.setattr("sweeps.controller.sleep", lambda _: None)
-    monkeypatch.setattr("sweeps.slurm.shutil.which", lambda _: "srun")
+    monkeypatch.setattr("sweeps.launchers.controller.subprocess.run", run)
+    monkeypatch.setattr("sweeps.launchers.controller.sleep", lambda _: None)
+    monkeypatch.setattr("sweeps.launchers.slurm.shutil.which", lambda _: "srun")
     for name in [name for name in os.environ if name.startswith(("SLURM", "SBATCH", "SQUEUE"))]:
         monkeypatch.delenv(name)
     return answers
@@ -87,7 +90,7 @@ def intend(root, tasks, intent=INTENT, **more):
 
 
 def live(root):
-    return progress.live(root, events.fold(root))
+    return run_states.live(root, events.fold(root))
 
 
 def row(name=NAME, job="7", index=0, state="RUNNING"):
@@ -115,11 +118,11 @@ def test_an_answer_of_squeue_that_was_kept_and_is_none_is_asked_for_again(
     slurm_says["squeue"] = row()
     record.write_whole(tmp_path / "queue.json", kept)
     for _ in range(2):
-        found = progress.live(tmp_path, events.fold(tmp_path), fresh=False)
+        found = run_states.live(tmp_path, events.fold(tmp_path), fresh=False)
         assert found == {(INTENT, 0): "RUNNING"}
     assert len(calls(slurm_says, "squeue")) == 1
     intend(tmp_path, [["b"]], intent="ba9876543210")  # of which that answer knows nothing
-    progress.live(tmp_path, events.fold(tmp_path), fresh=False)
+    run_states.live(tmp_path, events.fold(tmp_path), fresh=False)
     assert len(calls(slurm_says, "squeue")) == 2
 
 
@@ -182,7 +185,7 @@ def work(ten, tmp_path, monkeypatch, slurm_says):
         packed = [[cohort] for level in found.levels for task in level for cohort in task]
         return found.__class__(**{**vars(found), "levels": [packed] if packed else []})
 
-    monkeypatch.setattr("sweeps.launch.snapshot", lambda _: Path("/code"))
+    monkeypatch.setattr("sweeps.submit.launch.snapshot", lambda _: Path("/code"))
     return survey
 
 
@@ -223,14 +226,14 @@ def test_an_array_above_the_limit_on_jobs_is_divided_and_the_rest_is_named(
     launch.launch(work(), "s", slurm_says["place"], set())
     assert list(taken.values()) == sizes
     assert f"{10 - room} of 10 tasks are left; launch again when" in capsys.readouterr().err
-    assert sum(word == progress.QUEUED for word in work().states.values()) == room
+    assert sum(word == run_states.QUEUED for word in work().states.values()) == room
     with pytest.raises(RuntimeError, match=f"{10 - room} of {10 - room} tasks are left"):
         launch.launch(work(), "s", slurm_says["place"], set())
     slurm_says["room"] = 100
     launch.settle(root)
     launch.launch(work(), "s", slurm_says["place"], set())
     assert sum(taken.values()) == 10
-    assert set(work().states.values()) == {progress.QUEUED}
+    assert set(work().states.values()) == {run_states.QUEUED}
 
 
 def test_a_limit_that_can_be_read_bounds_the_arrays_from_the_start(slurm_says):
@@ -265,7 +268,7 @@ def test_a_launch_that_died_behind_sbatch_is_cancelled_and_adopted(
     assert launch.cancel(place.root, "s") == 10
     assert calls(slurm_says, "scancel") == [["scancel", "101"]]
     launch.settle(place.root)
-    assert set(work().states.values()) == {progress.QUEUED}
+    assert set(work().states.values()) == {run_states.QUEUED}
     assert len(list(Path(place.root).rglob("101_*_submitted.pkl"))) == 10
 
 
@@ -375,7 +378,7 @@ def test_an_option_by_which_tasks_are_found_again_is_not_for_launchers(slurm_say
 
 def test_blame_expires_is_cleared_by_retry_and_trusts_no_clock(tmp_path, monkeypatch):
     def met(node, age, uid):
-        monkeypatch.setattr("sweeps.events.time.time", lambda: now - age)
+        monkeypatch.setattr("sweeps.journal.events.time.time", lambda: now - age)
         events.append(
             tmp_path, "trouble", uids=[uid], node=node, error="died", **{"class": "crashed"}
         )
@@ -401,5 +404,5 @@ def test_a_launcher_that_only_an_event_names_is_not_loaded(tmp_path, monkeypatch
     monkeypatch.syspath_prepend(tmp_path)
     for name in ("smuggled", "os", ""):
         with pytest.raises(BadInput, match="which is not here"):
-            progress.module(name)
-    assert progress.module("slurm") is slurm
+            run_states.module(name)
+    assert run_states.module("slurm") is slurm

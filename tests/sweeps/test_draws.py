@@ -6,9 +6,9 @@ from math import prod
 
 import pytest
 
-from sweeps import expand, study
-from sweeps.schema import Tune
-from sweeps.trials import trials
+from sweeps.study import cells, reading
+from sweeps.study.schema import Tune
+from sweeps.study.trials import trials
 
 RATES = [1e-5, 2e-5, 3e-5, 5e-5, 1e-4, 2e-4]
 CASES = [f"case {n}" for n in range(12)]
@@ -108,7 +108,7 @@ blocks:
 
 def test_a_study_gives_every_arm_its_own_balanced_trials(read):
     arms: dict[str, list] = {}
-    for cell in expand.expand(read(TEXT)):
+    for cell in cells.expand(read(TEXT)):
         arms.setdefault(cell.case, []).append(cell.tuned)
     assert {case: len(found) for case, found in arms.items()} == {
         "none": 6,
@@ -124,11 +124,11 @@ def test_a_study_gives_every_arm_its_own_balanced_trials(read):
         assert sorted(counts(arms[case], 1).values()) == [1, 1, 2, 2]
 
 
-@pytest.mark.parametrize("path", sorted(study.STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(reading.STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_arms_of_the_projects_studies_try_common_values_equally_often(path):
-    for block in (loaded := study.load(path.stem)).blocks:
+    for block in (loaded := reading.load(path.stem)).blocks:
         if block.tune:
-            cases = {cell.case for cell in expand.expand(loaded) if cell.table == block.table}
+            cases = {cell.case for cell in cells.expand(loaded) if cell.table == block.table}
             for place in range(len(block.tune.over)):
                 tried = [counts(trials(block.tune, case), place) for case in cases]
                 assert all(found == tried[0] for found in tried)

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from kdlab.record import Entry, append_line
-from sweeps import events, failures, launch, progress
+from sweeps.journal import events, failures, run_states
+from sweeps.submit import launch
 
 SAID = {"study": "s", "intent": "i", "index": 0, "node": "n1", "level": 1}
 
@@ -40,7 +41,7 @@ def test_states_follow_records_then_trouble_then_the_queue(tmp_path):
     state = events.fold(tmp_path)
     uids = {key: [] for key in "abcdefgh"} | {"h": ["g", "f"], "i": ["h"]}
     live = {("i", 0): "RUNNING"}
-    found = progress.states(uids, {"a": entry(), "e": entry("diverged")}, state, live)
+    found = run_states.states(uids, {"a": entry(), "e": entry("diverged")}, state, live)
     assert found == {
         "a": "done",
         "b": "running",
@@ -52,7 +53,7 @@ def test_states_follow_records_then_trouble_then_the_queue(tmp_path):
         "h": "failed",  # its teacher is f
         "i": "failed",  # it starts from h
     }
-    assert progress.states({"b": []}, {}, state, {})["b"] == "to run"
+    assert run_states.states({"b": []}, {}, state, {})["b"] == "to run"
 
 
 def test_a_torn_event_is_passed_over(tmp_path):
@@ -125,9 +126,9 @@ def test_children_come_back_with_their_teacher(tmp_path):
     trouble(tmp_path, ["child"], "parent_failed")
     state = events.fold(tmp_path)
     uids = {"teacher": [], "child": ["teacher"]}
-    assert progress.states(uids, {}, state, {})["child"] == "failed"
-    assert progress.states(uids, {"teacher": entry()}, state, {})["child"] == "to run"
-    assert progress.states(uids, {"teacher": entry("diverged")}, state, {})["child"] == "failed"
+    assert run_states.states(uids, {}, state, {})["child"] == "failed"
+    assert run_states.states(uids, {"teacher": entry()}, state, {})["child"] == "to run"
+    assert run_states.states(uids, {"teacher": entry("diverged")}, state, {})["child"] == "failed"
 
 
 def caused(error, cause):
@@ -213,4 +214,4 @@ def test_one_success_at_their_depth_keeps_a_sweep_going(tmp_path):
 
 def test_an_unknown_uid_has_no_state_of_its_own(tmp_path):
     append_line(tmp_path / "events" / "w.jsonl", {"event": "exit", "time": 1.0, "why": "all done"})
-    assert progress.states({"a": []}, {}, events.fold(tmp_path), {}) == {"a": "to run"}
+    assert run_states.states({"a": []}, {}, events.fold(tmp_path), {}) == {"a": "to run"}

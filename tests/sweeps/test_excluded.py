@@ -3,10 +3,13 @@
 import pytest
 from at_once import python
 
-from kdlab.config import place
+from kdlab.config.compose import place
 from kdlab.errors import BadInput
-from sweeps import choice, expand, plan, tune
-from sweeps.report import report
+from sweeps.launchers import choice
+from sweeps.plan import plan
+from sweeps.plan.summary import report
+from sweeps.study import cells as expand
+from sweeps.study import tuning
 
 SHAPES = """
 question: Deep or wide?
@@ -117,7 +120,7 @@ def test_an_arm_that_makes_no_run_has_no_trials_and_waits_for_no_winner(read, pe
     assert expand.count_open(loaded, barred=barred) == 6
     assert len({entry.cell.group for entry in planned}) == groups
     cells = [(entry.cell, entry.run.uid if entry.run else None) for entry in planned]
-    winners = tune.choose(cells, lambda uid: 1.0)
+    winners = tuning.choose(cells, lambda uid: 1.0)
     assert {winner.overrides for winner in winners.values()} == {("train.lr=0.001",)}
     confirmed = [entry for entry in plan.plan(loaded, (), winners) if entry.cell.stage == "confirm"]
     assert len(confirmed) == 6

@@ -3,10 +3,11 @@
 import pytest
 from study_texts import SIZES, TEACHERS
 
-from kdlab.config import compose
+from kdlab.config.compose import compose
 from kdlab.errors import BadInput
-from sweeps import expand, overrides
-from sweeps.expand import Winner
+from sweeps.study import cells as expand
+from sweeps.study import overrides
+from sweeps.study.cells import Winner
 
 TUNED = """
 question: Which?

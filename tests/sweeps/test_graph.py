@@ -2,8 +2,8 @@
 
 import pytest
 
-from kdlab.config import compose
-from sweeps import cohorts, estimate, graph, packing
+from kdlab.config.compose import compose
+from sweeps.plan import cohorts, estimate, levels, packing
 
 
 @pytest.fixture(scope="module")
@@ -18,12 +18,12 @@ def runs(small):
 
 
 def test_teachers_come_before_their_students_and_controls_with_these(runs):
-    family = list(graph.with_ancestors(runs).values())
+    family = list(levels.with_ancestors(runs).values())
     assert len(family) == 2 + 2 + 8  # teachers, none arms (which use no teacher), students
-    first, second = graph.levels(family)
+    first, second = levels.levels(family)
     assert {run.uid for run in first} == {run.teacher.uid for run in runs if run.teacher}
     assert {run.uid for run in second} == {run.uid for run in runs}
-    assert graph.levels(runs[1:3]) == [runs[1:3]]  # teachers are elsewhere
+    assert levels.levels(runs[1:3]) == [runs[1:3]]  # teachers are elsewhere
 
 
 def test_shards_are_filled_in_order_and_a_long_cohort_has_its_own(runs):

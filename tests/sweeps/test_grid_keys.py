@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from kdlab.errors import BadInput
-from sweeps import commands, expand, study
+from sweeps import commands
+from sweeps.study import cells, reading
 
 STUDY = """
 question: Narrow?
@@ -24,7 +25,7 @@ def rows(tmp_path, *extra: str) -> set[tuple[str, str, str]]:
     asked = commands.request(str(path), extra, str(tmp_path))
     return {
         (cell.table, cell.row, next(o for o in reversed(cell.overrides) if o.startswith("task=")))
-        for cell in expand.expand(asked.study, asked.extra)
+        for cell in cells.expand(asked.study, asked.extra)
         if "none" not in cell.row
     }
 
@@ -39,25 +40,26 @@ def test_values_apart_by_commas_replace_a_grids(tmp_path):
 
 
 def test_a_narrowed_study_is_kept_as_it_was_launched_and_may_be_narrowed_again(tmp_path):
-    from sweeps import progress, saved
+    from sweeps.journal import run_states
+    from sweeps.study import launched
 
     path = tmp_path / "mine.yaml"
     path.write_text(STUDY)
     asked = commands.request(str(path), ("task=rte", "train.lr=0.5"), str(tmp_path))
-    saved.save(asked.study, asked.extra, progress.study_folder(str(tmp_path), "mine"))
+    launched.save(asked.study, asked.extra, run_states.study_folder(str(tmp_path), "mine"))
     again = commands.request("mine", ("train.lr=0.25",), str(tmp_path))
-    assert {cell.row for cell in expand.expand(again.study, again.extra)} >= {
+    assert {cell.row for cell in cells.expand(again.study, again.extra)} >= {
         "logits, train.lr=0.25"
     }
-    assert all("train.lr=0.5" not in c.overrides for c in expand.expand(again.study, again.extra))
+    assert all("train.lr=0.5" not in c.overrides for c in cells.expand(again.study, again.extra))
 
 
 def test_several_values_need_a_grid(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(STUDY)
-    swept = study.load(str(path)).blocks[0]
-    alone = replace(study.load(str(path)), blocks=[swept])
-    narrowed, _ = study.narrowed(alone, ("task=cola,stsb,rte",))
+    swept = reading.load(str(path)).blocks[0]
+    alone = replace(reading.load(str(path)), blocks=[swept])
+    narrowed, _ = reading.narrowed(alone, ("task=cola,stsb,rte",))
     assert narrowed.blocks[0].grid["task"] == ["cola", "stsb", "rte"]
     with pytest.raises(BadInput, match="fixed: task=cola,rte: the table does not sweep it"):
         rows(tmp_path, "task=cola,rte")
@@ -67,4 +69,4 @@ def test_what_a_zip_sets_is_still_refused(tmp_path):
     path = tmp_path / "zipped.yaml"
     path.write_text(STUDY.replace("grid:", "zip:"))
     with pytest.raises(BadInput, match="task=rte: zip sets it"):
-        list(expand.expand(study.load(str(path)), ("task=rte",)))
+        list(cells.expand(reading.load(str(path)), ("task=rte",)))

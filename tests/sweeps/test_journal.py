@@ -9,7 +9,7 @@ import pytest
 
 from kdlab import durable
 from kdlab.record import append_line
-from sweeps import events, failures, journal, progress
+from sweeps.journal import event_files, events, failures, run_states
 
 FOREIGN = [
     b'{"a":1}',
@@ -79,7 +79,7 @@ STORY = [
     ("three", "worker", {"intent": "i", "index": 1}),
     ("three", "start", {"uids": ["c"]}),
     ("three", "stopped", {"uids": ["c"]}),
-    ("three", "exit", {"why": progress.ASKED}),
+    ("three", "exit", {"why": run_states.ASKED}),
     ("later", "submitted", {"intent": "j", "job": "8"}),
 ]  # fmt: skip
 
@@ -93,7 +93,7 @@ def summary(state):
     live = {("i", 0): "RUNNING", ("i", 1): "PENDING", ("j", 0): "PENDING"}
     uids = dict.fromkeys("abcd", ())
     return {
-        "states": progress.states(uids, {}, state, live),
+        "states": run_states.states(uids, {}, state, live),
         "jobs": {intent: event["job"] for intent, event in state.intents.items()},
         "refused": state.refused,
         "last": {task: those[-1]["file"] for task, those in state.workers.items()},
@@ -118,7 +118,7 @@ def test_no_clock_changes_what_events_add_up_to(told, tmp_path, seed):
         "running": {"two": ["b"]},
         "trouble": {"a": {("one", 2), ("two", 0)}, "b": {("one", 2), ("two", 0)}},
         "forgiven": {"a": {("two", 3)}},
-        "exits": {"three": progress.ASKED},
+        "exits": {"three": run_states.ASKED},
         "ends": [["a"]],
     }
     assert events.fold(tmp_path).odd == []
@@ -160,9 +160,9 @@ def test_a_file_is_read_on_from_where_it_was_read_before(told, tmp_path, monkeyp
         told("one", "end", uids=[str(number)])
         assert len(events.fold(tmp_path).ends) == number + 1
     assert len(read) == 60  # each line once
-    ((path, kept),) = journal._JOURNALS.items()
+    ((path, kept),) = event_files._JOURNALS.items()
     assert (path.name, len(kept.pages), kept.end) == ("one.jsonl", 60, path.stat().st_size)
-    assert len(kept.tail) <= journal.TAIL
+    assert len(kept.tail) <= event_files.TAIL
     line = durable.line({"event": "end", "time": 1, "uids": ["x"]})
     for part, ends in ((line[:20], 60), (line[20:], 61)):
         with path.open("ab") as file:
@@ -193,7 +193,7 @@ def test_a_file_that_is_no_longer_what_was_read_is_read_anew(told, tmp_path, how
     ends = [uid for event in events.fold(tmp_path).ends for uid in event["uids"]]
     expected = {"cut": ["other"], "replaced": ["other"] * 2, "rewritten": ["0", "1", "9", "other"]}
     assert ends == expected.get(how, [])
-    assert len(journal._JOURNALS) == (how != "gone")
+    assert len(event_files._JOURNALS) == (how != "gone")
 
 
 def test_a_lost_incarnation_that_goes_on_runs_what_it_began_since(told, tmp_path):

@@ -10,9 +10,14 @@ from transformers import BertConfig, BertForSequenceClassification
 
 import kdlab
 from kdlab import record
-from kdlab.config import place
+from kdlab.config.compose import place
 from kdlab.errors import BadInput
-from sweeps import choice, commands, events, failures, launch, plan, progress, status, study, tune
+from sweeps import commands, status
+from sweeps.journal import events, failures, run_states
+from sweeps.launchers import choice
+from sweeps.plan import plan
+from sweeps.study import reading, tuning
+from sweeps.submit import launch
 
 TEXT = """
 question: Which?
@@ -37,7 +42,7 @@ def root(tmp_path):
 def asked(small, tmp_path, root):
     path = tmp_path / "mine.yaml"
     path.write_text(TEXT.format(base=", ".join(small)))
-    return commands.Request("mine", study.load(str(path)), (f"root={root}", "threads=1"))
+    return commands.Request("mine", reading.load(str(path)), (f"root={root}", "threads=1"))
 
 
 def submissions(root):
@@ -45,7 +50,7 @@ def submissions(root):
 
 
 def idle(root):
-    return not progress.live(root, events.fold(root))
+    return not run_states.live(root, events.fold(root))
 
 
 def test_a_launch_returns_at_once_and_a_second_submits_nothing(asked, root, capsys, monkeypatch):
@@ -117,7 +122,7 @@ def test_a_failure_waits_to_be_forgiven(small, damaged, tmp_path, root, capsys):
     bad = "{table: t, cases: {bad: [knowledge=logits_kl]}}"
     base = [text for text in small if not text.startswith("teacher.")] + damaged
     path.write_text(f"question: Which?\nbase: [{', '.join(base)}]\nseeds: [1]\nblocks: [{bad}]\n")
-    asked = commands.Request("bad", study.load(str(path)), (f"root={root}", "threads=1"))
+    asked = commands.Request("bad", reading.load(str(path)), (f"root={root}", "threads=1"))
     assert commands.run_launch(asked, None, wait=True) == 1
     assert "SafetensorError" in capsys.readouterr().err
     before = submissions(root)
@@ -142,7 +147,7 @@ def test_too_little_data_is_found_while_planning(small, tmp_path, root):
     path = tmp_path / "big.yaml"
     big = "{table: t, cases: {big: [knowledge=none, data.rows=9999]}}"
     path.write_text(f"question: Which?\nbase: [{', '.join(small)}]\nseeds: [1]\nblocks: [{big}]\n")
-    asked = commands.Request("big", study.load(str(path)), (f"root={root}",))
+    asked = commands.Request("big", reading.load(str(path)), (f"root={root}",))
     with pytest.raises(BadInput, match="data.rows=9999: fit has 270 rows"):
         commands.plan_only(asked, None)
 
@@ -181,7 +186,7 @@ def test_a_budget_takes_the_first_seed_of_every_cell_before_the_second(asked, ro
 
 def test_a_second_launch_at_the_same_time_is_refused(asked, root, monkeypatch):
     held = launch.lock(root)
-    monkeypatch.setattr("sweeps.launch.PATIENCE", 0.1)
+    monkeypatch.setattr("sweeps.submit.launch.PATIENCE", 0.1)
     with pytest.raises(BadInput, match="another launch is at work"):
         commands.run_launch(asked, None, wait=False)
     held.release()
@@ -201,13 +206,13 @@ blocks:
     confirm: {{seeds: [1, 2]}}
 """
     )
-    asked = commands.Request("tuned", study.load(str(path)), (f"root={root}", "threads=1"))
+    asked = commands.Request("tuned", reading.load(str(path)), (f"root={root}", "threads=1"))
     commands.plan_only(asked, None)
     said = capsys.readouterr().out
     assert "trials of t: none 2, logits 2" in said
     assert "4 runs wait for their settings to be tuned" in said
     assert commands.run_launch(asked, None, wait=True) == 0
-    frozen = tune.read_winners(progress.study_folder(root, "tuned") / "winners.json")
+    frozen = tuning.read_winners(run_states.study_folder(root, "tuned") / "winners.json")
     assert len(frozen) == 2
     runs = {run.uid: run for run in plan.unique(plan.plan(asked.study, asked.extra, frozen))}
     confirmed = [run for run in runs.values() if run.seed > 0]
@@ -221,7 +226,7 @@ def test_a_rerun_brings_lost_outputs_back_as_it_was_launched(small, tmp_path, ro
     one = "{table: t, cases: {none: [knowledge=none]}}"
     path = tmp_path / "mine.yaml"
     path.write_text(f"question: Which?\nbase: [{', '.join(small)}]\nseeds: [1]\nblocks: [{one}]\n")
-    asked = commands.Request("mine", study.load(str(path)), (f"root={root}", "threads=1"))
+    asked = commands.Request("mine", reading.load(str(path)), (f"root={root}", "threads=1"))
     assert commands.run_launch(asked, None, wait=True) == 0
     (uid, before) = next(
         (uid, found) for uid, found in kdlab.records(root).items() if found.artifacts

@@ -7,9 +7,9 @@ import pytest
 
 from kdlab import power, record
 from kdlab.record import Record
-from sweeps import marks
-from sweeps.expand import Cell
-from sweeps.plan import Planned
+from sweeps.plan import marks
+from sweeps.plan.plan import Planned
+from sweeps.study.cells import Cell
 
 ARMS = ("logits", "hidden", "values", "attention")
 STUDY = SimpleNamespace(

@@ -5,9 +5,10 @@ from at_once import python
 from hydra_plugins.kdlab_sweeper import KdlabSweeper
 
 from kdlab import record
-from kdlab.config import compose
+from kdlab.config.compose import compose
 from kdlab.errors import BadInput
-from sweeps import commands, multirun, plan
+from sweeps import commands, multirun
+from sweeps.plan import plan
 
 
 def run(*arguments, **options):

@@ -7,10 +7,11 @@ from itertools import combinations
 
 import pytest
 
-from kdlab import assemble
-from kdlab.keys import keys
-from kdlab.remembered import still
-from sweeps import plan, study
+from kdlab.config import compose_many
+from kdlab.config.run_keys import keys
+from kdlab.options.memo import still
+from sweeps.plan import plan
+from sweeps.study import reading
 
 BERT = {"model_type": "bert", "vocab_size": 30522}
 BASE = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12}
@@ -75,7 +76,7 @@ def runs(name: str):
     of two, added arms left out.
     """
     found = defaultdict(lambda: defaultdict(dict))
-    loaded = study.load(name)
+    loaded = reading.load(name)
     two = {"task": ["mnli", "rte"]}
     blocks = [replace(x, grid=two if "task" in x.grid else x.grid) for x in loaded.blocks]
     for entry in plan.plan(replace(loaded, blocks=blocks, seeds=[1])):
@@ -122,7 +123,7 @@ def test_what_won_for_pkds_authors_is_what_a_students_run_does(planned):
 
 def test_a_terms_weight_is_tuned_wherever_it_stands_beside_logits():
     """One key moves all weights but the logits': of three losses there are two ratios."""
-    block = study.load("a1_knowledge").blocks[0]
+    block = reading.load("a1_knowledge").blocks[0]
     assert block.cases.keys() == block.tune.also.keys()
     for case, own in block.cases.items():
         named = own[0].partition("=")[2].strip("[]").split(",")
@@ -140,9 +141,9 @@ def test_a_terms_weight_is_tuned_wherever_it_stands_beside_logits():
 
 def test_one_key_is_the_weight_of_all_terms_of_an_arm():
     base = ("teacher=scratch", "teacher.size=l4_h32_a2", "size=l2_h32_a2")
-    block = study.load("a1_knowledge").blocks[0]
+    block = reading.load("a1_knowledge").blocks[0]
     case = "attention and hidden (TinyBERT)"
     (key,) = block.tune.also[case]
     with still({}):  # put together, not left to Hydra: thousands of such runs are planned fast
-        run = assemble._assembled((*base, *block.cases[case], f"{key}=7"))
+        run = compose_many._assembled((*base, *block.cases[case], f"{key}=7"))
     assert [term.weight for term in run.terms] == [7.0] * 3

@@ -9,22 +9,17 @@ import pytest
 from slurm.processes import wait_until
 
 import kdlab
-from kdlab import learner, record
-from kdlab.config import compose, place
+from kdlab import record
+from kdlab.config.compose import compose, place
 from kdlab.run import parents
-from sweeps import (
-    choice,
-    commands,
-    events,
-    failures,
-    graph,
-    plan,
-    progress,
-    shards,
-    status,
-    study,
-)
-from sweeps.saved import family
+from kdlab.training import student_state
+from sweeps import commands, status
+from sweeps.journal import events, failures, run_states
+from sweeps.launchers import choice
+from sweeps.plan import levels, plan
+from sweeps.study import reading
+from sweeps.study.launched import family
+from sweeps.task import shards
 
 STAGE = "init.run=['knowledge=hidden_mse','hard.weight=0','train.epochs=1']"
 TEXT = """
@@ -56,7 +51,7 @@ def root(tmp_path):
 def asked(small, tmp_path, root):
     path = tmp_path / "mine.yaml"
     path.write_text(TEXT.format(base=", ".join(small), stage=STAGE))
-    return commands.Request("mine", study.load(str(path)), (f"root={root}", "threads=1"))
+    return commands.Request("mine", reading.load(str(path)), (f"root={root}", "threads=1"))
 
 
 def test_every_parent_is_in_the_graph_before_its_children(asked, root, capsys):
@@ -66,9 +61,9 @@ def test_every_parent_is_in_the_graph_before_its_children(asked, root, capsys):
     assert "graph: 3, then 3, then 8 runs, 6 of them parents" in said
     assert not Path(root).exists()
     runs = plan.unique(plan.plan(asked.study, asked.extra))
-    family = list(graph.with_ancestors(runs).values())
+    family = list(levels.with_ancestors(runs).values())
     position = {run.uid: place for place, run in enumerate(family)}
-    level = {run.uid: n for n, each in enumerate(graph.levels(family)) for run in each}
+    level = {run.uid: n for n, each in enumerate(levels.levels(family)) for run in each}
     for run in family:
         for parent in parents(run):
             assert position[parent.uid] < position[run.uid]
@@ -85,7 +80,7 @@ def test_a_study_of_stages_comes_home_once(asked, root, capsys):
     assert dict(shown.counts) == {"done": 14}
     runs = plan.unique(plan.plan(asked.study, asked.extra))
     saved = {folder.name for folder in Path(root, "models").iterdir()}
-    assert saved == {uid for run in graph.with_ancestors(runs).values() for uid in uids(run)}
+    assert saved == {uid for run in levels.with_ancestors(runs).values() for uid in uids(run)}
     # As a run on its own, parents and all.
     alone = kdlab.distill(runs[1], root=f"{root}-alone", threads=1)
     assert alone.result == found[runs[1].uid].result
@@ -93,7 +88,7 @@ def test_a_study_of_stages_comes_home_once(asked, root, capsys):
     assert submissions(root) == 3
     links = family(status.read_plan("mine", root))
     assert {uid: sorted(own) for uid, own in links.items()} == {
-        run.uid: sorted(uids(run)) for run in graph.with_ancestors(runs).values()
+        run.uid: sorted(uids(run)) for run in levels.with_ancestors(runs).values()
     }
 
 
@@ -121,7 +116,7 @@ def unique(asked, row):
 def test_an_earlier_run_that_fails_is_retried_and_brings_its_children_back(asked, root, capsys):
     (broken, *_) = (run.init.run for run in unique(asked, "staged"))
     # In the place of a checkpoint something that nobody can read.
-    obstacle = learner.checkpoint_path(root, broken.uid)
+    obstacle = student_state.checkpoint_path(root, broken.uid)
     obstacle.mkdir(parents=True)
     assert commands.run_launch(asked, None, wait=True) == 1
     assert "IsADirectoryError" in capsys.readouterr().err
@@ -138,7 +133,9 @@ def test_an_earlier_run_that_fails_is_retried_and_brings_its_children_back(asked
     obstacle.rmdir()
     assert commands.retry("mine", root, classes=["code_error"], uids=[], all_=False) == 0
     assert "2 of 2 failures forgiven" in capsys.readouterr().out
-    wait_until(lambda: not progress.live(root, events.fold(root)), "no task at work", 90, every=0.1)
+    wait_until(
+        lambda: not run_states.live(root, events.fold(root)), "no task at work", 90, every=0.1
+    )
     assert dict(status.load("mine", root).counts) == {"done": 14}
 
 
@@ -147,7 +144,7 @@ def test_a_worker_brings_home_a_chain_that_nobody_trained(small, tmp_path):
         *small, "threads=1", "init=run", STAGE, "teacher.assistants=[l2_h32_a2]",
         "knowledge=logits_kl",
     )  # fmt: skip
-    family = graph.with_ancestors([run])
+    family = levels.with_ancestors([run])
     path = frozen(run, family, tmp_path)
     shard = shards.read(path)
     assert [shard.depth(uid) for uid in family] == [0, 1, 2, 3]
@@ -162,7 +159,7 @@ def test_a_grandparents_failure_reaches_its_grandchildren(small, tmp_path):
         *small, "threads=1", "knowledge=logits_kl", "teacher.assistants=[l2_h32_a2]",
         "teacher.lr=1e30", "teacher.overrides=['train.clip=1e30']",
     )  # fmt: skip
-    family = graph.with_ancestors([run])
+    family = levels.with_ancestors([run])
     path = frozen(run, family, tmp_path)
     run_worker(path)
     first, middle, last = family
@@ -171,7 +168,7 @@ def test_a_grandparents_failure_reaches_its_grandchildren(small, tmp_path):
     assert failures.failure(trouble[middle])["error"].startswith(f"parent {first} failed: it div")
     assert failures.failure(trouble[last])["error"].startswith(f"parent {middle} failed: parent_f")
     links = {uid: uids(each) for uid, each in family.items()}
-    states = progress.states(links, record.index(tmp_path), events.fold(tmp_path), {})
+    states = run_states.states(links, record.index(tmp_path), events.fold(tmp_path), {})
     assert states == {first: "diverged", middle: "failed", last: "failed"}
 
 
@@ -181,6 +178,6 @@ def frozen(run, family, root):
 
 
 def run_worker(path):
-    command = [sys.executable, "-m", "sweeps.worker", str(path), "intent", "0"]
+    command = [sys.executable, "-m", "sweeps.task.worker", str(path), "intent", "0"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

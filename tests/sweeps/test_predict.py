@@ -8,10 +8,15 @@ import pandas as pd
 import pytest
 
 import kdlab
-from kdlab import predictions, record
-from kdlab.config import place
+from kdlab import record
+from kdlab.config.compose import place
+from kdlab.data import test_splits
 from kdlab.errors import BadInput
-from sweeps import choice, commands, estimate, events, packing, plan, study
+from sweeps import commands
+from sweeps.journal import events
+from sweeps.launchers import choice
+from sweeps.plan import estimate, packing, plan
+from sweeps.study import reading
 
 TEXT = """
 question: What is predicted?
@@ -44,7 +49,7 @@ def asked(data, tmp_path):
     """The study with overrides, under a root of its own."""
     path = tmp_path / "mine.yaml"
     path.write_text(TEXT.format(data=data))
-    loaded = study.load(str(path))
+    loaded = reading.load(str(path))
     return lambda *more: commands.Request("mine", loaded, (f"root={tmp_path / 'runs'}", *more))
 
 
@@ -91,7 +96,7 @@ def test_a_study_that_is_done_is_predicted_with_saved_models_and_trained_where_t
         "again, for theirs were not saved"
     ) in said
     assert commands.run_launch(request, None, wait=True) == 0
-    assert predictions.lacking(runs(request), root) == set()
+    assert test_splits.lacking(runs(request), root) == set()
     after = record.records(root)
     assert {uid: x.result for uid, x in after.items()} == {u: x.result for u, x in before.items()}
     for uid in kept:
@@ -114,7 +119,7 @@ def test_a_study_of_saved_models_alone_is_planned_by_what_loading_takes(asked, t
     for run in own:
         kdlab.distill(run, root=root, threads=1, save=True)
     chosen = choice.launcher(place(*request.extra, "task=rte", "task.path=nyu-mll/glue"))
-    lacking = predictions.lacking(own, root)
+    lacking = test_splits.lacking(own, root)
     work = plan.survey(own, root, chosen.keys, 1, unpredicted=lacking)
     assert {run.uid for run in work.due} == {run.uid for run in own} == lacking
     assert {work.seconds[uid] for uid in lacking} == {estimate.START}

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from kdlab import build
-from kdlab.config import place
+from kdlab.config.compose import place
 from kdlab.errors import BadInput
-from sweeps import choice
-from sweeps.array import Array
+from kdlab.options import callables
+from sweeps.launchers import choice
+from sweeps.launchers.submission import Array
 
 GOLDEN = Path(__file__).parent / "golden"
 EVERYTHING = [
@@ -73,7 +73,7 @@ def test_the_batch_script_is_the_golden_one(array, name, overrides):
 
 def test_a_refusal_that_passes_is_tried_again_and_another_is_not(array, tmp_path, monkeypatch):
     waits = []
-    monkeypatch.setattr("sweeps.controller.sleep", waits.append)
+    monkeypatch.setattr("sweeps.launchers.controller.sleep", waits.append)
     calls = tmp_path / "calls"
     busy = 'echo "sbatch: error: Batch job submission failed: Socket timed out" >&2; exit 1'
     again = f'[ $(wc -l < {calls}) -gt 2 ] && echo "Submitted batch job 9" && exit 0'
@@ -114,5 +114,5 @@ def test_a_wrong_launcher_is_refused_by_name(override, names):
 def test_every_launcher_of_the_project_composes():
     for name in ("local", "slurm", "slurm_gpu"):
         chosen = choice.launcher(place(f"launcher={name}"))
-        assert build.function(chosen.call.target)
+        assert callables.function(chosen.call.target)
         assert chosen.parallel >= 1

@@ -5,21 +5,22 @@ import random
 import pytest
 
 from kdlab.durable import Damaged
-from sweeps import snapshot, tree
+from sweeps.submit import code_snapshot
+from sweeps.task import code_check
 
 
 @pytest.fixture
 def copy(tmp_path):
-    return snapshot.snapshot(tmp_path)
+    return code_snapshot.snapshot(tmp_path)
 
 
 def test_a_copy_is_named_by_its_content_and_made_once(copy, tmp_path, capsys):
     times = {path: path.stat().st_mtime_ns for path in copy.rglob("*")}
-    assert snapshot.snapshot(tmp_path) == copy
+    assert code_snapshot.snapshot(tmp_path) == copy
     assert {path: path.stat().st_mtime_ns for path in copy.rglob("*")} == times
     assert capsys.readouterr().out == ""
-    tree.check(copy)
-    tree.check()  # a checkout is whatever it is
+    code_check.check(copy)
+    code_check.check()  # a checkout is whatever it is
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -27,22 +28,22 @@ def test_a_bit_anywhere_in_a_copy_is_refused_by_a_task_and_mended_by_a_launch(
     copy, tmp_path, seed, capsys
 ):
     draw = random.Random(seed)
-    path = draw.choice(sorted(path for path in copy.rglob("*") if path.suffix in tree.KINDS))
+    path = draw.choice(sorted(path for path in copy.rglob("*") if path.suffix in code_check.KINDS))
     whole = path.read_bytes()
     place = draw.randrange(len(whole)) if whole else 0
     path.write_bytes(whole[:place] + bytes([(whole or b"\0")[place] ^ 4]) + whole[place + 1 :])
     with pytest.raises(Damaged, match=f"{copy} is damaged; the next launch mends it"):
-        tree.check(copy)
-    assert snapshot.snapshot(tmp_path) == copy
+        code_check.check(copy)
+    assert code_snapshot.snapshot(tmp_path) == copy
     assert capsys.readouterr().out == f"sweeps: {path} is damaged and mended\n"
     assert path.read_bytes() == whole
-    tree.check(copy)
+    code_check.check(copy)
 
 
 def test_files_that_came_or_went_are_mended_too(copy, tmp_path):
     (copy / "kdlab" / "record.py").unlink()
     (copy / "sweeps" / "strange.py").write_text("raise SystemExit")
     with pytest.raises(Damaged):
-        tree.check(copy)
-    snapshot.snapshot(tmp_path)
-    tree.check(copy)
+        code_check.check(copy)
+    code_snapshot.snapshot(tmp_path)
+    code_check.check(copy)

@@ -5,21 +5,22 @@ import json
 import pytest
 
 import kdlab
-from kdlab.config import compose
-from kdlab.families import FAMILIES
-from sweeps import expand, plan, students, study
+from kdlab.config.compose import compose
+from kdlab.models.families import FAMILIES
+from sweeps.plan import model_sizes, plan
+from sweeps.study import cells, reading
 
 BERT = {"model_type": "bert", "vocab_size": 30_522}
 
 
 def table(*runs) -> dict[str, list[str]]:
-    rows = [[x for x in line.split("  ") if x] for line in students.lines(runs)]
+    rows = [[x for x in line.split("  ") if x] for line in model_sizes.lines(runs)]
     return {name.strip(): [x.strip() for x in rest] for name, *rest in rows}
 
 
 def test_one_architecture_needs_no_table(small):
     runs = [compose(*small, f"seed={seed}", "knowledge=none") for seed in (1, 2)]
-    assert students.lines(runs) == []
+    assert model_sizes.lines(runs) == []
 
 
 def test_the_numbers_are_those_of_the_record_of_a_trained_student(small, tmp_path):
@@ -62,14 +63,16 @@ def test_every_family_is_counted_with_a_small_vocabulary(family):
 
 
 def test_the_project_has_the_equal_budgets_and_the_miniatures_as_studies():
-    planned = plan.plan(study.load("width_depth"))
+    planned = plan.plan(reading.load("width_depth"))
     named = {entry.cell.table for entry in planned if entry.cell.excluded}
     assert named == {"A3 by name"}
     found = {
         (entry.run.student.layers, entry.run.student.hidden)
-        for entry in plan.plan(study.load("miniatures"))
+        for entry in plan.plan(reading.load("miniatures"))
         if entry.run
     }
     assert len(found) == 24
-    rows = {cell.row for cell in expand.expand(study.load("width_depth")) if "none" not in cell.row}
+    rows = {
+        cell.row for cell in cells.expand(reading.load("width_depth")) if "none" not in cell.row
+    }
     assert len(rows) == 16 + 20

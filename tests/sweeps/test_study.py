@@ -4,11 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from kdlab.config import compose, place
+from kdlab.config.compose import compose, place
+from kdlab.config.identity import batch_key
 from kdlab.errors import BadInput
-from kdlab.identity import batch_key
-from sweeps import checks, choice, cohorts, commands, expand, plan, saved, study
-from sweeps.report import report
+from sweeps import commands
+from sweeps.launchers import choice
+from sweeps.plan import cohorts, plan
+from sweeps.plan.summary import report
+from sweeps.study import cells as expand
+from sweeps.study import checks, launched, reading
 
 TEXT = """
 question: Which?
@@ -41,7 +45,7 @@ def example(tmp_path):
 
 
 def test_blocks_are_crossed_labelled_and_ordered_by_seed(example):
-    cells = list(expand.expand(study.load(str(example)), ("threads=1",)))
+    cells = list(expand.expand(reading.load(str(example)), ("threads=1",)))
     assert len(cells) == 10
     assert cells[1].overrides == (
         "task=synthetic",
@@ -57,7 +61,7 @@ def test_blocks_are_crossed_labelled_and_ordered_by_seed(example):
 
 
 def test_a_run_that_two_tables_share_exists_once(example, tmp_path):
-    planned = plan.plan(study.load(str(example)))
+    planned = plan.plan(reading.load(str(example)))
     chosen = choice.launcher(place())
     work = plan.survey(plan.unique(planned), str(tmp_path / "runs"), chosen.keys, 1)
     counted = plan.counts(planned, work)
@@ -89,7 +93,7 @@ def test_a_run_that_two_tables_share_exists_once(example, tmp_path):
 def test_a_wrong_study_is_refused_by_name(example, change, what):
     example.write_text(TEXT.replace(*change, 1))
     with pytest.raises(BadInput) as error:
-        plan.plan(study.load(str(example)))
+        plan.plan(reading.load(str(example)))
     assert what in str(error.value)
 
 
@@ -278,10 +282,10 @@ blocks:
 def test_what_contradicts_itself_is_refused_by_name(tmp_path, change, what):
     path = tmp_path / "example.yaml"
     path.write_text(TUNED)
-    assert list(expand.expand(study.load(str(path))))
+    assert list(expand.expand(reading.load(str(path))))
     path.write_text(TUNED.replace(*change, 1))
     with pytest.raises(BadInput) as error:
-        list(expand.expand(study.load(str(path))))
+        list(expand.expand(reading.load(str(path))))
     assert what in str(error.value)
     assert str(error.value).startswith("example")
     assert "\n" not in str(error.value)
@@ -301,7 +305,7 @@ def test_overrides_for_every_run_may_not_undo_what_rows_say(tmp_path, extra, wha
     path = tmp_path / "example.yaml"
     path.write_text(TUNED)
     with pytest.raises(BadInput) as error:
-        list(expand.expand(study.load(str(path)), ("threads=1", extra)))
+        list(expand.expand(reading.load(str(path)), ("threads=1", extra)))
     assert str(error.value).startswith("example: tuned: ")
     assert what in str(error.value)
 
@@ -313,16 +317,16 @@ def test_two_runs_for_one_cell_are_refused(tmp_path):
     path = tmp_path / "twice.yaml"
     path.write_text("question: Which?\nseeds: [1]\nblocks:\n" + block % 1 + block % 2)
     with pytest.raises(BadInput, match="t, row 'none', task synthetic, seed 1: two runs"):
-        plan.plan(study.load(str(path)))
+        plan.plan(reading.load(str(path)))
 
 
-@pytest.mark.parametrize("path", sorted(study.STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(reading.STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_study_of_the_project_expands(path):
-    assert list(expand.expand(study.load(path.stem)))
+    assert list(expand.expand(reading.load(path.stem)))
 
 
 def test_quickstart_composes():
-    assert len(plan.unique(plan.plan(study.load("quickstart")))) == 18
+    assert len(plan.unique(plan.plan(reading.load("quickstart")))) == 18
 
 
 def test_cohorts_share_batches_and_one_teacher(small):
@@ -351,7 +355,7 @@ def test_cohorts_share_batches_and_one_teacher(small):
 def test_a_case_is_not_called_as_a_row_that_tables_add(example, name):
     example.write_text(TEXT.replace("      logits: [", f'      "{name}": ['))
     with pytest.raises(BadInput, match=f"cases.{name}: is what tables call a row of their own"):
-        study.load(str(example))
+        reading.load(str(example))
 
 
 SETTINGS = """\
@@ -373,7 +377,7 @@ CHOSEN = (
 def test_settings_of_a_file_are_overrides_of_their_case_and_task(tmp_path):
     (tmp_path / "chosen.csv").write_text(CHOSEN)
     (tmp_path / "mine.yaml").write_text(SETTINGS)
-    loaded = study.load(str(tmp_path / "mine.yaml"))
+    loaded = reading.load(str(tmp_path / "mine.yaml"))
     found = {cell.overrides for cell in expand.expand(loaded)}
     assert found == {
         ("task=rte", "knowledge=logits_kl", "train.lr=2e-5", "hard.weight=0.3", "seed=1"),
@@ -381,8 +385,8 @@ def test_settings_of_a_file_are_overrides_of_their_case_and_task(tmp_path):
         ("task=rte", "knowledge=none", "seed=1"),
         ("task=mnli", "knowledge=none", "seed=1"),
     }
-    saved.save(loaded, (), tmp_path)  # without the file
-    assert saved.read(tmp_path)[0] == loaded
+    launched.save(loaded, (), tmp_path)  # without the file
+    assert launched.read(tmp_path)[0] == loaded
 
 
 @pytest.mark.parametrize(
@@ -401,7 +405,7 @@ def test_settings_that_are_wrong_are_refused_in_one_line(tmp_path, text, csv, me
     (tmp_path / "chosen.csv").write_text(csv)
     (tmp_path / "mine.yaml").write_text(text)
     with pytest.raises(BadInput, match=message) as error:
-        list(expand.expand(study.load(str(tmp_path / "mine.yaml"))))
+        list(expand.expand(reading.load(str(tmp_path / "mine.yaml"))))
     assert "\n" not in str(error.value)
 
 
@@ -414,14 +418,14 @@ def test_what_is_no_contradiction_is_taken(tmp_path):
             "[threads=1, ~task.report, '+task.report={report: test}', hard.weight=1]",
         ).replace("=last]", "=last, hard.weight=0.1, hard.weight=0.10]")
     )
-    assert list(expand.expand(study.load(str(path))))
+    assert list(expand.expand(reading.load(str(path))))
 
 
 def test_rows_that_turn_out_to_be_the_same_runs_are_named(tmp_path, example):
     hidden = "      hidden: [knowledge=hidden_mse, matching=last]\n"
     more = hidden + "      by key: [knowledge=hidden_mse, matching=last, train.clip=1.0]\n"
     example.write_text(TEXT.replace(hidden, more))
-    loaded = study.load(str(example))
+    loaded = reading.load(str(example))
     planned, chosen = plan.plan(loaded), choice.launcher(place())
     work = plan.survey(plan.unique(planned), str(tmp_path / "runs"), chosen.keys, 1)
     said = report(loaded, planned, work, chosen, 0, str(tmp_path / "runs")).splitlines()
@@ -454,7 +458,7 @@ def test_a_command_line_that_contradicts_itself_is_refused(tmp_path):
 
 
 def test_a_table_has_one_layout_whichever_block_names_it(example):
-    loaded = study.load(str(example))
+    loaded = reading.load(str(example))
     block = loaded.blocks[0]
     layouts = ["a1_knowledge", None, "a2_matching"]
     blocks = [replace(block, layout=layout) for layout in layouts]

@@ -4,10 +4,11 @@ import signal
 
 import pytest
 
-from kdlab.config import compose, place
+from kdlab.config.compose import compose, place
 from kdlab.errors import BadInput
-from sweeps import events, failures, progress, shards, worker
-from sweeps.slot import DONE
+from sweeps.journal import events, failures, run_states
+from sweeps.task import shards, worker
+from sweeps.task.trainer_process import DONE
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +24,13 @@ def task(runs, tmp_path, monkeypatch):
     answer of None is none yet.
     """
     calls, pauses = [], []
-    monkeypatch.setattr("sweeps.worker._pause", lambda _, seconds: pauses.append(seconds))
-    monkeypatch.setattr("sweeps.worker.subprocess.run", lambda words, **_: calls.append(words))
+    monkeypatch.setattr("sweeps.task.worker._pause", lambda _, seconds: pauses.append(seconds))
+    monkeypatch.setattr("sweeps.task.worker.subprocess.run", lambda words, **_: calls.append(words))
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     for name in ("SLURM_ARRAY_JOB_ID", "SUBMITIT_FOLDER"):
         monkeypatch.delenv(name, raising=False)
     handlers = {}
-    monkeypatch.setattr("sweeps.worker.signal.signal", handlers.__setitem__)
+    monkeypatch.setattr("sweeps.task.worker.signal.signal", handlers.__setitem__)
 
     def do(cohorts, answer):
         class Played:
@@ -49,7 +50,7 @@ def task(runs, tmp_path, monkeypatch):
             def stop(self):
                 pass
 
-        monkeypatch.setattr("sweeps.worker.Slot", Played)
+        monkeypatch.setattr("sweeps.task.worker.Slot", Played)
         where = place(f"root={tmp_path}")
         path = shards.write(
             [[runs[n] for n in cohort] for cohort in cohorts], "s", where, set(), {}
@@ -73,16 +74,16 @@ def broken(kind):
 def test_a_task_that_is_asked_to_end_in_its_last_cohort_is_not_done(task, runs, cohorts, number):
     last = [runs[n].uid for n in cohorts[-1]]
     state, calls, _ = task(cohorts, lambda uids: (number, None) if uids == last else DONE)
-    assert set(state.exits.values()) == {progress.ASKED}
+    assert set(state.exits.values()) == {run_states.ASKED}
     assert calls == ([["scontrol", "requeue", "7"]] if number == signal.SIGUSR2 else [])
     # So that the twin that waits in the queue is not submitted once more.
-    assert progress.by_launcher(state) != {}
+    assert run_states.by_launcher(state) != {}
 
 
 def test_a_task_that_is_done_when_it_is_asked_to_end_is_not_started_again(task):
     state, calls, _ = task([[0]], lambda _: (signal.SIGUSR2, DONE))
     assert (set(state.exits.values()), calls) == ({"all done"}, [])
-    assert progress.by_launcher(state) == {}
+    assert run_states.by_launcher(state) == {}
 
 
 def test_an_error_that_lasts_parts_a_cohort_with_pauses_and_fails_each_run(task):

@@ -8,11 +8,13 @@ from typing import get_args
 import pytest
 
 from kdlab import distill
-from kdlab.config import compose, place
+from kdlab.config.compose import compose, place
 from kdlab.errors import BadInput
 from kdlab.record import Record, records
-from sweeps import cohorts, expand, schema, study, tune
-from sweeps.expand import Cell
+from sweeps.plan import cohorts
+from sweeps.study import cells as expand
+from sweeps.study import reading, schema, tuning
+from sweeps.study.cells import Cell
 
 TEXT = """
 question: Which?
@@ -37,7 +39,7 @@ def read(tmp_path):
     def reader(line: str = ""):
         path = tmp_path / "example.yaml"
         path.write_text(TEXT.replace("      seeds: [0", f"{line}\n      seeds: [0"))
-        return study.load(str(path))
+        return reading.load(str(path))
 
     return reader
 
@@ -74,7 +76,7 @@ def test_the_best_mean_wins_in_every_group_and_is_confirmed(read):
             "task=mrpc knowledge=none train.lr=1e-05": 0.51,
         }
     )
-    winners = tune.choose(pairs(loaded), score_of)
+    winners = tuning.choose(pairs(loaded), score_of)
     assert {group: winner.overrides for group, winner in winners.items()} == {
         "tuned: case=none, task=rte": ("train.lr=0.0001",),
         RTE: ("train.lr=1e-05",),
@@ -101,21 +103,21 @@ def test_the_best_mean_wins_in_every_group_and_is_confirmed(read):
 
 
 def test_of_equals_the_first_in_the_file_wins(read):
-    winners = tune.choose(pairs(read()), scored({"train.lr=0.001": 0.4}, otherwise=0.6))
+    winners = tuning.choose(pairs(read()), scored({"train.lr=0.001": 0.4}, otherwise=0.6))
     assert winners[RTE].overrides == ("train.lr=0.0001",)
 
 
 def test_a_group_waits_for_all_its_runs_and_for_no_other(read):
     missing = {"task=rte knowledge=logits_kl train.lr=1e-05 seed=7": None}
-    winners = tune.choose(pairs(read()), scored(missing))
+    winners = tuning.choose(pairs(read()), scored(missing))
     assert RTE not in winners
     assert len(winners) == 3
-    assert tune.choose(pairs(read()), scored({}, otherwise=None)) == {}
+    assert tuning.choose(pairs(read()), scored({}, otherwise=None)) == {}
 
 
 def test_a_trial_with_a_diverged_run_loses(read):
-    hot = scored({"train.lr=0.001 seed=0": 1.0, "train.lr=0.001 seed=7": tune.DIVERGED})
-    winners = tune.choose(pairs(read()), hot)
+    hot = scored({"train.lr=0.001 seed=0": 1.0, "train.lr=0.001 seed=7": tuning.DIVERGED})
+    winners = tuning.choose(pairs(read()), hot)
     assert winners[RTE].overrides == ("train.lr=0.0001",)
     assert winners[RTE].scores["train.lr=0.001"] == -math.inf
 
@@ -130,7 +132,7 @@ def test_arms_may_share_a_winner(read):
         }
     )
     loaded = read("      per: [task]")
-    winners = tune.choose(pairs(loaded), score_of)
+    winners = tuning.choose(pairs(loaded), score_of)
     assert winners["tuned: task=rte"].overrides == ("train.lr=1e-05",)
     assert len(winners) == 2
     assert len(pairs(loaded, winners)) == 24 + 8
@@ -138,7 +140,7 @@ def test_arms_may_share_a_winner(read):
 
 def test_a_trial_that_not_all_arms_of_a_group_ran_does_not_win(read):
     loaded = read("      per: [task]\n      unequal: it diverges")
-    rule = study.parse(
+    rule = reading.parse(
         type(loaded),
         {
             **loaded.__dict__,
@@ -148,23 +150,23 @@ def test_a_trial_that_not_all_arms_of_a_group_ran_does_not_win(read):
             ],
         },
     )
-    winners = tune.choose(pairs(rule), scored({"train.lr=0.001": 0.9, "train.lr=1e-05": 0.6}))
+    winners = tuning.choose(pairs(rule), scored({"train.lr=0.001": 0.9, "train.lr=1e-05": 0.6}))
     assert winners["tuned: task=rte"].overrides == ("train.lr=1e-05",)
 
 
 def test_a_study_names_a_rule(read):
-    assert set(get_args(schema.Rule)) == set(tune.RULES)
+    assert set(get_args(schema.Rule)) == set(tuning.RULES)
     score_of = scored({"train.lr=0.001 seed=0": 1.0, "train.lr=0.001 seed=7": 0.1})
-    assert tune.choose(pairs(read()), score_of)[RTE].overrides == ("train.lr=0.001",)
+    assert tuning.choose(pairs(read()), score_of)[RTE].overrides == ("train.lr=0.001",)
     loaded = read("      rule: best_worst")
-    assert tune.choose(pairs(loaded), score_of)[RTE].overrides == ("train.lr=0.0001",)
+    assert tuning.choose(pairs(loaded), score_of)[RTE].overrides == ("train.lr=0.0001",)
 
 
 def test_a_run_counts_once_in_its_trial(read):
     """A run may stand in two cells, as of an arm without knowledge under two teachers."""
     found = pairs(read())
     twice = [*found, *((cell, name) for cell, name in found if cell.seed == 0)]
-    means = [tune.choose(some, scored({"seed=0": 1.0}, 0.0)) for some in (found, twice)]
+    means = [tuning.choose(some, scored({"seed=0": 1.0}, 0.0)) for some in (found, twice)]
     assert means[0] == means[1]
 
 
@@ -177,30 +179,30 @@ def result(**changes) -> Record:
 def test_a_score_is_the_mean_of_select_by_on_select():
     both = "[accuracy,f1]"
     task = compose(f"task.metrics={both}", f"task.select_by={both}", "knowledge=none").task
-    assert tune.score(result(), task) == pytest.approx(0.75)
-    assert tune.score(result(), replace(task, select_by=["f1"])) == 0.8
-    assert tune.score(result(degenerate=["report"]), task) == pytest.approx(0.75)
-    assert tune.score(result(degenerate=["report", "select"]), task) == 0.0
-    assert tune.score(Record("u", {}, [], {"status": "diverged"}, {}, {}), task) == -math.inf
-    assert tune.score(None, task) is None
+    assert tuning.score(result(), task) == pytest.approx(0.75)
+    assert tuning.score(result(), replace(task, select_by=["f1"])) == 0.8
+    assert tuning.score(result(degenerate=["report"]), task) == pytest.approx(0.75)
+    assert tuning.score(result(degenerate=["report", "select"]), task) == 0.0
+    assert tuning.score(Record("u", {}, [], {"status": "diverged"}, {}, {}), task) == -math.inf
+    assert tuning.score(None, task) is None
 
 
 def test_winners_are_frozen(read, tmp_path):
     path = tmp_path / "studies" / "example" / "winners.json"
-    assert tune.read_winners(path) == {}
-    winners = tune.choose(pairs(read()), scored({"train.lr=0.001": -math.inf}))
+    assert tuning.read_winners(path) == {}
+    winners = tuning.choose(pairs(read()), scored({"train.lr=0.001": -math.inf}))
     some = {RTE: winners[RTE]}
-    tune.write_winners(path, some)
-    assert tune.read_winners(path) == some
+    tuning.write_winners(path, some)
+    assert tuning.read_winners(path) == some
     assert json.loads(path.read_text())[RTE]["scores"]["train.lr=0.001"] is None
-    tune.write_winners(path, winners)  # groups that were not complete before
-    assert tune.read_winners(path) == winners
-    tune.write_winners(path, some)
-    assert tune.read_winners(path) == winners
-    others = tune.choose(pairs(read()), scored({"task=rte train.lr=1e-05": 0.9}))
+    tuning.write_winners(path, winners)  # groups that were not complete before
+    assert tuning.read_winners(path) == winners
+    tuning.write_winners(path, some)
+    assert tuning.read_winners(path) == winners
+    others = tuning.choose(pairs(read()), scored({"task=rte train.lr=1e-05": 0.9}))
     with pytest.raises(BadInput, match="is frozen as 'train.lr=0.0001' and would now be"):
-        tune.write_winners(path, others)
-    assert tune.read_winners(path) == winners
+        tuning.write_winners(path, others)
+    assert tuning.read_winners(path) == winners
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"a": {"overrides": []}}', '{"a": 1}', '{"a": []}'])
@@ -208,17 +210,17 @@ def test_a_file_that_has_no_winners_is_refused(tmp_path, text):
     path = tmp_path / "winners.json"
     path.write_text(text)
     with pytest.raises(BadInput, match=r"winners.json: no file of winners"):
-        tune.read_winners(path)
+        tuning.read_winners(path)
 
 
 def test_winners_of_other_trials_than_the_studys_are_refused(read):
-    winners = tune.choose(pairs(read()), scored({}))
-    tune.verify(winners, pairs(read(), winners))
+    winners = tuning.choose(pairs(read()), scored({}))
+    tuning.verify(winners, pairs(read(), winners))
     other = pairs(replace(read(), base=["task=synthetic", "train.epochs=9"]))
     with pytest.raises(
         BadInput, match="the winner of 'tuned: case=none, task=rte' was chosen from"
     ):
-        tune.verify(winners, other)
+        tuning.verify(winners, other)
 
 
 def test_trials_train_and_their_winner_is_the_best_recorded(small, tmp_path):
@@ -235,15 +237,15 @@ blocks:
     confirm: {{seeds: [1]}}
 """
     )
-    loaded = study.load(str(path))
+    loaded = reading.load(str(path))
     runs = {cell: compose(*cell.overrides) for cell in expand.expand(loaded)}
     where = place(*next(iter(runs)).overrides, f"root={tmp_path}")
     for cohort in cohorts.group(runs.values(), 8):
         distill(cohort, where)
     found, tasks = records(tmp_path), {run.uid: run.task for run in runs.values()}
-    winners = tune.choose(
+    winners = tuning.choose(
         [(cell, run.uid) for cell, run in runs.items()],
-        lambda name: tune.score(found.get(name), tasks[name]),
+        lambda name: tuning.score(found.get(name), tasks[name]),
     )
     assert len(winners) == 2
     for cell, run in runs.items():

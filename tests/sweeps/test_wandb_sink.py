@@ -9,11 +9,14 @@ from collections import Counter
 
 import pytest
 
-from kdlab import distill, durable, wandb_runs
+from kdlab import distill, durable
 from kdlab.errors import BadInput
 from kdlab.record import records
-from kdlab.train import evaluation_points
-from sweeps import cohorts, plan, study, wandb_sink
+from kdlab.tracking import wandb_runs
+from kdlab.training.loop import evaluation_points
+from sweeps import wandb_sink
+from sweeps.plan import cohorts, plan
+from sweeps.study import reading
 
 TEXT = """
 question: Which?
@@ -44,7 +47,7 @@ ALL = 4
 def done(small, tmp_path_factory):
     room = tmp_path_factory.mktemp("study")
     (room / "tiny.yaml").write_text(TEXT.replace("BASE", ", ".join([*small, "threads=1"])))
-    loaded = study.load(str(room / "tiny.yaml"))
+    loaded = reading.load(str(room / "tiny.yaml"))
     planned = plan.plan(loaded)
     plan.write(planned, {}, "tiny", loaded, str(room))
     runs = [run for run in plan.unique(planned) if run.seed == 1]

@@ -12,11 +12,12 @@ import pytest
 
 import kdlab
 from kdlab import record
-from kdlab.config import compose, place
+from kdlab.config.compose import compose, place
+from kdlab.config.identity import digest, effective
 from kdlab.durable import Damaged
-from kdlab.identity import digest, effective
-from sweeps import events, failures, shards
-from sweeps.slot import Slot
+from sweeps.journal import events, failures
+from sweeps.task import shards
+from sweeps.task.trainer_process import Slot
 
 FAULTS = Path(__file__).parent / "faults"
 
@@ -41,7 +42,7 @@ def work(root, cohorts, **given):
     path = shards.write(cohorts, "s", where, parents, set(given.get("again", ())))
     env = os.environ | {"PYTHONPATH": f"{FAULTS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
     done = subprocess.run(
-        [sys.executable, "-m", "sweeps.worker", str(path), "intent", "0"],
+        [sys.executable, "-m", "sweeps.task.worker", str(path), "intent", "0"],
         env=env, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kdlab.config import compose
+from kdlab.config.compose import compose
 from kdlab.data import files, splits, table
 from kdlab.errors import BadInput
 

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kdlab.config import compose
+from kdlab.config.compose import compose
 from kdlab.data import splits
 from kdlab.data.splits import Rows
 from kdlab.data.synthetic import generate
 from kdlab.errors import BadInput
-from kdlab.schema import Data
+from kdlab.options.schema import Data
 
 
 def rows(*texts: str) -> Rows:

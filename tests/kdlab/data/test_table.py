@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from kdlab.config import compose
+from kdlab.config.compose import compose
 from kdlab.data import table
 from kdlab.errors import BadInput
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from kdlab.config import compose
+from kdlab.config.compose import compose
 from kdlab.data import tokens
 from kdlab.data.splits import Rows
 

@@ -8,7 +8,7 @@ import torch
 from omegaconf import OmegaConf
 from torch.testing import assert_close
 
-from kdlab.build import function, knobs
+from kdlab.options.callables import function, knobs
 
 CONF = Path(__file__).parents[3] / "conf" / "knowledge"
 NOT_LOSSES = {"none", "logits"}  # no knowledge at all; a choice between two others by task
@@ -16,18 +16,18 @@ OPTIONS = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem not in N
 
 # The axes of what each view gives, by letter; the mask is over b and, where there are any, t.
 VIEWS = {
-    "kdlab.views.logits": "bc",
-    "kdlab.views.tokens": "btd",
-    "kdlab.views.embeddings": "btd",
-    "kdlab.views.cls": "bd",
-    "kdlab.views.mean_tokens": "bd",
-    "kdlab.views.stacked_with_embedding": "btld",
-    "kdlab.views.attention_scores": "bhtt",
-    "kdlab.views.mean_attention_scores": "bott",
-    "kdlab.views.summed_attention_scores": "bott",
-    "kdlab.views.queries": "bhte",
-    "kdlab.views.keys": "bhte",
-    "kdlab.views.values": "bhte",
+    "kdlab.objective.views.logits": "bc",
+    "kdlab.objective.views.tokens": "btd",
+    "kdlab.objective.views.embeddings": "btd",
+    "kdlab.objective.views.cls": "bd",
+    "kdlab.objective.views.mean_tokens": "bd",
+    "kdlab.objective.views.stacked_with_embedding": "btld",
+    "kdlab.objective.views.attention_scores": "bhtt",
+    "kdlab.objective.views.mean_attention_scores": "bott",
+    "kdlab.objective.views.summed_attention_scores": "bott",
+    "kdlab.objective.views.queries": "bhte",
+    "kdlab.objective.views.keys": "bhte",
+    "kdlab.objective.views.values": "bhte",
 }
 SIZES = {"b": 4, "t": 6, "c": 3, "d": 8, "h": 4, "e": 2, "l": 4, "o": 1}
 ROWS = torch.tensor([1, 1, 0, 1]).bool()

@@ -12,9 +12,9 @@ from textbrewer.losses import cos_loss, hid_mse_loss, pkd_loss
 from torch import tensor
 from torch.testing import assert_close
 
-from kdlab import views
 from kdlab.losses import hidden
-from kdlab.trace import Trace
+from kdlab.models.trace import Trace
+from kdlab.objective import views
 
 MASK = tensor(
     [

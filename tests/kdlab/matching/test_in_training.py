@@ -6,9 +6,10 @@ import pytest
 from omegaconf import OmegaConf
 
 import kdlab
-from kdlab import train
-from kdlab.config import CONF, compose, options
+from kdlab.config.compose import compose
+from kdlab.config.option_files import CONF, options
 from kdlab.errors import BadInput
+from kdlab.training import loop
 
 WEIGHED = [n for n in options("matching") if "weigh" in OmegaConf.load(CONF / f"matching/{n}.yaml")]
 ARMS = [
@@ -62,7 +63,7 @@ def test_every_matching_and_every_knob_gives_a_loss_of_its_own(whole):
 def test_a_run_that_was_stopped_ends_in_the_result_it_would_have_had(
     runs, whole, tmp_path, monkeypatch
 ):
-    update = train.learning.update
+    update = loop.learning.update
     root = str(tmp_path)
     kdlab.distill(runs[0].teacher, root=root, threads=1, save=True)
     for after in (100, 60):  # of eight students' 34 updates each, in turns
@@ -74,7 +75,7 @@ def test_a_run_that_was_stopped_ends_in_the_result_it_would_have_had(
                 raise Stopped
 
         with monkeypatch.context() as patch:
-            patch.setattr(train.learning, "update", stopping)
+            patch.setattr(loop.learning, "update", stopping)
             with pytest.raises(Stopped):
                 kdlab.distill(runs, root=root, threads=1, checkpoint_seconds=0)
     assert len(list((tmp_path / "checkpoints").iterdir())) == len(runs)

@@ -1,0 +1,1 @@
+"""Test outputs become a submission to GLUE."""

@@ -1,0 +1,89 @@
+"""Numbers of the literature, each with its split, its source and how sure we are of it."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from kdlab import metrics
+from kdlab.errors import BadInput
+
+FOLDER = Path(__file__).parent
+WORDS = ("paper", "arxiv", "system", "task", "metric", "split", "statistic", "certainty", "source")
+COLUMNS = (*WORDS[:7], "value", *WORDS[7:], "note")
+RANKED = ("dev", "test")  # never one with the other
+STATISTICS = ("single", "best_mean", "best_run")  # the first that there is stands for a system
+SIZES = ("parameters", "transformer", "embeddings")
+ALLOWED = {
+    "split": {*RANKED, "unstated", "none"},
+    "statistic": set(STATISTICS),
+    "certainty": {"verified", "second-hand", "computed", "inferred"},
+    "metric": {
+        *(set(metrics.NAMES) - {"mlm_accuracy", "mlm_likelihood"}),
+        *("average", "macro", "macro_change", "score", "meta_score", "unstated"),
+        *(f"{part}_millions" for part in SIZES),
+        *("flops_billions", "times_faster", "cpu_seconds"),
+    },
+}
+# What identifies a number.
+KEY = ["paper", "system", "task", "metric", "split", "statistic"]
+SPLITLESS = ("_millions", "_billions", "times_faster", "cpu_seconds")  # ends of metrics of no split
+
+
+def load(folder: Path = FOLDER) -> pd.DataFrame:
+    """Every published number, one a row: columns as in `analysis/published/README.md`.
+
+    Raises:
+        BadInput: naming the file and line that lacks something or says what is not allowed.
+    """
+    frames = [_read(path) for path in sorted(folder.glob("*.csv"))]
+    if not frames:
+        raise BadInput(f"no published numbers in {folder}: *.csv")
+    return pd.concat(frames, ignore_index=True)
+
+
+def ranked(published: pd.DataFrame, *, task: str, metric: str, split: str) -> pd.DataFrame:
+    """Systems on one task, metric and split, best first, with `rank`; equal values share one.
+
+    A system counts once for each paper that reports it; of several statistics that of single
+    values, else the best mean, else the best run.
+
+    Raises:
+        BadInput: if the split is not one split, or nothing is published on it.
+    """
+    if split not in RANKED:
+        raise BadInput(f"split={split!r}: dev and test are ranked apart; allowed: dev, test")
+    is_asked = (published["task"] == task) & (published["metric"] == metric)
+    found = published[is_asked & (published["split"] == split)]
+    if found.empty:
+        there = sorted(set(published["task"][published["split"] == split]))
+        raise BadInput(f"nothing published of {task} {metric} on {split}; tasks: {there}")
+    order = found["statistic"].map(STATISTICS.index)
+    found = found.assign(order=order).sort_values("order", kind="stable")
+    found = found.drop_duplicates(["paper", "system"]).drop(columns="order")
+    ranks = found["value"].rank(method="min", ascending=False).astype(int)
+    return found.assign(rank=ranks).sort_values("rank", kind="stable", ignore_index=True)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if tuple(frame.columns) != COLUMNS:
+        raise BadInput(f"{path.name}: columns are {', '.join(COLUMNS)}")
+    values = pd.to_numeric(frame["value"], errors="coerce")
+    for column in WORDS:
+        _refuse(path, frame[column].str.strip() == "", f"no {column}")
+    for column, allowed in ALLOWED.items():
+        _refuse(path, ~frame[column].isin(allowed), f"{column} is one of {sorted(allowed)}")
+    _refuse(path, ~np.isfinite(values), "value is not a number")
+    is_splitless = frame["metric"].str.endswith(SPLITLESS)
+    _refuse(path, is_splitless != (frame["split"] == "none"), "split is none for sizes and speed")
+    is_unclear = (frame["certainty"] == "inferred") & (frame["note"] == "")
+    _refuse(path, is_unclear, "inferred, and no note says from what")
+    _refuse(path, frame.duplicated(KEY), "the same number twice")
+    return frame.assign(value=values)
+
+
+def _refuse(path: Path, wrong: "pd.Series[bool]", why: str) -> None:
+    """Name the first line that is wrong."""
+    if wrong.any():
+        raise BadInput(f"{path.name}, line {int(np.argmax(wrong.to_numpy())) + 2}: {why}")

@@ -1,0 +1,1 @@
+"""Records and plans become one frame of runs."""

@@ -1,0 +1,45 @@
+"""The columns of a frame in which its students differ."""
+
+import pandas as pd
+
+from analysis.read.frame import NO_SEED
+
+FIVE = ("knowledge", "matching", "init", "size", "shape")  # of the study
+GROUPS = ("family", "teacher", "data", "train", "protocol", "recipe")
+# Keys that follow from an option of these groups, and do not stand beside them.
+OF_OPTIONS = {"data": "data.", "train": "train.", "protocol": "protocol."}
+
+
+def axes(runs: pd.DataFrame) -> list[str]:
+    """The five axes, other groups and keys (`train.lr`) that have several values, in this order.
+
+    Seeds and tasks are none. A group whose options only set keys, as `data` does, is left out: its
+    keys are there.
+    """
+    students = runs[(runs["seed"] != NO_SEED) & (runs["state"] != "excluded")]
+    keys = sorted(name for name in runs.columns if "." in name)
+    known = [name for name in (*FIVE, *GROUPS, *keys) if name in runs.columns]
+    varying = [name for name in known if _values(students, students[name]) > 1]
+    return [
+        name
+        for name in varying
+        if not any(key.startswith(OF_OPTIONS.get(name, "=")) for key in varying)
+    ]
+
+
+def _values(students: pd.DataFrame, column: "pd.Series[str]") -> int:
+    """How many values there are.
+
+    Not to use a teacher or a matching is none of their options; nor has a key another value where
+    an option lacks it. A parent's key that another parent lacks has.
+    """
+    name = str(column.name)
+    if name in ("teacher", "matching"):
+        return int(column[column != "none"].nunique())
+    if name == "init.weights":  # which an init implies, unless it was told another
+        return int(column.groupby(students["init"]).nunique().max())
+    if name.startswith("init.run."):
+        return int(column[students["init"] == "run"].nunique(dropna=False))
+    if name.startswith("teacher."):
+        return int(column[students["teacher"] != "none"].nunique(dropna=False))
+    return int(column.nunique())

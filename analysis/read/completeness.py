@@ -1,0 +1,94 @@
+"""What of a study is not as planned, named and counted."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis.read.frame import NO_SEED
+from kdlab import repeats
+
+SHOWN = 5  # of a kind, in print
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Runs by what is wrong with them.
+
+    Attributes:
+        planned: how many runs there should be, teachers included, each once.
+        done: how many have a result.
+        excluded: how many cells were left out while planning.
+        named: kind (missing, failed, diverged, duplicate, close, apart, stale) to its runs, each by
+            its table, row, task, seeds and uid; a diverged run is a result, and those of the later
+            kinds have one as well. Close and apart: recorded several times, with other results,
+            within the tolerance of `kdlab.repeats` or beyond it.
+        code: the commit that records should be of; None if none says its own.
+        commits: how many records are of each commit; `unknown` of those that do not say.
+    """
+
+    planned: int
+    done: int
+    excluded: int
+    named: dict[str, list[str]]
+    code: str | None
+    commits: dict[str, int]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many runs are of each kind."""
+        return {kind: len(runs) for kind, runs in self.named.items()}
+
+
+def audit(frame: pd.DataFrame) -> Audit:
+    """What a frame of `analysis.load` has of each kind."""
+    planned = frame[frame["state"] != "excluded"].drop_duplicates("uid")
+    state, recorded = planned["state"], planned[planned["copies"] > 0]
+    kinds = {
+        "missing": state == "missing",
+        "failed": state == "failed",
+        "diverged": state == "diverged",
+        "duplicate": planned["copies"] > 1,
+        "close": planned["repeats"] == repeats.CLOSE,
+        "apart": planned["repeats"] == repeats.APART,
+        "stale": planned["stale"],
+    }
+    commits = recorded["commit"].fillna("unknown").value_counts().sort_index()
+    return Audit(
+        planned=len(planned),
+        done=int((state == "done").sum()),
+        excluded=int((frame["state"] == "excluded").sum()),
+        named={kind: _names(planned[which]) for kind, which in kinds.items()},
+        code=frame.attrs["code"],
+        commits={str(commit): int(n) for commit, n in commits.items()},
+    )
+
+
+def lines(found: Audit) -> list[str]:
+    """An audit to print: a line a kind that has runs, with the first few of them."""
+    said = [f"{found.done} of {found.planned} runs done, {found.excluded} cells left out"]
+    for kind, runs in found.named.items():
+        if runs:
+            more = f"; and {len(runs) - SHOWN} more" if len(runs) > SHOWN else ""
+            said.append(
+                f"{len(runs)} {repeats.SAID.get(kind, kind)}: {'; '.join(runs[:SHOWN])}{more}"
+            )
+    if len(found.commits) > 1:
+        listed = ", ".join(f"{n} of {commit}" for commit, n in found.commits.items())
+        said.append(f"records of several versions of the code: {listed}")
+    return said
+
+
+def _names(runs: pd.DataFrame) -> list[str]:
+    columns = ["table", "row", "task", "seed", "teacher_seed", "trial", "trouble", "uid"]
+    return [_name(*values) for values in runs[columns].itertuples(index=False, name=None)]
+
+
+def _name(
+    table: str, row: str, task: str, seed: int, teacher: int, trial: str, why: object, uid: str
+) -> str:
+    parts = [f"{table}: {row}", task]
+    parts += [f"seed {seed}"] if seed != NO_SEED else []
+    parts += [f"teacher seed {teacher}"] if teacher != NO_SEED else []
+    parts += [trial] if trial else []
+    parts += [why] if isinstance(why, str) else []
+    return f"{', '.join(parts)} ({uid})"

@@ -1,0 +1,43 @@
+"""What events say of single runs: what is held against them, and where their tasks' logs are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sweeps.journal import events
+
+Event = dict[str, Any]
+
+
+@dataclass
+class Happened:
+    """Of one run.
+
+    Attributes:
+        forgiven: events of what went wrong and is held against it no more, oldest first.
+        trouble: events of what went wrong since, oldest first.
+        logs: files to which its tasks printed, oldest first.
+        began: the start of a cohort with it that has no end; None if there is none.
+    """
+
+    forgiven: list[Event] = field(default_factory=list)
+    trouble: list[Event] = field(default_factory=list)
+    logs: list[str] = field(default_factory=list)
+    began: Event | None = None
+
+
+def happened(root: str, uids: Sequence[str]) -> dict[str, Happened]:
+    """What happened to each of some runs."""
+    state = events.fold(root)
+    found = {uid: Happened(state.forgiven.get(uid, []), state.trouble.get(uid, [])) for uid in uids}
+    workers = [event for incarnations in state.workers.values() for event in incarnations]
+    for event in sorted(workers, key=lambda event: event["time"]):
+        tasks = state.intents.get(event["intent"], {}).get("uids", [])
+        given = tasks[event["index"]] if event["index"] < len(tasks) else []
+        for uid in found.keys() & set(given):
+            if event["log"] and event["log"] not in found[uid].logs:
+                found[uid].logs.append(event["log"])
+    for event in state.running.values():
+        for uid in found.keys() & set(event["uids"]):
+            found[uid].began = event
+    return found

@@ -1,0 +1,1 @@
+"""Tests over seeds, intervals, and the cells that both are of."""

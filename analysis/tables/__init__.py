@@ -1,0 +1,1 @@
+"""Cells arranged as the tables of the papers, in every format."""

@@ -1,0 +1,148 @@
+"""A table as LaTeX: in panels, one below the other, so that it is as wide as the text and no wider.
+
+It stands where it is put and may break over pages; within a `table` environment it floats.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import chain
+
+from analysis.tables.model import Table
+from analysis.tables.text import BEST, PLAIN, SECOND, Entry, Shown, explanation, shown
+
+WIDTH = 100  # characters of a panel in \scriptsize, on the text of an article
+APART = 2  # characters between two columns
+LINES = 56  # of a panel, on a page
+STYLE = "\\scriptsize\\setlength{\\tabcolsep}{3pt}"
+BELOW = "\\par\\smallskip\n"
+EMPHASIS = {BEST: r"\textbf{{{}}}", SECOND: r"\underline{{{}}}"}
+MINUS = re.compile(r"(?<!\w)-(?=\d)")  # a hyphen before a number of its own
+Group = tuple[str, list[int]]  # what columns show something of, and their places
+
+
+def latex(table: Table) -> str:
+    r"""The table and its notes; needs \usepackage{booktabs,graphicx}."""
+    found = shown(table)
+    notes = [explanation(table), *table.notes]
+    notes += [f"{row}: `{overrides}`" for row, overrides in table.legend.items()]
+    panels = [text for groups in _panels(found) for text in _panel(found, groups)]
+    caption = f"{escaped(table.name)} ({table.split}): {escaped(table.question)}"
+    return (
+        "\\begingroup\\makeatletter\\def\\@captype{table}\\makeatother\n"
+        "\\noindent\\begin{minipage}{\\linewidth}\\centering\n"
+        f"\\caption{{{caption}}}\\medskip\n{STYLE}\n{panels[0]}\\end{{minipage}}\n"
+        f"\\par\\smallskip\\centering{STYLE}\n"
+        f"{''.join(f'{panel}{BELOW}' for panel in panels[1:])}"
+        f"\\raggedright\n{_notes(notes)}\n\\par\\endgroup\\bigskip\n"
+    )
+
+
+def _panels(found: Shown) -> list[list[Group]]:
+    """The columns in as few parts as are each no wider than the text, if a group alone is not."""
+    labels = _width(found, [0])
+    panels: list[list[Group]] = [[]]
+    room = WIDTH - labels
+    for of, every in found.groups:
+        places = [place for place in every if place]  # the first is the rows' names
+        if not places:
+            continue
+        width = max(_width(found, places), max(map(len, _lines(of))) + APART)
+        if width > room and panels[-1]:
+            panels.append([])
+            room = WIDTH - labels
+        panels[-1].append((of, places))
+        room -= width
+    return panels
+
+
+def _width(found: Shown, places: Sequence[int]) -> int:
+    """Characters of columns side by side."""
+    rows = [[found.columns[place].part for place in places]]
+    rows += [[row[place].text for place in places] for row in found.rows]
+    return sum(max(map(len, column)) + APART for column in zip(*rows, strict=True))
+
+
+def _panel(found: Shown, groups: Sequence[Group]) -> list[str]:
+    """Some columns of a table, with the rows that have something in them, page by page."""
+    places = list(chain.from_iterable(own for _, own in groups))
+    lines: list[str] = []
+    for part in (found.baselines, found.students, found.published):
+        rows = [_row(row, places) for row in part if any(row[place].text for place in places)]
+        lines += ["\\midrule\n", *rows] if rows else []
+    pages = [lines[n : n + LINES] for n in range(0, len(lines), LINES)]
+    return [_tabular(_heads(found, groups), page, len(places)) for page in pages]
+
+
+def _tabular(heads: str, lines: Sequence[str], columns: int) -> str:
+    """Shrunk, if it is still wider than the text."""
+    rule = "" if lines[0].startswith("\\midrule") else "\\midrule\n"
+    return (
+        "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n"
+        f"\\begin{{tabular}}{{l{'r' * columns}}}\n\\toprule\n"
+        f"{heads}{rule}{''.join(lines)}\\bottomrule\n\\end{{tabular}}}}\n"
+    )
+
+
+def _row(row: Sequence[Entry], places: Sequence[int]) -> str:
+    return f"{' & '.join(_entry(row[place]) for place in [0, *places])} \\\\\n"
+
+
+def _entry(entry: Entry) -> str:
+    """Of what stands out only the number: a line under brackets is over the next row."""
+    number, space, rest = MINUS.sub("−", entry.text).partition(" ")
+    if entry.emphasis == PLAIN:
+        return escaped(number + space + rest)
+    return EMPHASIS[entry.emphasis].format(escaped(number)) + escaped(space + rest)
+
+
+def _heads(found: Shown, groups: Sequence[Group]) -> str:
+    """What columns are of, above their own heads."""
+    above, rules, column = [""], "", 2
+    for of, places in groups:
+        lines = r"\\".join(map(escaped, _lines(of)))
+        text = rf"\shortstack{{{lines}}}" if len(_lines(of)) > 1 else lines
+        above.append(rf"\multicolumn{{{len(places)}}}{{c}}{{{text}}}")
+        rules += f"\\cmidrule(lr){{{column}-{column + len(places) - 1}}}" if of else ""
+        column += len(places)
+    parts = [escaped(found.columns[place].part) for _, own in groups for place in own]
+    first = f"{' & '.join(above)} \\\\{rules}\n" if rules else ""
+    return f"{first}{' & '.join(['', *parts])} \\\\\n"
+
+
+def _lines(of: str) -> list[str]:
+    """A head over several columns, broken where a layout joined it."""
+    return of.replace(": ", ":\n").split("\n")
+
+
+def _notes(notes: Sequence[str]) -> str:
+    return "\\\\\n".join(_note(f"{text[0].upper()}{text[1:]}") for text in notes)
+
+
+def _note(text: str) -> str:
+    """A note, its commands in typewriter, breakable."""
+    parts = re.split(r"`([^`]*)`", text if text.endswith(".") else f"{text}.")
+    code = [
+        rf"\texttt{{{escaped(part, CODE)}}}".replace(" ", "\\ \\allowbreak ")
+        for part in parts[1::2]
+    ]
+    prose = [escaped(part) for part in parts[0::2]]
+    return "".join(a + b for a, b in zip(prose, [*code, ""], strict=True))
+
+
+TEX = {
+    "\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"{\char36}",
+    "{": r"\{", "}": r"\}", "^": r"\^{}", "~": r"\~{}", "<": "$<$", ">": "$>$", "*": r"$^{*}$",
+    "\n": " ", "\r": " ", "\t": " ",
+    "|": r"\textbar{}", "'": "'{}", '"': r"{\char34}", "`": "`{}", "[": "{[}",
+    "Δ": r"$\Delta$", "±": r"$\pm$", "≈": r"$\approx$", "−": "$-$",
+    "–": "--", "†": r"$\dagger$", "§": r"$\mathsection$", "¶": r"$\mathparagraph$", "‖": r"$\Vert$",
+}  # fmt: skip
+
+
+# In typewriter: straight, as a shell needs it, in every encoding.
+CODE = {**TEX, "'": r"{\fontencoding{OT1}\selectfont\char13}"}
+
+
+def escaped(text: str, how: Mapping[str, str] = TEX) -> str:
+    """Text as LaTeX shows it."""
+    return "".join(how.get(character, character) for character in text)

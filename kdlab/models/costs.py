@@ -1,0 +1,119 @@
+"""What a model costs: parameters, floating-point operations, and the time of a forward pass."""
+
+import json
+import statistics
+import time
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from torch import nn
+
+from kdlab.architecture import Architecture
+from kdlab.device import settle
+from kdlab.models.families import FAMILIES
+from kdlab.record import short_digest, write_whole
+from kdlab.tracking.provenance import machine
+
+FLOP_TOKENS = 128
+PASSES, PATIENCE = 5, 0.2  # timed forward passes at most, and the seconds after which none starts
+
+
+def parameters(model: Any) -> dict[str, int]:
+    """Parameters of the embeddings, of the Transformer layers, and of everything.
+
+    Layers are what the model repeats; what holds an embedding table (with its norm) is embeddings.
+    """
+    base, depth = model.base_model, model.config.num_hidden_layers
+    layers = next(m for m in base.modules() if isinstance(m, nn.ModuleList) and len(m) == depth)
+    embeddings = [
+        child
+        for child in base.children()
+        if any(isinstance(module, nn.Embedding) for module in child.modules())
+    ]
+    return {
+        "embeddings": sum(map(_count, embeddings)),
+        "transformer": _count(layers),
+        "total": _count(model),
+    }
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def inference_flops(model: Architecture, tokens: int = FLOP_TOKENS) -> int:
+    """FLOPs of one forward pass over one row: the layers' matrix products, two per multiply-add.
+
+    Embeddings, norms, softmaxes and the classifier are left out; a layer with a window counts as
+    one without. BERT-base at 128 tokens: 22.4 G.
+    """
+    matrices = FAMILIES[model.family].matrices
+    projections = 4 * model.hidden**2 + matrices * model.hidden * model.intermediate
+    attention = 2 * tokens * model.hidden
+    return 2 * model.layers * tokens * (projections + attention)
+
+
+def latency(
+    model: Any, architecture: Architecture, root: str | Path, tokens: int = FLOP_TOKENS
+) -> dict[str, float | int]:
+    """As `measured_latency`, once for all models of an architecture on one kind of machine.
+
+    Models that differ in their weights alone would else differ by what a machine does beside. The
+    first process to need a number measures it and keeps it in `<root>/latency`; a kind of machine
+    is its device, PyTorch and the threads.
+    """
+    asked = {
+        "architecture": asdict(architecture),
+        "model": type(model).__name__,
+        "vocabulary": model.config.vocab_size,
+        "device": machine(next(model.parameters()).device),
+        "threads": torch.get_num_threads(),
+        "torch": version("torch"),
+        "latency_tokens": tokens,
+    }
+    digest = short_digest(json.dumps(asked, sort_keys=True).encode())
+    path = Path(root) / "latency" / f"{digest}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        found = _kept_latency(path)
+        if found is None:
+            found = measured_latency(model, tokens)
+            write_whole(path, json.dumps(asked | {"latency": found}).encode())
+    return {"latency": found, "latency_tokens": tokens}
+
+
+def _kept_latency(path: Path) -> float | None:
+    """What was measured before; None where nothing was, or the file says no time."""
+    try:
+        return float(json.loads(path.read_bytes())["latency"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def measured_latency(model: Any, tokens: int = FLOP_TOKENS) -> float:
+    """Measured milliseconds of one forward pass over one row: the median of a few, after a first.
+
+    In float32, without dropout, on the model's device and the process's threads; of a language
+    model with its outputs at every token. Every family has positions for at least 512.
+    """
+    from kdlab.models.trace import outputs  # loads transformers, which plans do without
+
+    device = next(model.parameters()).device
+    # Any token but padding, from which RoBERTa would count no position.
+    ids = torch.full((1, tokens), int(model.config.pad_token_id == 0), device=device)
+    row = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    was_training = model.training
+    model.eval()
+    taken: list[float] = []
+    while (len(taken) <= PASSES and sum(taken) < PATIENCE) or len(taken) < 2:
+        settle(device)
+        began = time.perf_counter()
+        outputs(model, row)
+        settle(device)
+        taken.append(time.perf_counter() - began)
+    model.train(was_training)
+    return round(1000 * statistics.median(taken[1:]), 4)

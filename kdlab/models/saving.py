@@ -1,0 +1,41 @@
+"""Models that are saved under a root, whole, with digests of what they are."""
+
+import shutil
+import sys
+from typing import Any
+
+from torch import nn
+
+from kdlab.durable import PARTIAL, short_digest
+from kdlab.models.saved_files import flaw, folder, recorded, sign
+
+
+def digest(model: nn.Module) -> str:
+    """A digest of a model's weights."""
+    parts = [
+        f"{name} {list(tensor.shape)}".encode()
+        + tensor.detach().cpu().contiguous().numpy().tobytes()
+        for name, tensor in sorted(model.state_dict().items())
+    ]
+    return short_digest(b"".join(parts))
+
+
+def save(model: Any, tokenizer: Any, root: str, uid: str) -> None:
+    """Write a model folder that transformers' Auto classes read, whole or not at all.
+
+    One that is there stays, unless it is damaged.
+    """
+    target = folder(root, uid)
+    weights = digest(model)
+    why = flaw(root, uid, recorded(root, uid) | {weights})
+    if why is None:
+        return
+    partial = target.with_name(f"{uid}{PARTIAL}")
+    shutil.rmtree(partial, ignore_errors=True)
+    model.save_pretrained(partial)
+    tokenizer.save_pretrained(partial)
+    sign(partial, weights)
+    if target.exists():
+        print(f"run {uid}: {why}; it is written anew", file=sys.stderr, flush=True)
+        shutil.rmtree(target)
+    partial.rename(target)

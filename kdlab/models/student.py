@@ -1,0 +1,157 @@
+"""Students: Hugging Face models with a head for the task, and nothing added to them.
+
+The head is a classifier, or for masked tokens a language model's, tied to the embeddings.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel
+from transformers.utils import logging
+
+from kdlab import streams
+from kdlab.architecture import Architecture
+from kdlab.device import random_state, seeded
+from kdlab.errors import BadInput, Misfit
+from kdlab.models import checkpoints, heads
+from kdlab.models.families import FAMILIES, configuration
+from kdlab.models.saved_files import checked
+from kdlab.models.trace import NAME
+from kdlab.run import Run
+
+HEAD_DEVIATION = 0.02  # BERT's initializer range
+# transformers reports missing classifiers, which are meant to be missing here.
+logging.set_verbosity_error()
+logging.disable_progress_bar()
+
+
+def build_student(run: Run, tokenizer: Any, root: str) -> nn.Module:
+    """The student at step 0: random weights, then what its init copies, then a fresh head.
+
+    The encoder is drawn from the stream "student", the head from "head": a classifier is the same
+    in every arm that shares seed, width and classes. The head of a masked language model comes
+    along with an init whose source has one of the same shape. A stage has the head of the run that
+    it starts from with `init.head=keep`, else a fresh one.
+    """
+    ids = {key: getattr(tokenizer, key) for key in FAMILIES[run.student.family].ids}
+    config = _config(run, _vocabulary(run, tokenizer), **ids)
+    # On the CPU alone: a GPU that belongs to others is not even looked at.
+    cpu = torch.device("cpu")
+    with random_state(seeded(cpu, streams.key(run.seed, "student")), cpu):
+        model = heads.kind(run.task).from_config(config, attn_implementation=NAME)
+    _copy(run, model, root)
+    if not _take_head(run, model, root):
+        _fresh_head(model, run.seed)
+    return model
+
+
+def outline(run: Run, vocabulary: int) -> nn.Module:
+    """The student's parameters without their values: exact counts that take no memory.
+
+    Args:
+        run: of the student.
+        vocabulary: rows of its embedding.
+    """
+    # A family's own padding token may lie beyond a small vocabulary.
+    ids = dict.fromkeys(FAMILIES[run.student.family].ids, 0)
+    with torch.device("meta"):
+        return heads.kind(run.task).from_config(_config(run, vocabulary, **ids))
+
+
+def _config(run: Run, vocabulary: int, **ids: int) -> Any:
+    return AutoConfig.for_model(
+        run.student.family,
+        vocab_size=vocabulary,
+        **({} if run.task.masked else {"num_labels": run.task.classes}),
+        **ids,
+        **configuration(run.student),
+    )
+
+
+def _take_head(run: Run, model: Any, root: str) -> bool:
+    """Copy a head where the init's source has one for the student; false if it has none."""
+    if run.init.run:
+        return run.init.head == "keep" and heads.take_along(run.task, model, _origin(run, root)[0])
+    masked = run.task.masked and run.init.weights != "none"
+    return bool(masked) and heads.take_along(run.task, model, _origin(run, root)[0])
+
+
+def _vocabulary(run: Run, tokenizer: Any) -> int:
+    """Rows of the embedding: a checkpoint may have more than its tokenizer has tokens."""
+    if not run.tokenizer or not (checkpoints.locate(run.tokenizer) / "config.json").is_file():
+        return len(tokenizer)
+    return max(len(tokenizer), checkpoints.config(run.tokenizer)["vocab_size"])
+
+
+def _copy(run: Run, model: Any, root: str) -> None:
+    if run.init.weights == "none":
+        return
+    weights, source = _source(run, root)
+    chosen = run.init.call.bind()(weights, run.student, source)
+    own = model.base_model.state_dict()
+    # A pooler that the source lacks stays random; anything else missing is our mistake.
+    missing = [name for name in own if name not in chosen and not name.startswith("pooler.")]
+    assert not missing, f"init {run.init.name} leaves {missing} random"
+    if lost := [name for name in chosen if name not in own and not name.startswith("pooler.")]:
+        raise BadInput(f"init={run.init.name}: the student has no {lost[0]}, the source has")
+    for name, tensor in chosen.items():
+        if name in own and own[name].shape != tensor.shape:
+            raise BadInput(
+                f"init={run.init.name}: {name} is {list(tensor.shape)} in the source "
+                f"and {list(own[name].shape)} in the student (another vocabulary?)"
+            )
+    model.base_model.load_state_dict(
+        {name: tensor for name, tensor in chosen.items() if name in own}, strict=False
+    )
+
+
+def _source(run: Run, root: str) -> tuple[dict[str, Tensor], Architecture]:
+    """Weights that an init copies from, and their dimensions."""
+    path, source = _origin(run, root)
+    model, loading = AutoModel.from_pretrained(
+        path, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+    )
+    # What the files lack, transformers fills from the process's random state: leave it out.
+    weights = model.state_dict()
+    return {name: weights[name] for name in weights if name not in loading["missing_keys"]}, source
+
+
+def _origin(run: Run, root: str) -> tuple[Path, Architecture]:
+    """The folder that an init copies from, and the dimensions of its model."""
+    if run.init.run:
+        return checked(root, run.init.run.uid), run.init.run.student
+    if run.init.weights == "finetuned" and run.teacher:
+        return checked(root, run.teacher.uid), run.teacher.student
+    name = str(run.init.checkpoint or run.teacher_checkpoint)
+    return checkpoints.locate(name), checkpoints.architecture(name)
+
+
+def check_source(student: Architecture, checkpoint: str) -> None:
+    """`Misfit` for weights trained under another activation, norm or position table."""
+    family = FAMILIES[student.family]
+    own = AutoConfig.for_model(student.family, **configuration(student))
+    source = AutoConfig.for_model(**checkpoints.config(checkpoint))
+    for key in family.as_wide:
+        width, theirs = getattr(source, family.names[1]), getattr(source, key)
+        if width != theirs:
+            raise Misfit(f"{key} is {theirs} in the source, not its width {width}")
+    for key in family.kept:
+        ours, theirs = getattr(own, key), getattr(source, key)
+        if isinstance(ours, list):  # an item a layer
+            shared = min(len(ours), len(theirs))
+            ours, theirs = ours[:shared], theirs[:shared]
+        if ours != theirs:
+            raise Misfit(f"{key} is {theirs} in the source, {ours} here")
+
+
+def _fresh_head(model: Any, seed: int) -> None:
+    generator = torch.Generator().manual_seed(streams.key(seed, "head"))
+    tied = model.get_output_embeddings()
+    for child in model.children():
+        for module in child.modules() if child is not model.base_model else ():
+            if isinstance(module, nn.Linear) and module is not tied:
+                nn.init.normal_(module.weight, std=HEAD_DEVIATION, generator=generator)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)

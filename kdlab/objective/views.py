@@ -1,0 +1,102 @@
+"""What a term looks at: functions of a trace, or of a trace and a layer.
+
+A view returns a tensor and the mask of its valid units. Taking `layer` makes a term layered: its
+matching says which layers meet. A stacked view takes `layers`: all matched layers of its side.
+"""
+
+import torch
+from torch import Tensor
+
+from kdlab.errors import Misfit
+from kdlab.models.trace import Trace
+
+View = tuple[Tensor, Tensor]
+UNSEEN = -1e4  # a score whose exponential is zero, and whose square is finite
+
+
+def logits(trace: Trace) -> View:
+    """Outputs [b, c]; of a language model [n, vocabulary], counted where a token is masked."""
+    return trace.logits, trace.mask.any(-1) if trace.masked is None else trace.masked
+
+
+def token_logits(trace: Trace) -> View:
+    """A language model's outputs [n, vocabulary] at every token, masked or not.
+
+    Sanh et al. 2019, arXiv 1910.01108: their code without `restrict_ce_to_mask`.
+    """
+    if trace.masked is None:
+        raise Misfit("view token_logits: a classifier has no outputs at tokens")
+    return trace.logits, torch.ones_like(trace.masked)
+
+
+def embeddings(trace: Trace) -> View:
+    """Embeddings [b, t, d], as they enter the first layer."""
+    return trace.hidden[0], trace.mask
+
+
+def tokens(trace: Trace, layer: int) -> View:
+    """Hidden states [b, t, d] after a layer."""
+    return trace.hidden[layer], trace.mask
+
+
+def cls(trace: Trace, layer: int) -> View:
+    """The first token's hidden state [b, d] after a layer."""
+    return trace.hidden[layer][:, 0], trace.mask.any(-1)
+
+
+def mean_tokens(trace: Trace, layer: int) -> View:
+    """The mean of the valid tokens' hidden states [b, d] after a layer."""
+    weights = trace.mask.unsqueeze(-1).float()
+    mean = (trace.hidden[layer].float() * weights).sum(1) / weights.sum(1).clamp(min=1)
+    return mean, trace.mask.any(-1)
+
+
+def stacked_tokens(trace: Trace, layers: list[int]) -> View:
+    """Hidden states [b, t, L, d] after each of L layers, in the order given."""
+    return torch.stack([trace.hidden[layer] for layer in layers], dim=2), trace.mask
+
+
+def stacked_with_embedding(trace: Trace, layers: list[int]) -> View:
+    """Hidden states [b, t, 1 + L, d]: the embedding output, then those after each of L layers."""
+    return stacked_tokens(trace, [0, *layers])
+
+
+def attention_scores(trace: Trace, layer: int) -> View:
+    """Scaled scores Q Kᵀ / √d before mask and softmax [b, h, t, t] of a layer.
+
+    Where a query cannot see a key (causal attention, or a window), the score is `UNSEEN`: finite,
+    and after a softmax nothing. Compare layers that see alike: a key that one side alone sees
+    outweighs all others in a squared difference.
+    """
+    heads = trace.heads[layer]
+    scores = heads.query.float() @ heads.key.float().transpose(2, 3) * heads.scaling
+    if heads.allowed is not None:
+        scores = scores.masked_fill(~heads.allowed, UNSEEN)
+    return scores, trace.mask
+
+
+def mean_attention_scores(trace: Trace, layer: int) -> View:
+    """The mean of a layer's `attention_scores` over its heads [b, 1, t, t]."""
+    scores, mask = attention_scores(trace, layer)
+    return scores.mean(1, keepdim=True), mask
+
+
+def summed_attention_scores(trace: Trace, layer: int) -> View:
+    """The sum of a layer's `attention_scores` over its heads [b, 1, t, t]."""
+    scores, mask = attention_scores(trace, layer)
+    return scores.sum(1, keepdim=True), mask
+
+
+def queries(trace: Trace, layer: int) -> View:
+    """Queries [b, h, t, d / h] of a layer."""
+    return trace.heads[layer].query, trace.mask
+
+
+def keys(trace: Trace, layer: int) -> View:
+    """Keys [b, h, t, d / h] of a layer."""
+    return trace.heads[layer].key, trace.mask
+
+
+def values(trace: Trace, layer: int) -> View:
+    """Values [b, h, t, d / h] of a layer."""
+    return trace.heads[layer].value, trace.mask

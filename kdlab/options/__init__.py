@@ -1,0 +1,1 @@
+"""What one option of a group may say: its keys, its function, and the knobs of that function."""

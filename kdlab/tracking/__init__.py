@@ -1,0 +1,1 @@
+"""Live views of runs, and where a result was computed."""

@@ -1,0 +1,97 @@
+"""Live views of runs. The record is the truth; a tracker only watches, and never stops a run.
+
+A tracker is a function `(run, root, *, knobs) -> Watch` that opens a view of one run.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from tqdm import tqdm
+
+from kdlab.errors import BadInput
+from kdlab.options.callables import call
+from kdlab.options.schema import Place, TrackerKeys
+from kdlab.record import Record
+from kdlab.run import Run
+
+
+@dataclass(frozen=True)
+class Watch:
+    """An open view of one run.
+
+    Attributes:
+        evaluated: is told every evaluation: `step`, `select`, `select_degenerate` (1: every row got
+            the same prediction), and the losses' means since the last.
+        ended: is told the record once all is over, or None if the run was cut short.
+    """
+
+    evaluated: Callable[[Mapping[str, float]], None]
+    ended: Callable[[Record | None], None]
+
+
+def none(run: Run, root: str) -> Watch:
+    """Watch nothing."""
+    return Watch(lambda event: None, lambda record: None)
+
+
+@contextmanager
+def watching(runs: Sequence[Run], place: Place) -> Iterator[Mapping[str, Watch]]:
+    """Views of runs that train side by side, by uid; the ones not ended by then end here.
+
+    A view that fails is given up with a warning; its run goes on.
+    """
+    tracker = call(place.tracker, TrackerKeys, "tracker", "run", "root")[0].bind()
+    watches = {run.uid: none(run, place.root) for run in runs}
+    try:
+        _open(watches, runs, lambda run: tracker(run, place.root))
+        yield watches
+    finally:
+        for watch in watches.values():
+            watch.ended(None)
+
+
+def _open(watches: dict[str, Watch], runs: Sequence[Run], tracker: Callable[[Run], Watch]) -> None:
+    try:
+        for run in runs:
+            watches[run.uid] = _guarded(tracker(run))
+    except Exception as error:  # the rest of the cohort would only wait for the same time-out
+        _warn(_said(error))
+
+
+def _guarded(watch: Watch) -> Watch:
+    """The view, closed for good when it fails or ends."""
+    still_open = [watch]
+
+    def evaluated(event: Mapping[str, float]) -> None:
+        if still_open and not _works(watch.evaluated, event):
+            ended(None)
+
+    def ended(record: Record | None) -> None:
+        if still_open:
+            _works(still_open.pop().ended, record)
+
+    return Watch(evaluated, ended)
+
+
+def _works(function: Callable[[Any], None], about: Any) -> bool:
+    try:
+        function(about)
+    except Exception as error:
+        _warn(_said(error))
+        return False
+    return True
+
+
+def _said(error: Exception) -> str:
+    text = " ".join(str(error).split()).rstrip(".")
+    return text if isinstance(error, BadInput) else f"{type(error).__name__}: {text}"
+
+
+@cache
+def _warn(what: str) -> None:
+    """Once a message and process: a sweep would repeat it for every run."""
+    tqdm.write(f"tracker: {what}; the run goes on without this view", file=sys.stderr)

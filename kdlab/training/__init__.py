@@ -1,0 +1,1 @@
+"""Students side by side over the same batches: updates, evaluation, test outputs."""

@@ -1,0 +1,85 @@
+"""Outputs on test splits: of a student just trained, or of the saved model of an earlier run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from kdlab import record
+from kdlab.data import test_splits
+from kdlab.data.task_data import TaskData
+from kdlab.durable import Damaged
+from kdlab.models import heads, saving
+from kdlab.models.saved_files import flaw, folder, is_whole
+from kdlab.options.schema import Place
+from kdlab.record import Record
+from kdlab.run import Run
+from kdlab.training import scoring
+
+
+def outputs(model: nn.Module, task: TaskData, device: torch.device) -> dict[str, np.ndarray]:
+    """Outputs [n, classes] on each test split that the data was read with."""
+    return {name: scoring.predict(model, data, device) for name, data in task.tests.items()}
+
+
+def artifacts(root: str, task: TaskData, found: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Write outputs of scored and test splits; return a record's artifacts."""
+    if not found:
+        return {}
+    left: dict[str, Any] = {"outputs": record.write_outputs(root, found, exact=task.tests)}
+    if task.tests:
+        left["examples"] = {
+            name: record.write_examples(root, task.ids[name], data.labels)
+            for name, data in task.tests.items()
+        }
+    return left
+
+
+def untrained(runs: Sequence[Run], place: Place) -> list[Run]:
+    """Those that have to be trained: that lack more than test outputs, or a model to give these."""
+    unpredicted = test_splits.lacking(runs, place.root) if place.predict_test else set()
+    return [r for r in runs if r.uid not in unpredicted or not is_whole(place.root, r.uid)]
+
+
+def complete(runs: Sequence[Run], task: TaskData, root: str, device: torch.device) -> list[str]:
+    """Record runs that lack nothing but test outputs again, with those of their saved models.
+
+    Returns their uids. A run whose model is gone, damaged, or that of none of the run's records is
+    left to be trained again.
+
+    Raises:
+        Damaged: a model is not what its folder says, though its files are as they were written.
+    """
+    unpredicted, recorded = test_splits.lacking(runs, root), record.entries(root)
+    done = []
+    for uid in [run.uid for run in runs if run.uid in unpredicted]:
+        several = record.read_all(root, recorded[uid])
+        if why := flaw(root, uid, {str(each.result.get("weights")) for each in several}):
+            print(f"run {uid} is trained again for test outputs: {why}")
+            continue
+        model = heads.load(runs[0].task, folder(root, uid)).eval().to(device)
+        weights = saving.digest(model)
+        of_model = [each for each in several if each.result.get("weights") == weights]
+        if not of_model:
+            raise Damaged(f"{folder(root, uid)} does not hold the weights that it says")
+        earlier = max(of_model, key=lambda each: len(record.kept(root, each)))
+        found = _scored(model, earlier, task, root, device) | outputs(model, task, device)
+        record.append(root, replace(earlier, artifacts=artifacts(root, task, found)))
+        done.append(uid)
+    return done
+
+
+def _scored(
+    model: nn.Module, earlier: Record, task: TaskData, root: str, device: torch.device
+) -> dict[str, np.ndarray]:
+    """The outputs of the scored splits as they were kept, or of the model where they are lost."""
+    kept = record.kept(root, earlier)
+    return {
+        name: record.read_outputs(root, earlier, name)
+        if name in kept
+        else scoring.predict(model, data, device)
+        for name, data in task.scored.items()
+    }

@@ -1,0 +1,1 @@
+"""What happened: events, failures, and where every run stands."""

@@ -1,0 +1,1 @@
+"""Where tasks run: SLURM, or this machine."""

@@ -1,0 +1,113 @@
+"""What runs will take: from measured cells, else from floating-point operations."""
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import cache
+from typing import Any
+
+from kdlab.architecture import Architecture
+from kdlab.config.parents import teacher_architecture
+from kdlab.record import Entry
+from kdlab.run import Run
+
+BACKWARD = 3.0  # a training step's operations in forward passes
+FILLED = 0.5  # of a task's longest row, what a row has on average
+START = 10.0  # seconds to load what a process needs
+RECORD_BYTES = 6_000
+PARAMETER_BYTES = 4
+WORDS = 30_522  # of BERT's vocabulary, for the size of a model
+
+
+def seconds(runs: Sequence[Run], done: Mapping[str, Entry], gflops: float) -> dict[str, float]:
+    """Seconds that each run takes in its process, by uid.
+
+    A cell is a run but for its seed. A run of a cell that was measured takes the mean of it; the
+    others what their operations need, at the speed of the cells that were measured, or at
+    `gflops` (thousand million operations a second) if none was.
+    """
+    measured: dict[str, list[float]] = {}
+    speeds: list[float] = []
+    operations: dict[str, float] = {}
+    cells: dict[str, str] = {}
+    for run in runs:
+        cells[run.uid] = cell = _cell(run)
+        if cell not in operations:
+            operations[cell] = training_flops(run)
+        entry = done.get(run.uid)
+        if entry and entry.status == "done" and entry.seconds > 0:
+            measured.setdefault(cell, []).append(entry.seconds)
+            speeds.append(operations[cell] / entry.seconds)
+    speed = statistics.median(speeds) if speeds else gflops * 1e9
+    taken = {
+        cell: statistics.mean(measured[cell]) if cell in measured else flops / speed
+        for cell, flops in operations.items()
+    }
+    return {uid: taken[cell] for uid, cell in cells.items()}
+
+
+def measured_cells(runs: Sequence[Run], done: Mapping[str, Entry]) -> tuple[int, int]:
+    """How many cells were measured, and how many there are."""
+    cells = {_cell(run) for run in runs}
+    return len({_cell(run) for run in runs if run.uid in done}), len(cells)
+
+
+def _cell(run: Run) -> str:
+    terms = [(term.name, term.pairs) for term in run.terms]
+    size = teacher_architecture(run.teacher, run.teacher_checkpoint) if terms else None
+    return repr((run.student, run.task.name, run.data, run.train, run.protocol, terms, size))
+
+
+def training_flops(run: Run) -> float:
+    """Operations of a whole training: the student's, and its teacher's forward passes."""
+    from kdlab.models.costs import inference_flops
+
+    tokens = max(1, int(FILLED * run.task.max_length))
+    forward = BACKWARD * inference_flops(run.student, tokens)
+    dimensions = teacher_architecture(run.teacher, run.teacher_checkpoint)
+    if run.terms and dimensions:
+        forward += inference_flops(dimensions, tokens)
+    return forward * training_rows(run) * run.train.epochs * run.train.stop
+
+
+def training_rows(run: Run) -> int:
+    """Rows that a run sees in an epoch, those without a label included.
+
+    Raises:
+        BadInput: if the data does not have as many as the run asks for.
+    """
+    parts = [asdict(part) for part in (run.task, run.source, run.protocol, run.data)]
+    return _rows(json.dumps(parts, sort_keys=True), run)
+
+
+_ROWS: dict[str, int] = {}
+
+
+def _rows(key: str, run: Run) -> int:
+    if key not in _ROWS:
+        from kdlab.data import splits
+
+        source = run.source.bind()()
+        _, labelled, hidden = splits.everything(run.task, source, run.protocol, run.data)
+        _ROWS[key] = len(labelled) + len(hidden)
+    return _ROWS[key]
+
+
+@cache
+def parameters(model: Architecture) -> int:
+    """Parameters of a student or teacher, about."""
+    layer = 4 * model.hidden**2 + 2 * model.hidden * model.intermediate
+    return model.layers * layer + WORDS * model.hidden
+
+
+def disk(runs: Sequence[Run], saved: Sequence[Run], cohort: int, shards: int) -> dict[str, Any]:
+    """Files and bytes that runs will leave, and the bytes of checkpoints while they train."""
+    models = sum(parameters(run.student) for run in saved) * PARAMETER_BYTES
+    largest = max((parameters(run.student) for run in runs), default=0)
+    return {
+        "files": 6 * shards + 6 * len(saved),
+        "bytes": len(runs) * RECORD_BYTES + models,
+        # Weights and two moments each.
+        "checkpoints": 3 * PARAMETER_BYTES * largest * cohort,
+    }

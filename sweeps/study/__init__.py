@@ -1,0 +1,1 @@
+"""A study file: what it may say, and the cells that it asks for."""

@@ -1,0 +1,300 @@
+"""What can be wrong with a study beyond types: found before anything is composed."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from kdlab.config.overrides import content, contradiction, is_operational
+from kdlab.config.overrides import key as key_of
+from kdlab.errors import BadInput
+from sweeps.study import arms, overrides, trials
+from sweeps.study.schema import Block, Confirm, Overrides, Study, Teachers, Tune
+
+Problem = tuple[str, str]  # the key, and what is wrong with it
+RESERVED = ("teacher", "majority")  # rows that tables add
+SHARED = "is one for all runs of a study: it belongs into the study's base or on the command line"
+
+
+def check(study: Study) -> None:
+    """Refuse a study that contradicts itself.
+
+    Raises:
+        BadInput: one line with the study, the table and the key.
+    """
+    check_trust(study)
+    for key, what in _problems(study):
+        raise BadInput(f"{study.name}: {key}: {what}")
+
+
+def check_trust(study: Study) -> None:
+    """Refuse a study that says more than what is trained.
+
+    Raises:
+        BadInput: one line with the study, the table and the override.
+    """
+    for where, text in _said(study):
+        if overrides.is_users_own(text):
+            raise BadInput(
+                f"{study.name}: {where}: {text}: for the command line to say: a study says what is "
+                "trained, not where, and starts nothing else"
+            )
+
+
+def check_extra(study: Study, extra: Iterable[str]) -> None:
+    """Refuse overrides for every run that would make rows say what is not so.
+
+    Raises:
+        BadInput: naming the study, the override and who sets its key.
+    """
+    for block in study.blocks:
+        for text, why in _taken(extra, _owned(study, block, block.cases)):
+            raise BadInput(f"{study.name}: {block.table}: {text}: {why}")
+
+
+def teachers(study: Study, block: Block) -> Teachers:
+    """How a block's seeds meet its teachers' seeds."""
+    return block.teachers or study.teachers
+
+
+def swept(block: Block) -> list[str]:
+    """The keys of a block's rows and columns."""
+    return [*block.grid, *block.zip]
+
+
+def _said(study: Study) -> Iterator[Problem]:
+    """Every override of a study, and every key that it sweeps, with its place."""
+    yield from (("base", text) for text in study.base)
+    yield from (("teacher", text) for text in study.teacher or [])
+    yield from ((f"skip {rule.name}", text) for rule in study.skip for text in rule.when)
+    for block in study.blocks:
+        for where, own in _lists(block):
+            yield from ((f"{block.table}: {where}", text) for text in own)
+
+
+def _problems(study: Study) -> Iterator[Problem]:
+    yield from _twice("seeds", study.seeds)
+    yield from _twice("teacher_seeds", study.teacher_seeds)
+    yield from _list_problems("base", study.base)
+    yield from _run_problems("teacher", study.teacher or [])
+    for rule in study.skip:
+        yield from _list_problems(f"skip {rule.name}: when", rule.when)
+    if study.teacher_seeds and all(teachers(study, block) != "crossed" for block in study.blocks):
+        yield "teacher_seeds", "only teachers: crossed has them"
+    tables = {block.table for block in study.blocks}
+    yield from _layout_problems(study)
+    for block in study.blocks:
+        yield from _label_problems("table", block.table)
+        for key, what in _block_problems(study, block):
+            yield f"{block.table}: {key}", what
+        if block.tune and f"{block.table}_tune" in tables:
+            yield f"{block.table}_tune: table", f"is the name of {block.table}'s trials"
+
+
+def _block_problems(study: Study, block: Block) -> Iterator[Problem]:
+    if not block.controls and not block.control:
+        yield "controls", "false needs a control to compare with"
+    yield from _twice("seeds", block.seeds)
+    yield from _twice("teacher_seeds", block.teacher_seeds)
+    if block.control is not None and block.control not in block.cases:
+        yield "control", f"{block.control!r} is no case; cases: {', '.join(block.cases)}"
+    yield from _case_problems(block)
+    yield from _teacher_problems(study, block)
+    if len({len(values) for values in block.zip.values()}) > 1:
+        lengths = ", ".join(f"{key} {len(values)}" for key, values in block.zip.items())
+        yield "zip", f"unequal numbers of values: {lengths}"
+    yield from _values_problems("grid", block.grid)
+    yield from _stage_problems(study, block)
+    yield from _key_problems(study, block)
+    for where, own in _lists(block):
+        yield from _run_problems(where, own)
+    if block.tune:
+        yield from _trials_problems(study, block, block.tune)
+
+
+def _case_problems(block: Block) -> Iterator[Problem]:
+    for case in block.cases:
+        if case in RESERVED or case.startswith(f"{RESERVED[0]}, "):
+            yield f"cases.{case}", f"is what tables call a row of their own: {', '.join(RESERVED)}"
+        yield from _label_problems("cases", case)
+    said: dict[object, str] = {}
+    for case, own in block.cases.items():
+        what = (content(own), repr(block.settings.get(case)))
+        if (first := said.setdefault(what, case)) != case:
+            yield "cases", f"{first!r} and {case!r} say the same: a row needs overrides of its own"
+    for case in block.settings.keys() - block.cases.keys():
+        yield f"settings.{case}", f"no such case; cases: {', '.join(block.cases)}"
+
+
+def _lists(block: Block) -> Iterator[tuple[str, Overrides]]:
+    """A block's lists of overrides, and the keys that its runs differ in as such."""
+    yield "base", block.base
+    yield "teacher", block.teacher or []
+    yield from ((f"cases.{case}", own) for case, own in block.cases.items())
+    for case, by_task in block.settings.items():
+        yield from ((f"settings.{case}.{task}", own) for task, own in by_task.items())
+    swept = {"grid": block.grid, "zip": block.zip}
+    if block.tune:
+        swept["tune.over"] = block.tune.over
+        swept |= {f"tune.also.{case}": keys for case, keys in block.tune.also.items()}
+    yield from ((where, [*keys]) for where, keys in swept.items())
+
+
+def _label_problems(key: str, label: str) -> Iterator[Problem]:
+    """Labels are printed, and are parts of a cell's name."""
+    if not label.strip() or not label.isprintable() or label != label.strip():
+        yield key, f"{label!r}: a label is one line of text without blanks around it"
+    if "/" in label:
+        yield key, f"{label!r}: no / in a label: it parts a cell's name, STUDY/TABLE/ROW/COLUMN"
+
+
+def _run_problems(where: str, texts: Overrides) -> Iterator[Problem]:
+    """What is wrong with overrides that only some of a study's runs have."""
+    yield from _list_problems(where, texts)
+    yield from ((f"{where}: {text}", SHARED) for text in texts if is_operational(text))
+
+
+def _list_problems(where: str, texts: Overrides) -> Iterator[Problem]:
+    """What is wrong with a list of overrides by itself."""
+    if both := contradiction(texts):
+        yield where, both
+    yield from ((where, f"{text!r} is no override") for text in texts if not key_of(text))
+
+
+def _teacher_problems(study: Study, block: Block) -> Iterator[Problem]:
+    is_crossed = teachers(study, block) == "crossed"
+    if block.teacher_seeds and not is_crossed:
+        yield "teacher_seeds", "only teachers: crossed has them"
+    if is_crossed and not (block.teacher_seeds or study.teacher_seeds):
+        yield "teacher_seeds", "missing: teachers: crossed needs them"
+
+
+def _layout_problems(study: Study) -> Iterator[Problem]:
+    """A layout arranges a whole table, whichever of its blocks names it."""
+    named: dict[str, str] = {}
+    for block in study.blocks:
+        if block.layout and named.setdefault(block.table, block.layout) != block.layout:
+            both = f"{named[block.table]} and {block.layout}"
+            yield f"{block.table}: layout", f"{both}: a table has one, whichever block names it"
+
+
+def _trials_problems(study: Study, block: Block, tune: Tune) -> Iterator[Problem]:
+    """More trials than an arm has combinations."""
+    every = {arm.case: trials.combinations(tune, arm.case) for arm in arms.arms(study, block)}
+    # With a reason the arm with fewest may have fewer than the others.
+    most = max(every.values()) if tune.unequal else min(every.values())
+    if tune.trials and tune.trials > most:
+        case = next(case for case, count in every.items() if count == most)
+        yield "tune.trials", f"{tune.trials}: {case!r} has {most} combinations: at most {most}"
+
+
+def _stage_problems(study: Study, block: Block) -> Iterator[Problem]:
+    if block.tune is None:
+        if block.confirm:
+            yield "confirm", "needs tune; without it the seeds are `seeds`"
+        if not (block.seeds or study.seeds):
+            yield "seeds", "missing, and the study has none"
+    elif block.confirm is None:
+        yield "confirm", "missing: a tuned block needs confirm.seeds"
+    elif block.seeds:
+        yield "seeds", "a tuned block has tune.seeds and confirm.seeds instead"
+    else:
+        yield from _tune_problems(block, block.tune, block.confirm)
+
+
+def _tune_problems(block: Block, tune: Tune, confirm: Confirm) -> Iterator[Problem]:
+    yield from _twice("tune.seeds", tune.seeds)
+    yield from _twice("confirm.seeds", confirm.seeds)
+    if both := sorted(set(tune.seeds) & set(confirm.seeds)):
+        yield "confirm.seeds", f"{both} are tuning seeds too; winners need seeds of their own"
+    yield from _values_problems("tune.over", tune.over)
+    for key, values in tune.over.items():
+        if any(map(overrides.concerns_knowledge, overrides.each(key, values))):
+            yield f"tune.over.{key}", "no key of arms without knowledge: put it under tune.also"
+    for case, keys in tune.also.items():
+        if case not in block.cases:
+            yield f"tune.also.{case}", f"no such case; cases: {', '.join(block.cases)}"
+        yield from _values_problems(f"tune.also.{case}", keys)
+    allowed = ["case", *swept(block)]
+    for key in tune.per or []:
+        if key not in allowed:
+            yield "tune.per", f"{key!r} is none of {', '.join(allowed)}"
+    if tune.also and tune.per is not None and "case" not in tune.per:
+        yield "tune.per", "needs `case`, since tune.also gives cases keys of their own"
+
+
+def _values_problems(where: str, keys: Mapping[str, list[Any]]) -> Iterator[Problem]:
+    for key, values in keys.items():
+        yield from _twice(
+            f"{where}.{key}", values, map(overrides.said, overrides.each(key, values))
+        )
+
+
+def _key_problems(study: Study, block: Block) -> Iterator[Problem]:
+    """Keys that two places set, so that one of them would say what is not so."""
+    reserved = _reserved(study, block)
+    by_sweep = reserved | _by(block.grid, "grid sets it") | _by(block.zip, "zip sets it")
+    for where, texts, taken in (
+        ("base", study.base, reserved),
+        ("base", block.base, reserved),
+        ("grid", block.grid, reserved),
+        ("zip", block.zip, reserved | _by(block.grid, "grid sets it")),
+        *(
+            (f"cases.{case}", own, _owned(study, block, [case]))
+            for case, own in block.cases.items()
+        ),
+    ):
+        for text, why in _taken(texts, taken):
+            yield f"{where}: {text}", why
+    owned_by_sweeps = by_sweep | (_by(block.tune.over, "tune.over sets it") if block.tune else {})
+    for case, by_task in block.settings.items():
+        texts = dict.fromkeys(text for own in by_task.values() for text in own)
+        for text, why in _taken(texts, owned_by_sweeps):
+            yield f"settings.{case}: {text}", why
+    if block.tune:
+        by_over = by_sweep | _by(block.tune.over, "tune.over sets it")
+        also = [(f"tune.also.{case}", keys, by_over) for case, keys in block.tune.also.items()]
+        for where, keys, taken in (("tune.over", block.tune.over, by_sweep), *also):
+            for key, why in _taken(keys, taken):
+                yield f"{where}.{key}", why
+
+
+def _reserved(study: Study, block: Block) -> dict[str, str]:
+    """Keys that no override may set, and who sets them."""
+    found = {"seed": "`seeds` set it"}
+    if (how := teachers(study, block)) != "one":
+        found["teacher.seed"] = f"teachers: {how} sets it"
+    if block.teacher is not None or study.teacher is not None:
+        found["teacher.overrides"] = "`teacher` sets it"
+    return found
+
+
+def _owned(study: Study, block: Block, cases: Iterable[str]) -> dict[str, str]:
+    """Keys that overrides of these cases may not set, and who sets them."""
+    owned = _reserved(study, block)
+    owned |= _by(block.grid, "grid sets it") | _by(block.zip, "zip sets it")
+    for case in cases:
+        by_task = block.settings.get(case, {})
+        owned |= _by((text for own in by_task.values() for text in own), "settings set it")
+    if block.tune:
+        owned |= _by(block.tune.over, "tune.over sets it")
+        for case in cases:
+            owned |= _by(block.tune.also.get(case, {}), f"tune.also.{case} sets it")
+    return owned
+
+
+def _by(keys: Iterable[str], why: str) -> dict[str, str]:
+    return {key_of(key): why for key in keys}
+
+
+def _taken(texts: Iterable[str], taken: Mapping[str, str]) -> Iterator[Problem]:
+    """The overrides, or keys of sweeps, that somebody else sets."""
+    for text in texts:
+        if key_of(text) in taken:
+            yield text, taken[key_of(text)]
+
+
+def _twice(
+    key: str, values: list[Any] | None, as_said: Iterable[Any] | None = None
+) -> Iterator[Problem]:
+    compared = list(as_said if as_said is not None else values or [])
+    if len(set(compared)) < len(compared):
+        yield key, f"{values}: one is there twice"

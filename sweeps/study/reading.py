@@ -1,0 +1,84 @@
+"""Reading a study file."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from kdlab.config.overrides import key as key_of
+from kdlab.errors import BadInput
+from kdlab.options import spelling
+from kdlab.options.schema import parse
+from sweeps.study import settings
+from sweeps.study.checks import check
+from sweeps.study.schema import Block, Study
+
+STUDIES = Path(__file__).resolve().parents[1] / "studies"
+
+
+def load(name: str) -> Study:
+    """The study of a file, or of a name in `sweeps/studies`.
+
+    Raises:
+        BadInput: no such study, or a key that is wrong.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else STUDIES / f"{name}.yaml"
+    if not path.is_file():
+        known = sorted(other.stem for other in STUDIES.glob("*.yaml"))
+        hint = spelling.choices(name, known, "sweeps/studies")
+        raise BadInput(f"no study {name!r}; {hint}; or give a .yaml file")
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(path))
+    except Exception as error:
+        raise BadInput(f"{path}: {' '.join(str(error).split())}") from None
+    if isinstance(content, dict):
+        if "name" in content:
+            raise BadInput(f"{path.stem}: name: unknown key; a study is named by its file")
+        content["name"] = path.stem
+        _read_settings(content, path.parent)
+    study = parse(Study, content, path.stem)
+    check(study)
+    return study
+
+
+def _read_settings(content: dict[Any, Any], folder: Path) -> None:
+    """Put the settings of files in the place of their names: a launched study keeps them."""
+    blocks = content.get("blocks")
+    for block in blocks if isinstance(blocks, list) else []:
+        if isinstance(block, dict) and isinstance(name := block.get("settings"), str):
+            cases = block.get("cases")
+            block["settings"] = settings.read(folder / name, [*cases] if cases else [])
+
+
+def narrowed(study: Study, extra: Iterable[str]) -> tuple[Study, tuple[str, ...]]:
+    """A study with other values for keys of its grids, and the overrides that are no such keys.
+
+    `task=rte,mrpc` stands for the values of every grid that sweeps tasks; blocks that do not sweep
+    the key take it as an override.
+
+    Raises:
+        BadInput: several values where a block does not sweep the key.
+    """
+    swept = {key for block in study.blocks for key in block.grid}
+    asked = {key_of(text): text for text in extra if key_of(text) in swept}
+    rest = tuple(text for text in extra if key_of(text) not in swept)
+    return replace(study, blocks=[_narrowed(block, asked) for block in study.blocks]), rest
+
+
+def _narrowed(block: Block, asked: dict[str, str]) -> Block:
+    values = {key: _values(text.partition("=")[2]) for key, text in asked.items()}
+    grid = {key: values.get(key, own) for key, own in block.grid.items()}
+    others = [text for key, text in asked.items() if key not in grid]
+    for text in others:
+        if len(values[key_of(text)]) > 1:
+            raise BadInput(f"{block.table}: {text}: the table does not sweep it: give one value")
+    kept = [text for text in block.base if key_of(text) not in {*asked} - {*grid}]
+    return replace(block, grid=grid, base=[*kept, *others])
+
+
+def _values(text: str) -> list[str]:
+    """Values apart by commas; a list, such as [a,b], is one."""
+    return [text] if text.startswith(("{", "'", '"')) else re.split(r",(?![^\[]*\])", text)

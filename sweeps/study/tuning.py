@@ -1,0 +1,165 @@
+"""Trials are scored on `select`, and the best of each group is frozen before it is confirmed."""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from kdlab.errors import BadInput
+from kdlab.metrics import ranked, selection
+from kdlab.options.schema import Task
+from kdlab.record import Record, short_digest, write_whole
+from sweeps.study.cells import Cell, Winner
+
+DIVERGED = -math.inf
+Trials = dict[tuple[str, ...], list[str]]  # a trial's overrides to the uids of its runs
+
+
+def best_mean(scores: Sequence[float]) -> float:
+    """The rule by default: the trial with the largest mean wins."""
+    return math.fsum(scores) / len(scores)
+
+
+def best_worst(scores: Sequence[float]) -> float:
+    """The trial whose worst run is best wins: no seed may fail."""
+    return min(scores)
+
+
+RULES = {"best_mean": best_mean, "best_worst": best_worst}  # what a study may say
+
+
+def score(record: Record | None, task: Task) -> float | None:
+    """A run's score on `select`: the mean of the task's `select_by` metrics.
+
+    0 for a constant prediction, minus infinity for a run that diverged, None without a record.
+    """
+    if record is None:
+        return None
+    if record.result["status"] == "diverged":
+        return DIVERGED
+    score = selection(record.result["scores"]["select"], task.select_by)
+    return ranked(score, "select" in record.result["degenerate"])
+
+
+def choose(
+    cells: Iterable[tuple[Cell, str | None]], score_of: Callable[[str], float | None]
+) -> dict[str, Winner]:
+    """The winner of every group of which all runs are recorded; of equals the first in the file.
+
+    Args:
+        cells: of a study, with the uid of their runs; None where a skip rule leaves one out.
+        score_of: the score of a uid's run, None where it is not recorded.
+    """
+    rules, groups = _groups(cells)
+    winners = {}
+    for group, trials in groups.items():
+        scores = {uid: score_of(uid) for uid in _uids(trials)}
+        known = {uid: found for uid, found in scores.items() if found is not None}
+        if scores and len(known) == len(scores):
+            winners[group] = _winner(group, trials, known, rules[group])
+    return winners
+
+
+def verify(winners: Mapping[str, Winner], cells: Iterable[tuple[Cell, str | None]]) -> None:
+    """Refuse frozen winners that were chosen from other runs than the study's trials are now.
+
+    Raises:
+        BadInput: naming the group.
+    """
+    for group, trials in _groups(cells)[1].items():
+        if group in winners and winners[group].runs != _digest(trials):
+            raise BadInput(
+                f"the winner of {group!r} was chosen from other trials than the study has now: "
+                "give the changed study a name of its own"
+            )
+
+
+def read_winners(path: Path) -> dict[str, Winner]:
+    """The frozen winners of a study by group; none before there is a file.
+
+    Raises:
+        BadInput: a file that is none of `write_winners`.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        page = json.loads(path.read_text())
+        return {
+            group: Winner(
+                tuple(entry["overrides"]),
+                {trial: _from_json(found) for trial, found in entry["scores"].items()},
+                str(entry["runs"]),
+            )
+            for group, entry in page.items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(f"{path}: no file of winners ({error})") from None
+
+
+def write_winners(path: Path, winners: Mapping[str, Winner]) -> None:
+    """Freeze winners beside those that are frozen already.
+
+    Each has its `overrides`, the `scores` of all its trials (null: diverged), and a digest of the
+    `runs` that were compared.
+
+    Raises:
+        BadInput: if a group has another winner, or other scores, in the file.
+    """
+    frozen = read_winners(path)
+    for group, winner in winners.items():
+        if frozen.get(group, winner) != winner:
+            raise BadInput(
+                f"{path}: {group!r} is frozen as {' '.join(frozen[group].overrides)!r} and would "
+                f"now be {' '.join(winner.overrides)!r}, or with other scores: winners are never "
+                "replaced; give the changed study a name of its own"
+            )
+    page = {
+        group: {
+            "overrides": list(winner.overrides),
+            "scores": {trial: _to_json(found) for trial, found in winner.scores.items()},
+            "runs": winner.runs,
+        }
+        for group, winner in {**frozen, **winners}.items()
+    }
+    if winners.keys() - frozen.keys():
+        write_whole(path, json.dumps(page, indent=1, allow_nan=False).encode() + b"\n")
+
+
+def _groups(cells: Iterable[tuple[Cell, str | None]]) -> tuple[dict[str, str], dict[str, Trials]]:
+    """The rule and the trials of every group, in the file's order."""
+    rules: dict[str, str] = {}
+    groups: dict[str, Trials] = {}
+    for cell, uid in cells:
+        if cell.stage == "tune":
+            rules[cell.group] = cell.rule
+            runs = groups.setdefault(cell.group, {}).setdefault(cell.tuned, [])
+            if uid is not None and not cell.excluded:
+                runs.append(uid)
+    return rules, groups
+
+
+def _winner(group: str, trials: Trials, scores: Mapping[str, float], rule: str) -> Winner:
+    found = {}
+    # A trial that lacks some of the group's runs was not tried on the same things as the others.
+    whole = max(len(runs) for runs in trials.values())
+    for trial, runs in trials.items():
+        if len(runs) == whole:
+            found[trial] = RULES[rule]([scores[uid] for uid in dict.fromkeys(runs)])
+    best = max(found, key=found.__getitem__)  # the first of equals
+    return Winner(best, {" ".join(trial): value for trial, value in found.items()}, _digest(trials))
+
+
+def _uids(trials: Trials) -> set[str]:
+    return {uid for runs in trials.values() for uid in runs}
+
+
+def _digest(trials: Trials) -> str:
+    return short_digest(" ".join(sorted(_uids(trials))).encode())
+
+
+def _to_json(found: float) -> float | None:
+    return None if found == DIVERGED else found
+
+
+def _from_json(found: float | None) -> float:
+    return DIVERGED if found is None else float(found)

@@ -1,0 +1,1 @@
+"""What is due becomes submissions, each once."""

@@ -1,0 +1,89 @@
+"""Shards: the cohorts of one task, frozen in a file that its worker reads in place of `conf/`."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from kdlab.config import frozen
+from kdlab.errors import BadInput
+from kdlab.options.schema import Place, parse
+from kdlab.record import short_digest, write_whole
+from kdlab.run import Run
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What a task does: cohorts of uids, in order.
+
+    Attributes:
+        study: whose runs.
+        save: uids whose model is kept, because runs start or learn from it.
+        again: uids that are repeated although they are recorded.
+        predict: uids whose outputs on test splits are kept.
+        runs: frozen runs and their ancestors by uid.
+    """
+
+    study: str
+    place: Place
+    cohorts: list[list[str]]
+    save: list[str]
+    again: list[str]
+    predict: list[str]
+    runs: Mapping[str, Any]
+
+    def run(self, uid: str) -> Run:
+        """A run of the shard, or an ancestor of one."""
+        return frozen.thaw(self.runs, uid)
+
+    def parents(self, uid: str) -> list[str]:
+        """The uids of a run's parents."""
+        return frozen.parent_uids(self.runs[uid])
+
+    def depth(self, uid: str) -> int:
+        """How many generations a run has before it."""
+        return max((1 + self.depth(parent) for parent in self.parents(uid)), default=0)
+
+
+def write(
+    cohorts: Sequence[Sequence[Run]],
+    study: str,
+    place: Place,
+    save: set[str],
+    again: set[str],
+    predict: Collection[str] = (),
+) -> Path:
+    """Freeze a shard under a name made of its content; return the file."""
+    runs = [run for cohort in cohorts for run in cohort]
+    family = frozen.freeze(runs)
+    page = {
+        "study": study,
+        "place": asdict(replace(place, launcher={})),  # its lines are for who submits
+        "cohorts": [[run.uid for run in cohort] for cohort in cohorts],
+        "save": [uid for uid in family if uid in save],
+        "again": [run.uid for run in runs if run.uid in again],
+        "predict": [run.uid for run in runs if run.uid in predict],
+        "runs": family,
+    }
+    content = json.dumps(page).encode()
+    path = Path(place.root) / "studies" / study / "shards" / f"{short_digest(content)}.json"
+    if not path.exists() or path.read_bytes() != content:
+        write_whole(path, content)
+    return path
+
+
+def read(path: str | Path) -> Shard:
+    """The shard of a file.
+
+    Raises:
+        BadInput: it is not there, or not as it was written.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such shard; launch again") from None
+    if short_digest(content) != Path(path).stem:
+        raise BadInput(f"{path}: damaged, its name does not fit; launch again")
+    page = json.loads(content)
+    return Shard(**(page | {"place": parse(Place, page["place"])}))
