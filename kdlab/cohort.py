@@ -23,28 +23,32 @@ from kdlab.models.saved_files import is_whole
 from kdlab.models.student import build_student
 from kdlab.models.teacher import outputs_order
 from kdlab.objective import objective
-from kdlab.options.schema import Place
+from kdlab.options.schema import Execution
 from kdlab.record import Record
 from kdlab.run import Run, parents
 from kdlab.tracking import provenance
 from kdlab.tracking.tracker import watching
 from kdlab.training import scoring, student_state, teaching, test_outputs
 from kdlab.training.loop import train
-from kdlab.training.student_state import DIVERGED, DONE, Learner
+from kdlab.training.student_state import DIVERGED, DONE, StudentState
 
 
 @overload
 def distill(
-    runs: Run, place: Place | None = None, *, again: bool = False, **where: Any
+    runs: Run, execution: Execution | None = None, *, again: bool = False, **where: Any
 ) -> Record: ...
 @overload
 def distill(
-    runs: Sequence[Run], place: Place | None = None, *, again: bool = False, **where: Any
+    runs: Sequence[Run], execution: Execution | None = None, *, again: bool = False, **where: Any
 ) -> list[Record]: ...
 
 
 def distill(
-    runs: Run | Sequence[Run], place: Place | None = None, *, again: bool = False, **where: Any
+    runs: Run | Sequence[Run],
+    execution: Execution | None = None,
+    *,
+    again: bool = False,
+    **where: Any,
 ) -> Record | list[Record]:
     """Train a run, or a cohort of runs side by side, and record what came of it.
 
@@ -56,118 +60,118 @@ def distill(
         runs: one run, or runs that share task, batches, seed and teacher.
         place: where and how; by default what conf/run.yaml says.
         again: also repeat runs that are done, to bring back lost outputs or models.
-        where: keys of `place` to change, such as `root="runs"` or `save=True`.
+        where: keys of `execution` to change, such as `root="runs"` or `save=True`.
 
     Raises:
         BadInput: if the runs cannot share batches or a teacher, or the data is not as described.
         RuntimeError: if a term of knowledge turns out to teach nothing.
     """
     cohort = [runs] if isinstance(runs, Run) else list(runs)
-    place = replace(place or _default_place(), **where)
-    torch.set_num_threads(place.threads)
+    execution = replace(execution or _default_place(), **where)
+    torch.set_num_threads(execution.threads)
     _check_cohort(cohort)
-    durable.check_root(place.root)
-    if place.predict_test:
+    durable.check_root(execution.root)
+    if execution.predict_test:
         test_splits.splits(cohort[0].task)
-    on = device.chosen(place)
+    on = device.chosen(execution)
     with device.deterministic(on):
-        if waiting := cohort if again else missing(cohort, place):
-            task = task_data(waiting[0], place.predict_test)  # first: data may be refused
+        if waiting := cohort if again else missing(cohort, execution):
+            task = task_data(waiting[0], execution.predict_test)  # first: data may be refused
             # No lock is held meanwhile: whoever waits for a parent keeps nobody waiting.
-            trained = waiting if again else test_outputs.untrained(waiting, place)
+            trained = waiting if again else test_outputs.untrained(waiting, execution)
             for parent in {p.uid: p for run in trained for p in parents(run)}.values():
-                ensure(parent, place)
-            _locked(cohort, task, place, on, again)
-    recorded = record.entries(place.root)
-    records = [record.best(place.root, recorded[run.uid]) for run in cohort]
+                ensure(parent, execution)
+            _locked(cohort, task, execution, on, again)
+    recorded = record.entries(execution.root)
+    records = [record.best(execution.root, recorded[run.uid]) for run in cohort]
     return records[0] if isinstance(runs, Run) else records
 
 
 def _locked(
-    cohort: Sequence[Run], task: TaskData, place: Place, on: torch.device, again: bool
+    cohort: Sequence[Run], task: TaskData, execution: Execution, on: torch.device, again: bool
 ) -> None:
     """Do what is still missing, once no other process does."""
     with ExitStack() as stack:
         # Two processes that were given the same run: the second waits and finds it done.
-        for uid in sorted(run.uid for run in (cohort if again else missing(cohort, place))):
-            stack.enter_context(_lock(place, uid))
-        waiting = cohort if again else missing(cohort, place)
-        complete = place.predict_test and not again
-        done = test_outputs.complete(waiting, task, place.root, on) if complete else []
+        for uid in sorted(run.uid for run in (cohort if again else missing(cohort, execution))):
+            stack.enter_context(_lock(execution, uid))
+        waiting = cohort if again else missing(cohort, execution)
+        complete = execution.predict_test and not again
+        done = test_outputs.complete(waiting, task, execution.root, on) if complete else []
         if rest := [run for run in waiting if run.uid not in done]:
-            _distill(rest, task, place, on)
+            _distill(rest, task, execution, on)
 
 
-def _distill(cohort: Sequence[Run], task: TaskData, place: Place, on: torch.device) -> None:
+def _distill(cohort: Sequence[Run], task: TaskData, execution: Execution, on: torch.device) -> None:
     device.forget_peak(on)
     taught = _with_teacher(cohort)
-    teachers = teaching.load(taught, task.tokenizer, task.names, place.root, on)
+    teachers = teaching.load(taught, task.tokenizer, task.names, execution.root, on)
     examined = teaching.examine(cohort, teachers, task.scored["select"], on)
-    learners = [_learner(run, task, on, place) for run in cohort]
-    with watching([student.run for student in learners], place) as watches:
+    learners = [_learner(run, task, on, execution) for run in cohort]
+    with watching([student.run for student in learners], execution) as watches:
         teacher_seconds = train(
             learners,
             teachers,
             task.training,
             task.batches,
             evaluate=lambda x: _select_score(x, task),
-            place=place,
+            execution=execution,
             note=lambda x, event: watches[x.run.uid].evaluated(event),
         )
         shown = _teacher_outputs(teachers, task, learners, on, examined)
-        recorded = record.entries(place.root)  # of runs that lack a model, or outputs
+        recorded = record.entries(execution.root)  # of runs that lack a model, or outputs
         for student in learners:
             uid = student.run.uid
             result, found = _result(student, task, shown)
-            cost = _cost(student, teacher_seconds, len(learners), on, place.root)
-            earlier = record.best(place.root, recorded[uid]) if uid in recorded else None
+            cost = _cost(student, teacher_seconds, len(learners), on, execution.root)
+            earlier = record.best(execution.root, recorded[uid]) if uid in recorded else None
             found |= test_outputs.outputs(student.model, task, on) if found else {}
-            left = _leave(student, task, result, cost, found, place, earlier)
+            left = _leave(student, task, result, cost, found, execution, earlier)
             watches[uid].ended(left)
 
 
-def missing(runs: Sequence[Run], place: Place) -> list[Run]:
+def missing(runs: Sequence[Run], execution: Execution) -> list[Run]:
     """The runs whose record, or whose model or test outputs if they are asked for, lack."""
-    record.heal(place.root, {run.uid for run in runs})
-    found = record.index(place.root)
-    unpredicted = test_splits.lacking(runs, place.root) if place.predict_test else set()
+    record.heal(execution.root, {run.uid for run in runs})
+    found = record.index(execution.root)
+    unpredicted = test_splits.lacking(runs, execution.root) if execution.predict_test else set()
 
     def is_missing(run: Run) -> bool:
         if run.uid not in found or run.uid in unpredicted:
             return True
         # A diverged run has no model to save.
-        wants_model = place.save and found[run.uid].status == DONE
-        return wants_model and not is_whole(place.root, run.uid)
+        wants_model = execution.save and found[run.uid].status == DONE
+        return wants_model and not is_whole(execution.root, run.uid)
 
     return [run for run in runs if is_missing(run)]
 
 
-def ensure(parent: Run, place: Place) -> None:
+def ensure(parent: Run, execution: Execution) -> None:
     """Train a parent that is missing; a second process that needs it waits and finds it."""
-    where = replace(place, save=True, predict_test=False)  # which is asked of its children
+    where = replace(execution, save=True, predict_test=False)  # which is asked of its children
     if distill(parent, where).result["status"] == DIVERGED:
         raise RuntimeError(f"parent {parent.uid} diverged: no run can learn or start from it")
 
 
-def _lock(place: Place, uid: str) -> FileLock:
-    path = Path(place.root) / "locks" / f"{uid}.lock"
+def _lock(execution: Execution, uid: str) -> FileLock:
+    path = Path(execution.root) / "locks" / f"{uid}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(path)
 
 
-def _learner(run: Run, task: TaskData, on: torch.device, place: Place) -> Learner:
-    model = build_student(run, task.tokenizer, place.root).to(on)
+def _learner(run: Run, task: TaskData, on: torch.device, execution: Execution) -> StudentState:
+    model = build_student(run, task.tokenizer, execution.root).to(on)
     if task.names:
         heads.name_classes(model, task.names)
     dimensions = teacher_architecture(run.teacher, run.teacher_checkpoint)
     goal = objective.Objective(run, dimensions, task.scheduled).to(on)
     wanted = objective.wanted(run)[0]
     student = student_state.start(run, model, goal, wanted, len(task.batches), task.scheduled)
-    student_state.restore(student, place.root)
+    student_state.restore(student, execution.root)
     return student
 
 
-def _select_score(student: Learner, task: TaskData) -> tuple[float, bool]:
+def _select_score(student: StudentState, task: TaskData) -> tuple[float, bool]:
     data = task.scored["select"]
     found = scoring.predict(student.model, data, student.device)
     return scoring.selection(student.run.task, data.labels, found)
@@ -176,7 +180,7 @@ def _select_score(student: Learner, task: TaskData) -> tuple[float, bool]:
 def _teacher_outputs(
     teachers: Sequence[nn.Module],
     task: TaskData,
-    learners: Sequence[Learner],
+    learners: Sequence[StudentState],
     on: torch.device,
     examined: Mapping[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
@@ -191,7 +195,7 @@ def _teacher_outputs(
 
 
 def _result(
-    student: Learner, task: TaskData, shown: Mapping[str, np.ndarray]
+    student: StudentState, task: TaskData, shown: Mapping[str, np.ndarray]
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The deterministic part of the record, and the outputs of every scored split."""
     run = student.run
@@ -229,7 +233,7 @@ def _result(
 
 
 def _cost(
-    student: Learner, teacher_seconds: float, cohort: int, on: torch.device, root: str
+    student: StudentState, teacher_seconds: float, cohort: int, on: torch.device, root: str
 ) -> dict[str, Any]:
     return {
         "parameters": costs.parameters(student.model),
@@ -244,32 +248,32 @@ def _cost(
 
 
 def _leave(
-    student: Learner,
+    student: StudentState,
     task: TaskData,
     result: dict[str, Any],
     cost: dict[str, Any],
     found: Mapping[str, np.ndarray],
-    place: Place,
+    execution: Execution,
     earlier: Record | None,
 ) -> Record:
     """Outputs, model, record, in this order: a record means that the rest is there."""
     run = student.run
     result["examples"] = {
-        name: record.write_examples(place.root, task.ids[name], task.scored[name].labels)
+        name: record.write_examples(execution.root, task.ids[name], task.scored[name].labels)
         for name in found
         if name in task.scored
     }
-    if place.save and found:
-        saving.save(student.model, task.tokenizer, place.root, run.uid)
+    if execution.save and found:
+        saving.save(student.model, task.tokenizer, execution.root, run.uid)
     left = Record(run.uid, dict(run.choices), list(run.overrides), result, cost, {})
     if earlier and (kind := repeats.kind(earlier, left)) != repeats.EQUAL:
         print(f"run {run.uid}: {repeats.SAID[kind]}; both are kept", file=sys.stderr)
-    elif earlier and found.keys() <= set(record.kept(place.root, earlier)):
+    elif earlier and found.keys() <= set(record.kept(execution.root, earlier)):
         left = earlier
     if left is not earlier:
-        left = replace(left, artifacts=test_outputs.artifacts(place.root, task, found))
-        record.append(place.root, left)
-    student_state.forget(place.root, run.uid)
+        left = replace(left, artifacts=test_outputs.artifacts(execution.root, task, found))
+        record.append(execution.root, left)
+    student_state.forget(execution.root, run.uid)
     return left
 
 
@@ -286,7 +290,7 @@ def _with_teacher(cohort: Sequence[Run]) -> Run:
     return next((run for run in cohort if teacher_key(run) and run.terms), cohort[0])
 
 
-def _default_place() -> Place:
-    from kdlab.config.compose import place
+def _default_place() -> Execution:
+    from kdlab.config.compose import execution
 
-    return place()
+    return execution()

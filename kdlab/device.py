@@ -18,22 +18,22 @@ import torch
 from torch import Tensor
 
 from kdlab.errors import BadInput
-from kdlab.options.schema import Place
+from kdlab.options.schema import Execution
 
 CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 WORKSPACE = ":4096:8"  # with which cuBLAS adds in one order; 24 MB (NVIDIA's documentation of it)
 LAPS = 512  # after so many, the earlier half is added up: a GPU is long done with it
 
 
-def chosen(place: Place) -> torch.device:
+def chosen(execution: Execution) -> torch.device:
     """The device that a place names.
 
     Raises:
         BadInput: if there is none.
     """
-    if place.device == "cuda" and not torch.cuda.is_available():
+    if execution.device == "cuda" and not torch.cuda.is_available():
         raise BadInput("device=cuda: there is no such device here")
-    name = place.device
+    name = execution.device
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name, torch.cuda.current_device()) if name == "cuda" else torch.device(name)

@@ -3,7 +3,7 @@
 import transformers
 from torch import nn
 
-from kdlab.config.compose import place
+from kdlab.config.compose import execution
 from kdlab.errors import BadInput
 from kdlab.models import checkpoints
 from kdlab.models.saved_files import flaw, folder, recorded
@@ -20,7 +20,7 @@ def load(run: "Run | str", root: str | None = None) -> nn.Module:
     Raises:
         BadInput: if no model of that run was saved there, or it is damaged.
     """
-    root = root or place().root
+    root = root or execution().root
     uid = run if isinstance(run, str) else run.uid
     path = folder(root, uid)
     if not path.is_dir():

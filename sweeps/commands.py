@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kdlab import durable, record, repeats
-from kdlab.config.compose import place as place_of
+from kdlab.config.compose import execution as place_of
 from kdlab.config.overrides import contradiction
 from kdlab.data import test_splits
 from kdlab.ending import say
 from kdlab.errors import BadInput, NotApplicable
-from kdlab.options.schema import Place
+from kdlab.options.schema import Execution
 from kdlab.run import Run
 from sweeps import status
 from sweeps.journal import events, failures, run_states
@@ -61,46 +61,46 @@ def launched(name: str, root: str) -> Request:
 
 def plan_only(asked: Request, hours: float | None) -> int:
     """Say what there is to do; write nothing."""
-    place = _place(asked)
-    planned, winners = _planned(asked, place)
-    chosen = choice.launcher(place)
+    execution = _place(asked)
+    planned, winners = _planned(asked, execution)
+    chosen = choice.launcher(execution)
     runs = plan.unique(planned)
     work = plan.survey(
         runs,
-        place.root,
+        execution.root,
         chosen.keys,
         chosen.parallel,
         hours=hours,
-        unpredicted=_unpredicted(runs, place),
+        unpredicted=_unpredicted(runs, execution),
     )
     waiting = count_open(asked.study, asked.extra, winners, plan.barred(planned))
-    print(report(asked.study, planned, work, chosen, waiting, place.root))
+    print(report(asked.study, planned, work, chosen, waiting, execution.root))
     return 0
 
 
-def _place(asked: Request) -> Place:
+def _place(asked: Request) -> Execution:
     first = None
     for cell in expand(asked.study, asked.extra):
         try:
-            place = launch.settled(place_of(*cell.overrides), asked.name)
+            execution = launch.settled(place_of(*cell.overrides), asked.name)
         except NotApplicable as error:
             first = first or error
         else:
-            durable.check_root(place.root)
-            return place
+            durable.check_root(execution.root)
+            return execution
     raise BadInput(f"{asked.name}: nothing is left to run: {first}")
 
 
-def _planned(asked: Request, place: Place) -> tuple[list[Planned], dict[str, Winner]]:
+def _planned(asked: Request, execution: Execution) -> tuple[list[Planned], dict[str, Winner]]:
     """A study's runs, those of winners included that the records by now decide."""
-    winners = tuning.read_winners(_winners_file(asked, place))
+    winners = tuning.read_winners(_winners_file(asked, execution))
     planned = plan.plan(asked.study, asked.extra, winners)
     cells = [(entry.cell, entry.run.uid if entry.run else None) for entry in planned]
     tuning.verify(winners, cells)
-    runs, done = {run.uid: run for run in plan.unique(planned)}, record.index(place.root)
+    runs, done = {run.uid: run for run in plan.unique(planned)}, record.index(execution.root)
 
     def score(uid: str) -> float | None:
-        found = record.read(place.root, done[uid]) if uid in done else None
+        found = record.read(execution.root, done[uid]) if uid in done else None
         return tuning.score(found, runs[uid].task)
 
     chosen = {**tuning.choose(cells, score), **winners}
@@ -109,12 +109,12 @@ def _planned(asked: Request, place: Place) -> tuple[list[Planned], dict[str, Win
     return plan.plan(asked.study, asked.extra, chosen), chosen
 
 
-def _unpredicted(runs: Sequence[Run], place: Place) -> set[str]:
-    return test_splits.lacking(runs, place.root) if place.predict_test else set()
+def _unpredicted(runs: Sequence[Run], execution: Execution) -> set[str]:
+    return test_splits.lacking(runs, execution.root) if execution.predict_test else set()
 
 
-def _winners_file(asked: Request, place: Place) -> Path:
-    return run_states.study_folder(place.root, asked.name) / "winners.json"
+def _winners_file(asked: Request, execution: Execution) -> Path:
+    return run_states.study_folder(execution.root, asked.name) / "winners.json"
 
 
 def run_launch(
@@ -124,22 +124,22 @@ def run_launch(
     before: object = None
     paid: dict[str, float] = {}
     while True:
-        place = _place(asked)
-        intents, work = _submit(asked, place, hours, paid, set(again))
+        execution = _place(asked)
+        intents, work = _submit(asked, execution, hours, paid, set(again))
         paid |= {run.uid: work.seconds[run.uid] for run in work.due}
         if not wait:
             return 0
         if not intents and not _waits_for_others(work):
-            return _account(work, place)
-        launcher = choice.launcher(place).name
+            return _account(work, execution)
+        launcher = choice.launcher(execution).name
         try:
-            launch.wait(place.root, list(work.states), EVERY.get(launcher, ASK))
+            launch.wait(execution.root, list(work.states), EVERY.get(launcher, ASK))
         except KeyboardInterrupt:
             if launcher == "local":
-                launch.cancel(place.root, asked.name)
+                launch.cancel(execution.root, asked.name)
             raise
         again = ()
-        now = (sum(map(len, record.entries(place.root).values())), _failed(place.root))
+        now = (sum(map(len, record.entries(execution.root).values())), _failed(execution.root))
         if now == before:
             print("sweeps: nothing ended since the last submission; giving up", file=sys.stderr)
             return 1
@@ -157,53 +157,55 @@ def _waits_for_others(work: Work) -> bool:
 
 def _submit(
     asked: Request,
-    place: Place,
+    execution: Execution,
     hours: float | None,
     paid: Mapping[str, float],
     again: set[str],
 ) -> tuple[list[str], Work]:
-    chosen = choice.launcher(place)
-    record.heal(place.root)  # before any record is read
-    planned, winners = _planned(asked, place)
+    chosen = choice.launcher(execution)
+    record.heal(execution.root)  # before any record is read
+    planned, winners = _planned(asked, execution)
     runs = plan.unique(planned)
     waiting = count_open(asked.study, asked.extra, winners, plan.barred(planned))
-    with launch.lock(place.root):
-        if stop := failures.stopped(place.root, asked.name):
+    with launch.lock(execution.root):
+        if stop := failures.stopped(execution.root, asked.name):
             raise BadInput(
                 f"{asked.name} has stopped itself: {stop['why']}: {stop['error']}; "
                 f"mend it, then: python -m sweeps retry {asked.name} --all"
             )
-        failures.say_odd([*events.fold(place.root).odd, *failures.odd_stop(place.root, asked.name)])
-        launch.settle(place.root)
-        for line in repeats.notes(place.root):
+        failures.say_odd(
+            [*events.fold(execution.root).odd, *failures.odd_stop(execution.root, asked.name)]
+        )
+        launch.settle(execution.root)
+        for line in repeats.notes(execution.root):
             print(f"sweeps: {line}", file=sys.stderr)
         work = plan.survey(
             runs,
-            place.root,
+            execution.root,
             chosen.keys,
             chosen.parallel,
             hours=hours,
             paid=paid,
             again=again,
-            unpredicted=_unpredicted(runs, place),
+            unpredicted=_unpredicted(runs, execution),
             ask=True,
         )
-        say(report(asked.study, planned, work, chosen, waiting, place.root))
-        tuning.write_winners(_winners_file(asked, place), winners)
-        plan.write(planned, work.seconds, asked.name, asked.study, place.root)
-        folder = run_states.study_folder(place.root, asked.name)
+        say(report(asked.study, planned, work, chosen, waiting, execution.root))
+        tuning.write_winners(_winners_file(asked, execution), winners)
+        plan.write(planned, work.seconds, asked.name, asked.study, execution.root)
+        folder = run_states.study_folder(execution.root, asked.name)
         saved.save(asked.study, asked.extra, folder, asked.asked)
-        intents = launch.launch(work, asked.name, place, again) if work.due else []
-    tasks = launch.count_tasks(place.root, intents)
-    follow = f"python -m sweeps status {asked.name} --root {place.root}"
+        intents = launch.launch(work, asked.name, execution, again) if work.due else []
+    tasks = launch.count_tasks(execution.root, intents)
+    follow = f"python -m sweeps status {asked.name} --root {execution.root}"
     say(f"{len(intents)} submissions, {tasks} tasks; {follow}")
     return intents, work
 
 
-def _account(work: Work, place: Place) -> int:
+def _account(work: Work, execution: Execution) -> int:
     """The end of a launch that was waited for."""
     failed = [uid for uid, state in work.states.items() if state == run_states.FAILED]
-    trouble = events.fold(place.root).trouble
+    trouble = events.fold(execution.root).trouble
     for uid in failed:
         found = failures.failure(trouble.get(uid, []))
         print(f"failed {uid}: {found['error'] if found else 'a parent failed'}", file=sys.stderr)

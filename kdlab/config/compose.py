@@ -30,11 +30,11 @@ from kdlab.errors import BadInput
 from kdlab.options import callables, spelling
 from kdlab.options.memo import of_files
 from kdlab.options.schema import (
+    Execution,
     Hard,
     LauncherKeys,
     MatchingKeys,
     Page,
-    Place,
     TermKeys,
     TrackerKeys,
     parse,
@@ -55,13 +55,13 @@ def compose(*overrides: str) -> Run:
     return run_and_place(*overrides)[0]
 
 
-def place(*overrides: str) -> Place:
+def execution(*overrides: str) -> Execution:
     """Where and how overrides ask for a run to be computed."""
     return run_and_place(*overrides)[1]
 
 
-def run_and_place(*overrides: str) -> tuple[Run, Place]:
-    """What `compose` and `place` give, composed once."""
+def run_and_place(*overrides: str) -> tuple[Run, Execution]:
+    """What `compose` and `execution` give, composed once."""
     plain, choices = composed(overrides, resolve=True)
     return interpret(plain, choices, overrides, compose, option)
 
@@ -72,7 +72,7 @@ def interpret(
     overrides: tuple[str, ...],
     parent: Compose,
     option: Option,
-) -> tuple[Run, Place]:
+) -> tuple[Run, Execution]:
     """What a composed page says, checked; arguments as in `resolve`.
 
     Raises:
@@ -80,8 +80,8 @@ def interpret(
     """
     option_files.check_functions(plain)
     rest = dict(plain)
-    keys = list(Place.__dataclass_fields__)
-    where = parse(Place, {key: rest.pop(key) for key in keys if key in rest})
+    keys = list(Execution.__dataclass_fields__)
+    where = parse(Execution, {key: rest.pop(key) for key in keys if key in rest})
     _check_tracker(where)
     callables.call(where.launcher, LauncherKeys, "launcher", "array")
     page = parse(Page, {"knowledge": {}} | rest)
@@ -91,7 +91,7 @@ def interpret(
     return run, where
 
 
-def _check_tracker(where: Place) -> None:
+def _check_tracker(where: Execution) -> None:
     tracker = callables.call(where.tracker, TrackerKeys, "tracker", "run", "root")[1]
     if tracker.package and not _is_installed(tracker.package):
         raise BadInput(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from functools import cache
 
-from kdlab.options.schema import Place
+from kdlab.options.schema import Execution
 
 
 @cache
@@ -28,7 +28,7 @@ def value(text: str) -> str:
 @cache
 def is_operational(text: str) -> bool:
     """Whether an override is about where and how runs are computed, not about what they are."""
-    return re.split(r"[.@]", key(text))[0] in Place.__dataclass_fields__
+    return re.split(r"[.@]", key(text))[0] in Execution.__dataclass_fields__
 
 
 def content(texts: Iterable[str]) -> frozenset[tuple[bool, str, str]]:

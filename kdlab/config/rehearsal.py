@@ -8,7 +8,7 @@ import torch
 from kdlab.architecture import Architecture
 from kdlab.errors import BadInput, Misfit
 from kdlab.models.trace import Heads, Trace
-from kdlab.objective.term_loss import Comparison, Moment
+from kdlab.objective.term_loss import Moment, TermLoss
 from kdlab.options.memo import by_content
 from kdlab.run import Term, layers_of
 
@@ -52,7 +52,7 @@ def _compare(
     is_frozen: bool,
 ) -> None:
     ours, theirs = _learning(_trace(student, classes), is_frozen), _trace(teacher, classes)
-    comparison = Comparison(term, student, teacher, classes, seed=0).requires_grad_(False)
+    comparison = TermLoss(term, student, teacher, classes, seed=0).requires_grad_(False)
     if term.projection != "none":
         _check_projected(term, comparison.view(ours, *(term.pairs or [()])[0][:1])[0], student)
     moment = Moment(step=0, epoch=0, progress=0.0)

@@ -13,7 +13,7 @@ from kdlab import streams
 from kdlab.data import masking
 from kdlab.data.masking import Masking
 from kdlab.data.splits import Rows
-from kdlab.models.trace import Asked
+from kdlab.models.trace import PredictedTokens
 from kdlab.options.schema import Train
 
 PAD_TO = 16  # padded lengths are multiples of it: a small fixed set of shapes
@@ -95,7 +95,7 @@ def masked(data: Encoded, tokenizer: Any, share: float) -> Encoded:
 
 def examples(
     data: Encoded, positions: np.ndarray, device: torch.device, key: int, everywhere: bool
-) -> tuple[dict[str, Tensor], Tensor, Asked | None]:
+) -> tuple[dict[str, Tensor], Tensor, PredictedTokens | None]:
     """A batch: the model's inputs, the labels of its outputs, and where it is asked for them.
 
     Args:
@@ -112,7 +112,7 @@ def examples(
     inputs["input_ids"] = torch.from_numpy(ids)
     known = torch.from_numpy(answers != masking.NO_LABEL)
     at = inputs["attention_mask"].bool() if everywhere else known
-    asked = Asked(at.to(device), known[at].to(device))
+    asked = PredictedTokens(at.to(device), known[at].to(device))
     moved = {name: tensor.to(device) for name, tensor in inputs.items()}
     return moved, torch.from_numpy(answers)[at].to(device), asked
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from kdlab.errors import Misfit
 from kdlab.matching import states
-from kdlab.matching.seen import Seen
+from kdlab.matching.seen import MatchingInputs
 
 
 class LayerAttention(nn.Module):
@@ -34,7 +34,7 @@ class LayerAttention(nn.Module):
         super().__init__()
         self.temperature = temperature
 
-    def forward(self, seen: Seen) -> Tensor:
+    def forward(self, seen: MatchingInputs) -> Tensor:
         """Weights [b, S, T], of total 1/S over the teacher's layers.
 
         Raises:

@@ -8,7 +8,7 @@ from annotated_types import Gt
 from torch import Tensor, nn
 
 from kdlab.errors import Misfit
-from kdlab.matching.seen import Seen
+from kdlab.matching.seen import MatchingInputs
 
 
 class RandomDraw(nn.Module):
@@ -40,7 +40,7 @@ class RandomDraw(nn.Module):
         self.seed = seed
         self.steps = steps
 
-    def forward(self, seen: Seen) -> Tensor:
+    def forward(self, seen: MatchingInputs) -> Tensor:
         """Weights [S, T]: 1/S at each student layer's drawn teacher layer, else 0."""
         period = seen.epoch if self.steps is None else seen.step // self.steps
         weights = torch.zeros(self.students, self.teachers, device=seen.mask.device)

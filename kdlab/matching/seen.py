@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Seen:
+class MatchingInputs:
     """One step of one term. S student and T teacher layers are candidates, in order of depth.
 
     Attributes:

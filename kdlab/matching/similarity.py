@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from kdlab.errors import Misfit
 from kdlab.matching import states
-from kdlab.matching.seen import Seen
+from kdlab.matching.seen import MatchingInputs
 
 UNSEEN = -1
 
@@ -50,7 +50,7 @@ class MonotoneCka(nn.Module):
         self.steps = steps
         self.register_buffer("chosen", torch.full((students,), UNSEEN))
 
-    def forward(self, seen: Seen) -> Tensor:
+    def forward(self, seen: MatchingInputs) -> Tensor:
         """Weights [S, T]: 1/S at each student layer's teacher layer, else 0.
 
         Raises:
@@ -63,7 +63,7 @@ class MonotoneCka(nn.Module):
         return weights.scatter_(1, self.chosen.unsqueeze(1), 1.0 / len(self.chosen))
 
 
-def similarities(seen: Seen) -> Tensor:
+def similarities(seen: MatchingInputs) -> Tensor:
     """Linear CKA [S, T] of all pairs of layers over valid units; 0 where one does not vary."""
     ours, theirs = (
         [_centred(states.of_units(view, seen.mask)) for view in views]

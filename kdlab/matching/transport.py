@@ -6,7 +6,7 @@ import torch
 from annotated_types import Gt
 from torch import Tensor, nn
 
-from kdlab.matching.seen import Seen
+from kdlab.matching.seen import MatchingInputs
 
 FLOOR = 1e-6  # no layer's weight falls lower, so that each keeps a unit cost
 LEAST = 1e-12  # of the total unit cost: a layer that costs nothing counts as costing this
@@ -53,7 +53,7 @@ class EarthMover(nn.Module):
         for name, count in (("student_weights", students), ("teacher_weights", teachers)):
             self.register_buffer(name, torch.full((count,), 1.0 / count, dtype=torch.float64))
 
-    def forward(self, seen: Seen) -> Tensor:
+    def forward(self, seen: MatchingInputs) -> Tensor:
         """The flow [S, T] float32, total 1; the weights move on."""
         rows, columns = range(len(seen.student)), range(len(seen.teacher))
         cost = torch.stack([torch.stack([seen.cost(i, j) for j in columns]) for i in rows])

@@ -41,7 +41,7 @@ class Heads:
 
 
 @dataclass(frozen=True)
-class Asked:
+class PredictedTokens:
     """Where a language model is asked for outputs.
 
     Attributes:
@@ -121,7 +121,7 @@ def trace(
     model: nn.Module,
     batch: Mapping[str, Tensor],
     wanted: frozenset[int],
-    asked: Asked | None = None,
+    asked: PredictedTokens | None = None,
 ) -> Trace:
     """Run a model on a batch and note the heads of the `wanted` layers.
 
@@ -147,7 +147,9 @@ def trace(
     return Trace(logits, output.hidden_states, tape.heads, mask, masked)
 
 
-def outputs(model: nn.Module, batch: Mapping[str, Tensor], asked: Asked | None = None) -> Tensor:
+def outputs(
+    model: nn.Module, batch: Mapping[str, Tensor], asked: PredictedTokens | None = None
+) -> Tensor:
     """Logits [b, c], or [n, vocabulary] where `asked`, in float32, without gradient."""
     with torch.no_grad(), _only(model, asked):
         logits = model(**_inputs(model, batch)).logits.float()
@@ -155,7 +157,7 @@ def outputs(model: nn.Module, batch: Mapping[str, Tensor], asked: Asked | None =
 
 
 @contextmanager
-def _only(model: Any, asked: Asked | None) -> Iterator[None]:
+def _only(model: Any, asked: PredictedTokens | None) -> Iterator[None]:
     """Let a language model's head see the asked tokens alone, as one row.
 
     A vocabulary of 30,000 makes the head dearer than a small encoder, and masks are few.

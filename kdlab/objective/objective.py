@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from kdlab.architecture import Architecture
 from kdlab.models.trace import Trace
-from kdlab.objective.term_loss import Comparison, Moment
+from kdlab.objective.term_loss import Moment, TermLoss
 from kdlab.run import Run
 
 HARD = "hard"
@@ -30,9 +30,7 @@ class Objective(nn.Module):
         self.terms = nn.ModuleDict()
         for term in run.terms:
             assert teacher is not None
-            self.terms[term.key] = Comparison(
-                term, run.student, teacher, run.task.classes, run.seed
-            )
+            self.terms[term.key] = TermLoss(term, run.student, teacher, run.task.classes, run.seed)
 
     def forward(
         self, student: Trace, teacher: Trace | None, labels: Tensor, step: int

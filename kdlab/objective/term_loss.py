@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from kdlab import streams
 from kdlab.architecture import Architecture
 from kdlab.errors import Misfit
-from kdlab.matching.seen import Seen
+from kdlab.matching.seen import MatchingInputs
 from kdlab.models.trace import Trace
 from kdlab.options.callables import function
 from kdlab.run import Term, layers_of
@@ -35,7 +35,7 @@ class Moment:
     progress: float
 
 
-class Comparison(nn.Module):
+class TermLoss(nn.Module):
     """A term's loss, with its projections and its matching's weights.
 
     Args:
@@ -137,7 +137,7 @@ class Comparison(nn.Module):
         ours, mask = [view.float() for view, _ in pairs], pairs[0][1]
         theirs = [self._teacher(teacher, layer).float() for layer in self.theirs]
         cost = cache(lambda i, j: loss(ours[i], theirs[j], mask))
-        weights = self._weights(Seen(moment.step, moment.epoch, ours, theirs, mask, cost))
+        weights = self._weights(MatchingInputs(moment.step, moment.epoch, ours, theirs, mask, cost))
         if self.term.mix == "losses":
             if weights.ndim == 3:
                 raise Misfit("weights that differ by row are for matching.mix=features")
@@ -149,7 +149,7 @@ class Comparison(nn.Module):
             parts.append(mass * loss(view, mixture, mask))
         return torch.stack(parts).sum()
 
-    def _weights(self, seen: Seen) -> Tensor:
+    def _weights(self, seen: MatchingInputs) -> Tensor:
         if self.weigh:
             return self.term.pair_weight * self.weigh(seen)
         weights = torch.zeros(len(self.ours), len(self.theirs), device=seen.mask.device)

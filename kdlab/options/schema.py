@@ -147,7 +147,7 @@ class Teacher:
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class Execution:
     """Where and how a run is computed, and what is kept of it: no part of its identity.
 
     Results are equal bit for bit on CPU at equal `threads`. With `predict_test` the outputs on the

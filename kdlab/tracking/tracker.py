@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from kdlab.errors import BadInput
 from kdlab.options.callables import call
-from kdlab.options.schema import Place, TrackerKeys
+from kdlab.options.schema import Execution, TrackerKeys
 from kdlab.record import Record
 from kdlab.run import Run
 
@@ -39,15 +39,15 @@ def none(run: Run, root: str) -> Watch:
 
 
 @contextmanager
-def watching(runs: Sequence[Run], place: Place) -> Iterator[Mapping[str, Watch]]:
+def watching(runs: Sequence[Run], execution: Execution) -> Iterator[Mapping[str, Watch]]:
     """Views of runs that train side by side, by uid; the ones not ended by then end here.
 
     A view that fails is given up with a warning; its run goes on.
     """
-    tracker = call(place.tracker, TrackerKeys, "tracker", "run", "root")[0].bind()
-    watches = {run.uid: none(run, place.root) for run in runs}
+    tracker = call(execution.tracker, TrackerKeys, "tracker", "run", "root")[0].bind()
+    watches = {run.uid: none(run, execution.root) for run in runs}
     try:
-        _open(watches, runs, lambda run: tracker(run, place.root))
+        _open(watches, runs, lambda run: tracker(run, execution.root))
         yield watches
     finally:
         for watch in watches.values():

@@ -15,15 +15,15 @@ from kdlab import streams
 from kdlab.data.tokens import Encoded, examples
 from kdlab.device import Clock
 from kdlab.metrics import ranked
-from kdlab.models.trace import Asked, Trace
+from kdlab.models.trace import PredictedTokens, Trace
 from kdlab.objective.objective import wanted
-from kdlab.options.schema import Place
+from kdlab.options.schema import Execution
 from kdlab.run import is_everywhere
 from kdlab.training import student_state as learning
-from kdlab.training.student_state import DIVERGED, DONE, TRAINING, Learner
+from kdlab.training.student_state import DIVERGED, DONE, TRAINING, StudentState
 from kdlab.training.teaching import show
 
-Evaluate = Callable[[Learner], tuple[float, bool]]
+Evaluate = Callable[[StudentState], tuple[float, bool]]
 # Set by who wants the process to end soon: the next step is the last, and all is saved.
 stop = threading.Event()
 
@@ -33,13 +33,13 @@ class Stopped(Exception):
 
 
 def train(
-    learners: Sequence[Learner],
+    learners: Sequence[StudentState],
     teachers: Sequence[nn.Module],
     data: Encoded,
     batches: Sequence[np.ndarray],
     evaluate: Evaluate,
-    place: Place,
-    note: Callable[[Learner, dict[str, float]], None],
+    execution: Execution,
+    note: Callable[[StudentState, dict[str, float]], None],
 ) -> float:
     """Train every learner over the same batches; return the seconds the teachers took.
 
@@ -77,9 +77,9 @@ def train(
                 learning.update(learner, inputs, answers, shown, asked)
                 if step + 1 in points and learner.status == TRAINING:
                     note(learner, _evaluated(learner, points, evaluate))
-        if stop.is_set() or time.monotonic() - saved >= place.checkpoint_seconds:
+        if stop.is_set() or time.monotonic() - saved >= execution.checkpoint_seconds:
             for learner in active:
-                learning.save(learner, place.root)
+                learning.save(learner, execution.root)
             saved = time.monotonic()
         if stop.is_set():
             raise Stopped(f"stopped after step {step + 1} of {len(batches)}")
@@ -92,11 +92,11 @@ def train(
 
 def _shown(
     teachers: Sequence[nn.Module],
-    active: Sequence[Learner],
+    active: Sequence[StudentState],
     inputs: dict[str, Tensor],
     rows: np.ndarray,
     layers: frozenset[int],
-    asked: Asked | None,
+    asked: PredictedTokens | None,
 ) -> Trace | None:
     """What the teachers make of a batch, if a learner looks at it."""
     if not teachers or not any(learner.run.terms for learner in active):
@@ -114,7 +114,7 @@ def evaluation_points(steps: int, evaluations: int) -> list[int]:
     return sorted({max(1, round(steps * k / evaluations)) for k in range(1, evaluations + 1)})
 
 
-def _evaluated(learner: Learner, points: list[int], evaluate: Evaluate) -> dict[str, float]:
+def _evaluated(learner: StudentState, points: list[int], evaluate: Evaluate) -> dict[str, float]:
     position = points.index(learner.step)
     learning.note_losses(learner, learner.step - ([0, *points])[position])
     score, is_degenerate = evaluate(learner)
@@ -132,12 +132,12 @@ def _evaluated(learner: Learner, points: list[int], evaluate: Evaluate) -> dict[
     return {"step": learner.step, **losses, "select_degenerate": float(is_degenerate)}
 
 
-def _title(learners: Sequence[Learner]) -> str:
+def _title(learners: Sequence[StudentState]) -> str:
     run = learners[0].run
     return f"{run.task.name} seed {run.seed}, {len(learners)} side by side"
 
 
-def _bar(learners: Sequence[Learner], first: int, steps: int) -> Any:
+def _bar(learners: Sequence[StudentState], first: int, steps: int) -> Any:
     # In a log file a line now and then is enough.
     interval = 0.2 if sys.stderr.isatty() else 15.0
     return tqdm(

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy, log_softmax
 from kdlab import metrics, streams
 from kdlab.data.masking import COLUMNS, HITS, LOSS
 from kdlab.data.tokens import Encoded, examples, scoring_batches
-from kdlab.models.trace import Asked, outputs
+from kdlab.models.trace import PredictedTokens, outputs
 from kdlab.options.schema import Task
 
 SCORING_ROWS = 64  # in a batch: fixed, so that outputs are the same bits in every run
@@ -37,7 +37,7 @@ def predict(model: nn.Module, data: Encoded, device: torch.device) -> np.ndarray
     return found
 
 
-def _by_row(logits: Tensor, answers: Tensor, asked: Asked) -> Tensor:
+def _by_row(logits: Tensor, answers: Tensor, asked: PredictedTokens) -> Tensor:
     """What is kept of rows [b, 2] of logits [n, vocabulary]: mean loss and hits."""
     kept = torch.zeros(len(logits), COLUMNS, device=logits.device)
     kept[:, LOSS] = cross_entropy(logits, answers, reduction="none")

@@ -15,7 +15,7 @@ from transformers import get_scheduler
 from kdlab import streams
 from kdlab.device import Clock, random_state, seeded
 from kdlab.durable import Damaged, read_sealed, write_sealed
-from kdlab.models.trace import Asked, Trace, trace
+from kdlab.models.trace import PredictedTokens, Trace, trace
 from kdlab.objective.objective import HARD, Objective
 from kdlab.options.schema import Train
 from kdlab.run import Run
@@ -27,7 +27,7 @@ DONE, DIVERGED, TRAINING = "done", "diverged", "training"
 
 
 @dataclass
-class Learner:
+class StudentState:
     """A student, its objective, its optimiser, and what was seen of them so far.
 
     `history` has losses and the score on select at each evaluation, and `degenerate` whether every
@@ -65,7 +65,7 @@ def start(
     wanted: frozenset[int],
     steps: int,
     scheduled: int,
-) -> Learner:
+) -> StudentState:
     """A learner at step 0, which makes `steps` of the `scheduled` steps."""
     if run.train.freeze_encoder:
         model.base_model.requires_grad_(False)
@@ -76,7 +76,9 @@ def start(
     device = next(model.parameters()).device
     random = seeded(device, streams.key(run.seed, "dropout"))
     model.train()
-    return Learner(run, model, objective, wanted, adamw, scheduler, steps, random, Clock(device))
+    return StudentState(
+        run, model, objective, wanted, adamw, scheduler, steps, random, Clock(device)
+    )
 
 
 def _groups(model: nn.Module, objective: Objective, train: Train) -> list[dict[str, Any]]:
@@ -99,11 +101,11 @@ def _groups(model: nn.Module, objective: Objective, train: Train) -> list[dict[s
 
 
 def update(
-    learner: Learner,
+    learner: StudentState,
     batch: dict[str, Tensor],
     labels: Tensor,
     teacher: Trace | None,
-    asked: Asked | None,
+    asked: PredictedTokens | None,
 ) -> None:
     """One optimiser step, with the student's own random state swapped in around it."""
     precision = learner.run.train.precision
@@ -128,7 +130,7 @@ def update(
     learner.scheduler.step()
 
 
-def _watch(learner: Learner, losses: dict[str, Tensor], values: list[float]) -> None:
+def _watch(learner: StudentState, losses: dict[str, Tensor], values: list[float]) -> None:
     """Refuse a term that is not connected, not finite at the start, or dead; add up the losses."""
     for (name, loss), value in zip(losses.items(), values, strict=True):
         learner.sums[name] = learner.sums.get(name, 0.0) + value
@@ -145,7 +147,7 @@ def _watch(learner: Learner, losses: dict[str, Tensor], values: list[float]) -> 
             )
 
 
-def _note_shares(learner: Learner, losses: dict[str, Tensor]) -> None:
+def _note_shares(learner: StudentState, losses: dict[str, Tensor]) -> None:
     """At 10, 50 and 90 % of training, each weighted loss's share of the encoder's gradient."""
     for point in SHARE_POINTS:
         if learner.step == max(1, round(point * learner.steps)):
@@ -158,7 +160,7 @@ def _note_shares(learner: Learner, losses: dict[str, Tensor]) -> None:
             learner.shares[f"{point:g}"] = {name: float(n) / whole for name, n in norms.items()}
 
 
-def _gradients(learner: Learner, loss: Tensor) -> list[Tensor]:
+def _gradients(learner: StudentState, loss: Tensor) -> list[Tensor]:
     """The norm of a loss's gradient on every tensor of the encoder; of the head if that is all."""
     encoder = [p for p in learner.model.base_model.parameters() if p.requires_grad]
     encoder = encoder or [p for p in learner.model.parameters() if p.requires_grad]
@@ -167,14 +169,14 @@ def _gradients(learner: Learner, loss: Tensor) -> list[Tensor]:
     return [zero if gradient is None else gradient.norm() for gradient in found]
 
 
-def note_losses(learner: Learner, steps: int) -> None:
+def note_losses(learner: StudentState, steps: int) -> None:
     """Close a stretch of `steps` steps: its mean losses join the history."""
     for name, total in learner.sums.items():
         learner.history.setdefault(name, []).append(total / steps)
     learner.sums = {}
 
 
-def weights(learner: Learner) -> dict[str, Tensor]:
+def weights(learner: StudentState) -> dict[str, Tensor]:
     """A copy of the student's weights."""
     return copy.deepcopy(learner.model.state_dict())
 
@@ -192,7 +194,7 @@ def checkpoint_path(root: str | Path, uid: str) -> Path:
     return Path(root) / "checkpoints" / f"{uid}.pt"
 
 
-def save(learner: Learner, root: str) -> None:
+def save(learner: StudentState, root: str) -> None:
     """Save everything that an exact resume needs, whole or not at all."""
     content = {name: getattr(learner, name) for name in KEPT} | {
         "model": learner.model.state_dict(),
@@ -206,7 +208,7 @@ def save(learner: Learner, root: str) -> None:
     write_sealed(checkpoint_path(root, learner.run.uid), buffer.getvalue())
 
 
-def restore(learner: Learner, root: str) -> None:
+def restore(learner: StudentState, root: str) -> None:
     """Go on from the run's checkpoint, if there is one; a damaged one is named, and not used."""
     path = checkpoint_path(root, learner.run.uid)
     if not path.exists():

@@ -17,7 +17,7 @@ from kdlab import metrics, run
 from kdlab.data.tokens import Encoded
 from kdlab.errors import BadInput
 from kdlab.models.teacher import load_teacher
-from kdlab.models.trace import Asked, Trace, joined, trace
+from kdlab.models.trace import PredictedTokens, Trace, joined, trace
 from kdlab.training import scoring
 
 
@@ -73,7 +73,7 @@ def show(
     inputs: Mapping[str, Tensor],
     rows: np.ndarray,
     wanted: frozenset[int],
-    asked: Asked | None,
+    asked: PredictedTokens | None,
 ) -> Trace:
     """What the teachers make of a batch.
 

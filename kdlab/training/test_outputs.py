@@ -14,7 +14,7 @@ from kdlab.data.task_data import TaskData
 from kdlab.durable import Damaged
 from kdlab.models import heads, saving
 from kdlab.models.saved_files import flaw, folder, is_whole
-from kdlab.options.schema import Place
+from kdlab.options.schema import Execution
 from kdlab.record import Record
 from kdlab.run import Run
 from kdlab.training import scoring
@@ -38,10 +38,10 @@ def artifacts(root: str, task: TaskData, found: Mapping[str, np.ndarray]) -> dic
     return left
 
 
-def untrained(runs: Sequence[Run], place: Place) -> list[Run]:
+def untrained(runs: Sequence[Run], execution: Execution) -> list[Run]:
     """Those that have to be trained: that lack more than test outputs, or a model to give these."""
-    unpredicted = test_splits.lacking(runs, place.root) if place.predict_test else set()
-    return [r for r in runs if r.uid not in unpredicted or not is_whole(place.root, r.uid)]
+    unpredicted = test_splits.lacking(runs, execution.root) if execution.predict_test else set()
+    return [r for r in runs if r.uid not in unpredicted or not is_whole(execution.root, r.uid)]
 
 
 def complete(runs: Sequence[Run], task: TaskData, root: str, device: torch.device) -> list[str]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from kdlab.options import callables
-from kdlab.options.schema import LauncherKeys, Place
+from kdlab.options.schema import Execution, LauncherKeys
 from sweeps.journal import run_states
 
 
@@ -25,6 +25,6 @@ class Launcher:
         return int(self.call.knobs["parallel"])
 
 
-def launcher(place: Place) -> Launcher:
+def launcher(execution: Execution) -> Launcher:
     """The launcher that a place names."""
-    return Launcher(*callables.call(place.launcher, LauncherKeys, "launcher", "array"))
+    return Launcher(*callables.call(execution.launcher, LauncherKeys, "launcher", "array"))

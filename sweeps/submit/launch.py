@@ -21,7 +21,7 @@ from kdlab.config import secrets
 from kdlab.data import test_splits
 from kdlab.errors import BadInput
 from kdlab.models import checkpoints
-from kdlab.options.schema import Place
+from kdlab.options.schema import Execution
 from kdlab.run import Run, parents
 from sweeps.journal import events, failures, run_states
 from sweeps.journal.events import State
@@ -96,7 +96,7 @@ Chunk = Sequence[Sequence[Sequence[Run]]]  # tasks, each of cohorts of runs
 Held = list[tuple[str, str, set[str]]]
 
 
-def launch(work: Work, study: str, place: Place, again: set[str]) -> list[str]:
+def launch(work: Work, study: str, execution: Execution, again: set[str]) -> list[str]:
     """Submit what is to be done, level by level; return the intents.
 
     An array that is too large for SLURM now is halved; if not even one task is taken, the rest is
@@ -111,19 +111,19 @@ def launch(work: Work, study: str, place: Place, again: set[str]) -> list[str]:
     Raises:
         RuntimeError: nothing was taken.
     """
-    chosen = launcher(place)
-    predict = set(work.states) if place.predict_test else set()
+    chosen = launcher(execution)
+    predict = set(work.states) if execution.predict_test else set()
     fetch(work.due, predict)
-    code, state = snapshot(place.root), events.fold(place.root)
-    exclude, held = [blame.host for blame in failures.blamed(state)], _held(place.root, state)
+    code, state = snapshot(execution.root), events.fold(execution.root)
+    exclude, held = [blame.host for blame in failures.blamed(state)], _held(execution.root, state)
     submitted: list[str] = []
 
     def submit(chunk: Chunk, level: int) -> None:
         files = [
-            shards.write(cohorts, study, place, work.parents | again, again, predict)
+            shards.write(cohorts, study, execution, work.parents | again, again, predict)
             for cohorts in chunk
         ]
-        intent = _intend(files, chunk, study, level, place, chosen, work.seconds)
+        intent = _intend(files, chunk, study, level, execution, chosen, work.seconds)
         array = Array(
             intent=intent,
             name=f"{study}, level {level}",
@@ -131,9 +131,9 @@ def launch(work: Work, study: str, place: Place, again: set[str]) -> list[str]:
             after=_before(chunk, held),
             exclude=exclude,
             level=len(work.levels[level]),
-            root=Path(place.root),
+            root=Path(execution.root),
             code=code,
-            folder=Path(place.root) / "logs" / intent,
+            folder=Path(execution.root) / "logs" / intent,
         )
         job = _submit(array, chosen)
         held.append((intent, job, {run.uid for c in chunk for each in c for run in each}))
@@ -144,7 +144,7 @@ def launch(work: Work, study: str, place: Place, again: set[str]) -> list[str]:
             for chunk in _chunks(packed, run_states.module(chosen.name).largest_array()):
                 _halved(chunk, partial(submit, level=level))
     except controller.Crowded as error:
-        _say_rest(work, submitted, place.root, str(error))
+        _say_rest(work, submitted, execution.root, str(error))
     return submitted
 
 
@@ -202,14 +202,14 @@ def _intend(
     chunk: Chunk,
     study: str,
     level: int,
-    place: Place,
+    execution: Execution,
     chosen: Launcher,
     seconds: Mapping[str, float],
 ) -> str:
     intent = uuid.uuid4().hex[:12]
     uids = [[run.uid for cohort in cohorts for run in cohort] for cohorts in chunk]
     events.append(
-        place.root,
+        execution.root,
         "intent",
         intent=intent,
         study=study,
@@ -274,19 +274,21 @@ def _checkpoints(run: Run) -> set[str]:
     return {n for n in (run.init.checkpoint, run.tokenizer, run.teacher_checkpoint) if n}
 
 
-def settled(place: Place, study: str) -> Place:
+def settled(execution: Execution, study: str) -> Execution:
     """A place whose root means the same everywhere, its live views grouped by study.
 
     Raises:
         BadInput: what a launcher or a tracker is told has a secret in it.
     """
     for where in ("launcher", "tracker"):
-        if why := secrets.why_secret(getattr(place, where), where):
+        if why := secrets.why_secret(getattr(execution, where), where):
             raise BadInput(why)
-    tracker = dict(place.tracker)
+    tracker = dict(execution.tracker)
     if tracker.get("group", study) is None:
         tracker["group"] = study
-    return replace(place, root=str(Path(place.root).expanduser().resolve()), tracker=tracker)
+    return replace(
+        execution, root=str(Path(execution.root).expanduser().resolve()), tracker=tracker
+    )
 
 
 def forgive(root: str | Path, uids: Sequence[str]) -> None:

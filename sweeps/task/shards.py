@@ -8,7 +8,7 @@ from typing import Any
 
 from kdlab.config import frozen
 from kdlab.errors import BadInput
-from kdlab.options.schema import Place, parse
+from kdlab.options.schema import Execution, parse
 from kdlab.record import short_digest, write_whole
 from kdlab.run import Run
 
@@ -26,7 +26,7 @@ class Shard:
     """
 
     study: str
-    place: Place
+    execution: Execution
     cohorts: list[list[str]]
     save: list[str]
     again: list[str]
@@ -49,7 +49,7 @@ class Shard:
 def write(
     cohorts: Sequence[Sequence[Run]],
     study: str,
-    place: Place,
+    execution: Execution,
     save: set[str],
     again: set[str],
     predict: Collection[str] = (),
@@ -59,7 +59,7 @@ def write(
     family = frozen.freeze(runs)
     page = {
         "study": study,
-        "place": asdict(replace(place, launcher={})),  # its lines are for who submits
+        "execution": asdict(replace(execution, launcher={})),  # its lines are for who submits
         "cohorts": [[run.uid for run in cohort] for cohort in cohorts],
         "save": [uid for uid in family if uid in save],
         "again": [run.uid for run in runs if run.uid in again],
@@ -67,7 +67,7 @@ def write(
         "runs": family,
     }
     content = json.dumps(page).encode()
-    path = Path(place.root) / "studies" / study / "shards" / f"{short_digest(content)}.json"
+    path = Path(execution.root) / "studies" / study / "shards" / f"{short_digest(content)}.json"
     if not path.exists() or path.read_bytes() != content:
         write_whole(path, content)
     return path
@@ -86,4 +86,4 @@ def read(path: str | Path) -> Shard:
     if short_digest(content) != Path(path).stem:
         raise BadInput(f"{path}: damaged, its name does not fit; launch again")
     page = json.loads(content)
-    return Shard(**(page | {"place": parse(Place, page["place"])}))
+    return Shard(**(page | {"execution": parse(Execution, page["execution"])}))

@@ -78,13 +78,13 @@ def serve(connection: Connection, path: str, worker: int) -> None:
         except (EOFError, ConnectionError):
             return
         try:
-            place = replace(
-                shard.place,
-                save=shard.place.save or bool(set(uids) & set(shard.save)),
+            execution = replace(
+                shard.execution,
+                save=shard.execution.save or bool(set(uids) & set(shard.save)),
                 predict_test=bool(set(uids) & set(shard.predict)),
             )
             again = bool(set(uids) & set(shard.again))
-            distill([shard.run(uid) for uid in uids], place, again=again)
+            distill([shard.run(uid) for uid in uids], execution, again=again)
             answer = {"class": DONE}
         except loop.Stopped:
             answer = {"class": STOPPED}

@@ -51,7 +51,7 @@ class Worker:
     @property
     def root(self) -> str:
         """Where everything lies."""
-        return self.shard.place.root
+        return self.shard.execution.root
 
 
 def work(path: str, intent: str, index: int, minutes: float | None) -> None:

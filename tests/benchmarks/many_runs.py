@@ -73,15 +73,15 @@ def measure(runs: int, room: Path) -> dict[str, float]:
     planned, planning = timed(lambda: plan.plan(part, extra))
     unique = plan.unique(planned)
     found: dict[str, float] = {"runs": len(unique), "plan": planning}
-    place = launch.settled(compose.place(*planned[0].cell.overrides), "plan_100k")
-    chosen = choice.launcher(place)
+    execution = launch.settled(compose.execution(*planned[0].cell.overrides), "plan_100k")
+    chosen = choice.launcher(execution)
     work, surveyed = timed(lambda: plan.survey(unique, root, chosen.keys, chosen.parallel))
     found["plan"] += surveyed
     found["gigabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     _, one = timed(lambda: [compose.compose(*run.overrides) for run in unique[:20]])
     found["hydra"] = one / 20 * len(unique)
     plan.write(planned, work.seconds, "plan_100k", part, root)
-    _, found["submit"] = timed(lambda: launch.launch(work, "plan_100k", place, set()))
+    _, found["submit"] = timed(lambda: launch.launch(work, "plan_100k", execution, set()))
     pretend(root, work.due)
     command = [sys.executable, "-m", "sweeps", "status", "plan_100k", "--root", root]
     for name in ("status", "again"):

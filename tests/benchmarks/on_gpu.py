@@ -131,10 +131,10 @@ def waits(distill: Distill, runs: list[Any], device: str) -> bool:
     found = [w for w in caught if "synchroniz" in str(w.message)]
     places: dict[str, int] = {}
     for each in found:
-        place = f"{Path(each.filename).name}:{each.lineno}"
-        places[place] = places.get(place, 0) + 1
-    for place, number in sorted(places.items(), key=lambda item: -item[1]):
-        print(f"  {number / steps:.2f} waits a step at {place}")
+        execution = f"{Path(each.filename).name}:{each.lineno}"
+        places[execution] = places.get(execution, 0) + 1
+    for execution, number in sorted(places.items(), key=lambda item: -item[1]):
+        print(f"  {number / steps:.2f} waits a step at {execution}")
     print(f"{len(found) / steps:.2f} waits a step in {steps} steps")
     return len(found) < 2 * steps
 

@@ -24,7 +24,7 @@ from slurm.cluster import Cluster
 from slurm.sweeping import Sweep, write_study
 
 from kdlab import distill, record
-from kdlab.config.compose import place
+from kdlab.config.compose import execution
 from sweeps.journal import events
 from sweeps.plan import plan
 from sweeps.study import reading
@@ -69,7 +69,7 @@ def main() -> None:
 def compare(sweep: Sweep, sample: int) -> int:
     """How many of a random sample equal, bit for bit, a run trained alone in this process."""
     runs = plan.unique(plan.plan(reading.load(str(sweep.study))))
-    where = replace(place(), root=str(sweep.root.parent / "serial"), threads=1)
+    where = replace(execution(), root=str(sweep.root.parent / "serial"), threads=1)
     ours = record.records(sweep.root)
     chosen = random.Random(0).sample(runs, sample)
     return sum(distill(run, where).result == ours[run.uid].result for run in tqdm(chosen))

@@ -10,7 +10,7 @@ from kdlab.config.compose import compose
 from kdlab.config.rehearsal import _trace
 from kdlab.errors import BadInput
 from kdlab.objective.objective import Objective, hard
-from kdlab.objective.term_loss import Comparison, Moment
+from kdlab.objective.term_loss import Moment, TermLoss
 from kdlab.options.callables import Call
 from kdlab.training.student_state import start
 
@@ -44,7 +44,7 @@ class ByRow(Fixed):
 def made(*overrides: str, **changed):
     run = compose(*overrides)
     term = replace(run.terms[0], **changed)
-    comparison = Comparison(term, run.student, run.teacher.student, run.task.classes, run.seed)
+    comparison = TermLoss(term, run.student, run.teacher.student, run.task.classes, run.seed)
     return comparison, _trace(run.student, 2), _trace(run.teacher.student, 2)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kdlab import device
-from kdlab.config.compose import compose, place
+from kdlab.config.compose import compose, execution
 from kdlab.device import Clock
 from kdlab.models.student import build_student
 
@@ -149,5 +149,5 @@ def test_a_gpu_uses_deterministic_algorithms_and_never_fails_for_want_of_one(mon
 
 
 def test_the_device_is_the_one_that_the_place_names(cuda):
-    assert device.chosen(place("device=cpu")) == CPU
-    assert device.chosen(place("device=auto")) == device.chosen(place("device=cuda")) == GPU
+    assert device.chosen(execution("device=cpu")) == CPU
+    assert device.chosen(execution("device=auto")) == device.chosen(execution("device=cuda")) == GPU

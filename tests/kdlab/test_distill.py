@@ -20,7 +20,7 @@ from transformers import AutoModelForSequenceClassification
 import kdlab
 from kdlab import record, repeats
 from kdlab.cohort import missing
-from kdlab.config.compose import compose, place
+from kdlab.config.compose import compose, execution
 from kdlab.errors import BadInput
 from kdlab.models import saved_files
 from kdlab.training import loop
@@ -85,7 +85,7 @@ def test_a_record_says_what_the_design_promises(cohort, tmp_path):
 def test_a_teacher_is_a_run_trained_once_and_found_again(small, tmp_path):
     runs = [compose(*small, "threads=1", f"seed={seed}", "knowledge=logits_kl") for seed in (1, 2)]
     assert runs[0].teacher.uid == runs[1].teacher.uid
-    where = replace(place(), root=str(tmp_path), threads=1)
+    where = replace(execution(), root=str(tmp_path), threads=1)
     kdlab.distill(runs[0], where)
     saved = saved_files.folder(tmp_path, runs[0].teacher.uid) / "model.safetensors"
     before = saved.stat().st_mtime_ns

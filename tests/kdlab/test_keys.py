@@ -29,7 +29,7 @@ KINDS = {
     "shape": schema.Named,
 }  # fmt: skip
 NOT_A_RUNS = {
-    "Place": "where and how a run is computed", "LauncherKeys": "the same",
+    "Execution": "where and how a run is computed", "LauncherKeys": "the same",
     "TrackerKeys": "who watches", "Bare": "has no keys",
 }  # fmt: skip
 # Groups of conf/ whose keys are tried elsewhere, or that have none of a run's.
@@ -76,7 +76,7 @@ def test_every_key_of_a_file_of_several_options_has_a_trial_or_a_reason():
     assert {path.stem for path in CONF.glob("*.yaml")} == set(pages)
     assert set(pages["teaching"]) <= known("teacher")
     assert set(pages["glue"]) - {"_target_"} <= known("table")
-    of_place = {field.name for field in fields(schema.Place)}
+    of_place = {field.name for field in fields(schema.Execution)}
     assert set(pages["run"]) - {"defaults", "hydra"} <= known("page") | of_place
 
 

@@ -14,7 +14,7 @@ import torch
 import kdlab
 from kdlab import record
 from kdlab.cohort import missing
-from kdlab.config.compose import compose, place
+from kdlab.config.compose import compose, execution
 from kdlab.data import test_splits
 from kdlab.errors import BadInput
 from kdlab.models import saved_files
@@ -108,7 +108,7 @@ def test_test_outputs_are_the_models_own_in_float32_and_their_rows_have_no_label
 
 def test_a_run_that_is_done_is_predicted_by_its_saved_model(run, where, monkeypatch):
     first = kdlab.distill(run, **where, save=True)
-    asked = replace(place(), **where, predict_test=True)
+    asked = replace(execution(), **where, predict_test=True)
     assert missing([run], asked) == [run]
     monkeypatch.setattr("kdlab.cohort.train", lambda *_, **__: pytest.fail("trained again"))
     second = kdlab.distill(run, asked)
@@ -183,7 +183,7 @@ def test_a_diverged_run_has_nothing_to_predict(overrides, where):
     run = compose(*overrides, "knowledge=none", "train.lr=1e30", "train.clip=1e30")
     first = kdlab.distill(run, **where, predict_test=True)
     assert (first.result["status"], first.artifacts) == ("diverged", {})
-    asked = replace(place(), **where, predict_test=True)
+    asked = replace(execution(), **where, predict_test=True)
     assert missing([run], asked) == []
 
 
@@ -199,7 +199,7 @@ def test_one_test_split_goes_by_its_own_name(overrides, where):
 
 def test_a_task_without_a_test_split_is_refused_while_composing(small):
     with pytest.raises(BadInput, match="predict_test=true: task synthetic names no test split"):
-        place(*small, "knowledge=none", "predict_test=true")
+        execution(*small, "knowledge=none", "predict_test=true")
     run = compose(*small, "knowledge=none")
     with pytest.raises(BadInput, match="task synthetic names no test split"):
         kdlab.distill(run, root="nowhere", predict_test=True)

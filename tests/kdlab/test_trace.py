@@ -7,7 +7,7 @@ from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceC
 from kdlab.architecture import Architecture
 from kdlab.losses import attention, hidden, relation
 from kdlab.models.families import FAMILIES, configuration
-from kdlab.models.trace import NAME, Asked, Trace, outputs, trace
+from kdlab.models.trace import NAME, PredictedTokens, Trace, outputs, trace
 from kdlab.objective import views
 
 ENCODERS = sorted(FAMILIES)
@@ -220,7 +220,7 @@ def test_a_language_model_answers_only_where_it_is_asked(family):
     some[0, [2, 7]] = some[1, 3] = True
     real = batch()["attention_mask"].bool()
     for at in (some, real):
-        asked = Asked(at, some[at])
+        asked = PredictedTokens(at, some[at])
         found = trace(model, batch(), frozenset(), asked)
         torch.testing.assert_close(found.logits, whole.logits[at], atol=1e-5, rtol=1e-5)
         assert torch.equal(found.logits, outputs(model, batch(), asked))

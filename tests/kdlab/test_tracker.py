@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import kdlab
-from kdlab.config.compose import compose, place
+from kdlab.config.compose import compose, execution
 from kdlab.errors import BadInput
 from kdlab.options import callables
 from kdlab.record import records
@@ -26,7 +26,7 @@ def cohort(small):
 
 
 def watched(root, *knobs):
-    return place(*WANDB, *knobs, f"root={root}", "threads=1")
+    return execution(*WANDB, *knobs, f"root={root}", "threads=1")
 
 
 def test_a_cohort_is_shown_as_it_is_recorded(cohort, tmp_path, wandb_room, read_wandb):

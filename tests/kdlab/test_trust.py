@@ -7,7 +7,7 @@ import pytest
 from kdlab.config import option_files, secrets
 from kdlab.config.compose import compose
 from kdlab.errors import BadInput
-from kdlab.options.schema import Place
+from kdlab.options.schema import Execution
 from sweeps import multirun
 from sweeps.journal import run_states
 from sweeps.plan import plan
@@ -119,7 +119,7 @@ blocks:
 PLACES = ("base", "own", "case", "grid", "more", "block")
 TUNED = "tune: {over: {%s}, seeds: [3]}\n    confirm: {seeds: [4]}"
 STUDIES = [
-    *[{place: f"'{text}'"} for place in ("base", "own", "case") for text in (
+    *[{execution: f"'{text}'"} for execution in ("base", "own", "case") for text in (
         f"shape={NODE}", f"task.holdout={EVIL}", "launcher.setup=[touch ran]", "++launcher=slurm",
         "+launcher@launcher=slurm", "root=/tmp/elsewhere", "tracker=wandb",
         "hydra.sweeper.name=x", "train.lr=${oc.env:HF_TOKEN}", "knowledge=../../evil",
@@ -177,31 +177,33 @@ PLAIN_LINES = [
 
 
 @pytest.fixture(scope="module")
-def place() -> Place:
-    from kdlab.config.compose import place
+def execution() -> Execution:
+    from kdlab.config.compose import execution
 
-    return place("launcher=slurm")
+    return execution("launcher=slurm")
 
 
-def told(place: Place, where: str, **values) -> Place:
-    page = vars(place) | {where: {**getattr(place, where), **values}}
-    return launch.settled(Place(**page), "mine")
+def told(execution: Execution, where: str, **values) -> Execution:
+    page = vars(execution) | {where: {**getattr(execution, where), **values}}
+    return launch.settled(Execution(**page), "mine")
 
 
 @pytest.mark.parametrize("line", SECRET_LINES)
-def test_a_secret_is_kept_out_of_what_is_written(monkeypatch, place, line):
+def test_a_secret_is_kept_out_of_what_is_written(monkeypatch, execution, line):
     monkeypatch.setenv("HF_TOKEN", TOKEN)
-    assert "launcher.setup" in refusal(lambda: told(place, "launcher", setup=["ls", line]))
+    assert "launcher.setup" in refusal(lambda: told(execution, "launcher", setup=["ls", line]))
     assert "launcher.additional.export" in refusal(
-        lambda: told(place, "launcher", additional={"export": line})
+        lambda: told(execution, "launcher", additional={"export": line})
     )
-    assert refusal(lambda: told(place, "tracker", project=f"a{TOKEN}")).endswith("stay in files")
+    assert refusal(lambda: told(execution, "tracker", project=f"a{TOKEN}")).endswith(
+        "stay in files"
+    )
     assert TOKEN not in refusal(lambda: compose(f"task.path=/x/{TOKEN}"))
 
 
-def test_what_is_no_secret_is_taken(monkeypatch, place):
+def test_what_is_no_secret_is_taken(monkeypatch, execution):
     monkeypatch.setenv("HF_TOKEN", "short")
-    assert told(place, "launcher", setup=PLAIN_LINES).launcher["setup"] == PLAIN_LINES
+    assert told(execution, "launcher", setup=PLAIN_LINES).launcher["setup"] == PLAIN_LINES
     assert secrets.variable_in("short") is None
 
 
@@ -209,16 +211,16 @@ def mode(path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_what_a_launcher_is_told_is_for_its_owner_alone(tmp_path, place):
+def test_what_a_launcher_is_told_is_for_its_owner_alone(tmp_path, execution):
     (tmp_path / "theirs.yaml").write_text(STUDY.format(**dict.fromkeys(PLACES, "")))
     loaded = reading.load(str(tmp_path / "theirs.yaml"))
     launched.save(loaded, ("launcher.setup=[module load x]",), tmp_path)
     assert mode(tmp_path / launched.NAME) == 0o600
-    settled = told(place, "launcher", setup=["module load x"])
-    here = Place(**vars(settled) | {"root": str(tmp_path)})
+    settled = told(execution, "launcher", setup=["module load x"])
+    here = Execution(**vars(settled) | {"root": str(tmp_path)})
     path = shards.write([[compose("knowledge=none")]], "mine", here, set(), set())
     assert "module load" not in path.read_text()
-    assert shards.read(path).place.launcher == {}
+    assert shards.read(path).execution.launcher == {}
 
 
 UNBOUNDED = [

@@ -47,10 +47,11 @@ def serially(study: Path, root: Path) -> subprocess.Popen[bytes]:
     code = """
 import sys
 from kdlab import distill
-from kdlab.config.compose import place
-from sweeps import plan, study
-where = place(f"root={sys.argv[2]}", "threads=1")
-for run in plan.unique(plan.plan(study.load(sys.argv[1]))):
+from kdlab.config.compose import execution
+from sweeps.plan import plan
+from sweeps.study.reading import load
+where = execution(f"root={sys.argv[2]}", "threads=1")
+for run in plan.unique(plan.plan(load(sys.argv[1]))):
     distill(run, where)
 """
     command = [sys.executable, "-W", "ignore", "-c", code, str(study), str(root)]

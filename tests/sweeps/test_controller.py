@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kdlab import record
-from kdlab.config.compose import compose, place
+from kdlab.config.compose import compose, execution
 from kdlab.errors import BadInput
 from sweeps.journal import events, failures, run_states
 from sweeps.launchers import choice, controller, slurm
@@ -74,7 +74,7 @@ def submitted(root, *more, exclude=(), tasks=2):
 
 @cache
 def launcher(*overrides):
-    return choice.launcher(place(*overrides))
+    return choice.launcher(execution(*overrides))
 
 
 def script(root):
@@ -176,11 +176,13 @@ def ten(small):
 @pytest.fixture
 def work(ten, tmp_path, monkeypatch, slurm_says):
     """Surveys ten runs to do, one a task."""
-    slurm_says["place"] = place("launcher=slurm", "launcher.cohort=1", f"root={tmp_path / 'runs'}")
-    chosen = choice.launcher(slurm_says["place"])
+    slurm_says["execution"] = execution(
+        "launcher=slurm", "launcher.cohort=1", f"root={tmp_path / 'runs'}"
+    )
+    chosen = choice.launcher(slurm_says["execution"])
 
     def survey():
-        root = slurm_says["place"].root
+        root = slurm_says["execution"].root
         found = plan.survey(ten, root, chosen.keys, 10, ask=True)
         packed = [[cohort] for level in found.levels for task in level for cohort in task]
         return found.__class__(**{**vars(found), "levels": [packed] if packed else []})
@@ -222,16 +224,16 @@ def test_an_array_above_the_limit_on_jobs_is_divided_and_the_rest_is_named(
     work, slurm_says, capsys, room, sizes
 ):
     taken = limited(slurm_says, room)
-    root = slurm_says["place"].root
-    launch.launch(work(), "s", slurm_says["place"], set())
+    root = slurm_says["execution"].root
+    launch.launch(work(), "s", slurm_says["execution"], set())
     assert list(taken.values()) == sizes
     assert f"{10 - room} of 10 tasks are left; launch again when" in capsys.readouterr().err
     assert sum(word == run_states.QUEUED for word in work().states.values()) == room
     with pytest.raises(RuntimeError, match=f"{10 - room} of {10 - room} tasks are left"):
-        launch.launch(work(), "s", slurm_says["place"], set())
+        launch.launch(work(), "s", slurm_says["execution"], set())
     slurm_says["room"] = 100
     launch.settle(root)
-    launch.launch(work(), "s", slurm_says["place"], set())
+    launch.launch(work(), "s", slurm_says["execution"], set())
     assert sum(taken.values()) == 10
     assert set(work().states.values()) == {run_states.QUEUED}
 
@@ -247,7 +249,7 @@ def test_a_limit_that_can_be_read_bounds_the_arrays_from_the_start(slurm_says):
 def test_a_launch_that_died_behind_sbatch_is_cancelled_and_adopted(
     work, slurm_says, monkeypatch, end
 ):
-    place, taken = slurm_says["place"], limited(slurm_says, 100)
+    execution, taken = slurm_says["execution"], limited(slurm_says, 100)
     real = slurm_says["sbatch"]
 
     def killed(words):
@@ -262,14 +264,14 @@ def test_a_launch_that_died_behind_sbatch_is_cancelled_and_adopted(
         slurm_says["sbatch"] = killed
     todo = plan_of(work, slurm_says, queued)
     with pytest.raises((KeyboardInterrupt, RuntimeError)):
-        launch.launch(todo, "s", place, set())
+        launch.launch(todo, "s", execution, set())
     slurm_says["squeue"] = queued
     assert list(taken.values()) == [10]
-    assert launch.cancel(place.root, "s") == 10
+    assert launch.cancel(execution.root, "s") == 10
     assert calls(slurm_says, "scancel") == [["scancel", "101"]]
-    launch.settle(place.root)
+    launch.settle(execution.root)
     assert set(work().states.values()) == {run_states.QUEUED}
-    assert len(list(Path(place.root).rglob("101_*_submitted.pkl"))) == 10
+    assert len(list(Path(execution.root).rglob("101_*_submitted.pkl"))) == 10
 
 
 def plan_of(work, answers, queued):

@@ -3,7 +3,7 @@
 import pytest
 from at_once import python
 
-from kdlab.config.compose import place
+from kdlab.config.compose import execution
 from kdlab.errors import BadInput
 from sweeps.launchers import choice
 from sweeps.plan import plan
@@ -40,7 +40,7 @@ blocks:
 
 
 def text(loaded, planned, root, waiting=0) -> list[str]:
-    chosen = choice.launcher(place())
+    chosen = choice.launcher(execution())
     work = plan.survey(plan.unique(planned), str(root), chosen.keys, chosen.parallel)
     return report(loaded, planned, work, chosen, waiting, root).splitlines()
 

@@ -10,7 +10,7 @@ from transformers import BertConfig, BertForSequenceClassification
 
 import kdlab
 from kdlab import record
-from kdlab.config.compose import place
+from kdlab.config.compose import execution
 from kdlab.errors import BadInput
 from sweeps import commands, status
 from sweeps.journal import events, failures, run_states
@@ -161,16 +161,16 @@ def test_a_sweep_that_stopped_itself_is_not_launched_until_it_is_mended(asked, r
 
 
 def test_live_views_are_grouped_by_study_unless_told_otherwise():
-    assert launch.settled(place("tracker=wandb"), "mine").tracker["group"] == "mine"
-    told = place("tracker=wandb", "tracker.group=ours")
+    assert launch.settled(execution("tracker=wandb"), "mine").tracker["group"] == "mine"
+    told = execution("tracker=wandb", "tracker.group=ours")
     assert launch.settled(told, "mine").tracker["group"] == "ours"
-    assert "group" not in launch.settled(place(), "mine").tracker
+    assert "group" not in launch.settled(execution(), "mine").tracker
 
 
 def test_a_budget_takes_the_first_seed_of_every_cell_before_the_second(asked, root):
     planned = plan.plan(asked.study, asked.extra)
     runs = plan.unique(planned)
-    chosen = choice.launcher(place(*asked.extra))
+    chosen = choice.launcher(execution(*asked.extra))
     whole = plan.survey(runs, root, chosen.keys, 1)
     hours = sum(whole.seconds[run.uid] for run in whole.due) / 3600
     part = plan.survey(runs, root, chosen.keys, 1, hours=0.6 * hours)

@@ -10,7 +10,7 @@ from slurm.processes import wait_until
 
 import kdlab
 from kdlab import record
-from kdlab.config.compose import compose, place
+from kdlab.config.compose import compose, execution
 from kdlab.run import parents
 from kdlab.training import student_state
 from sweeps import commands, status
@@ -62,7 +62,7 @@ def test_every_parent_is_in_the_graph_before_its_children(asked, root, capsys):
     assert not Path(root).exists()
     runs = plan.unique(plan.plan(asked.study, asked.extra))
     family = list(levels.with_ancestors(runs).values())
-    position = {run.uid: place for place, run in enumerate(family)}
+    position = {run.uid: execution for execution, run in enumerate(family)}
     level = {run.uid: n for n, each in enumerate(levels.levels(family)) for run in each}
     for run in family:
         for parent in parents(run):
@@ -103,7 +103,7 @@ def test_a_missing_model_of_an_ancestor_is_made_again_for_a_run_that_is_due(aske
         for path in folder.iterdir():
             path.unlink()
         folder.rmdir()
-    chosen = choice.launcher(place(*asked.extra))
+    chosen = choice.launcher(execution(*asked.extra))
     due = plan.survey([staged], root, chosen.keys, 1).due
     # The earlier run is done without its model: it is repeated, and so is what it learns from.
     assert [run.uid for run in due] == [staged.teacher.uid, staged.init.run.uid, staged.uid]
@@ -173,7 +173,7 @@ def test_a_grandparents_failure_reaches_its_grandchildren(small, tmp_path):
 
 
 def frozen(run, family, root):
-    where = replace(place(), root=str(root), threads=1)
+    where = replace(execution(), root=str(root), threads=1)
     return shards.write([[run]], "s", where, {u for r in family.values() for u in uids(r)}, set())
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import kdlab
 from kdlab import record
-from kdlab.config.compose import place
+from kdlab.config.compose import execution
 from kdlab.data import test_splits
 from kdlab.errors import BadInput
 from sweeps import commands
@@ -118,7 +118,7 @@ def test_a_study_of_saved_models_alone_is_planned_by_what_loading_takes(asked, t
     own = runs(request)
     for run in own:
         kdlab.distill(run, root=root, threads=1, save=True)
-    chosen = choice.launcher(place(*request.extra, "task=rte", "task.path=nyu-mll/glue"))
+    chosen = choice.launcher(execution(*request.extra, "task=rte", "task.path=nyu-mll/glue"))
     lacking = test_splits.lacking(own, root)
     work = plan.survey(own, root, chosen.keys, 1, unpredicted=lacking)
     assert {run.uid for run in work.due} == {run.uid for run in own} == lacking

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kdlab.config.compose import place
+from kdlab.config.compose import execution
 from kdlab.errors import BadInput
 from kdlab.options import callables
 from sweeps.launchers import choice
@@ -51,7 +51,7 @@ def array(tmp_path, monkeypatch):
 
 
 def submitted(array, overrides):
-    chosen = choice.launcher(place(*overrides))
+    chosen = choice.launcher(execution(*overrides))
     job = chosen.call.bind()(array)
     (script,) = array.folder.glob("7_submission.sh")
     return job, script.read_text().replace(str(array.folder), "/runs/logs/0123456789ab")
@@ -90,7 +90,7 @@ def test_a_refusal_that_passes_is_tried_again_and_another_is_not(array, tmp_path
 
 
 def submitted_job(array):
-    return choice.launcher(place("launcher=slurm")).call.bind()(array)
+    return choice.launcher(execution("launcher=slurm")).call.bind()(array)
 
 
 @pytest.mark.parametrize(
@@ -107,12 +107,12 @@ def submitted_job(array):
 def test_a_wrong_launcher_is_refused_by_name(override, names):
     first = [] if override.startswith("launcher=") else ["launcher=slurm"]
     with pytest.raises(BadInput) as error:
-        place(*first, override)
+        execution(*first, override)
     assert names in str(error.value)
 
 
 def test_every_launcher_of_the_project_composes():
     for name in ("local", "slurm", "slurm_gpu"):
-        chosen = choice.launcher(place(f"launcher={name}"))
+        chosen = choice.launcher(execution(f"launcher={name}"))
         assert callables.function(chosen.call.target)
         assert chosen.parallel >= 1

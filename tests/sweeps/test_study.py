@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from kdlab.config.compose import compose, place
+from kdlab.config.compose import compose, execution
 from kdlab.config.identity import batch_key
 from kdlab.errors import BadInput
 from sweeps import commands
@@ -62,7 +62,7 @@ def test_blocks_are_crossed_labelled_and_ordered_by_seed(example):
 
 def test_a_run_that_two_tables_share_exists_once(example, tmp_path):
     planned = plan.plan(reading.load(str(example)))
-    chosen = choice.launcher(place())
+    chosen = choice.launcher(execution())
     work = plan.survey(plan.unique(planned), str(tmp_path / "runs"), chosen.keys, 1)
     counted = plan.counts(planned, work)
     assert counted == {"raw": 10, "excluded": 2, "duplicate": 1, "done": 0, "to run": 7}
@@ -426,7 +426,7 @@ def test_rows_that_turn_out_to_be_the_same_runs_are_named(tmp_path, example):
     more = hidden + "      by key: [knowledge=hidden_mse, matching=last, train.clip=1.0]\n"
     example.write_text(TEXT.replace(hidden, more))
     loaded = reading.load(str(example))
-    planned, chosen = plan.plan(loaded), choice.launcher(place())
+    planned, chosen = plan.plan(loaded), choice.launcher(execution())
     work = plan.survey(plan.unique(planned), str(tmp_path / "runs"), chosen.keys, 1)
     said = report(loaded, planned, work, chosen, 0, str(tmp_path / "runs")).splitlines()
     assert [line for line in said if line.startswith("the same runs")] == [

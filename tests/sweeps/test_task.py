@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from kdlab.config.compose import compose, place
+from kdlab.config.compose import compose, execution
 from kdlab.errors import BadInput
 from sweeps.journal import events, failures, run_states
 from sweeps.task import shards, worker
@@ -51,7 +51,7 @@ def task(runs, tmp_path, monkeypatch):
                 pass
 
         monkeypatch.setattr("sweeps.task.worker.Slot", Played)
-        where = place(f"root={tmp_path}")
+        where = execution(f"root={tmp_path}")
         path = shards.write(
             [[runs[n] for n in cohort] for cohort in cohorts], "s", where, set(), {}
         )
@@ -116,7 +116,7 @@ def test_a_pause_ends_with_a_signal(tmp_path):
 def test_a_damaged_shard_ends_its_task_in_a_line_and_is_written_anew(
     runs, tmp_path, capsys, content
 ):
-    where = place(f"root={tmp_path}")
+    where = execution(f"root={tmp_path}")
     path = shards.write([[runs[0]]], "s", where, set(), set())
     whole = path.read_bytes()
     path.write_bytes(content) if content is not None else path.unlink()

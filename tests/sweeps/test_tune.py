@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from kdlab import distill
-from kdlab.config.compose import compose, place
+from kdlab.config.compose import compose, execution
 from kdlab.errors import BadInput
 from kdlab.record import Record, records
 from sweeps.plan import cohorts
@@ -239,7 +239,7 @@ blocks:
     )
     loaded = reading.load(str(path))
     runs = {cell: compose(*cell.overrides) for cell in expand.expand(loaded)}
-    where = place(*next(iter(runs)).overrides, f"root={tmp_path}")
+    where = execution(*next(iter(runs)).overrides, f"root={tmp_path}")
     for cohort in cohorts.group(runs.values(), 8):
         distill(cohort, where)
     found, tasks = records(tmp_path), {run.uid: run.task for run in runs.values()}

@@ -12,7 +12,7 @@ import pytest
 
 import kdlab
 from kdlab import record
-from kdlab.config.compose import compose, place
+from kdlab.config.compose import compose, execution
 from kdlab.config.identity import digest, effective
 from kdlab.durable import Damaged
 from sweeps.journal import events, failures
@@ -37,7 +37,7 @@ def arms(small, *more):
 
 
 def work(root, cohorts, **given):
-    where = replace(place(), root=str(root), threads=1)
+    where = replace(execution(), root=str(root), threads=1)
     parents = {run.teacher.uid for cohort in cohorts for run in cohort if run.teacher}
     path = shards.write(cohorts, "s", where, parents, set(given.get("again", ())))
     env = os.environ | {"PYTHONPATH": f"{FAULTS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}

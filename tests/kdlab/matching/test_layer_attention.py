@@ -7,12 +7,14 @@ import torch
 from torch import tensor
 
 from kdlab.matching.layer_attention import LayerAttention
-from kdlab.matching.seen import Seen
+from kdlab.matching.seen import MatchingInputs
 
 
-def seen(student, teacher) -> Seen:
+def seen(student, teacher) -> MatchingInputs:
     mask = torch.ones(student[0].shape[:-1], dtype=torch.bool)
-    return Seen(0, 0, student, teacher, mask, lambda i, j: pytest.fail("no cost is needed"))
+    return MatchingInputs(
+        0, 0, student, teacher, mask, lambda i, j: pytest.fail("no cost is needed")
+    )
 
 
 def views(layers: int, *shape: int, seed: int) -> list[torch.Tensor]:

@@ -6,12 +6,14 @@ import pytest
 import torch
 
 from kdlab.matching.random_draw import RandomDraw
-from kdlab.matching.seen import Seen
+from kdlab.matching.seen import MatchingInputs
 
 
 def weights(module: RandomDraw, step: int, epoch: int) -> torch.Tensor:
     return module(
-        Seen(step, epoch, [], [], torch.ones(1, dtype=torch.bool), lambda i, j: pytest.fail("cost"))
+        MatchingInputs(
+            step, epoch, [], [], torch.ones(1, dtype=torch.bool), lambda i, j: pytest.fail("cost")
+        )
     )
 
 

@@ -6,13 +6,15 @@ import pytest
 import torch
 from torch import tensor
 
-from kdlab.matching.seen import Seen
+from kdlab.matching.seen import MatchingInputs
 from kdlab.matching.similarity import MonotoneCka, rising, similarities
 
 
-def seen(student, teacher, mask=None, step=0) -> Seen:
+def seen(student, teacher, mask=None, step=0) -> MatchingInputs:
     mask = torch.ones(student[0].shape[:-1], dtype=torch.bool) if mask is None else mask
-    return Seen(step, 0, student, teacher, mask, lambda i, j: pytest.fail("no cost is needed"))
+    return MatchingInputs(
+        step, 0, student, teacher, mask, lambda i, j: pytest.fail("no cost is needed")
+    )
 
 
 def views(layers: int, *shape: int, seed: int) -> list[torch.Tensor]:

@@ -11,13 +11,13 @@ import torch
 from scipy.optimize import linprog
 from torch import tensor
 
-from kdlab.matching.seen import Seen
+from kdlab.matching.seen import MatchingInputs
 from kdlab.matching.transport import FLOOR, EarthMover, reweighed
 
 
-def seen(cost: torch.Tensor, step: int = 0) -> Seen:
+def seen(cost: torch.Tensor, step: int = 0) -> MatchingInputs:
     students, teachers = cost.shape
-    return Seen(
+    return MatchingInputs(
         step,
         0,
         [torch.zeros(2, 3)] * students,
@@ -125,7 +125,9 @@ def test_a_cost_that_is_computed_once_keeps_its_gradient():
         return given[-1]
 
     EarthMover(2, 2, seed=0, temperature=1.0)(
-        Seen(0, 0, [torch.zeros(1, 1)] * 2, [torch.zeros(1, 1)] * 2, torch.ones(1).bool(), cost)
+        MatchingInputs(
+            0, 0, [torch.zeros(1, 1)] * 2, [torch.zeros(1, 1)] * 2, torch.ones(1).bool(), cost
+        )
     )
     assert len(given) == 4
     assert all(value.requires_grad for value in given)
