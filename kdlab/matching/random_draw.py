@@ -8,7 +8,7 @@ from annotated_types import Gt
 from torch import Tensor, nn
 
 from kdlab.errors import Misfit
-from kdlab.matching.seen import MatchingInputs
+from kdlab.matching.inputs import MatchingInputs
 
 
 class RandomDraw(nn.Module):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from kdlab.errors import Misfit
 from kdlab.matching import states
-from kdlab.matching.seen import MatchingInputs
+from kdlab.matching.inputs import MatchingInputs
 
 UNSEEN = -1
 

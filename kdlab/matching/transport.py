@@ -6,7 +6,7 @@ import torch
 from annotated_types import Gt
 from torch import Tensor, nn
 
-from kdlab.matching.seen import MatchingInputs
+from kdlab.matching.inputs import MatchingInputs
 
 FLOOR = 1e-6  # no layer's weight falls lower, so that each keeps a unit cost
 LEAST = 1e-12  # of the total unit cost: a layer that costs nothing counts as costing this

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from kdlab import streams
 from kdlab.architecture import Architecture
 from kdlab.errors import Misfit
-from kdlab.matching.seen import MatchingInputs
+from kdlab.matching.inputs import MatchingInputs
 from kdlab.models.trace import Trace
 from kdlab.options.callables import function
 from kdlab.run import Term, layers_of

@@ -229,10 +229,8 @@ def test_rows_without_a_label_are_left_out_by_the_same_folds(small):
     own = compose(*small, "knowledge=logits_kl", "data.fold=[1,4]", *more)
     rows = training_ids(compose(*small, "knowledge=logits_kl", *more[:2], "data.extra_rows=200"))
     # A row's fold is its place in the fixed order, with a label or without.
-    assert training_ids(own)[:37] == [
-        id_ for execution, id_ in enumerate(rows[:50]) if execution % 4 != 1
-    ]
-    left = [id_ for execution, id_ in enumerate(rows) if execution % 4 != 1 and execution >= 50]
+    assert training_ids(own)[:37] == [id_ for place, id_ in enumerate(rows[:50]) if place % 4 != 1]
+    left = [id_ for place, id_ in enumerate(rows) if place % 4 != 1 and place >= 50]
     assert training_ids(own)[37:] == left[:60]
 
 
@@ -252,11 +250,11 @@ def test_every_row_is_shown_by_the_teacher_that_never_saw_it(at_work):
         found = teaching.show(three, inputs, rows, wanted, None)
         alone = [trace(teacher, inputs, wanted) for teacher in three]
     assert len(set((rows % 3).tolist())) == 3
-    for execution, row in enumerate(rows.tolist()):
+    for place, row in enumerate(rows.tolist()):
         own: Trace = alone[row % 3]
         for one, other in zip(tensors(found), tensors(own), strict=True):
-            assert torch.allclose(one[execution], other[execution], atol=1e-5)
-        assert not torch.allclose(found.logits[execution], alone[(row + 1) % 3].logits[execution])
+            assert torch.allclose(one[place], other[place], atol=1e-5)
+        assert not torch.allclose(found.logits[place], alone[(row + 1) % 3].logits[place])
     assert found.heads[2].scaling == alone[0].heads[2].scaling
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import tensor
 
+from kdlab.matching.inputs import MatchingInputs
 from kdlab.matching.layer_attention import LayerAttention
-from kdlab.matching.seen import MatchingInputs
 
 
 def seen(student, teacher) -> MatchingInputs:

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 import torch
 
+from kdlab.matching.inputs import MatchingInputs
 from kdlab.matching.random_draw import RandomDraw
-from kdlab.matching.seen import MatchingInputs
 
 
 def weights(module: RandomDraw, step: int, epoch: int) -> torch.Tensor:

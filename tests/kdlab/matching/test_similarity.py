@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import tensor
 
-from kdlab.matching.seen import MatchingInputs
+from kdlab.matching.inputs import MatchingInputs
 from kdlab.matching.similarity import MonotoneCka, rising, similarities
 
 

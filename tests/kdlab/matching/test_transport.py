@@ -11,7 +11,7 @@ import torch
 from scipy.optimize import linprog
 from torch import tensor
 
-from kdlab.matching.seen import MatchingInputs
+from kdlab.matching.inputs import MatchingInputs
 from kdlab.matching.transport import FLOOR, EarthMover, reweighed
 
 
