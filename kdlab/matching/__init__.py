@@ -11,7 +11,7 @@ pair a weight of one (`mass: pairs`).
 
 A matching may weigh its pairs anew in every step: its YAML's `weigh` names a module
 
-    Module(students, teachers, seed, *, knobs)(matching_inputs) -> weights [S, T], or [b, S, T] by row
+    Module(students, teachers, seed, *, knobs)(inputs) -> weights [S, T], or [b, S, T] by row
 
 of total one, over the S student and T teacher layers that occur in the pairs; `mass: layers` makes
 that S, as papers have it that add up the losses of the student's layers. With `mix: losses`
