@@ -1,4 +1,7 @@
-"""`python -m kdlab group=option key=value ...`: one run, from overrides to a record."""
+"""`python -m kdlab group=option key=value ...`: one run, from overrides to a record.
+
+With `-m` Hydra's multirun hands all runs to `sweeps.multirun`, which launches them as a study.
+"""
 
 import os
 import re
@@ -12,54 +15,57 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from kdlab.config.compose import one_line, register, run_and_place
+from kdlab.config.compose import one_line, register, run_and_execution
 from kdlab.config.option_files import CONF
 from kdlab.config.override_rules import refused
 from kdlab.ending import ending, say
 from kdlab.errors import BadInput
 
-HYDRAS = tuple(f"hydra.sweeper.{key}" for key in ("name", "wait", "max_gpu_hours"))
-HERE = "local"  # the launcher of this machine
+# The keys of Hydra's own that may be overridden: those of a multirun.
+SWEEPER_KEYS = tuple(f"hydra.sweeper.{key}" for key in ("name", "wait", "max_gpu_hours"))
+LOCAL = "local"  # the launcher of this machine
 STOPPED = "stopped; the same command goes on from the last checkpoint"
 MODES = ("run", "multirun", "cfg", "info", "shell_completion")  # Hydra's flags; one at a time
 
 
 @hydra.main(config_path=str(CONF), config_name="run", version_base="1.3")
 def _main(config: Any) -> None:
-    with ending("kdlab", STOPPED):  # here: Hydra prints lines of its own about what gets past
+    with ending("kdlab", STOPPED):  # inside, as Hydra prints its own lines about any error
         _run(list(HydraConfig.get().overrides.task))
 
 
 def _run(overrides: list[str]) -> None:
-    run, where = run_and_place(*overrides)
-    if where.launcher["name"] != HERE:
-        name = where.launcher["name"]
-        raise BadInput(f"launcher={name}: a single run trains here; -m launches")
+    run, execution = run_and_execution(*overrides)
+    launcher = execution.launcher["name"]
+    if launcher != LOCAL:
+        raise BadInput(f"launcher={launcher}: a single run trains here; -m launches")
     say(f"run {run.uid}: {_summary(run)}")
-    from kdlab.cohort import distill
+    from kdlab.cohort import distill  # loads torch, which a refusal does without
 
-    record = distill(run, where)
+    record = distill(run, execution)
     for split, scores in record.result.get("scores", {}).items():
-        shown = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
-        say(f"{split:18} {shown}")
-    say(f"{record.result['status']}: the record is under {where.root}/records")
+        line = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
+        say(f"{split:18} {line}")
+    say(f"{record.result['status']}: the record is under {execution.root}/records")
 
 
 def _check(arguments: Sequence[str]) -> None:
-    """Refuse what cannot be said before Hydra composes it; of Hydra's own settings most."""
+    """Refuse overrides that no run may have, and all but a few of Hydra's own settings."""
     for text in arguments:
         key = text.lstrip("+~").partition("=")[0]
-        if re.split(r"\W", key)[0] == "hydra" and key not in HYDRAS:
+        if key in SWEEPER_KEYS or text.startswith("-"):
+            continue
+        if re.split(r"\W", key)[0] == "hydra":
             raise BadInput(
-                f"{key}: Hydra's own; here {', '.join(HYDRAS)} may be said, and "
+                f"{key}: Hydra's own; of these only {', '.join(SWEEPER_KEYS)} may be set, and "
                 "runs go where launcher=local or launcher=slurm says"
             )
-        if key not in HYDRAS and not text.startswith("-") and (reason := refused(text)):
+        if reason := refused(text):
             raise BadInput(reason)
 
 
 def _check_flags(arguments: Sequence[str]) -> None:
-    """Refuse flags of Hydra's that contradict each other, or that mean nothing here."""
+    """Refuse flags of Hydra's that contradict each other, or that have no meaning here."""
     flags = get_args_parser().parse_args(arguments)
     chosen = [f"--{mode.replace('_', '-')}" for mode in MODES if getattr(flags, mode)]
     if len(chosen) > 1:
@@ -82,6 +88,7 @@ def _summary(run: Any) -> str:
 
 def main() -> None:
     """Run the app; one line and exit code 2 for bad input, a traceback for our own mistakes."""
+    # Or Hydra would print an error in its own way and exit, before anything here sees it.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     failures = (RuntimeError,) if {"-m", "--multirun"} & set(sys.argv) else ()
     with ending("kdlab", STOPPED, failures):

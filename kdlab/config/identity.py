@@ -1,4 +1,10 @@
-"""What a run effectively does, as plain data, and the hash that names it: its uid."""
+"""What a run effectively does, as plain data, and the hash that names it: its uid.
+
+Two runs that do the same have one uid, however they were described: options that nothing uses are
+left out, and data and checkpoints go by their content, not by where they lie. A change of what is
+hashed here gives every run another uid and orphans all finished ones, so a key that is added later
+is left out at its neutral value, and tests/kdlab/test_identity.py holds uids to be kept.
+"""
 
 import hashlib
 import json
@@ -10,14 +16,14 @@ from kdlab.models import checkpoints
 from kdlab.options.callables import Call
 from kdlab.options.memo import by_content, of_files
 from kdlab.options.schema import Task, Train
-from kdlab.run import Init, Matching, Run, Term, is_everywhere, teachers
+from kdlab.run import Init, Matching, Run, Term, compares_all_tokens, teachers
 
-IDENTITY = 2  # raised when the same page would come to mean something else
+IDENTITY = 2  # raised when the same plain data would come to mean something else
 
 
 def batch_key(run: Run) -> str:
     """What runs must share to be trained side by side over the same batches, hashed."""
-    train = _flat(run.train)
+    train = _fields(run.train)
     keys = ("epochs", "batch_size", "batching", "precision", "stop")
     shared = {
         "seed": run.seed,
@@ -27,20 +33,25 @@ def batch_key(run: Run) -> str:
         "protocol": _protocol(run),
         "tokenizer": _tokenizer(run),
     }
-    if is_everywhere(run):  # the teacher's pass is another one
+    if compares_all_tokens(run):  # the teacher then keeps outputs of all tokens, not of masked ones
         shared["everywhere"] = True
     return digest(shared)
 
 
 def teacher_key(run: Run) -> str | None:
-    """What names the run's teacher: a uid, of folds several; a checkpoint's identity; or None."""
+    """What names the run's teacher: its uid, or those of all folds joined by `+`; the identity of a
+    finished checkpoint; None without a teacher.
+    """
     if run.teacher:
         return "+".join(teacher.uid for teacher in teachers(run))
     return checkpoints.identity(run.teacher_checkpoint) if run.teacher_checkpoint else None
 
 
 def effective(run: Run) -> dict[str, Any]:
-    """What a run does, as plain data: unused nodes left out, contents by digest."""
+    """What a run does, as plain data: unused nodes left out, files by the digest of their content.
+
+    This is what is hashed. The order of keys and the type of numbers do not count.
+    """
     return {
         "identity": IDENTITY,
         "seed": run.seed,
@@ -50,17 +61,21 @@ def effective(run: Run) -> dict[str, Any]:
         "train": _train(run.train),
         "protocol": _protocol(run),
         "tokenizer": _tokenizer(run),
-        "student": _flat(run.student),
+        "student": _fields(run.student),
         "init": _init(run.init),
         "terms": {term.key: _term(term) for term in run.terms},
         "teacher": teacher_key(run),
     }
 
 
-def digest(page: Mapping[str, Any]) -> str:
-    """A 128-bit hash of plain data, the same for 2 and 2.0."""
-    # The JSON of the whole, put together from parts that thousands of runs share.
-    text = ",".join(_json({key: page[key]})[1:-1] for key in sorted(page))
+def digest(plain: Mapping[str, Any]) -> str:
+    """A 128-bit hash of plain data, as 32 hexadecimal digits; the same for 2 and 2.0.
+
+    Raises:
+        ValueError: a number is infinite or none.
+    """
+    # The JSON of the whole, put together from that of its parts, which thousands of runs share.
+    text = ",".join(_json({key: plain[key]})[1:-1] for key in sorted(plain))
     return hashlib.blake2b(f"{{{text}}}".encode(), digest_size=16).hexdigest()
 
 
@@ -79,12 +94,13 @@ def _canonical(value: Any) -> Any:
     return value
 
 
-def _flat(page: Any) -> dict[str, Any]:
-    return dict(vars(page))  # asdict copies deeply, which plain values do not need
+def _fields(group: Any) -> dict[str, Any]:
+    return dict(vars(group))  # asdict copies deeply, which plain values do not need
 
 
 def _task(run: Run) -> dict[str, Any]:
     splits = [run.task.train, *run.task.report.values()]
+    # The test split counts where a student trains on its texts, and not where it is only predicted.
     if run.data.extra_split == "test" and run.data.transfer == "unlabelled" and run.task.test:
         splits.append(run.task.test)
         unused = {"name", "predict"}
@@ -93,15 +109,15 @@ def _task(run: Run) -> dict[str, Any]:
     if run.protocol.select_on == "report":
         unused.add("holdout")
     unused |= {"masked"} if run.task.masked is None else {"classes", "label", "labels"}
-    page = {key: value for key, value in _task_page(run.task).items() if key not in unused}
-    if "holdout" in page:
-        page["holdout"] = stored_name(page["holdout"])
+    plain = {key: value for key, value in _task_fields(run.task).items() if key not in unused}
+    if "holdout" in plain:
+        plain["holdout"] = stored_name(plain["holdout"])
     source = stored_name(run.source.target)
-    return page | {"source": source, "rows": _rows(run.source, splits)}
+    return plain | {"source": source, "rows": _rows(run.source, splits)}
 
 
 @by_content
-def _task_page(task: Task) -> dict[str, Any]:
+def _task_fields(task: Task) -> dict[str, Any]:
     return asdict(task)
 
 
@@ -111,69 +127,69 @@ def _rows(source: Call, splits: list[str]) -> Any:
 
 
 def _protocol(run: Run) -> dict[str, Any]:
-    page = _flat(run.protocol)
     unused = ("select", "select_max") if run.protocol.select_on == "report" else ()
-    return {key: value for key, value in page.items() if key not in unused}
+    return {key: value for key, value in _fields(run.protocol).items() if key not in unused}
 
 
 def _train(train: Train) -> dict[str, Any]:
     neutral = {"stop": 1, "freeze_encoder": False}
-    page = {key: v for key, v in _flat(train).items() if key not in neutral or v != neutral[key]}
+    plain = {key: v for key, v in _fields(train).items() if key not in neutral or v != neutral[key]}
     if train.clip is None:
-        del page["clip_scope"]
-    return page
+        del plain["clip_scope"]
+    return plain
 
 
 def _data(run: Run) -> dict[str, Any]:
-    page = _flat(run.data)
+    plain = _fields(run.data)
     if run.data.transfer == "same":
-        page = {key: page[key] for key in ("rows", "transfer", "fold")}
+        plain = {key: plain[key] for key in ("rows", "transfer", "fold")}
     if run.data.fold is None:
-        del page["fold"]
-    return page
+        del plain["fold"]
+    return plain
 
 
 def _tokenizer(run: Run) -> str:
+    # Without one, the words of the task's own rows are the tokens.
     return checkpoints.identity(run.tokenizer) if run.tokenizer else "words"
 
 
 def _init(init: Init) -> dict[str, Any]:
-    page = {"name": init.name, "weights": init.weights, **_whole(init.call)}
+    plain = {"name": init.name, "weights": init.weights, **_call(init.call)}
     if init.checkpoint:
-        page["checkpoint"] = checkpoints.identity(init.checkpoint)
+        plain["checkpoint"] = checkpoints.identity(init.checkpoint)
     if init.run:
-        page |= {"run": init.run.uid, "head": init.head}
-    return page
+        plain |= {"run": init.run.uid, "head": init.head}
+    return plain
 
 
 def _term(term: Term) -> dict[str, Any]:
-    page = {"name": term.name, "weight": term.weight, "view": stored_name(term.view)}
-    page |= _whole(term.loss)
+    plain = {"name": term.name, "weight": term.weight, "view": stored_name(term.view)}
+    plain |= _call(term.loss)
     if term.matching:
-        page["matching"] = _matching(term.matching)
+        plain["matching"] = _matching(term.matching)
     # What was added to terms later is left out at its neutral value, so that earlier uids stay.
     if term.matching or term.projection_rule != "none":
-        page["projection"] = term.projection_rule
+        plain["projection"] = term.projection_rule
     if term.projection and term.projection.shared and term.matching:
-        page["projection_shared"] = True
+        plain["projection_shared"] = True
     if term.projection and term.projection.lr is not None:
-        page["projection_lr"] = term.projection.lr
-    return page | _schedules(term.schedules)
+        plain["projection_lr"] = term.projection.lr
+    return plain | _schedules(term.schedules)
 
 
 def _matching(matching: Matching) -> dict[str, Any]:
-    page: dict[str, Any] = {"pairs": matching.pairs, "pair_weight": matching.pair_weight}
-    page |= {"mix": matching.mix} if matching.mix != "losses" else {}
-    return page | ({"weigh": _whole(matching.weigh)} if matching.weigh else {})
+    plain: dict[str, Any] = {"pairs": matching.pairs, "pair_weight": matching.pair_weight}
+    plain |= {"mix": matching.mix} if matching.mix != "losses" else {}
+    return plain | ({"weigh": _call(matching.weigh)} if matching.weigh else {})
 
 
 def _schedules(schedules: Mapping[str, Call]) -> dict[str, Any]:
-    named = {key: _whole(call) for key, call in schedules.items()}
-    return {"schedules": named} if named else {}
+    plain = {key: _call(call) for key, call in schedules.items()}
+    return {"schedules": plain} if plain else {}
 
 
-def _whole(call: Call) -> dict[str, Any]:
-    """A function by its name, under a key which is no knob's, and its knobs."""
+def _call(call: Call) -> dict[str, Any]:
+    """A function's name, under a key that no knob can have, and its knobs."""
     return {"_target_": stored_name(call.target), **call.knobs}
 
 

@@ -1,7 +1,8 @@
 """The files that options are read from: conf/, and the folder of a command line's `--config-dir`.
 
-They alone name functions. A value of an override or of a study never does: whatever its spelling,
-a page is refused whose functions are not those that its options' own files name.
+They alone name functions, because what a config names is imported and called: whoever may write
+overrides or a study shall not run code of his own. Whatever the spelling, a composed config is
+refused whose functions are not those that the files of its options name.
 """
 
 import re
@@ -20,19 +21,19 @@ from kdlab.options.memo import of_files
 _PACKAGE = Path(__file__).resolve().parents[1]
 # Beside the package in a checkout, inside it in a wheel.
 CONF = next(path for path in (_PACKAGE.parent / "conf", _PACKAGE / "conf") if path.is_dir())
-OWN = frozenset({"_target_", "package"})  # keys whose values are imported: an option's own
-PICKED = frozenset({"view", "holdout"})  # and those that may be any that some file names
+OWN = frozenset({"_target_", "package"})  # keys whose values are imported: as the file has them
+PICKED = frozenset({"view", "holdout"})  # imported too: any value that some option's file names
 NAME = re.compile(r"\w[\w.+-]*")  # an option's; never a path
 ITS_FILES = "an option's function and name are its file's to say"
 # Groups whose node names a function; the terms of knowledge and their schedules do besides.
 ONE_FUNCTION = ("task", "shape", "init", "matching", "tracker", "launcher")
 INNER = ("matching", "schedules")  # of a term: nodes of other groups
 
-Node = Mapping[str, Any]
+Node = Mapping[str, Any]  # of a composed config
 
 
 def folders() -> list[Path]:
-    """The folders that are searched for options, the first that has one counts."""
+    """The folders that are searched for options; the first that has one counts."""
     hydra = GlobalHydra.instance()
     if not hydra.is_initialized():
         return [CONF]
@@ -52,13 +53,13 @@ def names(group: str) -> list[str]:
 
 
 def options(group: str) -> list[str]:
-    """What a group's choice may be."""
+    """What may be chosen in a group; a size may also be spelled by its dimensions."""
     return [*names(group), "lLAYERS_hWIDTH[_aHEADS]"] if group == "size" else names(group)
 
 
-def choices(group: str, name: str) -> str:
+def suggestion(group: str, name: str) -> str:
     """What there is in place of a name that a group does not have."""
-    return spelling.choices(name, options(group), "python -m kdlab --help")
+    return spelling.suggestion(name, options(group), "python -m kdlab --help")
 
 
 def option(group: str, name: str) -> dict[str, Any]:
@@ -74,17 +75,17 @@ def option(group: str, name: str) -> dict[str, Any]:
     raise BadInput(f"{group}={name}: no such option")
 
 
-def check_functions(page: Node) -> None:
-    """Refuse a composed page that names other functions than the files of its options do.
+def check_functions(config: Node) -> None:
+    """Refuse a composed config that names other functions than the files of its options do.
 
     Raises:
         BadInput: naming the key.
     """
-    for where, group, node in _nodes(page):
-        named = dict(_functions(node))
-        stated = _stated(group, str(node.get("name"))) if named else {}
-        for key, value in named.items():
-            others = _named(key) if key in PICKED else ()
+    for where, group, node in _nodes(config):
+        functions = dict(_functions(node))
+        stated = _stated(group, str(node.get("name"))) if functions else {}
+        for key, value in functions.items():
+            others = _named_anywhere(key) if key in PICKED else ()
             if stated.get(key) != value and not (isinstance(value, str) and value in others):
                 known = f"; they name {', '.join(sorted(others))}" if others else ""
                 raise BadInput(f"{where}.{key}={value!r}: {ITS_FILES}{known}")
@@ -93,16 +94,16 @@ def check_functions(page: Node) -> None:
 def sets_function(value: Any) -> bool:
     """Whether a value of an override has a key that names code, or an option, anywhere in it."""
     if isinstance(value, Mapping):
-        own = value.keys() & {*OWN, *PICKED, "name"}
-        return bool(own) or any(map(sets_function, value.values()))
+        keys = value.keys() & {*OWN, *PICKED, "name"}
+        return bool(keys) or any(map(sets_function, value.values()))
     return isinstance(value, list) and any(map(sets_function, value))
 
 
-def _nodes(page: Node) -> Iterator[tuple[str, str, Node]]:
+def _nodes(config: Node) -> Iterator[tuple[str, str, Node]]:
     """Every node that an option fills with a function: its place, its group, and itself."""
-    yield from ((group, group, page[group]) for group in ONE_FUNCTION if _is_node(page, group))
-    yield from _schedules("hard", page.get("hard"))
-    terms = page["knowledge"] if _is_node(page, "knowledge") else {}
+    yield from ((group, group, config[group]) for group in ONE_FUNCTION if _is_node(config, group))
+    yield from _schedules("hard", config.get("hard"))
+    terms = config["knowledge"] if _is_node(config, "knowledge") else {}
     for key in terms:
         if _is_node(terms, key):
             where, node = f"knowledge.{key}", terms[key]
@@ -113,14 +114,15 @@ def _nodes(page: Node) -> Iterator[tuple[str, str, Node]]:
 
 
 def _schedules(where: str, node: Any) -> Iterator[tuple[str, str, Node]]:
-    found = node["schedules"] if isinstance(node, Mapping) and _is_node(node, "schedules") else {}
-    for key in found:
-        if _is_node(found, key):
-            yield f"{where}.schedules.{key}", "schedule", found[key]
+    has_any = isinstance(node, Mapping) and _is_node(node, "schedules")
+    schedules = node["schedules"] if has_any else {}
+    for key in schedules:
+        if _is_node(schedules, key):
+            yield f"{where}.schedules.{key}", "schedule", schedules[key]
 
 
-def _is_node(page: Node, key: str) -> bool:
-    return isinstance(page.get(key), Mapping)
+def _is_node(parent: Node, key: str) -> bool:
+    return isinstance(parent.get(key), Mapping)
 
 
 def _functions(node: Node, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -133,16 +135,16 @@ def _functions(node: Node, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 @of_files
-def _named(key: str) -> frozenset[str]:
-    """Every value that the option files give a key, or name as another one in a comment."""
-    says = re.compile(rf"\b{key}: *([\w.]+)")
+def _named_anywhere(key: str) -> frozenset[str]:
+    """Every value that option files give a key, or offer in a comment, as in `# or view: a.b`."""
+    values = re.compile(rf"\b{key}: *([\w.]+)")
     paths = [path for folder in folders() for path in folder.glob("**/*.yaml")]
-    return frozenset(name for path in paths for name in says.findall(path.read_text()))
+    return frozenset(name for path in paths for name in values.findall(path.read_text()))
 
 
 @of_files
 def _stated(group: str, name: str) -> dict[str, Any]:
-    """What an option's file, and those that it is based on, say of functions."""
+    """The functions that an option's file names, or a file that it is based on."""
     try:
         return _with_defaults(group, option(group, name))
     except BadInput:
@@ -150,24 +152,26 @@ def _stated(group: str, name: str) -> dict[str, Any]:
 
 
 def _with_defaults(group: str, content: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    functions: dict[str, Any] = {}
     for entry in content.pop("defaults", []):
         # The forms that give an option a base: `other`, `/file@_here_`.
         if isinstance(entry, str) and entry != "_self_":
             path, _, package = entry.partition("@")
-            room, _, name = path.strip("/").rpartition("/")
+            folder, _, name = path.strip("/").rpartition("/")
             if package in ("", "_here_"):
-                found |= _with_defaults(room, option(room if "/" in path else group, name))
-    return found | dict(_functions(content))
+                base = folder if "/" in path else group
+                functions |= _with_defaults(base, option(base, name))
+    return functions | dict(_functions(content))
 
 
 def _content(path: Path) -> dict[str, Any]:
     state = path.stat()
-    return _read(path, state.st_mtime_ns, state.st_size)()
+    return _read(path, state.st_mtime_ns, state.st_size)()  # a copy, which the caller may change
 
 
 @lru_cache(maxsize=1024)
 def _read(path: Path, time: int, size: int) -> Any:
+    """What makes copies of a file's content, kept for as long as its time and size are the same."""
     loaded = OmegaConf.load(path)
 
     def copy() -> dict[str, Any]:

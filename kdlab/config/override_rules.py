@@ -1,7 +1,7 @@
-"""What an override may say: options by name and values of keys, never code and never a secret.
+"""What an override may be: an option by its name, or a value of a key; never code, nor a secret.
 
-Whatever the spelling, `option_files.check_functions` has the last word on functions; here an
-override is refused before Hydra composes anything, with the key and the reason.
+An override is refused here before Hydra composes anything, with its key and the reason. Where a
+spelling of code should get past, `option_files.check_functions` refuses the composed config.
 """
 
 import re
@@ -17,11 +17,11 @@ from kdlab.config import option_files, secrets
 from kdlab.config.option_files import ITS_FILES
 from kdlab.options.memo import of_files
 
-REFERENCE = re.compile(r"\$\{\.*\w+(\.\w+)*\}")  # to another key of the page
+REFERENCE = re.compile(r"\$\{\.*\w+(\.\w+)*\}")  # to another key of the config
 
 
 def parsed(text: str) -> Override | None:
-    """An override as Hydra reads it; None for what `composed` refuses whatever is beside it."""
+    """An override as Hydra's parser reads it; None for one that no run may have."""
     override = _override(text)
     if override is None or refused(text):
         return None
@@ -38,7 +38,7 @@ def _override(text: str) -> Override | None:
 
 @of_files
 def refused(text: str) -> str | None:
-    """Why an override cannot be said, in a line that names its key; None if it can."""
+    """Why a run may not have an override, in one line that names its key; None if it may."""
     if name := secrets.variable_in(text):
         return f"{text.partition('=')[0]}: has the value of {name}, which would stay in files"
     reason = _reason(text)
@@ -60,7 +60,7 @@ def _reason(text: str) -> str | None:
 
 
 def is_files_own(key: str) -> bool:
-    """Whether a key of the page says which function, or option, a node is."""
+    """Whether a key says which function, or which option, a node is: that is for the file."""
     return "." in key and key.rpartition(".")[2] in {*option_files.OWN, "name"}
 
 
@@ -77,7 +77,7 @@ def _texts(value: Any) -> Iterator[str]:
 def _refused_choice(group: str, value: Any) -> str | None:
     """Why a value is no choice among a group's options."""
     if value is None:
-        return f"an option must be chosen; {option_files.choices(group, 'null')}"
+        return f"an option must be chosen; {option_files.suggestion(group, 'null')}"
     if isinstance(value, Mapping):
         return f"an option by its name; its keys are said one by one, as {group}.KEY=..."
     if isinstance(value, list) and group != "knowledge":
@@ -89,5 +89,5 @@ def _refused_choice(group: str, value: Any) -> str | None:
             f"+{group}@{group}.NAME={twice[0]}"
         )
     if wrong := [name for name in chosen if name and not option_files.NAME.fullmatch(name)]:
-        return f"{wrong[0]!r}: no such option; {option_files.choices(group, wrong[0])}"
+        return f"{wrong[0]!r}: no such option; {option_files.suggestion(group, wrong[0])}"
     return None

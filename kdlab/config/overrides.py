@@ -1,4 +1,7 @@
-"""Hydra overrides as texts: their keys and values, and what is wrong with a list of them."""
+"""Hydra overrides as texts: their keys and values, and contradictions in a list of them.
+
+Hydra's own parser is exact and slow; where texts are only compared, these functions do.
+"""
 
 import re
 from collections.abc import Iterable
@@ -9,16 +12,22 @@ from kdlab.options.schema import Execution
 
 @cache
 def key(text: str) -> str:
-    """The key of an override, with its package and without `+` or `~`."""
+    """The key of an override, with its package and without `+` or `~`.
+
+    `+matching@init.x=last` has the key `matching@init.x`.
+    """
     return text.lstrip("+~").partition("=")[0].strip()
 
 
 @cache
 def value(text: str) -> str:
-    """Its value however it is spelt: quotes and blanks left out, 1e-4 as 0.0001, `[a]` as a."""
+    """The value of an override, the same for each of its spellings.
+
+    Quotes and blanks are left out; `1e-4` is `0.0001`, and a list of one, `[a]`, is `a`.
+    """
     bare = re.sub(r"""[\s'"]""", "", text.partition("=")[2])
-    alone = re.fullmatch(r"\[([^\[\],]*)\]", bare)
-    bare = alone[1] if alone else bare
+    list_of_one = re.fullmatch(r"\[([^\[\],]*)\]", bare)
+    bare = list_of_one[1] if list_of_one else bare
     try:
         return str(float(bare))
     except ValueError:
@@ -32,13 +41,19 @@ def is_operational(text: str) -> bool:
 
 
 def content(texts: Iterable[str]) -> frozenset[tuple[bool, str, str]]:
-    """What overrides say, whatever their order and spelling; of a repeated key the last counts."""
-    said = {(text.startswith("~"), key(text)): value(text) for text in texts}
-    return frozenset((*of, what) for of, what in said.items())
+    """Overrides without their order and spelling: is it deleted, key, value.
+
+    Of a key that is given twice the last counts, as in Hydra.
+    """
+    values = {(text.startswith("~"), key(text)): value(text) for text in texts}
+    return frozenset((deleted, name, text) for (deleted, name), text in values.items())
 
 
 def contradiction(texts: Iterable[str]) -> str | None:
-    """What is wrong with a list that gives a key two values; to delete one and add it is right."""
+    """The message for a list that gives a key two values; None where it does not.
+
+    To delete a key and then to add it, as in `~train.lr +train.lr=1`, is no contradiction.
+    """
     given: dict[str, str] = {}
     for text in texts:
         if text.startswith("~"):

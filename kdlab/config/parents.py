@@ -46,13 +46,15 @@ OWN_PROTOCOL = ("protocol.checkpoint", "protocol.evaluations")  # that no parent
 BARE = ("family", "size", "shape", "teacher", "knowledge")  # whose values need no quotes in Hydra
 
 
-def teachers(config: Config, inherited: tuple[str, ...], compose: Compose) -> tuple[Run, ...]:
+def teachers(
+    config: Config, inherited: tuple[str, ...], compose_parent: Compose
+) -> tuple[Run, ...]:
     """The runs that teach: one, or one for each fold; none where a finished checkpoint does.
 
     Args:
         config: the student's.
         inherited: the student's overrides, from which a teacher takes task and protocol.
-        compose: gives the run of overrides.
+        compose_parent: gives the run of overrides.
 
     Raises:
         BadInput: a teacher that cannot be.
@@ -75,7 +77,7 @@ def teachers(config: Config, inherited: tuple[str, ...], compose: Compose) -> tu
     frozen = ["train.freeze_encoder=true"] if keeps_encoder else []
     try:
         runs = tuple(
-            compose(*frozen, *teacher_overrides(teacher, inherited, fold)) for fold in folds
+            compose_parent(*frozen, *teacher_overrides(teacher, inherited, fold)) for fold in folds
         )
     except BadInput as error:
         # A teacher alone is wrong for every student; a chain of assistants may suit another one.
@@ -166,7 +168,7 @@ def _assistant(teacher: Teacher, shared: Values) -> Values:
 
 
 def stage(
-    config: Config, student: Architecture, inherited: tuple[str, ...], compose: Compose
+    config: Config, student: Architecture, inherited: tuple[str, ...], compose_parent: Compose
 ) -> Run:
     """The run that `init=run` starts from, with what `init.run` says on top.
 
@@ -194,7 +196,7 @@ def stage(
             values["data.fold"] = list(config.data.fold)
     teacher = [] if "teacher" in named else _teacher_group(config.teacher, {})
     try:
-        return compose(*task, *teacher, *as_overrides(values), *own)
+        return compose_parent(*task, *teacher, *as_overrides(values), *own)
     except BadInput as error:
         raise type(error)(f"init.run: {error}") from None
 

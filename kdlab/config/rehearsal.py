@@ -1,4 +1,8 @@
-"""One evaluation of a term on random tensors of the real widths, before any work."""
+"""One evaluation of a term on random tensors of the real widths, before any work.
+
+What a loss can compare, the loss itself knows best. So it is asked, rather than described a second
+time in rules: whatever raises here would have raised in the first step of training.
+"""
 
 from dataclasses import replace
 from functools import lru_cache
@@ -13,7 +17,7 @@ from kdlab.options.memo import by_content
 from kdlab.run import Term
 
 ROWS, TOKENS = 2, 4
-HEADS = ("query", "key", "value")
+HEAD_PARTS = ("query", "key", "value")
 VOCABULARY = 30_000  # of a language model, about: its tokenizer may not be made yet
 
 
@@ -29,7 +33,7 @@ def rehearse(
     Args:
         term: what is compared.
         student, teacher: the dimensions of both.
-        classes: of the task; None of masked-LM.
+        classes: of the task; None of a masked language model.
         is_frozen: the student's encoder learns nothing.
 
     Raises:
@@ -55,13 +59,14 @@ def _compare(
     classes: int | None,
     is_frozen: bool,
 ) -> None:
-    ours, theirs = _learning(_trace(student, classes), is_frozen), _trace(teacher, classes)
-    comparison = TermLoss(term, student, teacher, seed=0).requires_grad_(False)
+    student_trace = _learning(_trace(student, classes), is_frozen)
+    # Without gradients of its own, so that a gradient of the loss can only come from the student.
+    term_loss = TermLoss(term, student, teacher, seed=0).requires_grad_(False)
     if term.projection_rule != "none":
         layer = term.matching.pairs[0][:1] if term.matching else ()
-        _check_projected(term, comparison.view(ours, *layer)[0], student)
+        _check_projected(term, term_loss.view(student_trace, *layer)[0], student)
     moment = Moment(step=0, epoch=0, progress=0.0)
-    loss = comparison(ours, theirs, moment, taught=torch.sum)
+    loss = term_loss(student_trace, _trace(teacher, classes), moment, torch.sum)
     if not isinstance(loss, torch.Tensor) or loss.shape != () or not torch.isfinite(loss):
         raise BadInput(f"{term.loss.target} gives {loss!r:.80}: a loss is one finite number")
     if not loss.requires_grad and is_frozen:
@@ -71,6 +76,7 @@ def _compare(
 
 
 def _check_projected(term: Term, view: torch.Tensor, student: Architecture) -> None:
+    """Refuse a projection of a view that is no hidden states of the student."""
     if view.shape[-1] != student.hidden:
         raise BadInput(f"projection: {term.projection_rule} is for hidden states")
     if term.projection_rule == "classes" and view.ndim != 2:
@@ -80,20 +86,21 @@ def _check_projected(term: Term, view: torch.Tensor, student: Architecture) -> N
 
 
 def _learning(trace: Trace, is_frozen: bool) -> Trace:
-    """A student's trace, whose gradient reaches what learns: outputs, and states if they do."""
+    """A student's trace with gradients at what learns: outputs, and states unless frozen."""
     logits = trace.logits.detach().requires_grad_()
     if is_frozen:
         return replace(trace, logits=logits)
     hidden = tuple(states.detach().requires_grad_() for states in trace.hidden)
     heads = {}
-    for layer, own in trace.heads.items():
-        parts = {key: getattr(own, key).detach().requires_grad_() for key in HEADS}
-        heads[layer] = replace(own, **parts)
+    for layer, states in trace.heads.items():
+        parts = {key: getattr(states, key).detach().requires_grad_() for key in HEAD_PARTS}
+        heads[layer] = replace(states, **parts)
     return replace(trace, logits=logits, hidden=hidden, heads=heads)
 
 
 @lru_cache(maxsize=256)
 def _trace(model: Architecture, classes: int | None) -> Trace:
+    """A forward pass that never happened: random numbers in the shapes of this architecture."""
     generator = torch.Generator().manual_seed(model.hidden)
 
     def random(*shape: int) -> torch.Tensor:

@@ -27,7 +27,7 @@ def resolve(
     config: Config,
     choices: Mapping[str, str],
     overrides: tuple[str, ...],
-    compose: Compose,
+    compose_parent: Compose,
     option: Option,
 ) -> Run:
     """The run of a composed config.
@@ -36,7 +36,7 @@ def resolve(
         config: the parsed configuration.
         choices: the option chosen in each group.
         overrides: of the command line, from which parents take over task and splits.
-        compose: gives a parent's run from overrides.
+        compose_parent: gives a parent's run from overrides.
         option: reads one option's file, by group and name.
 
     Raises:
@@ -55,7 +55,7 @@ def resolve(
         if config.tokenizer != config.teacher.tokenizer:
             what = "a student reads with its teacher's tokenizer"
             raise BadInput(f"tokenizer={config.tokenizer}: {what}")
-        teachers = parents.teachers(config, inherited, compose)
+        teachers = parents.teachers(config, inherited, compose_parent)
         checkpoint = parents.finished(config)
     teacher = teachers[0] if teachers else None
     teacher_size = parents.teacher_architecture(teacher, checkpoint)
@@ -71,7 +71,7 @@ def resolve(
         protocol=config.protocol,
         tokenizer=config.tokenizer,
         student=student,
-        init=student_init(config, student, teacher_size, inherited, compose, option),
+        init=student_init(config, student, teacher_size, inherited, compose_parent, option),
         terms=tuple(
             terms.term(config, key, node, student, teacher_size)
             for key, node in selected.items()

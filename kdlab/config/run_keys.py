@@ -1,4 +1,7 @@
-"""A run's keys: what it effectively does, flat, under the names that a command line uses."""
+"""A run's keys: what it effectively does, flat, under the names that a command line uses.
+
+`{"train": {"lr": 0.001}}` is `{"train.lr": 0.001}`. Tables compare runs by these.
+"""
 
 import json
 from collections import Counter
@@ -10,13 +13,16 @@ from kdlab.options.memo import by_content
 from kdlab.run import Run
 
 Keys = dict[str, Any]
-# What follows from the options themselves or from the layers that are matched.
 PARENTS = ("teacher.", "init.run.")  # prefixes of what a parent does
+# What follows from the options themselves or from the layers that are matched.
 IMPLIED = {"name", "_target_", "view", "pairs", "pair_weight", "weigh", "run"}
 
 
 def applied(run: Run) -> dict[str, str]:
-    """The options that a run uses: a matching without layers, or a teacher unheard, is `none`."""
+    """The options that a run uses, by group; `none` for one that is chosen and changes nothing.
+
+    Such is a matching where no term compares layers, or a teacher that no term and no init uses.
+    """
     unused = set()
     if not any(term.matching for term in run.terms):
         unused.add("matching")
@@ -31,57 +37,48 @@ def keys(run: Run) -> Keys:
     Of its teacher (that of fold 0) and of an earlier stage too, under `teacher.` and `init.run.`;
     lists as JSON.
     """
-    page = effective(run)
-    found = {
-        **_flat("hard", page["hard"]),
-        **_flat("data", page["data"]),
-        **_flat("train", page["train"]),
-        **_flat("protocol", page["protocol"]),
-        **_flat("init", page["init"]),
-        **_flat("knowledge", page["terms"]),
-        "task.max_length": run.task.max_length,
-        "tokenizer": page["tokenizer"],
-    }
-    for prefix, parent in (("teacher", run.teacher), ("init.run", run.init.run)):
+    plain = effective(run)
+    groups = {key: plain[key] for key in ("hard", "data", "train", "protocol", "init")}
+    flat = {"task.max_length": run.task.max_length, "tokenizer": plain["tokenizer"]}
+    for group, node in (groups | {"knowledge": plain["terms"]}).items():
+        flat |= _flat(f"{group}.", node)
+    for prefix, parent in zip(PARENTS, (run.teacher, run.init.run), strict=True):
         if parent:
-            found |= {f"{prefix}.{key}": value for key, value in _of_parent(parent).items()}
-    return found
+            flat |= {f"{prefix}{key}": value for key, value in _of_parent(parent).items()}
+    return flat
 
 
-def varying(pages: Iterable[tuple[str, Keys]]) -> set[str]:
-    """Keys that have several values among the pages of one group that have them.
+def varying(runs: Iterable[tuple[str, Keys]]) -> set[str]:
+    """Keys that have several values among the runs of one group that have them.
 
-    A parent's key that only some parents have is one too: no option of the run itself says so.
+    A parent's key that only some parents have is one too: no option of the run itself tells of it.
 
     Args:
-        pages: the group of each, and the page.
+        runs: the group of each, and its keys.
     """
     first: dict[tuple[str, str], Any] = {}
     counts: Counter[tuple[str, str]] = Counter()
-    found = set()
-    for group, page in pages:
-        counts.update((group, prefix) for prefix in PARENTS if _has(page, prefix))
-        for key, value in page.items():
+    differing = set()
+    for group, flat in runs:
+        # Parents are counted by a key that every run has.
+        counts.update((group, prefix) for prefix in PARENTS if f"{prefix}hard.weight" in flat)
+        for key, value in flat.items():
             if first.setdefault((group, key), value) != value:
-                found.add(key)
+                differing.add(key)
             if key.startswith(PARENTS):
                 counts[group, key] += 1
     for group, key in first:
-        whose = next((prefix for prefix in PARENTS if key.startswith(prefix)), None)
-        if whose and counts[group, key] < counts[group, whose]:
-            found.add(key)
-    return found
-
-
-def _has(page: Keys, prefix: str) -> bool:
-    return f"{prefix}hard.weight" in page  # every run has it
+        parent = next((prefix for prefix in PARENTS if key.startswith(prefix)), None)
+        if parent and counts[group, key] < counts[group, parent]:
+            differing.add(key)
+    return differing
 
 
 _parents: dict[str, Keys] = {}
 
 
 def _of_parent(parent: Run) -> Keys:
-    """Kept by uid: thousands of runs share one."""
+    """A parent's keys and its size, kept by its uid: thousands of runs share one."""
     if parent.uid not in _parents:
         student = parent.student
         size = {"size": f"l{student.layers}_h{student.hidden}"}
@@ -90,14 +87,14 @@ def _of_parent(parent: Run) -> Keys:
 
 
 @by_content
-def _flat(prefix: str, page: Mapping[str, Any]) -> Keys:
-    found: Keys = {}
-    for key, value in page.items():
+def _flat(prefix: str, node: Mapping[str, Any]) -> Keys:
+    flat: Keys = {}
+    for key, value in node.items():
         if key in IMPLIED:
             continue
         if isinstance(value, Mapping):
-            found |= _flat(f"{prefix}.{key}", value)
+            flat |= _flat(f"{prefix}{key}.", value)
         else:
             is_list = isinstance(value, list | tuple)
-            found[f"{prefix}.{key}"] = json.dumps(value) if is_list else value
-    return found
+            flat[f"{prefix}{key}"] = json.dumps(value) if is_list else value
+    return flat

@@ -1,4 +1,7 @@
-"""Exact sizes by name: lLAYERS_hWIDTH or lLAYERS_hWIDTH_aHEADS."""
+"""Sizes spelled by their dimensions: lLAYERS_hWIDTH or lLAYERS_hWIDTH_aHEADS.
+
+`l4_h312_a12` has four layers, 312 wide, with twelve heads; no file in conf/size is needed for it.
+"""
 
 import re
 
@@ -39,6 +42,5 @@ def exact(name: str) -> dict[str, int] | None:
 
 def _likely_heads(hidden: int) -> int:
     """The number of heads that divides a width into heads nearest to the usual ones."""
-    wide = range(1, min(hidden, 256) + 1)
-    divisors = [heads for heads in wide if hidden % heads == 0]
+    divisors = [heads for heads in range(1, min(hidden, 256) + 1) if hidden % heads == 0]
     return min(divisors, key=lambda heads: abs(hidden / heads - HEAD_WIDTH))

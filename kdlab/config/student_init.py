@@ -20,7 +20,7 @@ def student_init(
     student: Architecture,
     teacher: Architecture | None,
     inherited: tuple[str, ...],
-    compose: Compose,
+    compose_parent: Compose,
     option: Option,
 ) -> Init:
     """The student's init, with the earlier run of a stage, if it starts from one.
@@ -33,7 +33,7 @@ def student_init(
         student: what is initialised.
         teacher: None where the run has no teacher.
         inherited: the overrides that parents take over.
-        compose: gives a parent's run.
+        compose_parent: gives a parent's run.
         option: reads the file of an option.
 
     Raises:
@@ -42,7 +42,7 @@ def student_init(
     """
     call, keys = callables.call(config.init, InitKeys, "init", *TAKES)
     is_stage = keys.weights == "run" and keys.run
-    before = parents.stage(config, student, inherited, compose) if is_stage else None
+    before = parents.stage(config, student, inherited, compose_parent) if is_stage else None
     _check_keys(config, keys, option("init", keys.name)["weights"])
     checkpoint = _checkpoint(config, keys)
     source = before.student if before else teacher

@@ -1,4 +1,4 @@
-"""What a task may say, checked while planning."""
+"""A task's keys, checked together while planning."""
 
 from kdlab import metrics
 from kdlab.data import labels
@@ -6,11 +6,16 @@ from kdlab.errors import BadInput, NotApplicable
 from kdlab.options import callables
 from kdlab.options.schema import Data, Task
 
-HOLDOUT = ("train", "reports", "share", "most")  # what a holdout is called with
+HOLDOUT = ("train", "reports", "share", "most")  # what `task.holdout` is called with
 
 
 def check_task(task: Task, data: Data) -> None:
-    """Raise BadInput where metrics do not fit the labels, or rows that are asked for cannot be."""
+    """Refuse metrics that do not fit the labels, and rows that the task does not have.
+
+    Raises:
+        BadInput: the task contradicts itself.
+        NotApplicable: the data group wants of it what it does not have.
+    """
     if (task.classes is None) == (task.masked is None):
         raise BadInput("task: has either classes or masked tokens (task.masked)")
     for key in ("metrics", "select_by"):
@@ -31,6 +36,7 @@ def check_task(task: Task, data: Data) -> None:
 
 
 def _fits(name: str, task: Task) -> bool:
+    """Whether a metric can score a task: F1 has two classes, a correlation has numbers."""
     if metrics.is_masked(name) or task.masked:
         return metrics.is_masked(name) and task.masked is not None
     if name == "f1":

@@ -1,6 +1,12 @@
-"""A YAML names a function and its knobs; this finds the one and checks the other.
+"""A YAML names a function and its knobs; this finds the one and checks the others.
 
-A knob is a keyword-only parameter without a default: YAML is the only home of a value.
+    # conf/knowledge/logits_kl.yaml
+    logits_kl:
+      _target_: kdlab.losses.response.kl      # the function
+      temperature: 1.0                        # a knob: its keyword-only parameter
+      weight: 1.0                             # a key of the group, of `TermKeys`
+
+A knob has no default in Python, so that YAML is the only home of a value.
 """
 
 import inspect
@@ -18,7 +24,7 @@ from kdlab.options import spelling
 from kdlab.options.memo import by_content
 from kdlab.options.schema import parse
 
-MISTAKE = "a mistake in the function of "
+MISTAKE = "a mistake in the function of "  # how a note on an error begins, by which it is known
 
 
 @dataclass(frozen=True)
@@ -38,26 +44,27 @@ def function(target: str) -> Callable[..., Any]:
     """The function at a dotted name such as `kdlab.losses.response.kl`."""
     module, _, name = target.rpartition(".")
     try:
-        found = getattr(import_module(module), name)
+        value = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise BadInput(f"no function at {target!r} ({error})") from None
-    if not callable(found):
+    if not callable(value):
         raise BadInput(f"{target!r} is not a function")
-    return found
+    return value
 
 
 @cache
 def knobs(target: str) -> dict[str, Any]:
     """The keyword-only parameters of a function or a module's class, with their annotations."""
-    found: Any = function(target)
-    made_by = vars(found)["__init__"] if isinstance(found, type) else found
-    hints = get_type_hints(made_by, include_extras=True)
+    value: Any = function(target)
+    called = vars(value)["__init__"] if isinstance(value, type) else value
+    hints = get_type_hints(called, include_extras=True)
     parameters = inspect.signature(function(target)).parameters.values()
     return {p.name: hints.get(p.name, Any) for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
 @cache
 def _adapters(target: str) -> dict[str, TypeAdapter[Any]]:
+    """What checks each knob: its annotation, with a range if it has one; "2" is no number."""
     strict = ConfigDict(strict=True)
     return {key: TypeAdapter(kind, config=strict) for key, kind in knobs(target).items()}
 
@@ -81,26 +88,26 @@ def call(node: Mapping[str, Any], keys: type, where: str, *takes: str) -> tuple[
     target = str(node["_target_"])
     check_signature(target, takes, where)
     expected = _adapters(target)
-    own = {key: value for key, value in node.items() if key in expected}
-    rest = {key: value for key, value in node.items() if key not in own and key != "_target_"}
+    given = {key: value for key, value in node.items() if key in expected}
+    rest = {key: value for key, value in node.items() if key not in given and key != "_target_"}
     allowed = set(getattr(keys, "__dataclass_fields__", {}))
     if taken := (allowed | {"_target_"}) & expected.keys():
         raise BadInput(f"{where}: a knob of {target} is called {min(taken)}, as a key of the group")
     for key in rest:
         if key not in allowed:
             known = sorted((allowed - {"name"}) | set(expected))
-            meant = spelling.key_meant(f"{where}.{key}", [f"{where}.{own}" for own in known])
+            suggestion = spelling.key_meant(f"{where}.{key}", [f"{where}.{name}" for name in known])
             listed = f"known keys: {', '.join(known) or 'none'}"
-            raise BadInput(f"{where}.{key}: unknown key; {meant or listed}")
+            raise BadInput(f"{where}.{key}: unknown key; {suggestion or listed}")
     for key, adapter in expected.items():
-        if key not in own:
+        if key not in given:
             raise BadInput(f"{where}.{key}: missing")
-        _check_type(own[key], adapter, f"{where}.{key}")
-    return Call(target, own), parse(keys, rest, where)
+        _check_type(given[key], adapter, f"{where}.{key}")
+    return Call(target, given), parse(keys, rest, where)
 
 
 def check_signature(target: str, takes: Sequence[str], where: str) -> None:
-    """Refuse a function that cannot be called with `takes` and its knobs, which have names."""
+    """Refuse a function that cannot be called with `takes` in order and its knobs by name."""
     signature = inspect.signature(function(target))
     try:
         signature.bind(*takes, **dict.fromkeys(knobs(target)))
@@ -127,7 +134,11 @@ def _check_type(value: Any, adapter: TypeAdapter[Any], key: str) -> None:
 
 @contextmanager
 def naming_mistakes(where: str, target: str) -> Iterator[None]:
-    """Say of an error which option's function made it; its traceback is for who wrote that."""
+    """Note on an unexpected error which option's function raised it.
+
+    A function of a shelf may raise `Misfit` and `BadInput`, which pass as they are. Any other error
+    is a mistake in it, and keeps its traceback for whoever wrote the function.
+    """
     try:
         yield
     except (Misfit, BadInput):
@@ -138,5 +149,5 @@ def naming_mistakes(where: str, target: str) -> Iterator[None]:
 
 
 def is_mistake(error: BaseException) -> bool:
-    """Whether an error is a function's own, and no refusal of ours."""
+    """Whether an error is a mistake in an option's function, as `naming_mistakes` notes."""
     return any(note.startswith(MISTAKE) for note in getattr(error, "__notes__", ()))

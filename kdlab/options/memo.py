@@ -1,4 +1,19 @@
-"""Answers that are kept: of pure functions by content, of files for as long as they keep still."""
+"""Two memos for planning, where thousands of runs ask the same questions.
+
+`by_content` is for pure functions: it keeps results for as long as the process lives. `of_files` is
+for functions that read files, which may change: it keeps results only inside `files_unchanged`,
+whose caller says for how long, and where they are kept.
+
+    memo = {}
+    with files_unchanged(memo):
+        option("task", "sst2")      # reads the file
+        option("task", "sst2")      # does not
+    option("task", "sst2")          # reads the file
+
+Both go by the text (`repr`) of the arguments. These are often dicts, which have no hash; and 1, 1.0
+and True, which YAML tells apart and so does a uid, are equal as keys of a dict. Whoever gets a
+result shares it with all others: nobody may change it. An error is not kept.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -6,58 +21,58 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-ROOM = 4096  # answers that a pure function keeps before it starts afresh
+MOST = 4096  # results that `by_content` keeps of a function before it starts afresh
 
 P = ParamSpec("P")
 R = TypeVar("R")
-_still: ContextVar[dict[str, Any] | None] = ContextVar("still", default=None)
+_memo: ContextVar[dict[str, Any] | None] = ContextVar("memo", default=None)
 
 
 def by_content(function: Callable[P, R]) -> Callable[P, R]:
-    """Keep what a pure function gave for arguments of equal `repr`; errors are not kept.
-
-    An answer is shared by all who ask: nobody may change it.
-    """
-    kept: dict[str, R] = {}
+    """Keep what a pure function gives, by the text of its arguments."""
+    results: dict[str, R] = {}
 
     @wraps(function)
-    def ask(*args: P.args, **kwargs: P.kwargs) -> R:
-        key = repr((args, kwargs)) if kwargs else repr(args)
-        try:
-            return kept[key]
-        except KeyError:
-            answer = function(*args, **kwargs)
-        if len(kept) >= ROOM:
-            kept.clear()
-        kept[key] = answer
-        return answer
+    def remembering(*args: P.args, **kwargs: P.kwargs) -> R:
+        key = repr((args, kwargs))
+        if key not in results:
+            result = function(*args, **kwargs)
+            if len(results) >= MOST:
+                results.clear()
+            results[key] = result
+        return results[key]
 
-    return ask
+    return remembering
 
 
 @contextmanager
-def still(kept: dict[str, Any]) -> Iterator[None]:
-    """Take files as unchanging inside: what functions `of_files` read is kept in `kept`."""
-    token = _still.set(kept)
+def files_unchanged(memo: dict[str, Any]) -> Iterator[None]:
+    """Take files and environment not to change inside; results of `of_files` are kept in `memo`.
+
+    A memo may be entered again later, with the results that it has by then.
+    """
+    token = _memo.set(memo)
     try:
         yield
     finally:
-        _still.reset(token)
+        _memo.reset(token)
 
 
 def of_files(function: Callable[P, R]) -> Callable[P, R]:
-    """Let a function that reads files be asked once inside `still`, and every time outside."""
+    """Have a function that reads files called once for each arguments inside `files_unchanged`.
 
+    The key in the memo is the function's full name and the text of its arguments.
+    """
     name = f"{function.__module__}.{function.__qualname__}"
 
     @wraps(function)
-    def ask(*args: P.args, **kwargs: P.kwargs) -> R:
-        kept = _still.get()
-        if kept is None:
+    def remembering(*args: P.args, **kwargs: P.kwargs) -> R:
+        memo = _memo.get()
+        if memo is None:
             return function(*args, **kwargs)
         key = f"{name} {args} {kwargs}"
-        if key not in kept:
-            kept[key] = function(*args, **kwargs)
-        return kept[key]
+        if key not in memo:
+            memo[key] = function(*args, **kwargs)
+        return memo[key]
 
-    return ask
+    return remembering

@@ -1,4 +1,4 @@
-"""What a run may say: every key of the value groups, its type and its range.
+"""Every key that a config may have, with its type and its range.
 
 Groups whose YAML names a function (knowledge, matching, init, shape, tracker, a task's source)
 keep that function's knobs beside the keys listed here; `kdlab.options.callables` checks those
@@ -50,10 +50,13 @@ class Train:
     """Optimisation: AdamW, a warm-up, a schedule of transformers' `get_scheduler`.
 
     Attributes:
+        lr: the highest learning rate, at the end of the warm-up.
+        warmup: the share of the steps in which the learning rate rises from zero.
         betas: of the first and of the second moment.
         bias_correction: of both moments; without it, AdamW is the BertAdam of BERT's first code.
-        clip: the largest norm of gradients; None: as they are.
-        clip_scope: whose norm, that of all gradients together or of each tensor's by itself.
+        clip: the largest norm of gradients; None: they are not clipped.
+        clip_scope: whose norm: that of all gradients together, or of each tensor's by itself.
+        batching: rows of similar length together (`bucket`), or in random order.
         freeze_encoder: the head alone learns, but for what it shares with the embeddings.
         stop: the share of the steps that are made; the schedule keeps its full length.
     """
@@ -80,7 +83,12 @@ class Train:
 class Data:
     """Which training rows the student sees, and which of them without a label.
 
-    `fold` leaves out fold k of K: every K-th row of the fixed order, whatever the seed.
+    Attributes:
+        rows: how many with a label; None: all.
+        transfer: what the teacher teaches on: the same rows, or unlabelled ones besides.
+        extra_rows: how many of these; None: all that there are.
+        extra_split: where these come from: what `rows` leaves of `fit`, or the test split.
+        fold: leaves out fold k of K: every K-th row of the fixed order, whatever the seed.
     """
 
     rows: Count | None
@@ -93,7 +101,15 @@ class Data:
 @strict
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """The splits, and which weights of a run are the ones reported."""
+    """The splits, and which weights of a run are the ones reported.
+
+    Attributes:
+        select_on: rows that choose among evaluations: held out of train, or those of the report.
+        select: the share of train that is held out for it.
+        select_max: rows that are held out at most.
+        checkpoint: what is reported: the last weights, or those of the best score on `select`.
+        evaluations: how often a run is evaluated.
+    """
 
     select_on: Literal["held_out", "report"]
     select: Share
@@ -119,10 +135,12 @@ class Teacher:
     """A teacher: a run of its own, or with `finetuned` a finished checkpoint.
 
     Attributes:
+        checkpoint: what it starts from, or with `finetuned` what it is.
+        overrides: of its run, beside the keys that are here.
         stop: the share of its training that a teacher makes.
-        folds: as many teachers, each without a fold of the rows, which it then teaches.
+        folds: so many teachers, each trained without one fold of the rows, which it then teaches.
         assistants: sizes between teacher and student, each taught by the one before.
-        assistant_overrides: what the assistants do beside.
+        assistant_overrides: of their runs, beside the keys that are here.
         insist: let a finished checkpoint teach that is worse than the majority, or whose outputs
             have other names than the task's classes.
     """
@@ -150,8 +168,12 @@ class Teacher:
 class Execution:
     """Where and how a run is computed, and what is kept of it: no part of its identity.
 
-    Results are equal bit for bit on CPU at equal `threads`. With `predict_test` the outputs on the
-    task's test splits are kept beside them.
+    Attributes:
+        root: the folder of records, models and checkpoints.
+        save: keep the trained model.
+        predict_test: keep the outputs on the task's test splits.
+        threads: of the CPU; results are equal bit for bit on CPU where these are equal.
+        checkpoint_seconds: between checkpoints of the training.
     """
 
     root: Text
@@ -167,7 +189,7 @@ class Execution:
 @strict
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """One composed configuration."""
+    """One composed configuration, but for the keys of `Execution`."""
 
     seed: Index
     hard: Hard
@@ -188,11 +210,20 @@ class Config:
 @strict
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A task: columns, classes (1 is regression), metrics, splits; `source` reads its rows.
+    """A task; the function of its option reads its rows.
 
-    With `masked`, the share of tokens to be predicted, labels are tokens and there are no classes.
-    `predict` names the splits of `predict_test` where they are others than `test` alone. `labels`
-    are the classes in order: as the label column writes them, or their names where it has numbers.
+    Attributes:
+        text: the columns of one text or two.
+        metrics: that are reported, by their names in `kdlab.metrics`.
+        select_by: those whose mean chooses among evaluations.
+        train, report, test: splits of the data; `report` by the names that tables use.
+        predict: the splits of `predict_test` where they are others than `test` alone.
+        holdout: the function that holds rows out of `train` for selection.
+        max_length: of a row, in tokens.
+        classes: 1 is regression; None for masked tokens.
+        labels: the classes in order, as the label column writes them, or their names where it has
+            numbers.
+        masked: the share of tokens to be predicted, of a masked language model.
     """
 
     name: Text
@@ -214,7 +245,18 @@ class Task:
 @strict
 @dataclass(frozen=True, kw_only=True)
 class TermKeys:
-    """The keys of a knowledge option that are not knobs of its loss."""
+    """The keys of a knowledge option that are not knobs of its loss.
+
+    Attributes:
+        view: the function that takes from a forward pass what is compared.
+        min_classes: of tasks that the option can apply to.
+        projection: a learned map of the student's states: to the teacher's width where the widths
+            differ (`auto`) or `always`, or to the `classes`.
+        projection_shared: one map for all layers.
+        projection_lr: its learning rate; None: the run's.
+        matching: of this term; None: that of the config.
+        schedules: of `weight` and of numeric knobs, by name.
+    """
 
     name: Text
     view: Text
@@ -247,7 +289,14 @@ class MatchingKeys:
 @strict
 @dataclass(frozen=True, kw_only=True)
 class InitKeys:
-    """The keys of an init that are not knobs of its function."""
+    """The keys of an init that are not knobs of its function.
+
+    Attributes:
+        weights: what is copied: nothing, a checkpoint, the teacher as it was pretrained or as it
+            is, or an earlier run.
+        run: the overrides of that run.
+        head: a fresh classifier, or that of the run.
+    """
 
     name: Text
     weights: Literal["none", "checkpoint", "pretrained", "finetuned", "run"]
@@ -276,7 +325,7 @@ class LauncherKeys:
 @strict
 @dataclass(frozen=True, kw_only=True)
 class Bare:
-    """A node that has nothing but its function's knobs: a matching's `weigh`."""
+    """A node without keys beside its function's knobs: a matching's `weigh`."""
 
 
 @strict
@@ -297,13 +346,17 @@ class TrackerKeys:
 
 
 def parse(kind: type[T], values: Any, where: str = "") -> T:
-    """`values` as `kind`, or `BadInput` naming the first key that is wrong."""
+    """Values as a dataclass of this file, checked.
+
+    Raises:
+        BadInput: naming the first key that is wrong; `where` is the node's place in the config.
+    """
     try:
         return _adapter(kind).validate_python(values)  # type: ignore[arg-type]
     except ValidationError as error:
         # A misspelt key is also a missing one: name the misspelling.
-        found = error.errors(include_url=False)
-        first = min(found, key=lambda e: e["type"] != "unexpected_keyword_argument")
+        errors = error.errors(include_url=False)
+        first = min(errors, key=lambda e: e["type"] != "unexpected_keyword_argument")
         location = (where, *first["loc"])
         key = ".".join(str(part) for part in location if part not in ("", "function-after[]"))
         raise BadInput(_sentence(key, first, kind)) from None
@@ -317,17 +370,18 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 def _fields(kind: Any, path: tuple[Any, ...]) -> list[str]:
     """The keys of a dataclass, or of one inside it."""
     for name in path:
-        own = getattr(kind, "__dataclass_fields__", {})
-        kind = own[name].type if name in own else kind
+        known = getattr(kind, "__dataclass_fields__", {})
+        kind = known[name].type if name in known else kind
     return list(getattr(kind, "__dataclass_fields__", {}))
 
 
 def _sentence(key: str, error: Any, kind: Any) -> str:
+    """An error of pydantic's in our words."""
     if error["type"] == "unexpected_keyword_argument":
         known = _fields(kind, error["loc"][:-1])
         parents = key.split(".")[:-1]
-        meant = spelling.key_meant(key, [".".join([*parents, own]) for own in known])
-        return f"{key}: unknown key; {meant or 'known keys: ' + ', '.join(sorted(known))}"
+        suggestion = spelling.key_meant(key, [".".join([*parents, name]) for name in known])
+        return f"{key}: unknown key; {suggestion or 'known keys: ' + ', '.join(sorted(known))}"
     if error["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
         return f"{key}: missing"
     return f"{key}={error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"

@@ -46,35 +46,39 @@ SYNONYMS = {
 
 
 def nearest(word: str, known: Iterable[str]) -> list[str]:
-    """Names like a word: alike in letters, else those of which it is a part."""
+    """Names that look like a word, the nearest first; else those of which it is a part."""
     names = list(dict.fromkeys(known))
     alike = get_close_matches(word, names, NEAREST, cutoff=0.6)
     return alike or [name for name in names if word in name.split("_")][:NEAREST]
 
 
-def choices(word: str, known: Sequence[str], where: str) -> str:
-    """What there is in place of a name: what it is like, or all of few, or where all are listed."""
-    if found := nearest(word, known):
-        return f"did you mean {either(found)}?"
+def suggestion(word: str, known: Sequence[str], where: str) -> str:
+    """What there is in place of a name: those like it, or all if few, or `where` all are listed."""
+    if near := nearest(word, known):
+        return f"did you mean {either(near)}?"
     if len(known) <= FEW:
         return f"allowed: {', '.join(known)}"
     return f"{where} lists all {len(known)}"
 
 
 def key_meant(key: str, known: Iterable[str]) -> str | None:
-    """The sentence that asks whether one of the known keys was meant; None where none is near."""
+    """The sentence that asks whether one of the known keys was meant; None where none is near.
+
+    In order: the key by the name that others call it, the same last part elsewhere, a misspelt last
+    part in the same place, a key that looks like it as a whole.
+    """
     names = list(known)
     parent, _, last = key.rpartition(".")
     last = SYNONYMS.get(last, last)
-    there = f"{parent}.{last}" if parent else last
-    found = [there] if there in names else []
-    found = found or [name for name in names if name.rpartition(".")[2] == last][:NEAREST]
-    if not found and parent:
-        beside = [name for name in names if name.rpartition(".")[0] == parent]
-        leaves = {name.rpartition(".")[2]: name for name in beside}
-        found = [leaves[leaf] for leaf in get_close_matches(last, leaves, NEAREST, cutoff=0.6)]
-    found = found or get_close_matches(there, names, NEAREST, cutoff=0.75)
-    return f"did you mean {either(f'{name}=...' for name in found)}?" if found else None
+    renamed = f"{parent}.{last}" if parent else last
+    near = [renamed] if renamed in names else []
+    near = near or [name for name in names if name.rpartition(".")[2] == last][:NEAREST]
+    if not near and parent:
+        siblings = [name for name in names if name.rpartition(".")[0] == parent]
+        leaves = {name.rpartition(".")[2]: name for name in siblings}
+        near = [leaves[leaf] for leaf in get_close_matches(last, leaves, NEAREST, cutoff=0.6)]
+    near = near or get_close_matches(renamed, names, NEAREST, cutoff=0.75)
+    return f"did you mean {either(f'{name}=...' for name in near)}?" if near else None
 
 
 def either(names: Iterable[str]) -> str:

@@ -18,7 +18,7 @@ from kdlab.metrics import ranked
 from kdlab.models.trace import PredictedTokens, Trace
 from kdlab.objective.objective import wanted
 from kdlab.options.schema import Execution
-from kdlab.run import is_everywhere
+from kdlab.run import compares_all_tokens
 from kdlab.training import student_state as learning
 from kdlab.training.student_state import DIVERGED, DONE, TRAINING, StudentState
 from kdlab.training.teaching import show
@@ -59,7 +59,7 @@ def train(
     """
     layers = frozenset().union(*(wanted(learner.run)[1] for learner in learners))
     points = evaluation_points(len(batches), learners[0].run.protocol.evaluations)
-    everywhere = is_everywhere(learners[0].run)  # as all of a cohort
+    everywhere = compares_all_tokens(learners[0].run)  # as all of a cohort
     first = min((x.step for x in learners if x.status == TRAINING), default=len(batches))
     saved, device = time.monotonic(), learners[0].device
     teaching = Clock(device)

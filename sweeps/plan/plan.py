@@ -13,7 +13,7 @@ from kdlab import record
 from kdlab.config.compose_many import compose_each
 from kdlab.config.run_keys import applied, keys, varying
 from kdlab.errors import BadInput, NotApplicable
-from kdlab.options.memo import still
+from kdlab.options.memo import files_unchanged
 from kdlab.options.schema import LauncherKeys
 from kdlab.run import Run, parents, teachers
 from sweeps.journal import events, failures, run_states
@@ -174,7 +174,7 @@ def survey(
     alone = {uid for uid, trouble in state.trouble.items() if failures.must_be_alone(trouble)}
     total = sum(seconds[run.uid] for run in due)
     limit = min(60 * launcher.minutes, max(total / parallel, SHORTEST))
-    with still({}):  # or every run's data would be looked at again
+    with files_unchanged({}):  # or every run's data would be looked at again
         grouped = [cohorts.group(level, launcher.cohort, alone) for level in graph.levels(due)]
     return Work(
         states={run.uid: states[run.uid] for run in runs},

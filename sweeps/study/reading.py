@@ -28,7 +28,7 @@ def load(name: str) -> Study:
     path = Path(name) if name.endswith((".yaml", ".yml")) else STUDIES / f"{name}.yaml"
     if not path.is_file():
         known = sorted(other.stem for other in STUDIES.glob("*.yaml"))
-        hint = spelling.choices(name, known, "sweeps/studies")
+        hint = spelling.suggestion(name, known, "sweeps/studies")
         raise BadInput(f"no study {name!r}; {hint}; or give a .yaml file")
     try:
         content = OmegaConf.to_container(OmegaConf.load(path))

@@ -12,7 +12,7 @@ from kdlab.config.compose import compose
 from kdlab.config.compose_many import compose_each
 from kdlab.config.option_files import options
 from kdlab.errors import BadInput, NotApplicable
-from kdlab.options.memo import still
+from kdlab.options.memo import files_unchanged
 
 LAYERED = "knowledge=hidden_mse"
 DEEP = ("size=l3_h64_a4", LAYERED)
@@ -193,7 +193,7 @@ KEPT: dict = {}
 
 
 def assembled(*overrides: str):
-    with still(KEPT):
+    with files_unchanged(KEPT):
         return compose_many._assembled(overrides)
 
 
@@ -236,14 +236,14 @@ def test_many_pages_give_the_runs_of_each_in_order():
 @pytest.mark.parametrize("value", NUMBERS)
 @pytest.mark.parametrize("key", ["seed", "train.lr", "train", "a.name", "train.1", "knowledge.x.y"])
 def test_numbers_are_read_as_hydra_reads_them(key, value):
-    with still(KEPT):
+    with files_unchanged(KEPT):
         try:
-            expected = compose_many._parsed(f"{key}={value}")
+            expected = compose_many._parsed_by_hydra(f"{key}={value}")
         except compose_many._HydraOnly:
             with pytest.raises(compose_many._HydraOnly):
-                compose_many._said(f"{key}={value}")
+                compose_many._parsed(f"{key}={value}")
         else:
-            assert repr(compose_many._said(f"{key}={value}")) == repr(expected)
+            assert repr(compose_many._parsed(f"{key}={value}")) == repr(expected)
 
 
 def test_few_pages_give_the_runs_of_each_in_order():
@@ -304,7 +304,7 @@ def test_glue_from_the_environment_and_from_a_key(overrides, glue, monkeypatch):
     here = (*overrides, f"task.path={glue}")
     assert same(assembled(*here), told(*here))
     monkeypatch.setenv("KDLAB_GLUE", glue)
-    with still({}):
+    with files_unchanged({}):
         assert same(compose_many._assembled(overrides), compose(*overrides))
 
 
@@ -390,7 +390,7 @@ def test_options_that_reach_beyond_their_group_are_composed_right(conf):
         ("train=everywhere",),
         ("train=everywhere", "size=l4_h64_a4", "matching=last"),
     ):
-        with still({}):
+        with files_unchanged({}):
             run = compose_many._assembled((*own, LAYERED))
         assert same(run, compose(*own, LAYERED))
 

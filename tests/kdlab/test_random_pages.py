@@ -13,7 +13,7 @@ import pytest
 import kdlab
 from kdlab.config import compose_many
 from kdlab.errors import BadInput, NotApplicable
-from kdlab.options.memo import still
+from kdlab.options.memo import files_unchanged
 from kdlab.run import Run
 
 PAGES = int(os.environ.get("KDLAB_RANDOM_PAGES", "120"))
@@ -31,7 +31,7 @@ def planned(tmp_path_factory) -> tuple[Path, list[tuple[list[str], Run | BadInpu
 def _planned(pages: list[list[str]]) -> Iterator[Run | BadInput]:
     kept: dict = {}
     for page in pages:
-        with still(kept):
+        with files_unchanged(kept):
             try:
                 yield compose_many._by_hydra(*page)  # as compose, but each teacher once
             except BadInput as error:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kdlab.options.memo import ROOM, by_content, of_files, still
+from kdlab.options.memo import MOST, by_content, files_unchanged, of_files
 
 
 def test_a_pure_function_is_asked_once_for_each_content():
@@ -33,7 +33,7 @@ def test_errors_are_not_kept_and_room_is_limited():
         with pytest.raises(ValueError, match="odd"):
             half(1)
     assert asked == [1, 1]
-    assert [half(2 * n) for n in range(ROOM + 1)] == list(range(ROOM + 1))
+    assert [half(2 * n) for n in range(MOST + 1)] == list(range(MOST + 1))
     half(0)
     assert asked.count(0) == 2
 
@@ -48,12 +48,12 @@ def test_files_are_read_once_inside_and_every_time_outside(tmp_path):
     kept: dict = {}
     path.write_text("one")
     assert read("file") == "one"
-    with still(kept):
+    with files_unchanged(kept):
         assert read("file") == "one"
         path.write_text("two")
         assert read("file") == "one"
-        with still({}):
+        with files_unchanged({}):
             assert read("file") == "two"
     assert read("file") == "two"
-    with still(kept):
+    with files_unchanged(kept):
         assert read("file") == "one"

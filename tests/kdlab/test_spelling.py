@@ -62,17 +62,17 @@ def test_a_synonym_is_of_a_key_that_there_is(meant, key):
 
 
 def _keys():
-    from kdlab.config.compose import _known
+    from kdlab.config.compose import _known_keys
 
-    return _KEPT or _KEPT.extend(_known(("knowledge=logits_kl",))) or _KEPT
+    return _KEPT or _KEPT.extend(_known_keys(("knowledge=logits_kl",))) or _KEPT
 
 
 _KEPT: list[str] = []
 
 
 def test_few_names_are_listed_and_many_are_not():
-    assert spelling.choices("x", ["a", "b"], "here") == "allowed: a, b"
-    assert spelling.choices("x", list(map(str, range(100))), "here") == "here lists all 100"
-    assert spelling.choices("bet", ["bert", "gpt"], "here") == "did you mean bert?"
-    line = spelling.choices("hidden_mes", options("knowledge"), "here")
+    assert spelling.suggestion("x", ["a", "b"], "here") == "allowed: a, b"
+    assert spelling.suggestion("x", list(map(str, range(100))), "here") == "here lists all 100"
+    assert spelling.suggestion("bet", ["bert", "gpt"], "here") == "did you mean bert?"
+    line = spelling.suggestion("hidden_mes", options("knowledge"), "here")
     assert len(re.findall(r"\w+", line)) < 10

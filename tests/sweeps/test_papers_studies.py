@@ -9,7 +9,7 @@ import pytest
 
 from kdlab.config import compose_many
 from kdlab.config.run_keys import keys
-from kdlab.options.memo import still
+from kdlab.options.memo import files_unchanged
 from sweeps.plan import plan
 from sweeps.study import reading
 
@@ -144,6 +144,7 @@ def test_one_key_is_the_weight_of_all_terms_of_an_arm():
     block = reading.load("a1_knowledge").blocks[0]
     case = "attention and hidden (TinyBERT)"
     (key,) = block.tune.also[case]
-    with still({}):  # put together, not left to Hydra: thousands of such runs are planned fast
+    # Put together, not left to Hydra: thousands of such runs are planned fast.
+    with files_unchanged({}):
         run = compose_many._assembled((*base, *block.cases[case], f"{key}=7"))
     assert [term.weight for term in run.terms] == [7.0] * 3
