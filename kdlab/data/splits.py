@@ -119,8 +119,8 @@ def training_rows(splits: Mapping[str, Rows], data: Data, extra: Rows | None) ->
     more = len(rest) if data.extra_rows is None else data.extra_rows
     if more > len(rest) or not more:
         raise BadInput(f"data.extra_rows={more}: there are {len(rest)} further rows")
-    hidden = rest.take(range(more))
-    return kept, Rows(hidden.ids, hidden.texts, np.full(more, UNLABELLED))
+    unlabelled = rest.take(range(more))
+    return kept, Rows(unlabelled.ids, unlabelled.texts, np.full(more, UNLABELLED))
 
 
 def _outside(places: range, fold: tuple[int, int] | None) -> list[int]:

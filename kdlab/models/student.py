@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
-from transformers.utils import logging
 
 from kdlab import streams
 from kdlab.architecture import Architecture
@@ -22,9 +21,6 @@ from kdlab.models.trace import NAME
 from kdlab.run import Run
 
 HEAD_DEVIATION = 0.02  # BERT's initializer range
-# transformers reports missing classifiers, which are meant to be missing here.
-logging.set_verbosity_error()
-logging.disable_progress_bar()
 
 
 def build_student(run: Run, tokenizer: Any, root: str) -> nn.Module:
@@ -73,9 +69,9 @@ def _config(run: Run, vocabulary: int, **ids: int) -> Any:
 def _take_head(run: Run, model: Any, root: str) -> bool:
     """Copy a head where the init's source has one for the student; false if it has none."""
     if run.init.run:
-        return run.init.head == "keep" and heads.take_along(run.task, model, _origin(run, root)[0])
+        return run.init.head == "keep" and heads.copy_head(run.task, model, _origin(run, root)[0])
     masked = run.task.masked and run.init.weights != "none"
-    return bool(masked) and heads.take_along(run.task, model, _origin(run, root)[0])
+    return bool(masked) and heads.copy_head(run.task, model, _origin(run, root)[0])
 
 
 def _vocabulary(run: Run, tokenizer: Any) -> int:
@@ -110,12 +106,10 @@ def _copy(run: Run, model: Any, root: str) -> None:
 def _source(run: Run, root: str) -> tuple[dict[str, Tensor], Architecture]:
     """Weights that an init copies from, and their dimensions."""
     path, source = _origin(run, root)
-    model, loading = AutoModel.from_pretrained(
-        path, use_safetensors=True, dtype=torch.float32, output_loading_info=True
-    )
-    # What the files lack, transformers fills from the process's random state: leave it out.
+    model, missing = heads.pretrained(AutoModel, path)
+    # What the files lack was filled from the process's random state: leave it out.
     weights = model.state_dict()
-    return {name: weights[name] for name in weights if name not in loading["missing_keys"]}, source
+    return {name: weights[name] for name in weights if name not in missing}, source
 
 
 def _origin(run: Run, root: str) -> tuple[Path, Architecture]:

@@ -32,7 +32,7 @@ def load_teacher(
         path = checkpoints.locate(run.teacher_checkpoint)
     else:
         return None
-    model = heads.load(run.task, path)
+    model = heads.load_with_head(run.task, path)
     if not run.task.masked and model.config.num_labels != run.task.classes:
         raise BadInput(
             f"teacher: {model.config.num_labels} outputs, {run.task.name} has {run.task.classes}"

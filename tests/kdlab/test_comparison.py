@@ -9,7 +9,7 @@ from torch import nn
 from kdlab.config.compose import compose
 from kdlab.config.rehearsal import _trace
 from kdlab.errors import BadInput
-from kdlab.objective.objective import Objective, hard
+from kdlab.objective.objective import Objective, task_loss
 from kdlab.objective.term_loss import Moment, TermLoss
 from kdlab.options.callables import Call
 from kdlab.training.student_state import start
@@ -49,7 +49,7 @@ def made(*overrides: str, **changed):
 
 
 def taught(logits):
-    return hard(logits, LABELS, classes=2)
+    return task_loss(logits, LABELS, classes=2)
 
 
 def square(one, other):
