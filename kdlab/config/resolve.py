@@ -174,7 +174,7 @@ def _check_source(student: Architecture, checkpoint: str) -> None:
 
 
 def _check_outputs(task: Task, checkpoint: str, insist: bool) -> None:
-    found = checkpoints.outputs(checkpoint)
+    found = checkpoints.output_count(checkpoint)
     if task.classes is not None and found != task.classes:
         raise NotApplicable(
             f"teacher.checkpoint={checkpoint}: {found} outputs, "
@@ -184,7 +184,7 @@ def _check_outputs(task: Task, checkpoint: str, insist: bool) -> None:
         return
     try:
         class_order.order(
-            task.name, [str(name) for name in task.labels], checkpoints.names(checkpoint)
+            task.name, [str(name) for name in task.labels], checkpoints.output_names(checkpoint)
         )
     except NotApplicable as error:
         raise NotApplicable(f"teacher.checkpoint={checkpoint}: {error}") from None

@@ -19,13 +19,15 @@ from kdlab.record import short_digest, write_whole
 from kdlab.tracking.provenance import machine
 
 FLOP_TOKENS = 128
-PASSES, PATIENCE = 5, 0.2  # timed forward passes at most, and the seconds after which none starts
+PASSES = 5  # timed forward passes at most
+PATIENCE = 0.2  # seconds after which no further pass is timed
 
 
 def parameters(model: Any) -> dict[str, int]:
-    """Parameters of the embeddings, of the Transformer layers, and of everything.
+    """Parameters of the embeddings, of the Transformer layers, and of the whole model.
 
-    Layers are what the model repeats; what holds an embedding table (with its norm) is embeddings.
+    Layers are the module list as long as the model is deep; a child of the encoder that holds an
+    embedding table, with its norm, is embeddings.
     """
     base, depth = model.base_model, model.config.num_hidden_layers
     layers = next(m for m in base.modules() if isinstance(m, nn.ModuleList) and len(m) == depth)
@@ -46,7 +48,7 @@ def _count(module: nn.Module) -> int:
 
 
 def inference_flops(model: Architecture, tokens: int = FLOP_TOKENS) -> int:
-    """FLOPs of one forward pass over one row: the layers' matrix products, two per multiply-add.
+    """FLOPs of one forward pass over one row: the layers' matrix products, 2 per multiply-add.
 
     Embeddings, norms, softmaxes and the classifier are left out; a layer with a window counts as
     one without. BERT-base at 128 tokens: 22.4 G.

@@ -8,7 +8,7 @@ from torch import nn
 
 from kdlab.durable import PARTIAL, short_digest
 from kdlab.models.heads import quiet
-from kdlab.models.saved_files import flaw, folder, recorded, sign
+from kdlab.models.saved_files import flaw, folder, recorded_weights, write_digests
 
 
 def digest(model: nn.Module) -> str:
@@ -29,7 +29,7 @@ def save(model: Any, tokenizer: Any, root: str, uid: str) -> None:
     target = folder(root, uid)
     weights = digest(model)
     # The model of an earlier record is as good: a repeat may have other weights.
-    why = flaw(root, uid, recorded(root, uid) | {weights})
+    why = flaw(root, uid, recorded_weights(root, uid) | {weights})
     if why is None:
         return
     partial = target.with_name(f"{uid}{PARTIAL}")
@@ -37,7 +37,7 @@ def save(model: Any, tokenizer: Any, root: str, uid: str) -> None:
     with quiet():
         model.save_pretrained(partial)
     tokenizer.save_pretrained(partial)
-    sign(partial, weights)
+    write_digests(partial, weights)
     if target.exists():
         print(f"run {uid}: {why}; it is written anew", file=sys.stderr, flush=True)
         shutil.rmtree(target)
