@@ -27,9 +27,9 @@ def pair(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """
     _check(student, teacher)
     student, teacher = (direction(zero_padding(states, mask)) for states in (student, teacher))
-    cosines = (states @ states.transpose(2, 3) for states in (student, teacher))
+    student, teacher = (states @ states.transpose(2, 3) for states in (student, teacher))
     layers = mask.bool()[..., None].expand(student.shape[:-1])  # all layers of a valid token
-    return kl_over_others(*cosines, layers)
+    return kl_over_others(student, teacher, layers)
 
 
 def triple(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:

@@ -27,8 +27,8 @@ def pair(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         mask: tokens [b, t].
     """
     student, teacher = (direction(_valid(states, mask)) for states in (student, teacher))
-    cosines = (states @ states.transpose(1, 2) for states in (student, teacher))
-    return kl_over_others(*cosines, mask)
+    student, teacher = (states @ states.transpose(1, 2) for states in (student, teacher))
+    return kl_over_others(student, teacher, mask)
 
 
 def triple(

@@ -78,7 +78,7 @@ def equal_flops(
 
 
 def _parameters(hidden: int, intermediate: int) -> int:
-    """Parameters of one of BERT's layers: attention's four matrices, the feed-forward's two, norms."""
+    """Parameters of a layer of BERT: attention's four matrices, the feed-forward's two, norms."""
     attention = 4 * (hidden * hidden + hidden)
     feed_forward = 2 * hidden * intermediate + intermediate + hidden
     return attention + feed_forward + 4 * hidden

@@ -34,7 +34,7 @@ class Objective(nn.Module):
         self.terms = nn.ModuleDict()
         for term in run.terms:
             assert teacher is not None
-            self.terms[term.key] = TermLoss(term, run.student, teacher, run.task.classes, run.seed)
+            self.terms[term.key] = TermLoss(term, run.student, teacher, run.seed)
 
     def forward(
         self, student: Trace, teacher: Trace | None, labels: Tensor, step: int
@@ -74,7 +74,11 @@ class Objective(nn.Module):
     def learned(self) -> list[tuple[list[nn.Parameter], float | None]]:
         """The parameters of each term, and their learning rate; None: the student's."""
         return [
-            (list(self.terms[term.key].parameters()), term.projection_lr) for term in self.run.terms
+            (
+                list(self.terms[term.key].parameters()),
+                term.projection.lr if term.projection else None,
+            )
+            for term in self.run.terms
         ]
 
 
@@ -99,5 +103,5 @@ def task_loss(logits: Tensor, labels: Tensor, classes: int | None) -> Tensor:
 
 def traced_layers(run: Run) -> tuple[frozenset[int], frozenset[int]]:
     """The student's and the teacher's layers (1-based) that are in some term's pairs."""
-    pairs = [pair for term in run.terms for pair in term.pairs or ()]
+    pairs = [pair for term in run.terms if term.matching for pair in term.matching.pairs]
     return frozenset(pair[0] for pair in pairs), frozenset(pair[1] for pair in pairs)
