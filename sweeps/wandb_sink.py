@@ -10,7 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from kdlab.errors import BadInput
-from kdlab.options.schema import parse
+from kdlab.options.parsing import parse
 from kdlab.record import Record, append_line, records, short_digest, whole_lines
 from kdlab.tracking.wandb_runs import Target, config, opened, summary
 from sweeps.study import launched

@@ -29,6 +29,7 @@ from kdlab.data import test_splits
 from kdlab.errors import BadInput
 from kdlab.options import callables, spelling
 from kdlab.options.memo import of_files
+from kdlab.options.parsing import parse
 from kdlab.options.schema import (
     Config,
     Execution,
@@ -37,7 +38,6 @@ from kdlab.options.schema import (
     MatchingKeys,
     TermKeys,
     TrackerKeys,
-    parse,
 )
 from kdlab.run import Run
 

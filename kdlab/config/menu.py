@@ -1,4 +1,8 @@
-"""The page of everything that can be chosen: `python -m kdlab.config.menu > conf/README.md`."""
+"""The page of everything that can be chosen: `python -m kdlab.config.menu > conf/README.md`.
+
+It is read off the option files and the docstrings of their functions, so that it cannot be wrong;
+a test compares it with conf/README.md.
+"""
 
 import inspect
 from collections.abc import Iterator
@@ -24,17 +28,15 @@ docstring, which says the rest), its paper, its knobs with their values, what ch
 tests, and the function. Sizes, teachers, tasks and recipes are YAML alone: see their folders.
 """
 COLUMNS = ("option", "what it is", "paper and notes", "knobs", "checked by", "function")
-ORACLE, DEPARTURES = (
-    "Oracle: ",
-    "Departures: ",
-)  # what a paragraph of an option's comment begins with
+# What a paragraph of an option file's comment may begin with.
+ORACLE, DEPARTURES = "Oracle: ", "Departures: "
 
 
 def page() -> str:
     """The menu as Markdown."""
     parts = [HEAD]
-    for group, what in GROUPS.items():
-        parts += [f"## `{group}`\n\n{what}\n", _table(group), ""]
+    for group, description in GROUPS.items():
+        parts += [f"## `{group}`\n\n{description}\n", _table(group), ""]
     parts += [
         "## `recipe`\n\nA paper's own values for all groups; any of them may be overridden. "
         "Where a run of it\nis not what the paper's code does, the last column says so.\n"
@@ -55,8 +57,12 @@ def _names(group: str) -> Iterator[str]:
 
 
 def _recipe(name: str) -> tuple[str, ...]:
-    what, departures = _comments("recipe", name, DEPARTURES)
-    return f"`{name}`", " ".join(what), " ".join(text[:1].upper() + text[1:] for text in departures)
+    description, departures = _comments("recipe", name, DEPARTURES)
+    return (
+        f"`{name}`",
+        " ".join(description),
+        " ".join(text[:1].upper() + text[1:] for text in departures),
+    )
 
 
 def _row(group: str, name: str) -> tuple[str, ...]:
@@ -96,11 +102,12 @@ def _first_lines(target: str) -> str:
 
 
 def _where(target: str) -> str:
-    found: Any = function(target)
-    path = Path(inspect.getsourcefile(found) or "").name
+    """A link to the file of a function, which must be defined where the option looks for it."""
+    value: Any = function(target)
+    path = Path(inspect.getsourcefile(value) or "").name
     module = target.rpartition(".")[0].replace(".", "/")
     assert module.endswith(path.removesuffix(".py")), f"{target} is defined elsewhere"
-    return f"[{found.__name__}](../{module}.py)"
+    return f"[{value.__name__}](../{module}.py)"
 
 
 def _comments(group: str, name: str, heading: str) -> tuple[list[str], list[str]]:

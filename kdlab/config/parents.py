@@ -158,10 +158,10 @@ def _assistant(teacher: Teacher, shared: Values) -> Values:
     The seed is drawn from the teacher's and the assistant's place in the chain, so that
     generations of one size start apart.
     """
-    place = len(teacher.assistants)
+    position = len(teacher.assistants)
     own = {
         "size": teacher.assistants[-1],
-        "seed": streams.key(teacher.seed, f"assistant/{place}") % 2**31,
+        "seed": streams.key(teacher.seed, f"assistant/{position}") % 2**31,
     }
     # None is what a finished teacher has, which was not trained here at any rate or for any epochs.
     return {key: value for key, value in (shared | own).items() if value is not None}
@@ -177,9 +177,9 @@ def stage(
     Raises:
         BadInput: it cannot be run.
     """
-    own: list[str] = config.init["run"]
-    _check_list("init.run", own)
-    named = {text.partition("=")[0] for text in own}
+    changes: list[str] = config.init["run"]
+    _check_list("init.run", changes)
+    named = {text.partition("=")[0] for text in changes}
     values: Values = {
         "seed": config.seed,
         "family": student.family,
@@ -196,7 +196,7 @@ def stage(
             values["data.fold"] = list(config.data.fold)
     teacher = [] if "teacher" in named else _teacher_group(config.teacher, {})
     try:
-        return compose_parent(*task, *teacher, *as_overrides(values), *own)
+        return compose_parent(*task, *teacher, *as_overrides(values), *changes)
     except BadInput as error:
         raise type(error)(f"init.run: {error}") from None
 

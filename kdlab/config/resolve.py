@@ -17,7 +17,8 @@ from kdlab.config.terms import Option
 from kdlab.errors import BadInput, Misfit, NotApplicable
 from kdlab.models import checkpoints, class_order
 from kdlab.options import callables
-from kdlab.options.schema import Config, Data, Named, Size, Task, parse
+from kdlab.options.parsing import parse
+from kdlab.options.schema import Config, Data, Named, Size, Task
 from kdlab.run import Run
 
 SIZE = ("layers", "hidden", "heads", "intermediate")
@@ -135,7 +136,7 @@ def _check_data(data: Data, is_taught: bool) -> None:
 
 def _check_outputs(task: Task, checkpoint: str, insist: bool) -> None:
     """Refuse a finished teacher whose outputs are not the task's classes."""
-    outputs = checkpoints.outputs(checkpoint)
+    outputs = checkpoints.output_count(checkpoint)
     if task.classes is not None and outputs != task.classes:
         raise NotApplicable(
             f"teacher.checkpoint={checkpoint}: {outputs} outputs, "
@@ -145,7 +146,7 @@ def _check_outputs(task: Task, checkpoint: str, insist: bool) -> None:
         return
     labels = [str(label) for label in task.labels]
     try:
-        class_order.order(task.name, labels, checkpoints.names(checkpoint))
+        class_order.order(task.name, labels, checkpoints.output_names(checkpoint))
     except NotApplicable as error:
         raise NotApplicable(f"teacher.checkpoint={checkpoint}: {error}") from None
 

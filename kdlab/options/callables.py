@@ -22,7 +22,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from kdlab.errors import BadInput, Misfit
 from kdlab.options import spelling
 from kdlab.options.memo import by_content
-from kdlab.options.schema import parse
+from kdlab.options.parsing import parse
 
 MISTAKE = "a mistake in the function of "  # how a note on an error begins, by which it is known
 

@@ -9,7 +9,7 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from kdlab.errors import BadInput
-from kdlab.options.schema import parse
+from kdlab.options.parsing import parse
 from kdlab.record import write_whole
 from sweeps.study import overrides
 from sweeps.study.checks import check_trust

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from kdlab.config.overrides import key as key_of
 from kdlab.errors import BadInput
 from kdlab.options import spelling
-from kdlab.options.schema import parse
+from kdlab.options.parsing import parse
 from sweeps.study import settings
 from sweeps.study.checks import check
 from sweeps.study.schema import Block, Study

@@ -8,7 +8,8 @@ from typing import Any
 
 from kdlab.config import frozen
 from kdlab.errors import BadInput
-from kdlab.options.schema import Execution, parse
+from kdlab.options.parsing import parse
+from kdlab.options.schema import Execution
 from kdlab.record import short_digest, write_whole
 from kdlab.run import Run
 
