@@ -90,7 +90,7 @@ def faulty(directory: str, tmp_path: Path, study: Path) -> Iterator[Sweep]:
             cluster,
             study,
             disk / "runs",
-            ("launcher.cohort=2", "launcher.parallel=100", "launcher.minutes=0.06"),
+            ("launcher.cohort=2", "launcher.parallel=100", "launcher.minutes=0.03"),
         )
     finally:
         cluster.stop()
@@ -103,7 +103,9 @@ def test_a_sweep_survives_every_fault_at_once(faulty, serial, tmp_path):
         try:
             fault(faulty, tmp_path)
         except BaseException:
-            print(faulty.cluster.sh("sinfo", "-N", "-l"), faulty.cluster.sh("squeue", "-l"), sep="\n")
+            print(
+                faulty.cluster.sh("sinfo", "-N", "-l"), faulty.cluster.sh("squeue", "-l"), sep="\n"
+            )
             raise
         print(f"{time.monotonic() - began:5.0f} s {fault.__name__}: {faulty.recorded()} recorded")
         faulty.progress(2)
