@@ -42,6 +42,7 @@ from kdlab.options.schema import (
 from kdlab.run import Run
 
 DEFAULT_SIZE = "size=l2_h64_a4"  # of conf/run.yaml; a size spelled by its dimensions has no file
+EXECUTION = tuple(Execution.__dataclass_fields__)  # the keys that are no part of a run
 
 
 def compose(*overrides: str) -> Run:
@@ -55,8 +56,12 @@ def compose(*overrides: str) -> Run:
 
 
 def execution(*overrides: str) -> Execution:
-    """Where and how overrides ask for a run to be computed."""
-    return run_and_execution(*overrides)[1]
+    """Where and how overrides ask for a run to be computed; the run itself is not looked at.
+
+    Raises:
+        BadInput: an unknown key or option, or a wrong value of what says where and how.
+    """
+    return _execution(composed(overrides, resolve=True)[0])
 
 
 def run_and_execution(*overrides: str) -> tuple[Run, Execution]:
@@ -77,20 +82,22 @@ def interpret(
     Raises:
         BadInput: naming the key.
     """
-    # First of all, and before any function is looked up: importing a module runs its code.
-    option_files.check_functions(config)
-    rest = dict(config)
-    keys = list(Execution.__dataclass_fields__)
-    execution = parse(Execution, {key: rest.pop(key) for key in keys if key in rest})
-    _check_tracker(execution)
-    callables.call(execution.launcher, LauncherKeys, "launcher", "array")
-    # `knowledge=[]` leaves no node at all.
-    run = resolve(
-        parse(Config, {"knowledge": {}} | rest), choices, overrides, compose_parent, option
-    )
+    execution = _execution(config)
+    rest = {key: value for key, value in config.items() if key not in EXECUTION}
+    parsed = parse(Config, {"knowledge": {}} | rest)  # `knowledge=[]` leaves no node at all
+    run = resolve(parsed, choices, overrides, compose_parent, option)
     if execution.predict_test:
         test_splits.splits(run.task)
     return run, execution
+
+
+def _execution(config: Mapping[str, Any]) -> Execution:
+    # First of all, and before any function is looked up: importing a module runs its code.
+    option_files.check_functions(config)
+    execution = parse(Execution, {key: config[key] for key in EXECUTION if key in config})
+    _check_tracker(execution)
+    callables.call(execution.launcher, LauncherKeys, "launcher", "array")
+    return execution
 
 
 def _check_tracker(execution: Execution) -> None:
