@@ -14,6 +14,7 @@ from kdlab.run import teachers
 from sweeps.plan import plan
 from sweeps.study import cells as expand
 from sweeps.study import reading, tuning
+from sweeps.study.outline import outline
 
 TUNED = """
 question: Does it help?
@@ -34,7 +35,9 @@ BEST = {"none": "train.lr=0.0001", "logits": "train.lr=0.0001 knowledge.logits_k
 def planned(path, root, winners=None) -> list[plan.Planned]:
     """The cells of a study file, planned and written as `sweeps` writes them."""
     loaded = reading.load(str(path))
-    cells = [plan.Planned(c, compose(*c.overrides)) for c in expand.expand(loaded, (), winners)]
+    cells = [
+        plan.Planned(c, compose(*c.overrides)) for c in expand.expand(outline(loaded, ()), winners)
+    ]
     plan.write(cells, {}, path.stem, loaded, str(root))
     return cells
 

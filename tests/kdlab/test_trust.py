@@ -162,7 +162,7 @@ def test_a_study_under_a_root_is_trusted_no_more(evil, tmp_path):
 def test_a_study_is_no_path(tmp_path, name):
     refusal(lambda: run_states.study_folder(tmp_path, name))
     if name:
-        refusal(lambda: multirun.request(name, (), {"seed": ["seed=1"]}))
+        refusal(lambda: multirun.as_request(name, (), {"seed": ["seed=1"]}))
 
 
 SECRET_LINES = [
@@ -185,7 +185,7 @@ def execution() -> Execution:
 
 def told(execution: Execution, where: str, **values) -> Execution:
     page = vars(execution) | {where: {**getattr(execution, where), **values}}
-    return launch.settled(Execution(**page), "mine")
+    return launch.prepared(Execution(**page), "mine")
 
 
 @pytest.mark.parametrize("line", SECRET_LINES)
