@@ -30,7 +30,7 @@ class Objective(nn.Module):
         self.terms = nn.ModuleDict()
         for term in run.terms:
             assert teacher is not None
-            self.terms[term.key] = TermLoss(term, run.student, teacher, run.task.classes, run.seed)
+            self.terms[term.key] = TermLoss(term, run.student, teacher, run.seed)
 
     def forward(
         self, student: Trace, teacher: Trace | None, labels: Tensor, step: int
@@ -64,7 +64,11 @@ class Objective(nn.Module):
     def learned(self) -> list[tuple[list[nn.Parameter], float | None]]:
         """Parameters of the terms, and the learning rate that their term asks for."""
         return [
-            (list(self.terms[term.key].parameters()), term.projection_lr) for term in self.run.terms
+            (
+                list(self.terms[term.key].parameters()),
+                term.projection.lr if term.projection else None,
+            )
+            for term in self.run.terms
         ]
 
 
@@ -86,5 +90,5 @@ def hard(logits: Tensor, labels: Tensor, classes: int | None) -> Tensor:
 
 def wanted(run: Run) -> tuple[frozenset[int], frozenset[int]]:
     """The student's and the teacher's layers that some term looks at."""
-    pairs = [pair for term in run.terms for pair in term.pairs or ()]
+    pairs = [pair for term in run.terms if term.matching for pair in term.matching.pairs]
     return frozenset(pair[0] for pair in pairs), frozenset(pair[1] for pair in pairs)

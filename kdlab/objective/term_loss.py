@@ -18,7 +18,7 @@ from kdlab.errors import Misfit
 from kdlab.matching.inputs import MatchingInputs
 from kdlab.models.trace import Trace
 from kdlab.options.callables import function
-from kdlab.run import Term, layers_of
+from kdlab.run import Matching, Term
 
 PROJECTION_DEVIATION = 0.02
 SHARED = "shared"  # the projection of all layers, or of a view without layers
@@ -41,7 +41,6 @@ class TermLoss(nn.Module):
     Args:
         term: what is compared.
         student, teacher: the dimensions of both.
-        classes: of the task; None of a language model.
         seed: of the run.
     """
 
@@ -50,30 +49,27 @@ class TermLoss(nn.Module):
         term: Term,
         student: Architecture,
         teacher: Architecture,
-        classes: int | None,
         seed: int,
     ) -> None:
         super().__init__()
-        to_classes = classes if term.projection == "classes" else None
         self.term = term
         self.view: Callable[..., tuple[Tensor, Tensor]] = function(term.view)
-        self.stacks = layers_of(term.view) == "layers"
+        pairs = term.matching.pairs if term.matching else ()
+        self.ours = sorted({pair[0] for pair in pairs})
+        self.theirs = sorted({pair[1] for pair in pairs})
         self.projections = nn.ModuleDict()
-        for place in _projected(term, student, teacher):
-            stream = term.key if place == SHARED else f"{term.key}_{place}"
-            width = to_classes or teacher.hidden
-            self.projections[place] = _projection(student.hidden, width, seed, stream)
-        self.ours = sorted({pair[0] for pair in term.pairs or ()})
-        self.theirs = sorted({pair[1] for pair in term.pairs or ()})
         self.readouts = nn.ModuleDict()
-        if to_classes:
-            for layer in self.theirs:
+        if made := term.projection:
+            for place in [SHARED] if made.shared else map(str, self.ours):
+                stream = term.key if place == SHARED else f"{term.key}_{place}"
+                self.projections[place] = _projection(student.hidden, made.width, seed, stream)
+            for layer in self.theirs if made.to_classes else ():
                 stream = f"{term.key}_teacher_{layer}"
-                self.readouts[str(layer)] = _projection(teacher.hidden, to_classes, seed, stream)
+                self.readouts[str(layer)] = _projection(teacher.hidden, made.width, seed, stream)
         self.weigh: nn.Module | None = None
-        if term.weigh:
+        if term.matching and term.matching.weigh:
             stream_key = streams.key(seed, "matching")
-            self.weigh = term.weigh.bind()(len(self.ours), len(self.theirs), stream_key)
+            self.weigh = term.matching.weigh.bind()(len(self.ours), len(self.theirs), stream_key)
 
     def forward(self, student: Trace, teacher: Trace, moment: Moment, taught: Taught) -> Tensor:
         """The loss, unweighted: a float32 scalar. `taught` trains the teacher's maps to classes."""
@@ -85,21 +81,22 @@ class TermLoss(nn.Module):
 
     def _compared(self, student: Trace, teacher: Trace, moment: Moment) -> Tensor:
         loss = self._loss(moment.progress)
-        if self.term.pairs is None:
+        matching = self.term.matching
+        if matching is None:
             ours, mask = self._student(student)
             return loss(ours, self.view(teacher)[0], mask)
-        if self.stacks:
+        if matching.stacked:
             (ours, mask), (theirs, _) = (
-                self.view(trace, [pair[side] for pair in self.term.pairs])
+                self.view(trace, [pair[side] for pair in matching.pairs])
                 for side, trace in enumerate((student, teacher))
             )
             return loss(ours, theirs, mask)
-        if self.weigh or self.term.mix == "features":
-            return self._mixed(loss, student, teacher, moment)
+        if matching.is_mixed:
+            return self._mixed(matching, loss, student, teacher, moment)
         parts = []
-        for layer, other in self.term.pairs:
+        for layer, other in matching.pairs:
             ours, mask = self._student(student, layer)
-            parts.append(self.term.pair_weight * loss(ours, self._teacher(teacher, other), mask))
+            parts.append(matching.pair_weight * loss(ours, self._teacher(teacher, other), mask))
         return torch.stack(parts).sum()
 
     def _loss(self, progress: float) -> Callable[..., Tensor]:
@@ -130,15 +127,21 @@ class TermLoss(nn.Module):
         return logits
 
     def _mixed(
-        self, loss: Callable[..., Tensor], student: Trace, teacher: Trace, moment: Moment
+        self,
+        matching: Matching,
+        loss: Callable[..., Tensor],
+        student: Trace,
+        teacher: Trace,
+        moment: Moment,
     ) -> Tensor:
         """Weights over all candidates, on losses or on the teacher's views."""
         pairs = [self._student(student, layer) for layer in self.ours]
         ours, mask = [view.float() for view, _ in pairs], pairs[0][1]
         theirs = [self._teacher(teacher, layer).float() for layer in self.theirs]
         cost = cache(lambda i, j: loss(ours[i], theirs[j], mask))
-        weights = self._weights(MatchingInputs(moment.step, moment.epoch, ours, theirs, mask, cost))
-        if self.term.mix == "losses":
+        inputs = MatchingInputs(moment.step, moment.epoch, ours, theirs, mask, cost)
+        weights = self._weights(matching, inputs)
+        if matching.mix == "losses":
             if weights.ndim == 3:
                 raise Misfit("weights that differ by row are for matching.mix=features")
             chosen = weights.nonzero().tolist()
@@ -149,13 +152,13 @@ class TermLoss(nn.Module):
             parts.append(mass * loss(view, mixture, mask))
         return torch.stack(parts).sum()
 
-    def _weights(self, seen: MatchingInputs) -> Tensor:
+    def _weights(self, matching: Matching, inputs: MatchingInputs) -> Tensor:
         if self.weigh:
-            return self.term.pair_weight * self.weigh(seen)
-        weights = torch.zeros(len(self.ours), len(self.theirs), device=seen.mask.device)
-        for layer, other in self.term.pairs or ():
+            return matching.pair_weight * self.weigh(inputs)
+        weights = torch.zeros(len(self.ours), len(self.theirs), device=inputs.mask.device)
+        for layer, other in matching.pairs:
             place = (self.ours.index(layer), self.theirs.index(other))
-            weights[place] = self.term.pair_weight
+            weights[place] = matching.pair_weight
         return weights
 
 
@@ -167,16 +170,6 @@ def _mixture(weights: Tensor, views: list[Tensor]) -> tuple[Tensor, Tensor]:
     # One weight of a layer is the same for every row.
     share = share.unsqueeze(1) if weights.ndim == 1 else share.transpose(0, 1)
     return (share * torch.stack(views)).sum(0), total.mean()
-
-
-def _projected(term: Term, student: Architecture, teacher: Architecture) -> list[str]:
-    """The names of the projections that a term learns."""
-    equal = student.hidden == teacher.hidden
-    if term.projection == "none" or (term.projection == "auto" and equal):
-        return []
-    if term.pairs is None or term.shared:
-        return [SHARED]
-    return [str(layer) for layer in sorted({layer for layer, _ in term.pairs})]
 
 
 def _projection(width: int, to: int, seed: int, name: str) -> nn.Linear:

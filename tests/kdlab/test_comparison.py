@@ -43,8 +43,10 @@ class ByRow(Fixed):
 
 def made(*overrides: str, **changed):
     run = compose(*overrides)
-    term = replace(run.terms[0], **changed)
-    comparison = TermLoss(term, run.student, run.teacher.student, run.task.classes, run.seed)
+    term = run.terms[0]
+    if changed:
+        term = replace(term, matching=replace(term.matching, **changed))
+    comparison = TermLoss(term, run.student, run.teacher.student, run.seed)
     return comparison, _trace(run.student, 2), _trace(run.teacher.student, 2)
 
 

@@ -86,7 +86,9 @@ def test_a_run_that_was_stopped_ends_in_the_result_it_would_have_had(
 @pytest.mark.parametrize("name", WEIGHED)
 def test_a_weighed_matching_has_mass_one_or_that_of_its_layers(name):
     own = ("knowledge=hidden_mse", "size=l3_h64_a4", f"matching={name}")
-    (one,), (layers,) = (compose(*own, f"matching.mass={x}").terms for x in ("one", "layers"))
+    one, layers = (
+        compose(*own, f"matching.mass={mass}").terms[0].matching for mass in ("one", "layers")
+    )
     assert (one.pair_weight, layers.pair_weight) == (1, len({pair[0] for pair in one.pairs}))
     with pytest.raises(BadInput, match=f"matching={name}: it weighs its pairs; matching.mass: one"):
         compose(*own, "matching.mass=pairs")
