@@ -152,9 +152,11 @@ def test_a_study_under_a_root_is_trusted_no_more(evil, tmp_path):
     loaded = reading.load(str(tmp_path / "theirs.yaml"))
     launched.save(loaded, ("seed=1",), tmp_path)
     assert launched.read(tmp_path)[1] == ("seed=1",)
-    text = (tmp_path / launched.NAME).read_text()
+    text = (tmp_path / launched.STUDY_FILE).read_text()
     assert TOKEN not in text
-    (tmp_path / launched.NAME).write_text(text.replace("knowledge=logits_kl", "launcher.setup=[x]"))
+    (tmp_path / launched.STUDY_FILE).write_text(
+        text.replace("knowledge=logits_kl", "launcher.setup=[x]")
+    )
     assert "for the command line" in refusal(lambda: launched.read(tmp_path))
 
 
@@ -215,7 +217,7 @@ def test_what_a_launcher_is_told_is_for_its_owner_alone(tmp_path, execution):
     (tmp_path / "theirs.yaml").write_text(STUDY.format(**dict.fromkeys(PLACES, "")))
     loaded = reading.load(str(tmp_path / "theirs.yaml"))
     launched.save(loaded, ("launcher.setup=[module load x]",), tmp_path)
-    assert mode(tmp_path / launched.NAME) == 0o600
+    assert mode(tmp_path / launched.STUDY_FILE) == 0o600
     settled = told(execution, "launcher", setup=["module load x"])
     here = Execution(**vars(settled) | {"root": str(tmp_path)})
     path = shards.write([[compose("knowledge=none")]], "mine", here, set(), set())

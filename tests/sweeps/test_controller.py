@@ -14,7 +14,7 @@ from kdlab.errors import BadInput
 from sweeps.journal import events, failures, run_states
 from sweeps.launchers import choice, contract, controller, slurm
 from sweeps.launchers.submission import Submission
-from sweeps.plan.survey import Demand
+from sweeps.plan.survey import Demand, survey
 from sweeps.submit import launch, reconcile
 
 INTENT = "0123456789ab"
@@ -182,14 +182,14 @@ def work(ten, tmp_path, monkeypatch, slurm_says):
     )
     chosen = choice.launcher(slurm_says["execution"])
 
-    def survey():
+    def surveyed():
         root = slurm_says["execution"].root
         found = survey(ten, root, chosen, Demand(ask=True))
         packed = [[cohort] for level in found.levels for task in level for cohort in task]
         return found.__class__(**{**vars(found), "levels": [packed] if packed else []})
 
     monkeypatch.setattr("sweeps.submit.launch.snapshot", lambda _: Path("/code"))
-    return survey
+    return surveyed
 
 
 def limited(answers, room):

@@ -184,8 +184,8 @@ def test_equal_mistakes_have_equal_fingerprints():
 def test_the_schedulers_last_words_tell_how_a_task_ended(tmp_path, words, kind):
     log = tmp_path / "log"
     log.write_text(f"step 5\n{words}\n")
-    assert failures.epitaph(log) == kind
-    assert failures.epitaph(tmp_path / "none") == "lost"
+    assert failures.class_from_log(log) == kind
+    assert failures.class_from_log(tmp_path / "none") == "lost"
 
 
 def test_a_stop_needs_ten_alike_and_no_success_at_their_depth(tmp_path):

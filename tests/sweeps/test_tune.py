@@ -117,7 +117,7 @@ def test_a_group_waits_for_all_its_runs_and_for_no_other(read):
 
 
 def test_a_trial_with_a_diverged_run_loses(read):
-    hot = scored({"train.lr=0.001 seed=0": 1.0, "train.lr=0.001 seed=7": tuning.DIVERGED})
+    hot = scored({"train.lr=0.001 seed=0": 1.0, "train.lr=0.001 seed=7": tuning.DIVERGED_SCORE})
     winners = tuning.choose(pairs(read()), hot)
     assert winners[RTE].overrides == ("train.lr=0.0001",)
     assert winners[RTE].scores["train.lr=0.001"] == -math.inf
