@@ -48,7 +48,7 @@ class Work:
         due: runs to submit, in order of priority.
         parents: uids of those runs, and of their ancestors, whose models others need.
         beyond: runs that the budget leaves out.
-        levels: the due runs level by level, each as tasks, which are lists of cohorts.
+        levels: the due runs by depth; each level has tasks, a task cohorts, a cohort runs.
         seconds: what each due run takes.
         measured: how many cells the estimate knows from records, of how many.
         predicted: how many due runs are done but for test outputs: with a saved model, without.

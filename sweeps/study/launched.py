@@ -74,7 +74,7 @@ def studies(root: str | Path) -> list[str]:
 
 
 def read_plan(study: str, root: str | Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """The table of a study's cells that its last launch wrote: `sweeps.plan.table.PlanRow`.
+    """The table of a study's cells that its last launch wrote: `sweeps.plan.row.PlanRow`.
 
     Args:
         study: its name.

@@ -152,7 +152,8 @@ def test_a_study_under_a_root_is_trusted_no_more(evil, tmp_path):
     loaded = reading.load(str(tmp_path / "theirs.yaml"))
     launched.save(loaded, ("seed=1",), tmp_path)
     assert launched.read(tmp_path)[1] == ("seed=1",)
-    text = (tmp_path / launched.STUDY_FILE).read_text()
+    path = tmp_path / launched.STUDY_FILE
+    text = path.read_text()
     assert TOKEN not in text
     (tmp_path / launched.STUDY_FILE).write_text(
         text.replace("knowledge=logits_kl", "launcher.setup=[x]")
