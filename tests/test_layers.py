@@ -13,7 +13,7 @@ PACKAGES = ("kdlab", "sweeps", "analysis")
 # The rooms of each package, from the ground up: files import from their own room and from those
 # that come before it. A room is a folder, or a file beside the folders.
 ROOMS = {
-    "kdlab": """errors metrics power streams architecture durable record repeats
+    "kdlab": """errors metrics power streams architecture durable record_schema record repeats
         options ending device run tracking losses models matching init data objective config
         training cohort loading __init__ __main__""",
     "sweeps": """__init__ leftovers study journal wandb_sink task launchers status plan submit

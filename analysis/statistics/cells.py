@@ -118,8 +118,8 @@ def _addresses(frame: pd.DataFrame) -> Callable[[str], Record]:
 
     def addresses(uid: str) -> Record:
         found = read(uid)
-        kept = {"examples": found.result["examples"] if found.artifacts.get("outputs") else {}}
-        return replace(found, result=kept, cost={}, choices={}, overrides=[])
+        examples = found.result["examples"] if found.artifacts.get("outputs") else {}
+        return replace(found, result={"examples": examples}, cost={}, choices={}, overrides=[])
 
     return addresses
 

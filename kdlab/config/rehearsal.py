@@ -61,7 +61,7 @@ def _compare(
         layer = term.matching.pairs[0][:1] if term.matching else ()
         _check_projected(term, comparison.view(ours, *layer)[0], student)
     moment = Moment(step=0, epoch=0, progress=0.0)
-    loss = comparison(ours, theirs, moment, taught=torch.sum)
+    loss = comparison(ours, theirs, moment, task_loss=torch.sum)
     if not isinstance(loss, torch.Tensor) or loss.shape != () or not torch.isfinite(loss):
         raise BadInput(f"{term.loss.target} gives {loss!r:.80}: a loss is one finite number")
     if not loss.requires_grad and is_frozen:

@@ -135,7 +135,7 @@ def _check_data(data: Data, is_taught: bool) -> None:
 
 def _check_outputs(task: Task, checkpoint: str, insist: bool) -> None:
     """Refuse a finished teacher whose outputs are not the task's classes."""
-    outputs = checkpoints.outputs(checkpoint)
+    outputs = checkpoints.output_count(checkpoint)
     if task.classes is not None and outputs != task.classes:
         raise NotApplicable(
             f"teacher.checkpoint={checkpoint}: {outputs} outputs, "
@@ -145,7 +145,7 @@ def _check_outputs(task: Task, checkpoint: str, insist: bool) -> None:
         return
     labels = [str(label) for label in task.labels]
     try:
-        class_order.order(task.name, labels, checkpoints.names(checkpoint))
+        class_order.order(task.name, labels, checkpoints.output_names(checkpoint))
     except NotApplicable as error:
         raise NotApplicable(f"teacher.checkpoint={checkpoint}: {error}") from None
 

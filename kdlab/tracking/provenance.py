@@ -1,6 +1,6 @@
 """Where a result was computed: code, libraries and machine.
 
-Loads torch only where a device is described, so that commands that need just the commit start at once.
+Loads torch only where a device is described: commands that need just the commit start at once.
 """
 
 import os
