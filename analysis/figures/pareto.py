@@ -26,7 +26,7 @@ from analysis.read.axes import axes
 from analysis.read.frame import NO_SEED
 from analysis.statistics.cells import Cell
 from analysis.tables.arrange import arranged
-from analysis.tables.layout import EXCLUDED, shown
+from analysis.tables.layout import EXCLUDED, value_text
 from analysis.tables.majority_baseline import MAJORITY as CONSTANT
 from analysis.tables.model import Table
 
@@ -82,7 +82,7 @@ def _tables(runs: pd.DataFrame, made: Sequence[Table] | None) -> Sequence[Table]
     students = runs[(runs["seed"] != NO_SEED) & (runs["state"] != EXCLUDED)]
     others = [axis for axis in axes(runs) if axis not in MODELS]
     values = [
-        {axis: set(part[axis].map(shown)) for axis in others}
+        {axis: set(part[axis].map(value_text)) for axis in others}
         for _, part in students.groupby("table")
     ]
     is_shared = students.drop_duplicates(["table", "row"])["row"].duplicated().any()

@@ -22,7 +22,7 @@ from analysis.figures.style import (
     wrapped,
 )
 from analysis.figures.traces import ARM, HARD
-from analysis.statistics.cells import PERCENT
+from analysis.read.frame import PERCENT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.read.frame import NO_SEED, reader
-from analysis.statistics.cells import PERCENT
+from analysis.read.frame import NO_SEED, PERCENT, reader
 from kdlab.record import Record
 
 SELECT, HARD = "select", "hard"

@@ -26,7 +26,7 @@ from analysis.read.axes import axes
 from analysis.read.frame import NO_SEED
 from analysis.statistics.cells import NOTHING as NOT_KNOWN
 from analysis.tables.arrange import arranged
-from analysis.tables.layout import EXCLUDED, shown
+from analysis.tables.layout import EXCLUDED, value_text
 from analysis.tables.majority_baseline import MAJORITY as CONSTANT
 from analysis.tables.model import Table
 
@@ -105,7 +105,7 @@ def _row(table: Table, row: str, column: str) -> dict[str, Any]:
 
 def _arms(models: pd.DataFrame, others: Sequence[str]) -> list[str]:
     """What a student is beside its size: the values of the other axes in which these differ."""
-    texts = [models[axis].map(shown) for axis in others]
+    texts = [models[axis].map(value_text) for axis in others]
     several = [column for column in texts if column.nunique() > 1]
     return [", ".join(filter(None, own)) for own in zip(*several, strict=True)] or [""] * len(
         models
