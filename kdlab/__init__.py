@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["compose", "distill", "load", "records"]
 
-_HOMES = {"compose": "config", "distill": "cohort", "load": "loading", "records": "record"}
+_HOMES = {"compose": "config.compose", "distill": "cohort", "load": "loading", "records": "record"}
 
 
 def __getattr__(name: str) -> Any:

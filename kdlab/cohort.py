@@ -1,4 +1,8 @@
-"""One cohort, one page: task, teacher, students, objective, train, score."""
+"""One cohort from start to end, on one page: task, teachers, students, training, scores, records.
+
+A cohort is a set of runs that train side by side: they share batches and a teacher, so that each
+batch is read, and passed through the teacher, once for all of them.
+"""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,15 +26,16 @@ from kdlab.models import costs, heads, saving
 from kdlab.models.saved_files import is_whole
 from kdlab.models.student import build_student
 from kdlab.models.teacher import outputs_order
-from kdlab.objective import objective
+from kdlab.objective.objective import Objective, traced_layers
 from kdlab.options.schema import Execution
-from kdlab.record import Record
+from kdlab.record import DIVERGED, DONE, Record
+from kdlab.record_schema import Cost, Result
 from kdlab.run import Run, parents
 from kdlab.tracking import provenance
 from kdlab.tracking.tracker import watching
-from kdlab.training import scoring, student_state, teaching, test_outputs
+from kdlab.training import resume, scoring, student_state, teaching, test_outputs
 from kdlab.training.loop import train
-from kdlab.training.student_state import DIVERGED, DONE, StudentState
+from kdlab.training.student_state import StudentState
 
 
 @overload
@@ -52,22 +57,25 @@ def distill(
 ) -> Record | list[Record]:
     """Train a run, or a cohort of runs side by side, and record what came of it.
 
-    Missing parents, teachers or earlier stages, are trained first, also those that are among
-    `runs`. A run that is done already is not repeated. A run's `result` is the same, whatever its
-    cohort: `kdlab.repeats` says where bit for bit.
+    Parents that are missing (teachers, earlier stages) are trained first, also those that are among
+    `runs`. A run that is done already is not repeated. A run's `result` does not depend on its
+    cohort; `kdlab.repeats` says where it is the same bit for bit.
 
     Args:
         runs: one run, or runs that share task, batches, seed and teacher.
-        place: where and how; by default what conf/run.yaml says.
+        execution: where and how; by default what conf/run.yaml says.
         again: also repeat runs that are done, to bring back lost outputs or models.
         where: keys of `execution` to change, such as `root="runs"` or `save=True`.
+
+    Returns:
+        The record of the run, or the records in the order of `runs`.
 
     Raises:
         BadInput: if the runs cannot share batches or a teacher, or the data is not as described.
         RuntimeError: if a term of knowledge turns out to teach nothing.
     """
     cohort = [runs] if isinstance(runs, Run) else list(runs)
-    execution = replace(execution or _default_place(), **where)
+    execution = replace(execution or _default_execution(), **where)
     torch.set_num_threads(execution.threads)
     _check_cohort(cohort)
     durable.check_root(execution.root)
@@ -90,9 +98,10 @@ def distill(
 def _locked(
     cohort: Sequence[Run], task: TaskData, execution: Execution, on: torch.device, again: bool
 ) -> None:
-    """Do what is still missing, once no other process does."""
+    """Train what is still missing, once no other process trains any of it."""
     with ExitStack() as stack:
-        # Two processes that were given the same run: the second waits and finds it done.
+        # Two processes that were given the same run: the second waits and finds it done. Locks are
+        # taken in the order of uids, so that no two processes wait for each other.
         for uid in sorted(run.uid for run in (cohort if again else missing(cohort, execution))):
             stack.enter_context(_lock(execution, uid))
         waiting = cohort if again else missing(cohort, execution)
@@ -103,44 +112,46 @@ def _locked(
 
 
 def _distill(cohort: Sequence[Run], task: TaskData, execution: Execution, on: torch.device) -> None:
+    """Teachers, students, training, scores, records: what `distill` does, in its order."""
     device.forget_peak(on)
-    taught = _with_teacher(cohort)
-    teachers = teaching.load(taught, task.tokenizer, task.names, execution.root, on)
-    examined = teaching.examine(cohort, teachers, task.scored["select"], on)
-    learners = [_learner(run, task, on, execution) for run in cohort]
-    with watching([student.run for student in learners], execution) as watches:
+    teachers = teaching.load_teachers(
+        _with_teacher(cohort), task.tokenizer, task.names, execution.root, on
+    )
+    select_logits = teaching.check_on_select(cohort, teachers, task.scored["select"], on)
+    students = [_student(run, task, on, execution) for run in cohort]
+    with watching([student.run for student in students], execution) as watches:
         teacher_seconds = train(
-            learners,
+            students,
             teachers,
             task.training,
             task.batches,
-            evaluate=lambda x: _select_score(x, task),
+            evaluate=lambda student: _select_score(student, task),
             execution=execution,
-            note=lambda x, event: watches[x.run.uid].evaluated(event),
+            on_evaluation=lambda student, event: watches[student.run.uid].evaluated(event),
         )
-        shown = _teacher_outputs(teachers, task, learners, on, examined)
-        recorded = record.entries(execution.root)  # of runs that lack a model, or outputs
-        for student in learners:
-            uid = student.run.uid
-            result, found = _result(student, task, shown)
-            cost = _cost(student, teacher_seconds, len(learners), on, execution.root)
-            earlier = record.best(execution.root, recorded[uid]) if uid in recorded else None
-            found |= test_outputs.outputs(student.model, task, on) if found else {}
-            left = _leave(student, task, result, cost, found, execution, earlier)
-            watches[uid].ended(left)
+        teacher_logits = _teacher_logits(teachers, task, students, on, select_logits)
+        recorded = record.entries(execution.root)  # runs that are repeated for what they lack
+        for student in students:
+            outputs = _scored_outputs(student, task)
+            result = _result(student, task, outputs, teacher_logits)
+            cost = _cost(student, teacher_seconds, len(students), on, execution.root)
+            on_tests = test_outputs.on_test_splits(student.model, task, on) if outputs else {}
+            earlier = recorded.get(student.run.uid, [])
+            written = _write(student, task, result, cost, outputs | on_tests, execution, earlier)
+            watches[student.run.uid].ended(written)
 
 
 def missing(runs: Sequence[Run], execution: Execution) -> list[Run]:
-    """The runs whose record, or whose model or test outputs if they are asked for, lack."""
+    """The runs without a record, or without the model or test outputs that `execution` asks for."""
     record.heal(execution.root, {run.uid for run in runs})
-    found = record.index(execution.root)
+    recorded = record.index(execution.root)
     unpredicted = test_splits.lacking(runs, execution.root) if execution.predict_test else set()
 
     def is_missing(run: Run) -> bool:
-        if run.uid not in found or run.uid in unpredicted:
+        if run.uid not in recorded or run.uid in unpredicted:
             return True
         # A diverged run has no model to save.
-        wants_model = execution.save and found[run.uid].status == DONE
+        wants_model = execution.save and recorded[run.uid].status == DONE
         return wants_model and not is_whole(execution.root, run.uid)
 
     return [run for run in runs if is_missing(run)]
@@ -148,8 +159,9 @@ def missing(runs: Sequence[Run], execution: Execution) -> list[Run]:
 
 def ensure(parent: Run, execution: Execution) -> None:
     """Train a parent that is missing; a second process that needs it waits and finds it."""
-    where = replace(execution, save=True, predict_test=False)  # which is asked of its children
-    if distill(parent, where).result["status"] == DIVERGED:
+    # Its model is what its children need; test outputs are asked of them alone.
+    of_parent = replace(execution, save=True, predict_test=False)
+    if distill(parent, of_parent).result["status"] == DIVERGED:
         raise RuntimeError(f"parent {parent.uid} diverged: no run can learn or start from it")
 
 
@@ -159,122 +171,141 @@ def _lock(execution: Execution, uid: str) -> FileLock:
     return FileLock(path)
 
 
-def _learner(run: Run, task: TaskData, on: torch.device, execution: Execution) -> StudentState:
+def _student(run: Run, task: TaskData, on: torch.device, execution: Execution) -> StudentState:
+    """The student of a run, at step 0 or where its checkpoint has it."""
     model = build_student(run, task.tokenizer, execution.root).to(on)
     if task.names:
         heads.name_classes(model, task.names)
-    dimensions = teacher_architecture(run.teacher, run.teacher_checkpoint)
-    goal = objective.Objective(run, dimensions, task.scheduled).to(on)
-    wanted = objective.wanted(run)[0]
-    student = student_state.start(run, model, goal, wanted, len(task.batches), task.scheduled)
-    student_state.restore(student, execution.root)
+    teacher = teacher_architecture(run.teacher, run.teacher_checkpoint)
+    objective = Objective(run, teacher, task.scheduled).to(on)
+    layers = traced_layers(run)[0]
+    student = student_state.start(run, model, objective, layers, len(task.batches), task.scheduled)
+    resume.restore(student, execution.root)
     return student
 
 
 def _select_score(student: StudentState, task: TaskData) -> tuple[float, bool]:
     data = task.scored["select"]
-    found = scoring.predict(student.model, data, student.device)
-    return scoring.selection(student.run.task, data.labels, found)
+    outputs = scoring.predict(student.model, data, student.device)
+    return scoring.select_score(student.run.task, data.labels, outputs)
 
 
-def _teacher_outputs(
+def _teacher_logits(
     teachers: Sequence[nn.Module],
     task: TaskData,
-    learners: Sequence[StudentState],
+    students: Sequence[StudentState],
     on: torch.device,
-    examined: Mapping[str, np.ndarray],
+    known: Mapping[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
-    if not teachers or not any(student.run.terms for student in learners):
+    """The teachers' logits [n, classes] on every scored split, of which some are `known`."""
+    if not teachers or not any(student.run.terms for student in students):
         return {}
-    if learners[0].run.task.masked:  # too many outputs to be kept and compared
+    if students[0].run.task.masked:  # a vocabulary of logits at every token is too much to keep
         return {}
     return {
-        name: examined[name] if name in examined else teaching.outputs(teachers, data, on)
+        name: known[name] if name in known else teaching.teacher_logits(teachers, data, on)
+        for name, data in task.scored.items()
+    }
+
+
+def _scored_outputs(student: StudentState, task: TaskData) -> dict[str, np.ndarray]:
+    """The outputs of the student's scored weights on every scored split; none if it diverged."""
+    if student.status == DIVERGED:
+        return {}
+    if student.best:
+        student.model.load_state_dict(student.best["weights"])
+    return {
+        name: scoring.predict(student.model, data, student.device)
         for name, data in task.scored.items()
     }
 
 
 def _result(
-    student: StudentState, task: TaskData, shown: Mapping[str, np.ndarray]
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The deterministic part of the record, and the outputs of every scored split."""
+    student: StudentState,
+    task: TaskData,
+    outputs: Mapping[str, np.ndarray],
+    teacher_logits: Mapping[str, np.ndarray],
+) -> Result:
+    """The deterministic part of the record; `_write` adds the digests of the examples."""
     run = student.run
-    if student.best and student.status != DIVERGED:
-        student.model.load_state_dict(student.best["weights"])
-    result: dict[str, Any] = {
-        "status": student.status,
-        "steps": student.step,
-        "examples_seen": sum(map(len, task.batches[: student.step])),
-    }
-    if student.status == DIVERGED:
-        return result, {}
-    found = {
-        name: scoring.predict(student.model, data, student.device)
-        for name, data in task.scored.items()
-    }
-    scored = {
+    result = Result(
+        status=student.status,
+        steps=student.step,
+        examples_seen=sum(map(len, task.batches[: student.step])),
+    )
+    if not outputs:
+        return result
+    result["scored_step"] = student.best["step"] if student.best else student.step
+    result["scores"] = {
         name: scoring.scores(run.task, task.scored[name].labels, array)
-        for name, array in found.items()
+        for name, array in outputs.items()
     }
-    order = outputs_order(run, task.names) if run.terms else None
-    agreement = {name: scoring.agreement(found[name], shown[name]) for name in shown if run.terms}
-    return result | {
-        "scored_step": student.best["step"] if student.best else student.step,
-        "scores": scored,
-        "curves": student.history,
-        "select_degenerate": student.degenerate,
-        "shares": student.shares,
-        "agreement": agreement,
-        **({"teacher_order": order} if order else {}),
-        "degenerate": sorted(n for n in found if scoring.is_degenerate(run.task, found[n])),
-        "weights": saving.digest(student.model),
-        "outputs": {name: record.short_digest(array.tobytes()) for name, array in found.items()},
-    }, found
+    result["curves"] = student.history
+    result["select_degenerate"] = student.degenerate
+    result["shares"] = student.gradient_shares
+    result["agreement"] = {
+        name: scoring.agreement(outputs[name], logits)
+        for name, logits in teacher_logits.items()
+        if run.terms
+    }
+    if order := outputs_order(run, task.names) if run.terms else None:
+        result["teacher_order"] = order
+    result["degenerate"] = sorted(n for n in outputs if scoring.is_degenerate(run.task, outputs[n]))
+    result["weights"] = saving.digest(student.model)
+    result["outputs"] = {n: record.short_digest(array.tobytes()) for n, array in outputs.items()}
+    return result
 
 
 def _cost(
     student: StudentState, teacher_seconds: float, cohort: int, on: torch.device, root: str
-) -> dict[str, Any]:
-    return {
-        "parameters": costs.parameters(student.model),
-        "flops": costs.inference_flops(student.run.student),
-        "seconds": round(student.clock.seconds(), 3),
-        "teacher_seconds": round(teacher_seconds, 3),
-        "cohort": cohort,
-        "peak_memory": device.peak_memory(on),
-        **costs.latency(student.model, student.run.student, root),
-        **provenance.provenance(on),
-    }
+) -> Cost:
+    """What the run took, and where it was computed."""
+    return Cost(
+        parameters=costs.parameters(student.model),
+        flops=costs.inference_flops(student.run.student),
+        seconds=round(student.clock.seconds(), 3),
+        teacher_seconds=round(teacher_seconds, 3),
+        cohort=cohort,
+        peak_memory=device.peak_memory(on),
+        latency=costs.latency(student.model, student.run.student, root),
+        latency_tokens=costs.FLOP_TOKENS,
+        **provenance.provenance(on),  # type: ignore[typeddict-item]
+    )
 
 
-def _leave(
+def _write(
     student: StudentState,
     task: TaskData,
-    result: dict[str, Any],
-    cost: dict[str, Any],
-    found: Mapping[str, np.ndarray],
+    result: Result,
+    cost: Cost,
+    outputs: Mapping[str, np.ndarray],
     execution: Execution,
-    earlier: Record | None,
+    recorded: Sequence[record.Entry],
 ) -> Record:
-    """Outputs, model, record, in this order: a record means that the rest is there."""
-    run = student.run
+    """Write outputs, model and record, in this order: a record means that the rest is there.
+
+    A run that was recorded before is recorded again only where that adds something: another
+    result, or outputs that the earlier record lacks.
+    """
+    run, root = student.run, execution.root
     result["examples"] = {
-        name: record.write_examples(execution.root, task.ids[name], task.scored[name].labels)
-        for name in found
+        name: record.write_examples(root, task.ids[name], task.scored[name].labels)
+        for name in outputs
         if name in task.scored
     }
-    if execution.save and found:
-        saving.save(student.model, task.tokenizer, execution.root, run.uid)
-    left = Record(run.uid, dict(run.choices), list(run.overrides), result, cost, {})
-    if earlier and (kind := repeats.kind(earlier, left)) != repeats.EQUAL:
+    if execution.save and outputs:
+        saving.save(student.model, task.tokenizer, root, run.uid)
+    written = Record(run.uid, dict(run.choices), list(run.overrides), result, cost, {})
+    earlier = record.best(root, recorded) if recorded else None
+    if earlier and (kind := repeats.kind(earlier, written)) != repeats.EQUAL:
         print(f"run {run.uid}: {repeats.SAID[kind]}; both are kept", file=sys.stderr)
-    elif earlier and found.keys() <= set(record.kept(execution.root, earlier)):
-        left = earlier
-    if left is not earlier:
-        left = replace(left, artifacts=test_outputs.artifacts(execution.root, task, found))
-        record.append(execution.root, left)
-    student_state.forget(execution.root, run.uid)
-    return left
+    elif earlier and outputs.keys() <= set(record.kept(root, earlier)):
+        written = earlier
+    if written is not earlier:
+        written = replace(written, artifacts=test_outputs.artifacts(root, task, outputs))
+        record.append(root, written)
+    resume.forget(root, run.uid)
+    return written
 
 
 def _check_cohort(cohort: Sequence[Run]) -> None:
@@ -287,10 +318,12 @@ def _check_cohort(cohort: Sequence[Run]) -> None:
 
 
 def _with_teacher(cohort: Sequence[Run]) -> Run:
+    """A run that learns from the cohort's teacher, if there is one: others may use none."""
     return next((run for run in cohort if teacher_key(run) and run.terms), cohort[0])
 
 
-def _default_place() -> Execution:
+def _default_execution() -> Execution:
+    # Hydra is loaded only by who composes: a worker is handed its execution.
     from kdlab.config.compose import execution
 
     return execution()

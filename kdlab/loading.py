@@ -6,7 +6,7 @@ from torch import nn
 from kdlab.config.compose import execution
 from kdlab.errors import BadInput
 from kdlab.models import checkpoints
-from kdlab.models.saved_files import flaw, folder, recorded
+from kdlab.models.saved_files import flaw, folder, recorded_weights
 from kdlab.run import Run
 
 
@@ -25,7 +25,7 @@ def load(run: "Run | str", root: str | None = None) -> nn.Module:
     path = folder(root, uid)
     if not path.is_dir():
         raise BadInput(f"no saved model of run {uid} under {root}; distill it with save=True")
-    if why := flaw(root, uid, recorded(root, uid)):
+    if why := flaw(root, uid, recorded_weights(root, uid)):
         raise BadInput(f"{why}; distill run {uid} with save=True, which writes it anew")
     (kind,) = checkpoints.config(str(path))["architectures"]
     return getattr(transformers, kind).from_pretrained(path, use_safetensors=True).eval()

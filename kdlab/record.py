@@ -23,7 +23,7 @@ import os
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import BadZipFile
@@ -38,29 +38,14 @@ from kdlab.durable import short_digest as short_digest
 from kdlab.durable import whole_lines as whole_lines
 from kdlab.durable import worker as worker
 from kdlab.durable import write_whole as write_whole
+from kdlab.record_schema import DIVERGED as DIVERGED
+from kdlab.record_schema import DONE as DONE
+from kdlab.record_schema import SCHEMA as SCHEMA
+from kdlab.record_schema import Record as Record
+from kdlab.record_schema import Result as Result
 
-SCHEMA = 1
 SHORT, EXACT = "<f2", "<f4"  # how outputs are kept
 NO_RECORD = "-"  # in an index, in place of a uid: a stretch that holds no record
-
-
-@dataclass(frozen=True)
-class Record:
-    """One finished run.
-
-    Attributes:
-        result: deterministic: status, scores, losses, shares, digests.
-        cost: measured: parameters, FLOPs, seconds, memory, provenance.
-        artifacts: where its `outputs` are; with test splits also the digests of their `examples`.
-    """
-
-    uid: str
-    choices: dict[str, str]
-    overrides: list[str]
-    result: dict[str, Any]
-    cost: dict[str, Any]
-    artifacts: dict[str, Any]
-    schema: int = SCHEMA
 
 
 class Entry(NamedTuple):

@@ -1,12 +1,11 @@
 """A run: plain, frozen data, and everything that decides a result."""
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from typing import Literal
 
 from kdlab.architecture import Architecture
-from kdlab.options.callables import Call, function
+from kdlab.options.callables import Call
 from kdlab.options.schema import Data, Protocol, Task, Train
 
 EVERYWHERE = (
@@ -15,18 +14,61 @@ EVERYWHERE = (
 
 
 @dataclass(frozen=True)
-class Term:
-    """One piece of knowledge.
-
-    `pairs` are 1-based (student layer, teacher layer), None where the view has no layers; each
-    pair's loss counts `weight * pair_weight`, times what the module `weigh` gives the pair.
+class Matching:
+    """Which student layers meet which teacher layers, and how several pairs become one loss.
 
     Attributes:
-        projection: none; to the teacher's width auto, where widths differ, or always; to classes.
-        shared: one projection for all layers.
-        projection_lr: of the projections and of `weigh`; None: the run's.
-        mix: weights are on losses, or on the teacher's features.
-        schedules: of the weight and of numeric knobs, by name.
+        pairs: (student layer, teacher layer), counted from 1, in rising order.
+        pair_weight: what each pair's loss counts, times the term's weight; where `weigh` is given,
+            times the weight that it gives the pair.
+        mix: what the weights are on where a student layer meets several teacher layers: the
+            losses of its pairs, or the teacher's features, whose weighted mean it then meets.
+        weigh: the module that weighs the pairs anew in every step; None: they weigh alike.
+        stacked: the loss takes all matched layers of a side at once, as one tensor.
+    """
+
+    pairs: tuple[tuple[int, int], ...]
+    pair_weight: float
+    mix: Literal["losses", "features"]
+    weigh: Call | None
+    stacked: bool
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether a step's weights are laid over all candidate pairs, not taken pair by pair."""
+        return self.weigh is not None or self.mix == "features"
+
+
+@dataclass(frozen=True)
+class Projection:
+    """A linear map, learned with the student, from its width to what the loss compares.
+
+    Attributes:
+        width: that the map leads to: the teacher's, or the number of classes.
+        to_classes: the loss compares what layers say of the classes, so that the teacher's
+            matched layers have maps too, learned from the labels.
+        shared: one map for all layers, or for a view without layers; else one for each layer.
+        lr: the learning rate of all that the term learns; None: the run's.
+    """
+
+    width: int
+    to_classes: bool
+    shared: bool
+    lr: float | None
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term of the objective: a loss between a view of the student and one of the teacher.
+
+    Attributes:
+        key: its name in the run, as in `knowledge.KEY`.
+        name: of its option, which is the key unless a run has the option twice.
+        view: the dotted name of the function of `kdlab.objective.views` that is compared.
+        matching: None where the view has no layers, such as that of logits.
+        projection_rule: `none`, `auto`, `always` or `classes`, as the option says.
+        projection: what follows from the rule and both widths; None: nothing is learned.
+        schedules: of the weight and of numeric knobs of the loss, by name.
     """
 
     key: str
@@ -34,13 +76,9 @@ class Term:
     loss: Call
     view: str
     weight: float
-    projection: str
-    pairs: tuple[tuple[int, int], ...] | None
-    pair_weight: float
-    shared: bool
-    projection_lr: float | None
-    mix: str
-    weigh: Call | None
+    matching: Matching | None
+    projection_rule: str
+    projection: Projection | None
     schedules: Mapping[str, Call]
 
 
@@ -102,10 +140,3 @@ def parents(run: Run) -> list[Run]:
     """The runs that a run learns from or starts from, each once."""
     found = [*teachers(run), *([run.init.run] if run.init.run else [])]
     return list({parent.uid: parent for parent in found}.values())
-
-
-@cache
-def layers_of(view: str) -> str | None:
-    """What a view takes beside a trace: a `layer`, all matched `layers` at once, or neither."""
-    found = {"layer", "layers"} & inspect.signature(function(view)).parameters.keys()
-    return next(iter(found), None)

@@ -121,7 +121,7 @@ def test_every_matching_composes(name):
     extra = ["matching.pairs=[[1,2]]"] if name == "custom" else []
     knowledge = "logits_kl" if name == "none" else "hidden_mse"
     run = compose(f"knowledge={knowledge}", f"matching={name}", "size=l3_h64_a4", *extra)
-    assert (run.terms[0].pairs is None) == (name == "none")
+    assert (run.terms[0].matching is None) == (name == "none")
 
 
 @pytest.mark.parametrize("name", options("shape"))

@@ -121,5 +121,5 @@ def test_a_finished_checkpoint_serves_as_teacher(small_glue, tmp_path):
         f"teacher.checkpoint={folder}", "knowledge=hidden_mse", "matching=last",
     )  # fmt: skip
     assert run.teacher is None
-    assert run.terms[0].pairs == ((1, 4), (2, 5), (3, 6))
+    assert run.terms[0].matching.pairs == ((1, 4), (2, 5), (3, 6))
     assert kdlab.distill(run, root=str(tmp_path), threads=1).result["status"] == "done"

@@ -13,7 +13,7 @@ PACKAGES = ("kdlab", "sweeps", "analysis")
 # The rooms of each package, from the ground up: files import from their own room and from those
 # that come before it. A room is a folder, or a file beside the folders.
 ROOMS = {
-    "kdlab": """errors metrics power streams architecture durable record repeats
+    "kdlab": """errors metrics power streams architecture durable record_schema record repeats
         options ending device run tracking losses models matching init data objective config
         training cohort loading __init__ __main__""",
     "sweeps": """__init__ leftovers study journal status wandb_sink task launchers plan submit
@@ -127,13 +127,22 @@ def test_only_what_reads_options_and_overrides_imports_hydra():
     assert users == {"compose.py", "option_files.py", "override_rules.py", "__main__.py"}
 
 
-def test_importing_kdlab_loads_no_torch_and_no_hydra():
-    heavy = "('torch', 'hydra', 'transformers')"
-    check = f"import kdlab, sys; print([m for m in {heavy} if m in sys.modules])"
-    found = subprocess.run(
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("kdlab", {"torch", "hydra", "transformers", "pandas"}),
+        ("kdlab.config.compose", {"torch", "transformers"}),
+        ("sweeps.commands", {"torch", "transformers"}),
+        ("sweeps.task.worker", {"torch", "transformers"}),
+        ("analysis.__main__", {"torch", "hydra", "transformers", "pandas"}),
+    ],
+)
+def test_what_starts_at_once_loads_nothing_heavy(module, heavy):
+    check = f"import {module}, sys; print(sorted({heavy} & set(sys.modules)))"
+    loaded = subprocess.run(
         [sys.executable, "-c", check], capture_output=True, text=True, check=True
     )
-    assert found.stdout.strip() == "[]"
+    assert loaded.stdout.strip() == "[]"
 
 
 def test_no_room_for_odds_and_ends():

@@ -223,7 +223,8 @@ def test_the_steps_between_twelve_layers_and_three(whole):
 def test_a_student_that_reads_fewer_tokens_than_its_teacher_was_trained_on(whole):
     run = compose(*whole("bert_emd"))
     assert (run.task.max_length, run.teacher.task.max_length) == (64, 32)  # the default task's
-    assert [term.weigh.knobs for term in run.terms if term.weigh] == [{"temperature": None}] * 2
+    weighs = [term.matching.weigh for term in run.terms if term.matching]
+    assert [weigh.knobs for weigh in weighs if weigh] == [{"temperature": None}] * 2
     assert compose(*whole("bert_emd"), "task.max_length=16").teacher.task.max_length == 16
 
 
@@ -240,15 +241,15 @@ def test_a_recipe_matches_what_its_paper_matches(name, layers, whole):
     run = compose(
         *whole(name, f"size=l{layers}_h768", *([] if name in STAGES else ["init=random"]))
     )
-    pairs = [term for term in run.terms if term.pairs is not None]
-    assert bool(pairs) == (matching != "none")
-    for term in pairs:
-        assert list(term.pairs) == PAIRS[matching][layers]
-        total = len({pair[0] for pair in term.pairs}) if name in SUMMED else 1
-        assert term.pair_weight * (1 if term.weigh else len(term.pairs)) == pytest.approx(total)
-        weigh = term.weigh.target.rpartition(".")[2] if term.weigh else None
+    matchings = [term.matching for term in run.terms if term.matching]
+    assert bool(matchings) == (matching != "none")
+    for made in matchings:
+        assert list(made.pairs) == PAIRS[matching][layers]
+        total = len({pair[0] for pair in made.pairs}) if name in SUMMED else 1
+        assert made.pair_weight * (1 if made.weigh else len(made.pairs)) == pytest.approx(total)
+        weigh = made.weigh.target.rpartition(".")[2] if made.weigh else None
         assert weigh == WEIGHED.get(matching)
-        assert term.mix == ("features" if matching == "alp_kd" else "losses")
+        assert made.mix == ("features" if matching == "alp_kd" else "losses")
 
 
 def test_what_recipes_look_at(whole):
@@ -259,11 +260,15 @@ def test_what_recipes_look_at(whole):
     assert views["ckd", "ckd_layer_pair"] == views["ckd", "ckd_layer_triple"]
     assert views["ckd", "ckd_layer_pair"] == "stacked_with_embedding"
     assert views["distilbert", "logits_kl"] == "token_logits"
-    maps = {key: (x.projection, x.shared) for key, x in terms.items() if x.projection == "always"}
-    assert maps == {
-        ("fitnets_hint", "hidden_mse"): ("always", False),
-        **{(name, "embedding_mse"): ("always", False) for name in TINYBERTS},
-        **{(name, "hidden_mse"): ("always", True) for name in TINYBERTS},
+    shared = {
+        key: term.projection.shared
+        for key, term in terms.items()
+        if term.projection_rule == "always"
+    }
+    assert shared == {
+        ("fitnets_hint", "hidden_mse"): False,
+        **{(name, "embedding_mse"): True for name in TINYBERTS},  # a view without layers
+        **{(name, "hidden_mse"): True for name in TINYBERTS},
     }
     stairs = terms["annealing_kd_logits", "logits_annealed_mse"].schedules["teacher_scale"]
     assert (stairs.target, stairs.knobs) == ("kdlab.objective.schedules.stairs", {"steps": 7})
@@ -278,7 +283,8 @@ def test_a_recipe_gives_way_to_every_axis(name, little):
     assert compose(*base, "shape=standard", "train.epochs=9").train.epochs == 9
     run = compose(*base, "matching=first")
     assert run.choices["matching"] == "first"
-    assert all(term.pairs in (None, ((1, 1), (2, 2), (3, 3))) for term in run.terms)
+    pairs = {term.matching.pairs for term in run.terms if term.matching}
+    assert pairs <= {((1, 1), (2, 2), (3, 3))}
     none = compose(*base, "knowledge=none", "hard.weight=1")
     assert (none.terms, none.choices["knowledge"]) == ((), "none")
 

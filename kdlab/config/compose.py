@@ -30,11 +30,11 @@ from kdlab.errors import BadInput
 from kdlab.options import callables, spelling
 from kdlab.options.memo import of_files
 from kdlab.options.schema import (
+    Config,
     Execution,
     Hard,
     LauncherKeys,
     MatchingKeys,
-    Page,
     TermKeys,
     TrackerKeys,
     parse,
@@ -84,7 +84,7 @@ def interpret(
     where = parse(Execution, {key: rest.pop(key) for key in keys if key in rest})
     _check_tracker(where)
     callables.call(where.launcher, LauncherKeys, "launcher", "array")
-    page = parse(Page, {"knowledge": {}} | rest)
+    page = parse(Config, {"knowledge": {}} | rest)
     run = resolve(page, choices, overrides, parent, option)
     if where.predict_test:
         test_splits.splits(run.task)

@@ -10,7 +10,7 @@ from kdlab.models import checkpoints
 from kdlab.options.callables import Call
 from kdlab.options.memo import by_content, of_files
 from kdlab.options.schema import Task, Train
-from kdlab.run import Init, Run, Term, is_everywhere, teachers
+from kdlab.run import Init, Matching, Run, Term, is_everywhere, teachers
 
 IDENTITY = 2  # raised when the same page would come to mean something else
 
@@ -149,21 +149,22 @@ def _init(init: Init) -> dict[str, Any]:
 def _term(term: Term) -> dict[str, Any]:
     page = {"name": term.name, "weight": term.weight, "view": stored_name(term.view)}
     page |= _whole(term.loss)
-    if term.pairs is not None:
-        page |= {"matching": _matching(term), "projection": term.projection}
-    elif term.projection != "none":
-        page["projection"] = term.projection
-    # Later keys are left out at their neutral values: earlier uids stay what they are.
-    if term.projection != "none":
-        page |= {"projection_shared": True} if term.shared and term.pairs is not None else {}
-        page |= {} if term.projection_lr is None else {"projection_lr": term.projection_lr}
+    if term.matching:
+        page["matching"] = _matching(term.matching)
+    # What was added to terms later is left out at its neutral value, so that earlier uids stay.
+    if term.matching or term.projection_rule != "none":
+        page["projection"] = term.projection_rule
+    if term.projection and term.projection.shared and term.matching:
+        page["projection_shared"] = True
+    if term.projection and term.projection.lr is not None:
+        page["projection_lr"] = term.projection.lr
     return page | _schedules(term.schedules)
 
 
-def _matching(term: Term) -> dict[str, Any]:
-    page: dict[str, Any] = {"pairs": sorted(term.pairs or ()), "pair_weight": term.pair_weight}
-    page |= {"mix": term.mix} if term.mix != "losses" else {}
-    return page | ({"weigh": _whole(term.weigh)} if term.weigh else {})
+def _matching(matching: Matching) -> dict[str, Any]:
+    page: dict[str, Any] = {"pairs": matching.pairs, "pair_weight": matching.pair_weight}
+    page |= {"mix": matching.mix} if matching.mix != "losses" else {}
+    return page | ({"weigh": _whole(matching.weigh)} if matching.weigh else {})
 
 
 def _schedules(schedules: Mapping[str, Call]) -> dict[str, Any]:

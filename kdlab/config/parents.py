@@ -1,7 +1,25 @@
 """A run's parents as overrides: its teacher, the teacher's own teachers, the run it starts from.
 
 A parent is a run like any other: its overrides are composed, checked and hashed, and it leaves a
-record. What it shares with its child is said here.
+record. What each kind of parent takes over from its child, the student, and what it has of its own:
+
+    key of the parent     teacher            teacher assistant        stage (`init=run`)
+    --------------------  -----------------  -----------------------  ---------------------------
+    task, protocol [1]    the student's      the student's            the student's [2]
+    data.fold             the student's [3]  the student's [3]        the student's [2]
+    data.rows             teacher.rows       teacher.rows             the student's [2]
+    seed                  teacher.seed       drawn for its place      the student's
+    family, tokenizer     the teacher's      the teacher's            the student's
+    size                  teacher.size       teacher.assistants[-1]   the student's
+    train.lr, epochs      the teacher's      the teacher's            the default
+    train.stop            teacher.stop       the default              the default
+    teacher               none               the assistants before    the student's
+    knowledge             none               the default              the default
+    whatever they name    teacher.overrides  assistant_overrides      init.run
+
+[1] but for protocol.checkpoint and protocol.evaluations, which are each run's own
+[2] unless `init.run` names a task
+[3] or, with `teacher.folds`, the fold that this one teacher must not see
 """
 
 import re
@@ -16,78 +34,77 @@ from kdlab.config.overrides import contradiction, is_operational
 from kdlab.config.overrides import key as key_of
 from kdlab.errors import BadInput, NotApplicable
 from kdlab.models import checkpoints
-from kdlab.options.schema import Page, Teacher
+from kdlab.options.schema import Config, Teacher
 from kdlab.run import Run
 
-Compose = Callable[..., Run]
-Fold = tuple[int, int] | None
-SPLITS = ("select_on", "select", "select_max")
+Compose = Callable[..., Run]  # the run of overrides
+Fold = tuple[int, int] | None  # number k of K folds, which a run leaves out
+Values = dict[str, Any]  # keys of a config and their values
+
+SPLITS = ("select_on", "select", "select_max")  # keys of `protocol` that choose held-out rows
+OWN_PROTOCOL = ("protocol.checkpoint", "protocol.evaluations")  # that no parent takes over
+BARE = ("family", "size", "shape", "teacher", "knowledge")  # whose values need no quotes in Hydra
 
 
-def teachers(page: Page, overrides: tuple[str, ...], parent: Compose) -> tuple[Run, ...]:
-    """The runs that teach: one, or one for each fold; none where a finished checkpoint does."""
-    teacher = page.teacher
+def teachers(config: Config, inherited: tuple[str, ...], compose: Compose) -> tuple[Run, ...]:
+    """The runs that teach: one, or one for each fold; none where a finished checkpoint does.
+
+    Args:
+        config: the student's.
+        inherited: the student's overrides, from which a teacher takes task and protocol.
+        compose: gives the run of overrides.
+
+    Raises:
+        BadInput: a teacher that cannot be.
+        NotApplicable: it cannot teach this student.
+    """
+    teacher = config.teacher
     if teacher.finetuned and (teacher.stop != 1 or teacher.folds):
         key = "folds" if teacher.folds else "stop"
         raise BadInput(f"teacher.{key}: teacher={teacher.name} is finished, not trained here")
-    if _finished_teaches(teacher):
+    if finished(config):
         return ()
     if teacher.size is None and not teacher.finetuned:
         raise BadInput("teacher=none: knowledge and finetuned inits need a teacher")
-    is_masked = page.task.get("masked") is not None
-    if teacher.folds and is_masked:
-        what = "a text is its own labels; there is nothing to cross-fit"
-        raise NotApplicable(f"teacher.folds: {what}")
-    if teacher.folds and page.init.get("weights") == "finetuned":
-        what = "init.weights=finetuned needs one teacher, not one a fold"
-        raise NotApplicable(f"teacher.folds: {what}")
+    is_masked = config.task.get("masked") is not None
+    folds = _folds(config, is_masked)
     _check_own("teacher.overrides", teacher.overrides, ())
     _check_own("teacher.assistant_overrides", teacher.assistant_overrides, ("teacher", "size"))
-    folds: list[Fold] = [page.data.fold]
-    if teacher.folds:
-        if page.data.fold:
-            raise BadInput("teacher.folds: the student leaves out data.fold already")
-        folds = [(fold, teacher.folds) for fold in range(teacher.folds)]
     # On a corpus a pretrained teacher learns a head and stays what it is, unless told not to.
-    kept = is_masked and teacher.checkpoint and not teacher.assistants
-    frozen = ["train.freeze_encoder=true"] if kept else []
+    keeps_encoder = is_masked and teacher.checkpoint and not teacher.assistants
+    frozen = ["train.freeze_encoder=true"] if keeps_encoder else []
     try:
-        found = tuple(
-            parent(*frozen, *parent_overrides(teacher, overrides, fold)) for fold in folds
+        runs = tuple(
+            compose(*frozen, *teacher_overrides(teacher, inherited, fold)) for fold in folds
         )
     except BadInput as error:
-        kind = type(error) if teacher.assistants else BadInput  # a chain may not fit a student
+        # A teacher alone is wrong for every student; a chain of assistants may suit another one.
+        kind = type(error) if teacher.assistants else BadInput
         raise kind(f"teacher={teacher.name}: {error}") from None
-    if any(run.data.fold != fold for run, fold in zip(found, folds, strict=True)):
+    if any(run.data.fold != fold for run, fold in zip(runs, folds, strict=True)):
         raise BadInput("teacher.assistant_overrides: data.fold: it is what the student leaves out")
-    return found
+    return runs
 
 
-def _check_own(key: str, own: list[str], taken: tuple[str, ...]) -> None:
-    _check_list(key, own)
-    for text in own:
-        if _is_inherited(text):
-            raise BadInput(f"{key}: {text}: task and splits are the student's")
-        if _top(text) in taken:
-            raise BadInput(f"{key}: {text}: the chain says it (teacher, teacher.assistants)")
+def _folds(config: Config, is_masked: bool) -> list[Fold]:
+    """The fold that each teacher leaves out: the student's, or each in turn to cross-fit."""
+    if not config.teacher.folds:
+        return [config.data.fold]
+    if is_masked:
+        what = "a text is its own labels; there is nothing to cross-fit"
+        raise NotApplicable(f"teacher.folds: {what}")
+    if config.init.get("weights") == "finetuned":
+        what = "init.weights=finetuned needs one teacher, not one a fold"
+        raise NotApplicable(f"teacher.folds: {what}")
+    if config.data.fold:
+        raise BadInput("teacher.folds: the student leaves out data.fold already")
+    return [(fold, config.teacher.folds) for fold in range(config.teacher.folds)]
 
 
-def _check_list(key: str, own: list[str]) -> None:
-    """Refuse what would be ignored: where a parent is computed, or the first of two values."""
-    if both := contradiction(own):
-        raise BadInput(f"{key}: {both}")
-    for text in own:
-        if is_operational(text):
-            raise BadInput(f"{key}: {text}: where and how runs are computed is said of the student")
-
-
-def _finished_teaches(teacher: Teacher) -> bool:
-    return teacher.finetuned and not teacher.assistants
-
-
-def finished(page: Page) -> str | None:
-    """The finished checkpoint that serves as teacher, if one does."""
-    return page.teacher.checkpoint if _finished_teaches(page.teacher) else None
+def finished(config: Config) -> str | None:
+    """The finished checkpoint that serves as teacher; None where a run does."""
+    teacher = config.teacher
+    return teacher.checkpoint if teacher.finetuned and not teacher.assistants else None
 
 
 def teacher_architecture(teacher: Run | None, finished: str | None) -> Architecture | None:
@@ -97,24 +114,19 @@ def teacher_architecture(teacher: Run | None, finished: str | None) -> Architect
     return checkpoints.architecture(finished) if finished else None
 
 
-def parent_overrides(teacher: Teacher, overrides: tuple[str, ...], fold: Fold) -> list[str]:
-    """The teacher's run, as overrides: the student's task and splits, the teacher's own rest.
+def teacher_overrides(teacher: Teacher, inherited: tuple[str, ...], fold: Fold) -> list[str]:
+    """The overrides of the run that teaches.
 
     With `assistants` it is the run of the last of them, whose teacher is the one before: teacher
     assistants (Mirzadeh et al. 2019, arXiv 1902.03393) or, at equal sizes, born-again generations
-    (Furlanello et al. 2018, arXiv 1805.04770). An assistant has the teacher's rows, rate and
-    epochs, and a seed drawn from the teacher's and its place, so that generations of one size
-    start apart.
+    (Furlanello et al. 2018, arXiv 1805.04770).
 
     Args:
-        teacher: of the student's page.
-        overrides: the student's.
+        teacher: of the student's config.
+        inherited: the student's overrides.
         fold: what the student, or the student's rows of one fold, must not meet.
     """
-    inherited = [text for text in overrides if _is_inherited(text)]
-    own: dict[str, Any] = {
-        "teacher": "none",
-        "knowledge": "none",
+    shared = {
         "family": teacher.family,
         "tokenizer": teacher.tokenizer,
         "size": teacher.size,
@@ -123,51 +135,66 @@ def parent_overrides(teacher: Teacher, overrides: tuple[str, ...], fold: Fold) -
         "train.lr": teacher.lr,
         "train.epochs": teacher.epochs,
     }
-    if fold:
-        own["data.fold"] = list(fold)
+    fold_left_out = {"data.fold": list(fold)} if fold else {}
+    task = [text for text in inherited if _is_inherited(text)]
     if teacher.assistants:
-        *earlier, own["size"] = teacher.assistants
-        own["seed"] = streams.key(teacher.seed, f"assistant/{len(earlier) + 1}") % 2**31
-        chain = _group(teacher, {"assistants": earlier, "folds": None})
-        for key in [key for key in own if key in ("teacher", "knowledge") or own[key] is None]:
-            del own[key]  # None: of a finished teacher, which has no rate or epochs
-        return [*inherited, *chain, *_said(own), *teacher.assistant_overrides]
+        values = _assistant(teacher, shared) | fold_left_out
+        before = {"assistants": teacher.assistants[:-1], "folds": None}
+        chain = _teacher_group(teacher, before)
+        return [*task, *chain, *as_overrides(values), *teacher.assistant_overrides]
+    values = {"teacher": "none", "knowledge": "none"} | shared | fold_left_out
     if teacher.stop != 1:
-        own["train.stop"] = teacher.stop
+        values["train.stop"] = teacher.stop
     if teacher.checkpoint:
-        own["++init.checkpoint"] = teacher.checkpoint
-    return [*inherited, *teacher.overrides, *_said(own)]
+        values["++init.checkpoint"] = teacher.checkpoint
+    return [*task, *teacher.overrides, *as_overrides(values)]
 
 
-def stage(page: Page, student: Architecture, overrides: tuple[str, ...], parent: Compose) -> Run:
-    """The run that `init=run` starts from.
+def _assistant(teacher: Teacher, shared: Values) -> Values:
+    """What an assistant has of the teacher's values, and a size and a seed of its own.
 
-    It has the student's seed, architecture and teacher, and on the same task its rows and splits;
-    whatever `init.run` says comes on top. Stages: Jiao et al. 2020, arXiv 1909.10351 (intermediate
-    layers, then outputs).
+    The seed is drawn from the teacher's and the assistant's place in the chain, so that
+    generations of one size start apart.
+    """
+    place = len(teacher.assistants)
+    own = {
+        "size": teacher.assistants[-1],
+        "seed": streams.key(teacher.seed, f"assistant/{place}") % 2**31,
+    }
+    # None is what a finished teacher has, which was not trained here at any rate or for any epochs.
+    return {key: value for key, value in (shared | own).items() if value is not None}
+
+
+def stage(
+    config: Config, student: Architecture, inherited: tuple[str, ...], compose: Compose
+) -> Run:
+    """The run that `init=run` starts from, with what `init.run` says on top.
+
+    Stages: Jiao et al. 2020, arXiv 1909.10351 (intermediate layers, then outputs).
 
     Raises:
-        BadInput: it cannot be run, or it has seen what the student must not see.
+        BadInput: it cannot be run.
     """
-    own: list[str] = page.init["run"]
+    own: list[str] = config.init["run"]
     _check_list("init.run", own)
     named = {text.partition("=")[0] for text in own}
-    said: dict[str, Any] = {
-        "seed": page.seed,
+    values: Values = {
+        "seed": config.seed,
         "family": student.family,
-        "tokenizer": page.tokenizer,
+        "tokenizer": config.tokenizer,
         "size": f"l{student.layers}_h{student.hidden}_a{student.heads}",
         "size.intermediate": student.intermediate,
-        "shape": "standard",
+        "shape": "standard",  # the student's shape has been solved: its size is exact
     }
-    inherited: list[str] = []
+    task: list[str] = []
     if "task" not in named:
-        inherited = [text for text in overrides if _is_inherited(text)]
-        said |= {"data.rows": page.data.rows}
-        said |= {"data.fold": list(page.data.fold)} if page.data.fold else {}
-    chain = [] if "teacher" in named else _group(page.teacher, {})
+        task = [text for text in inherited if _is_inherited(text)]
+        values["data.rows"] = config.data.rows
+        if config.data.fold:
+            values["data.fold"] = list(config.data.fold)
+    teacher = [] if "teacher" in named else _teacher_group(config.teacher, {})
     try:
-        return parent(*inherited, *chain, *_said(said), *own)
+        return compose(*task, *teacher, *as_overrides(values), *own)
     except BadInput as error:
         raise type(error)(f"init.run: {error}") from None
 
@@ -182,6 +209,7 @@ def check_stage(run: Run) -> None:
         raise BadInput("init.run: it trains on other splits of the same task: it may see select")
     if is_same and run.data.fold and before.data.fold != run.data.fold:
         raise BadInput("init.run: it trains on the fold that data.fold leaves out")
+    # Without a tokenizer the words of the task's own rows are the tokens.
     if before.tokenizer != run.tokenizer or (run.tokenizer is None and not is_same):
         raise BadInput("init.run: it reads other tokens than the student: name one tokenizer")
     if run.init.head == "keep" and before.task.name != run.task.name:
@@ -191,14 +219,34 @@ def check_stage(run: Run) -> None:
         )
 
 
-def _group(teacher: Teacher, changed: dict[str, Any]) -> list[str]:
-    """A page's teacher group as overrides, so that a parent has the same teacher."""
+def _check_own(key: str, texts: list[str], taken: tuple[str, ...]) -> None:
+    """Refuse overrides of a teacher's own that are the student's to say, or the chain's."""
+    _check_list(key, texts)
+    for text in texts:
+        if _is_inherited(text):
+            raise BadInput(f"{key}: {text}: task and splits are the student's")
+        if _top(text) in taken:
+            raise BadInput(f"{key}: {text}: the chain says it (teacher, teacher.assistants)")
+
+
+def _check_list(key: str, texts: list[str]) -> None:
+    """Refuse what would be ignored: where a parent is computed, or the first of two values."""
+    if both := contradiction(texts):
+        raise BadInput(f"{key}: {both}")
+    for text in texts:
+        if is_operational(text):
+            raise BadInput(f"{key}: {text}: where and how runs are computed is said of the student")
+
+
+def _teacher_group(teacher: Teacher, changed: Values) -> list[str]:
+    """A config's teacher group as overrides, so that a parent has the same teacher."""
     values = {f.name: getattr(teacher, f.name) for f in fields(teacher) if f.name != "name"}
     keys = {f"teacher.{key}": value for key, value in (values | changed).items()}
-    return [f"teacher={teacher.name}", *_said(keys)]
+    return [f"teacher={teacher.name}", *as_overrides(keys)]
 
 
-def _said(values: Mapping[str, Any]) -> list[str]:
+def as_overrides(values: Mapping[str, Any]) -> list[str]:
+    """Keys and values as texts that Hydra reads as the same values: `{"seed": 3}` is `seed=3`."""
     return [f"{key}={_value(key, value)}" for key, value in values.items()]
 
 
@@ -212,9 +260,6 @@ def _value(key: str, value: Any) -> str:
     return "null" if value is None else str(value)
 
 
-BARE = ("family", "size", "shape", "teacher", "knowledge")  # options and names of Hydra's own
-
-
 def quoted(text: str) -> str:
     """In Hydra's single quotes, where only backslashes before a quote are doubled."""
     escaped = re.sub(r"(\\*)'", r"\1\1\\'", text)
@@ -223,9 +268,9 @@ def quoted(text: str) -> str:
 
 @lru_cache(4096)
 def _is_inherited(override: str) -> bool:
-    own = ("protocol.checkpoint", "protocol.evaluations")
-    return _top(override) in ("task", "protocol") and key_of(override) not in own
+    return _top(override) in ("task", "protocol") and key_of(override) not in OWN_PROTOCOL
 
 
 def _top(override: str) -> str:
+    """The group that an override is about: `train` for `++train.lr=1`."""
     return key_of(override).partition(".")[0]

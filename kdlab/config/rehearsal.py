@@ -10,7 +10,7 @@ from kdlab.errors import BadInput, Misfit
 from kdlab.models.trace import Heads, Trace
 from kdlab.objective.term_loss import Moment, TermLoss
 from kdlab.options.memo import by_content
-from kdlab.run import Term, layers_of
+from kdlab.run import Term
 
 ROWS, TOKENS = 2, 4
 HEADS = ("query", "key", "value")
@@ -36,10 +36,14 @@ def rehearse(
         Misfit: the loss cannot compare these two, or they would learn nothing from it.
         BadInput: the option or its function cannot be right anywhere.
     """
-    # One pair speaks for all, unless they meet; weights may differ in thousands of runs.
-    together = term.weigh or term.mix == "features" or layers_of(term.view) == "layers"
-    pairs = term.pairs if together or not term.pairs else term.pairs[:1]
-    alike = replace(term, pairs=pairs, weight=1.0, schedules={}, projection_lr=None)
+    # What changes no shape is taken out, so that the memo of `_compare` serves thousands of runs:
+    # weights and rates, and all pairs but one where each is compared by itself.
+    matching, projection = term.matching, term.projection
+    if matching and not (matching.is_mixed or matching.stacked):
+        matching = replace(matching, pairs=matching.pairs[:1])
+    if projection:
+        projection = replace(projection, lr=None)
+    alike = replace(term, matching=matching, projection=projection, weight=1.0, schedules={})
     _compare(alike, student, teacher, classes, is_frozen)
 
 
@@ -52,11 +56,12 @@ def _compare(
     is_frozen: bool,
 ) -> None:
     ours, theirs = _learning(_trace(student, classes), is_frozen), _trace(teacher, classes)
-    comparison = TermLoss(term, student, teacher, classes, seed=0).requires_grad_(False)
-    if term.projection != "none":
-        _check_projected(term, comparison.view(ours, *(term.pairs or [()])[0][:1])[0], student)
+    comparison = TermLoss(term, student, teacher, seed=0).requires_grad_(False)
+    if term.projection_rule != "none":
+        layer = term.matching.pairs[0][:1] if term.matching else ()
+        _check_projected(term, comparison.view(ours, *layer)[0], student)
     moment = Moment(step=0, epoch=0, progress=0.0)
-    loss = comparison(ours, theirs, moment, taught=torch.sum)
+    loss = comparison(ours, theirs, moment, task_loss=torch.sum)
     if not isinstance(loss, torch.Tensor) or loss.shape != () or not torch.isfinite(loss):
         raise BadInput(f"{term.loss.target} gives {loss!r:.80}: a loss is one finite number")
     if not loss.requires_grad and is_frozen:
@@ -67,8 +72,8 @@ def _compare(
 
 def _check_projected(term: Term, view: torch.Tensor, student: Architecture) -> None:
     if view.shape[-1] != student.hidden:
-        raise BadInput(f"projection: {term.projection} is for hidden states")
-    if term.projection == "classes" and view.ndim != 2:
+        raise BadInput(f"projection: {term.projection_rule} is for hidden states")
+    if term.projection_rule == "classes" and view.ndim != 2:
         raise BadInput(
             "projection: classes is for one state a row, such as view: kdlab.objective.views.cls"
         )

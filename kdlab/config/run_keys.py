@@ -18,7 +18,7 @@ IMPLIED = {"name", "_target_", "view", "pairs", "pair_weight", "weigh", "run"}
 def applied(run: Run) -> dict[str, str]:
     """The options that a run uses: a matching without layers, or a teacher unheard, is `none`."""
     unused = set()
-    if not any(term.pairs is not None for term in run.terms):
+    if not any(term.matching for term in run.terms):
         unused.add("matching")
     if teacher_key(run) is None and run.init.weights != "pretrained":
         unused.add("teacher")

@@ -49,31 +49,44 @@ def source(
         report_rows: rows of the split validation, at most.
     """
     knobs = {"column": column, "document": document, "words": words, "report_rows": report_rows}
-    place = Path(path).expanduser()
-    if place.exists():
-        found = _files(place)
-        return Source(partial(_read, partial(_local, found, knobs), knobs), _digests(found, knobs))
+    local = Path(path).expanduser()
+    if local.exists():
+        paths = _files(local)
+        return Source(partial(_read, partial(_local, paths, knobs), knobs), _digests(paths, knobs))
     hub = table.source(path=path, revision=revision, subset=subset, folder=None)
     pinned = partial(_identity, knobs, lambda: hub.identity(["train"]))
     return Source(partial(_read, lambda: hub.read("train"), knobs), pinned)
 
 
 def hold_out(train: Rows, reports: list[Rows], share: float, most: int) -> tuple[Rows, Rows]:
-    """Hold out stretches of neighbouring rows, `most` rows at most; fit loses their equals."""
+    """Split train into fit and select, which is whole stretches of neighbouring rows.
+
+    Neighbouring rows are about the same matter: single rows between those of fit would be no test.
+
+    Args:
+        train: rows in the order of the corpus.
+        reports: the reported splits.
+        share: of the rows that are held out.
+        most: rows that are held out, at most.
+
+    Returns:
+        fit, without the rows that equal one of select or report, and select.
+    """
     held = _stretches(train.ids, min(int(share * len(train)), most))
     select = train.take(np.flatnonzero(held))
     return without(train.take(np.flatnonzero(~held)), [select, *reports]), select
 
 
 def _stretches(ids: np.ndarray, most: int) -> np.ndarray:
-    """True [n] at whole stretches, drawn in one fixed order, `most` rows at most."""
+    """True [n] at rows of whole stretches, drawn in one fixed order, `most` rows at most."""
     groups, inverse, sizes = np.unique(ids // STRETCH, return_inverse=True, return_counts=True)
     ordered = order(groups)
-    taken = ordered[np.cumsum(sizes[ordered]) <= most]
-    return np.isin(inverse, taken)
+    chosen = ordered[np.cumsum(sizes[ordered]) <= most]
+    return np.isin(inverse, chosen)
 
 
 def _read(texts: Any, knobs: dict[str, Any], split: str) -> pd.DataFrame:
+    """A split of the packed corpus; `texts` is a function that gives its table of texts."""
     if split not in SPLITS:
         raise BadInput(f"task: a corpus has no split {split}; there: {', '.join(SPLITS)}")
     rows = list(_packed(texts(), **{key: knobs[key] for key in ("column", "document", "words")}))
@@ -89,25 +102,26 @@ def _read(texts: Any, knobs: dict[str, Any], split: str) -> pd.DataFrame:
 
 
 def _packed(texts: pd.DataFrame, column: str, document: str | None, words: int) -> Iterator[str]:
+    """Rows of `words` words each, of the texts of each document one after the other."""
     for name in (column, *([document] if document else [])):
         if name not in texts:
-            there = ", ".join(map(str, texts.columns))
-            raise BadInput(f"task: the corpus has no column {name!r}; there: {there}")
-    parts = texts.groupby(document, sort=False) if document else [("", texts)]
-    for _, part in parts:
-        own = part[column].dropna()
-        if wrong := [text for text in own if not isinstance(text, str)]:
+            columns = ", ".join(map(str, texts.columns))
+            raise BadInput(f"task: the corpus has no column {name!r}; there: {columns}")
+    documents = texts.groupby(document, sort=False) if document else [("", texts)]
+    for _, rows in documents:
+        in_order = rows[column].dropna()
+        if wrong := [text for text in in_order if not isinstance(text, str)]:
             raise BadInput(f"task.column={column}: {wrong[0]!r:.40} is no text")
-        every = " ".join(own).split()
-        for start in range(0, len(every), words):
-            yield " ".join(every[start : start + words])
+        every_word = " ".join(in_order).split()
+        for start in range(0, len(every_word), words):
+            yield " ".join(every_word[start : start + words])
 
 
-def _files(place: Path) -> list[Path]:
-    there = sorted(place.iterdir()) if place.is_dir() else [place]
-    texts = [path for path in there if path.suffix in KINDS]
-    if not texts:
-        raise BadInput(f"task.path={place}: no {' or '.join(KINDS)} file")
+def _files(path: Path) -> list[Path]:
+    """The files of a corpus: one, or those of a folder in order of name."""
+    files_there = sorted(path.iterdir()) if path.is_dir() else [path]
+    if not (texts := [file for file in files_there if file.suffix in KINDS]):
+        raise BadInput(f"task.path={path}: no {' or '.join(KINDS)} file")
     return texts
 
 

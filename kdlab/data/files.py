@@ -15,10 +15,10 @@ STATE = "state.json"  # what makes a folder one split of `save_to_disk`
 
 
 def read(path: Path) -> pd.DataFrame:
-    """The table of a file, or of a folder that is one split of `save_to_disk`.
+    """The table of a file, or of a folder that is one split of `save_to_disk` (datasets).
 
-    Everything in CSV and TSV is a text, so that a number's digits and words such as NA stay what
-    they are. A column that is a ClassLabel comes as an ordered category.
+    Every value of CSV and TSV is a string, so that the digits of numbers, and words such as NA,
+    stay what they are. A column that is a ClassLabel becomes an ordered category.
 
     Raises:
         BadInput: the file cannot be read as what its name says.
@@ -26,7 +26,7 @@ def read(path: Path) -> pd.DataFrame:
     reader = _saved if path.is_dir() else READERS[path.suffix]
     try:
         return reader(path)
-    except BadInput:
+    except BadInput:  # is a ValueError too
         raise
     except (OSError, ValueError, pyarrow.ArrowException, csv.Error) as error:
         why = (str(error).splitlines() or [type(error).__name__])[0]
@@ -59,7 +59,11 @@ def _csv(path: Path) -> pd.DataFrame:
 
 
 def _tsv(path: Path) -> pd.DataFrame:
-    """Quotes are those of CSV only where the whole file is well quoted; in GLUE's they are text."""
+    """A TSV file; quotes count as CSV's only if the whole file is well quoted.
+
+    In GLUE's files a quote is part of the text. Read as CSV, these then have rows of unequal
+    lengths, or an error.
+    """
     with open(path, encoding="utf-8-sig", newline="") as file:
         try:
             lengths = {len(row) for row in csv.reader(file, delimiter="\t", strict=True) if row}
@@ -106,8 +110,8 @@ def _parquet(path: Path) -> pd.DataFrame:
 def _saved(path: Path) -> pd.DataFrame:
     import datasets
 
-    found = datasets.load_from_disk(str(path))
-    return ordered(pd.DataFrame(found.to_pandas()), found.features)
+    saved = datasets.load_from_disk(str(path))
+    return ordered(pd.DataFrame(saved.to_pandas()), saved.features)
 
 
 READERS: dict[str, Callable[[Path], pd.DataFrame]] = {

@@ -1,9 +1,14 @@
-"""What a label column's values are as classes, and whether a checkpoint means the same by them.
+"""Which class each value of a label column is.
 
 A class is a number from 0 to C - 1, in the order of a model's outputs. Which value is which class
-is said by `task.labels`, else by the data's own order (a ClassLabel of Hugging Face), else the
-values are such numbers already, else they are sorted. -1 is no label, as in GLUE's test splits,
-unless `task.labels` has it.
+is decided by the first of these that applies:
+
+1. `task.labels` lists the values, or their names, in order.
+2. The data has an order of its own (a ClassLabel of Hugging Face).
+3. The values are the numbers 0 to C - 1 already.
+4. The values are sorted: as numbers, if all are numbers.
+
+-1 is no label, as in GLUE's test splits, unless `task.labels` has it.
 """
 
 import re
@@ -18,9 +23,9 @@ from kdlab.errors import BadInput
 from kdlab.models.class_order import normalized
 from kdlab.options.schema import Task
 
-NONE = "-1"
+NO_LABEL = "-1"
 NUMBER = re.compile(r"[+-]?\d+(\.0*)?")
-SHOWN = 10  # values of a column, in a message
+SHOWN = 10  # values of a column in a message
 
 
 @dataclass(frozen=True)
@@ -28,24 +33,24 @@ class Classes:
     """The classes of a task's train split.
 
     Attributes:
-        numbers: the class of each value that a label may have, as a text.
-        seen: the values that train has.
+        numbers: the class of each value that a label may have; values as strings.
+        in_train: the values that occur in train.
         names: what the classes are called, in order; None where the data has no words for them.
     """
 
     numbers: Mapping[str, int]
-    seen: frozenset[str]
+    in_train: frozenset[str]
     names: tuple[str, ...] | None
 
 
 def text(value: Any) -> str | None:
-    """A label as a text, the same for 1, 1.0 and "1"; None for no label."""
+    """A label as a string, the same for 1, 1.0 and "1"; None for no label."""
     if value is None or (isinstance(value, float) and np.isnan(value)) or value is pd.NA:
         return None
-    said = str(value).strip()
-    if NUMBER.fullmatch(said):
-        return str(int(float(said)))
-    return said or None
+    written = str(value).strip()
+    if NUMBER.fullmatch(written):
+        return str(int(float(written)))
+    return written or None
 
 
 def classes(column: pd.Series, task: Task) -> Classes:
@@ -54,15 +59,16 @@ def classes(column: pd.Series, task: Task) -> Classes:
     Raises:
         BadInput: the labels are not as many classes as the task has, or all the same.
     """
-    given, own = _given(task), _categories(column)
-    found = {said for said in _texts(column, task)[1] if said is not None}
-    found -= {NONE} - set(given or ())
-    if len(found) < 2:
-        what = f"all of {task.train} is {found.pop()}" if found else f"none in {task.train}"
+    listed, categories = _listed(task), _categories(column)
+    values = {value for value in _texts(column, task)[1] if value is not None}
+    values -= {NO_LABEL} - set(listed or ())
+    if len(values) < 2:
+        what = f"all of {task.train} is {values.pop()}" if values else f"none in {task.train}"
         raise BadInput(f"task {task.name}: {task.label}: {what}: there is nothing to learn")
-    ordered = _ordered(task, found, given, own)
-    names = given or own or (None if ordered == _plain(task) else ordered)
-    return Classes({value: number for number, value in enumerate(ordered)}, frozenset(found), names)
+    ordered = _ordered(task, values, listed, categories)
+    names = listed or categories or (None if ordered == _class_numbers(task) else ordered)
+    numbers = {value: number for number, value in enumerate(ordered)}
+    return Classes(numbers, frozenset(values), names)
 
 
 def numbers(column: pd.Series, known: Classes, task: Task, split: str) -> np.ndarray:
@@ -71,49 +77,51 @@ def numbers(column: pd.Series, known: Classes, task: Task, split: str) -> np.nda
     Raises:
         BadInput: a row has a label that no row of train has.
     """
-    codes, found = _texts(column, task)
-    without = {None} if NONE in known.numbers else {None, NONE}
-    if unknown := set(found) - known.seen - without:
+    codes, distinct = _texts(column, task)
+    no_label = {None} if NO_LABEL in known.numbers else {None, NO_LABEL}
+    if unknown := set(distinct) - known.in_train - no_label:
         raise BadInput(
             f"task {task.name}: {task.label}: {_some(_sorted(unknown))} in {split} and not in "
-            f"{task.train}, which has {_some(_sorted(known.seen))}"
+            f"{task.train}, which has {_some(_sorted(known.in_train))}"
         )
-    each = [known.numbers.get(said or "", np.nan) for said in found]
-    return np.array([*each, np.nan])[codes]
+    numbers = [known.numbers.get(value or "", np.nan) for value in distinct]
+    return np.array([*numbers, np.nan])[codes]  # code -1, an empty cell, is the last
 
 
 def values(column: pd.Series, task: Task, split: str) -> np.ndarray:
     """A regression's labels [n], NaN for none.
 
     Raises:
-        BadInput: one is no number, or all are the same, which no correlation can be had with.
+        BadInput: one is no number, or all are the same, so that no correlation is defined.
     """
-    found = pd.to_numeric(column.replace("", None), errors="coerce").to_numpy(dtype=np.float64)
-    wrong = column[np.isnan(found) & column.notna() & (column != "")]
-    if len(wrong) or np.isinf(found).any():
+    numbers = pd.to_numeric(column.replace("", None), errors="coerce").to_numpy(dtype=np.float64)
+    wrong = column[np.isnan(numbers) & column.notna() & (column != "")]
+    if len(wrong) or np.isinf(numbers).any():
         first = wrong.iloc[0] if len(wrong) else np.inf
         raise BadInput(f"task {task.name}: {task.label}: {first!r} in {split} is no number")
-    if len(np.unique(found[~np.isnan(found)])) < 2:
+    if len(np.unique(numbers[~np.isnan(numbers)])) < 2:
         raise BadInput(f"task {task.name}: {task.label}: all rows of {split} have the same value")
-    return found
+    return numbers
 
 
 def check(task: Task) -> None:
     """Refuse `task.labels` that are not one name for each class."""
-    given = _given(task)
-    if given is None:
+    listed = _listed(task)
+    if listed is None:
         return
     if task.classes is None or task.classes < 2:
         raise BadInput("task.labels: only classes have names")
-    if len(given) != task.classes or len(set(map(normalized, given))) != task.classes:
-        raise BadInput(f"task.labels={list(given)}: {task.classes} different ones (task.classes)")
+    if len(listed) != task.classes or len(set(map(normalized, listed))) != task.classes:
+        raise BadInput(f"task.labels={list(listed)}: {task.classes} different ones (task.classes)")
 
 
-def _given(task: Task) -> tuple[str, ...] | None:
+def _listed(task: Task) -> tuple[str, ...] | None:
+    """`task.labels` as strings; None where it is not set."""
     return None if task.labels is None else tuple(text(name) or "" for name in task.labels)
 
 
-def _plain(task: Task) -> tuple[str, ...]:
+def _class_numbers(task: Task) -> tuple[str, ...]:
+    """The strings 0, 1, ..., C - 1."""
     assert task.classes is not None
     return tuple(str(number) for number in range(task.classes))
 
@@ -127,29 +135,32 @@ def _categories(column: pd.Series) -> tuple[str, ...] | None:
 
 
 def _texts(column: pd.Series, task: Task) -> tuple[np.ndarray, list[str | None]]:
-    """A label column as [n] places in a list of texts, -1 where there is nothing."""
+    """A label column as [n] positions in a list of its distinct values, -1 for an empty cell."""
     try:
-        codes, found = pd.factorize(column.astype(object))
+        codes, distinct = pd.factorize(column.astype(object))
     except TypeError:
         raise BadInput(f"task {task.name}: {task.label} holds lists, not one label a row") from None
-    return codes, [text(value) for value in found]
+    return codes, [text(value) for value in distinct]
 
 
 def _ordered(
-    task: Task, found: set[str], given: tuple[str, ...] | None, own: tuple[str, ...] | None
+    task: Task,
+    values: set[str],
+    listed: tuple[str, ...] | None,
+    categories: tuple[str, ...] | None,
 ) -> tuple[str, ...]:
-    """The values of the classes in their order."""
-    plain, where = _plain(task), f"task {task.name}: {task.label}"
-    if given:
-        if found <= set(given) and (own is None or set(own) == set(given)):
-            return given
-        if own is None and found <= set(plain):  # these are numbers, `given` their names
-            return plain
-        there = own or _sorted(found)
-        raise BadInput(f"{where} has {_some(there)}, task.labels {', '.join(given)}")
-    ordered = own or (plain if found <= set(plain) else tuple(_sorted(found)))
+    """The values of the classes in their order: the rules at the head of this module."""
+    numbers, where = _class_numbers(task), f"task {task.name}: {task.label}"
+    if listed:
+        if values <= set(listed) and (categories is None or set(categories) == set(listed)):
+            return listed
+        if categories is None and values <= set(numbers):  # `listed` are the names of these numbers
+            return numbers
+        there = categories or _sorted(values)
+        raise BadInput(f"{where} has {_some(there)}, task.labels {', '.join(listed)}")
+    ordered = categories or (numbers if values <= set(numbers) else tuple(_sorted(values)))
     if len(ordered) != task.classes:
-        hint = "; -1 is no label unless task.labels has it" if _are_numbers(found) else ""
+        hint = "; -1 is no label unless task.labels has it" if _are_numbers(values) else ""
         raise BadInput(
             f"{where} has {len(ordered)} values ({_some(ordered)}), task.classes={task.classes}"
             + hint
@@ -157,15 +168,17 @@ def _ordered(
     return ordered
 
 
-def _are_numbers(found: Iterable[str]) -> bool:
-    return all(NUMBER.fullmatch(value) for value in found)
+def _are_numbers(values: Iterable[str]) -> bool:
+    return all(NUMBER.fullmatch(value) for value in values)
 
 
-def _sorted(found: Iterable[str | None]) -> list[str]:
-    there = [value for value in found if value is not None]
-    return sorted(there, key=int if _are_numbers(there) else None)
+def _sorted(values: Iterable[str | None]) -> list[str]:
+    """Labels in order: of their numbers, if all are numbers."""
+    labels = [value for value in values if value is not None]
+    return sorted(labels, key=int if _are_numbers(labels) else None)
 
 
-def _some(found: Iterable[str]) -> str:
-    listed = list(found)
+def _some(values: Iterable[str]) -> str:
+    """The first few values, for a message."""
+    listed = list(values)
     return ", ".join(listed[:SHOWN]) + (" ..." if len(listed) > SHOWN else "")

@@ -1,4 +1,4 @@
-"""What a task's source gives."""
+"""A task's source: where its rows come from."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,9 +9,12 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Source:
-    """`read` gives one split as a table; `identity` names the content of splits, as plain data.
+    """Where the rows of a task come from.
 
-    A table may have a column `idx`, the official number of a row; else rows are numbered.
+    Attributes:
+        read: gives a split by name as a table. A column `idx` has the official numbers of its rows;
+            without one they are numbered from 0.
+        identity: names the content of some splits, as plain data that becomes part of a run's uid.
     """
 
     read: Callable[[str], pd.DataFrame]

@@ -1,7 +1,7 @@
-"""fit, select and report: which rows may decide what.
+"""The splits fit, select and report: which rows may decide what.
 
 `fit` trains students and teachers, `select` chooses weights and settings, `report` is scored once.
-No row of select or report is in fit; on SST-2 no phrase of their sentences is either.
+No row of select or report is in fit; on SST-2 no phrase of their sentences is in fit either.
 """
 
 import hashlib
@@ -24,9 +24,13 @@ UNLABELLED = np.nan
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of a split: ids [n], one or two texts each, labels [n] (NaN: none).
+    """Rows of a split.
 
-    `names` are what the classes are called, in their order, where the task or its data says so.
+    Attributes:
+        ids: [n], the rows' official numbers.
+        texts: one or two for each row.
+        labels: [n], class numbers or values; NaN for none.
+        names: what the classes are called, in order, where the task or its data says so.
     """
 
     ids: np.ndarray
@@ -50,13 +54,14 @@ def split(task: Task, source: Source, protocol: Protocol) -> dict[str, Rows]:
         BadInput: a column, a text or a label that is not as the task says.
     """
     table = source.read(task.train)
-    train = rows(table, task, task.train)  # before its labels: texts may be what is wrong
+    train = rows(table, task, task.train)  # before the labels, to name a wrong text first
     known = _classes(table, task)
     train = _labelled(train, table, task, task.train, known)
     report = {}
-    for name, there in task.report.items():
-        table = source.read(there)
-        report[name] = _labelled(rows(table, task, there), table, task, there, known)
+    for name, split_name in task.report.items():
+        table = source.read(split_name)
+        unlabelled = rows(table, task, split_name)
+        report[name] = _labelled(unlabelled, table, task, split_name, known)
     if protocol.select_on == "report":
         return {"fit": train, "select": next(iter(report.values())), **report}
     held_out = function(task.holdout)
@@ -79,7 +84,7 @@ def _classes(train: pd.DataFrame, task: Task) -> Classes | None:
 def everything(
     task: Task, source: Source, protocol: Protocol, data: Data
 ) -> tuple[dict[str, Rows], Rows, Rows]:
-    """All splits as `split` gives them, the labelled training rows, and the further ones.
+    """All splits as `split` gives them, the labelled training rows, and the unlabelled ones.
 
     Raises:
         BadInput: data that is not as the task says, or too little of it.
@@ -92,43 +97,44 @@ def everything(
 
 
 def training_rows(splits: Mapping[str, Rows], data: Data, extra: Rows | None) -> tuple[Rows, Rows]:
-    """The labelled rows, and the further rows whose labels are hidden.
+    """The labelled training rows, and the further ones, whose labels are taken away.
 
     Rows come in one fixed order, so that a smaller `data.rows` is a subset of a larger one.
 
     Args:
         splits: as `split` gives them.
-        data: how many rows, and the fold of them that is left out. A row's fold is its place in
-            the fixed order modulo the number of folds: the same for every seed and subset.
+        data: how many rows, and the fold of them that is left out. A row's fold is its position
+            in the fixed order modulo the number of folds: the same for every seed and subset.
         extra: the test split, if that is where further rows come from; it loses rows that are
             in select or report.
     """
     ordered = splits["fit"].take(order(splits["fit"].ids))
-    wanted = len(ordered) if data.rows is None else data.rows
-    if wanted > len(ordered):
-        raise BadInput(f"data.rows={wanted}: fit has {len(ordered)} rows")
-    kept = ordered.take(_outside(range(wanted), data.fold))
-    rest = ordered.take(_outside(range(wanted, len(ordered)), data.fold))
-    if not len(kept):
-        raise BadInput(f"data.fold={data.fold}: none of {wanted} rows is left")
+    count = len(ordered) if data.rows is None else data.rows
+    if count > len(ordered):
+        raise BadInput(f"data.rows={count}: fit has {len(ordered)} rows")
+    labelled = ordered.take(_outside(range(count), data.fold))
+    rest = ordered.take(_outside(range(count, len(ordered)), data.fold))
+    if not len(labelled):
+        raise BadInput(f"data.fold={data.fold}: none of {count} rows is left")
     if data.transfer == "same":
-        return kept, rest.take([])
+        return labelled, rest.take([])
     if extra is not None:
         held = [splits[name] for name in splits if name != "fit"]
         rest = without(extra.take(order(extra.ids)), held)
     more = len(rest) if data.extra_rows is None else data.extra_rows
     if more > len(rest) or not more:
         raise BadInput(f"data.extra_rows={more}: there are {len(rest)} further rows")
-    hidden = rest.take(range(more))
-    return kept, Rows(hidden.ids, hidden.texts, np.full(more, UNLABELLED))
+    unlabelled = rest.take(range(more))
+    return labelled, Rows(unlabelled.ids, unlabelled.texts, np.full(more, UNLABELLED))
 
 
-def _outside(places: range, fold: tuple[int, int] | None) -> list[int]:
-    return [place for place in places if fold is None or place % fold[1] != fold[0]]
+def _outside(positions: range, fold: tuple[int, int] | None) -> list[int]:
+    """The positions that are not in a fold (k, K), which has every K-th one."""
+    return [p for p in positions if fold is None or p % fold[1] != fold[0]]
 
 
 def join(first: Rows, second: Rows) -> Rows:
-    """One after the other."""
+    """The rows of both, one after the other."""
     return Rows(
         np.concatenate([first.ids, second.ids]),
         first.texts + second.texts,
@@ -137,18 +143,18 @@ def join(first: Rows, second: Rows) -> Rows:
 
 
 def _labelled(
-    found: Rows, table: pd.DataFrame, task: Task, split: str, known: Classes | None
+    unlabelled: Rows, table: pd.DataFrame, task: Task, split: str, known: Classes | None
 ) -> Rows:
-    """A table's rows with their labels, refused if one has none."""
+    """A table's rows with their labels; refused if a row has none."""
     if task.classes is None:
-        return replace(found, labels=np.zeros(len(table)))  # the tokens are the labels
+        return replace(unlabelled, labels=np.zeros(len(table)))  # the tokens are the labels
     column = _column(table, task, task.label)
     values = (
         labels.numbers(column, known, task, split) if known else labels.values(column, task, split)
     )
     if missing := int(np.isnan(values).sum()):
         raise BadInput(f"task {task.name}: {missing} rows of {split} have no label in {task.label}")
-    return replace(found, labels=values, names=known.names if known else None)
+    return replace(unlabelled, labels=values, names=known.names if known else None)
 
 
 def rows(table: pd.DataFrame, task: Task, split: str) -> Rows:
@@ -174,8 +180,8 @@ def rows(table: pd.DataFrame, task: Task, split: str) -> Rows:
 
 def _column(table: pd.DataFrame, task: Task, name: str) -> pd.Series:
     if name not in table:
-        there = ", ".join(map(str, table.columns))
-        raise BadInput(f"task {task.name}: no column {name!r}; there: {there}")
+        columns = ", ".join(map(str, table.columns))
+        raise BadInput(f"task {task.name}: no column {name!r}; there: {columns}")
     return table[name].reset_index(drop=True)
 
 
@@ -191,7 +197,7 @@ def _is_missing(value: Any) -> bool:
 
 
 def _ids(table: pd.DataFrame) -> np.ndarray:
-    """The rows' official numbers where a column idx has whole ones, else their places."""
+    """The rows' official numbers if a column `idx` has whole numbers, else 0, 1, 2, ..."""
     if "idx" in table:
         official = pd.to_numeric(table["idx"], errors="coerce").to_numpy(dtype=np.float64)
         if np.isfinite(official).all() and (official == np.floor(official)).all():
@@ -206,7 +212,10 @@ def order(ids: np.ndarray) -> np.ndarray:
 
 
 def hold_out(train: Rows, reports: list[Rows], share: float, most: int) -> tuple[Rows, Rows]:
-    """Hold out a share of the rows, at most `most`; fit loses what equals a held-out row."""
+    """Split train into fit and select, a share of the rows but at most `most`.
+
+    fit then loses the rows whose text is in select or in a reported split.
+    """
     shuffled = order(train.ids)
     size = min(int(share * len(train)), most)
     select = train.take(np.sort(shuffled[:size]))
@@ -215,10 +224,11 @@ def hold_out(train: Rows, reports: list[Rows], share: float, most: int) -> tuple
 
 
 def sentences(train: Rows, reports: list[Rows], share: float, most: int) -> tuple[Rows, Rows]:
-    """Hold out a share of the sentences of a treebank whose train split has their phrases (SST-2).
+    """As `hold_out`, of a treebank whose train split has the phrases of its sentences too (SST-2).
 
-    A sentence is a row that is no phrase of a longer row. Select gets sentences only, as dev has
-    them; every row that is a phrase (a run of words) of one of select or report leaves fit.
+    A sentence is a row that is no phrase (a run of words) of a longer row. select gets sentences
+    only, as the development split has; every row that is a phrase of one of select or report
+    leaves fit.
     """
     words = [tuple(text[0].split()) for text in train.texts]
     whole = roots(words)
@@ -226,24 +236,25 @@ def sentences(train: Rows, reports: list[Rows], share: float, most: int) -> tupl
     size = min(int(share * len(whole)), most)
     select = train.take(sorted(shuffled[:size]))
     held = phrases(tuple(text[0].split()) for part in (select, *reports) for text in part.texts)
-    kept = [position for position, phrase in enumerate(words) if " ".join(phrase) not in held]
-    return train.take(kept), select
+    fit = [position for position, phrase in enumerate(words) if " ".join(phrase) not in held]
+    return train.take(fit), select
 
 
 def without(rows: Rows, others: list[Rows]) -> Rows:
-    """The rows whose text is not in the others, whatever the case or the white space."""
+    """The rows whose text is not in the others; case and white space do not count."""
     held = {_plain(text) for other in others for text in other.texts}
     return rows.take([p for p, text in enumerate(rows.texts) if _plain(text) not in held])
 
 
 def roots(rows: list[tuple[str, ...]]) -> set[int]:
     """Positions of the rows that are no phrase of another; of equal rows, the first."""
-    found, seen = set(), set[str]()
+    sentences, known = set(), set[str]()
+    # Longest first: a row is a phrase only of a longer one, or the repetition of an earlier one.
     for position in sorted(range(len(rows)), key=lambda p: (-len(rows[p]), p)):
-        if " ".join(rows[position]) not in seen:
-            found.add(position)
-            seen |= phrases([rows[position]])
-    return found
+        if " ".join(rows[position]) not in known:
+            sentences.add(position)
+            known |= phrases([rows[position]])
+    return sentences
 
 
 def phrases(rows: Iterable[tuple[str, ...]]) -> set[str]:

@@ -16,9 +16,13 @@ class TaskData:
     """A task as a cohort sees it: rows tokenised once, and the batches of the whole training.
 
     Attributes:
-        scheduled: how many batches there were if `train.stop` cut none off.
-        scored: select and the reported splits; `tests` the test splits, if they are asked for.
-        ids: of the rows of all of these.
+        tokenizer: the student's.
+        training: the rows that are trained on, labelled ones first.
+        batches: positions of the training rows, for each update.
+        scheduled: how many batches there would be if `train.stop` cut none off.
+        scored: select and the reported splits, by name.
+        tests: the test splits, by name, if their outputs are asked for.
+        ids: of the rows of every scored and test split [n].
         names: what the classes are called, where the task or its data says so.
     """
 
@@ -39,7 +43,7 @@ def task_data(run: Run, predict_test: bool) -> TaskData:
         BadInput: the data is not as the task says, or lacks a test split.
     """
     source = run.source.bind()()
-    parts, labelled, hidden = splits.everything(run.task, source, run.protocol, run.data)
+    parts, labelled, unlabelled = splits.everything(run.task, source, run.protocol, run.data)
     scored = {name: rows for name, rows in parts.items() if name != "fit"}
     tests = test_splits.rows(run.task, source) if predict_test else {}
     tokenizer = (
@@ -50,7 +54,7 @@ def task_data(run: Run, predict_test: bool) -> TaskData:
         data = tokens.encode(rows, tokenizer, run.task.max_length, run.task.classes or 0)
         return tokens.masked(data, tokenizer, run.task.masked) if run.task.masked else data
 
-    training = encode(splits.join(labelled, hidden))
+    training = encode(splits.join(labelled, unlabelled))
     batches = tokens.schedule(training.lengths(), len(labelled), run.train, run.seed)
     return TaskData(
         tokenizer,

@@ -1,8 +1,8 @@
 """Which test splits a task has, and which recorded runs lack their outputs. Loads no torch.
 
-Test outputs are no part of a run or of its result: they lie beside its other outputs, in float32,
-so that no near tie is decided by rounding. Their rows are kept without labels, whatever the data
-says: a test split decides nothing here.
+Test outputs are no part of a run or of its result. They are kept beside its other outputs, in
+float32, so that no near tie is decided by rounding. Rows of test splits are kept without labels,
+whatever the data says: nothing is ever decided by a test split.
 """
 
 from collections.abc import Iterable
@@ -13,9 +13,8 @@ from kdlab.data.splits import Rows
 from kdlab.data.splits import rows as rows_of
 from kdlab.errors import BadInput
 from kdlab.options.schema import Task
+from kdlab.record import DONE
 from kdlab.run import Run
-
-DONE = "done"  # as in kdlab.training.student_state, which loads torch
 
 
 def splits(task: Task) -> dict[str, str]:
@@ -24,10 +23,10 @@ def splits(task: Task) -> dict[str, str]:
     Raises:
         BadInput: if it has none.
     """
-    found = dict(task.predict) or ({"test": task.test} if task.test else {})
-    if task.masked or not found:
+    named = dict(task.predict) or ({"test": task.test} if task.test else {})
+    if task.masked or not named:
         raise BadInput(f"predict_test=true: task {task.name} names no test split (task.test)")
-    return found
+    return named
 
 
 def rows(task: Task, source: Source) -> dict[str, Rows]:
@@ -36,28 +35,29 @@ def rows(task: Task, source: Source) -> dict[str, Rows]:
     Raises:
         BadInput: if the data lacks a split or a column.
     """
-    found = {}
+    unlabelled = {}
     for name, split in splits(task).items():
         try:
             table = source.read(split)
         except BadInput as error:
             hint = f"; ~task.predict.{name} leaves it out" if len(task.predict) > 1 else ""
             raise BadInput(f"predict_test=true: {error}{hint}") from None
-        found[name] = rows_of(table, task, split)
-    return found
+        unlabelled[name] = rows_of(table, task, split)
+    return unlabelled
 
 
 def lacking(runs: Iterable[Run], root: str) -> set[str]:
     """The uids of the runs that are recorded, and done, without outputs on all test splits."""
-    found = record.entries(root)
+    recorded = record.entries(root)
     return {
         run.uid
         for run in runs
-        if run.uid in found
-        and found[run.uid][0].status == DONE
-        and not splits(run.task).keys() <= set(_kept(root, found[run.uid]))
+        if run.uid in recorded
+        and recorded[run.uid][0].status == DONE
+        and not splits(run.task).keys() <= set(_kept(root, recorded[run.uid]))
     }
 
 
-def _kept(root: str, found: list[record.Entry]) -> list[str]:
-    return record.kept(root, record.best(root, found))
+def _kept(root: str, entries: list[record.Entry]) -> list[str]:
+    """The splits whose outputs are there, of that record of a run which has most of them."""
+    return record.kept(root, record.best(root, entries))

@@ -1,4 +1,4 @@
-"""Text to token ids, and token ids to padded batches."""
+"""From text to token ids, and from token ids to padded batches of tensors."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,17 +16,23 @@ from kdlab.data.splits import Rows
 from kdlab.models.trace import PredictedTokens
 from kdlab.options.schema import Train
 
-PAD_TO = 16  # padded lengths are multiples of it: a small fixed set of shapes
-POOL = 50  # batches that are sorted by length together
-VOCABULARY = 30_000  # of a word-level tokenizer, at most
+PAD_TO = 16  # padded lengths are multiples of it, so that there are few different shapes
+POOL = 50  # batches that are sorted by length together, where `train.batching` is `bucket`
+VOCABULARY = 30_000  # words of a word-level tokenizer, at most
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Tokenised rows: one list of ids (and of segment ids) a row, labels [n].
+    """Tokenised rows.
 
-    With `masking` the labels are how many tokens of each row are masked, and `classes` is the
-    number of columns that scoring keeps of a row.
+    Attributes:
+        features: `input_ids`, and `token_type_ids` if the tokenizer gives them: a list for each
+            row.
+        labels: [n], class numbers or values, NaN for none; with `masking` how many tokens of each
+            row are masked.
+        padding: the id that pads each feature.
+        classes: columns of the outputs: classes, 1 of regression, with `masking` COLUMNS.
+        masking: how tokens are masked; None of other tasks.
     """
 
     features: dict[str, list[list[int]]]
@@ -88,37 +94,41 @@ def encode(rows: Rows, tokenizer: Any, max_length: int, classes: int) -> Encoded
 
 def masked(data: Encoded, tokenizer: Any, share: float) -> Encoded:
     """Tokenised rows whose tokens are masked in every batch."""
-    how = masking.masking(tokenizer, share)
-    labels = how.counts(data.features["input_ids"])
-    return replace(data, labels=labels, classes=masking.COLUMNS, masking=how)
+    rule = masking.masking(tokenizer, share)
+    labels = rule.counts(data.features["input_ids"])
+    return replace(data, labels=labels, classes=masking.COLUMNS, masking=rule)
 
 
 def examples(
-    data: Encoded, positions: np.ndarray, device: torch.device, key: int, everywhere: bool
+    data: Encoded, positions: np.ndarray, device: torch.device, key: int, all_tokens: bool
 ) -> tuple[dict[str, Tensor], Tensor, PredictedTokens | None]:
-    """A batch: the model's inputs, the labels of its outputs, and where it is asked for them.
+    """A batch: the model's inputs, the labels of its logits, and the tokens that it predicts.
 
     Args:
         data: the rows.
-        positions: of the batch's rows.
+        positions: [b], of the batch's rows.
         device: where the tensors go.
         key: of the random stream of the masks, where tokens are masked.
-        everywhere: whether outputs are asked for at every token, not only where one is masked.
+        all_tokens: whether a language model computes logits at every token, not only masked ones.
+
+    Returns:
+        Inputs by name [b, t]; labels [b], or [n] of the n predicted tokens; those tokens, or None
+        of a classifier.
     """
     if data.masking is None:
         return batch(data, positions, device), labels(data, positions, device), None
     inputs = batch(data, positions, torch.device("cpu"))
-    ids, answers = masking.mask(inputs["input_ids"].numpy(), data.masking, key)
+    ids, token_labels = masking.mask(inputs["input_ids"].numpy(), data.masking, key)
     inputs["input_ids"] = torch.from_numpy(ids)
-    known = torch.from_numpy(answers != masking.NO_LABEL)
-    at = inputs["attention_mask"].bool() if everywhere else known
-    asked = PredictedTokens(at.to(device), known[at].to(device))
+    is_masked = torch.from_numpy(token_labels != masking.NO_LABEL)
+    at = inputs["attention_mask"].bool() if all_tokens else is_masked
+    predicted = PredictedTokens(at.to(device), is_masked[at].to(device))
     moved = {name: tensor.to(device) for name, tensor in inputs.items()}
-    return moved, torch.from_numpy(answers)[at].to(device), asked
+    return moved, torch.from_numpy(token_labels)[at].to(device), predicted
 
 
 def batch(data: Encoded, positions: np.ndarray, device: torch.device) -> dict[str, Tensor]:
-    """Rows as tensors, padded on the right: the model's inputs."""
+    """The inputs of a model by name [b, t]: rows padded on the right to a multiple of PAD_TO."""
     longest = int(max(len(data.features["input_ids"][p]) for p in positions))
     length = -(-longest // PAD_TO) * PAD_TO
     inputs = {
@@ -141,7 +151,7 @@ def labels(data: Encoded, positions: np.ndarray, device: torch.device) -> Tensor
 
 
 def schedule(lengths: np.ndarray, labelled: int, train: Train, seed: int) -> list[np.ndarray]:
-    """The rows of every batch of a whole training, known before it starts.
+    """The positions of the rows of every batch of a whole training, known before it starts.
 
     There are `train.epochs * ceil(labelled / batch_size)` batches whatever the number of further
     rows, so that arms with and without a transfer set make the same number of updates.
@@ -149,12 +159,16 @@ def schedule(lengths: np.ndarray, labelled: int, train: Train, seed: int) -> lis
     Args:
         lengths: tokens of each row [n], labelled rows first.
         labelled: how many rows have labels.
-        train: epochs, batch size and the way of batching.
+        train: epochs, batch size and how rows are put into batches.
         seed: of the run.
+
+    Example:
+        3 epochs of 100 labelled rows in batches of 32 are 12 batches. With 100 unlabelled rows
+        beside, those 12 batches are one and a half passes over the 200 rows.
     """
     steps = train.epochs * -(-labelled // train.batch_size)
     batches: list[np.ndarray] = []
-    for epoch in range(steps):  # more than enough: an epoch has at least one batch
+    for epoch in range(steps):  # an upper bound: each pass over the rows has at least one batch
         if len(batches) >= steps:
             break
         batches += _epoch(lengths, train, streams.key(seed, f"order/{epoch}"))
@@ -162,6 +176,7 @@ def schedule(lengths: np.ndarray, labelled: int, train: Train, seed: int) -> lis
 
 
 def _epoch(lengths: np.ndarray, train: Train, key: int) -> Iterator[np.ndarray]:
+    """The batches of one pass over all rows; `bucket` puts rows of like length together."""
     random = np.random.Generator(np.random.PCG64(key))
     shuffled = random.permutation(len(lengths))
     size = train.batch_size
@@ -176,6 +191,6 @@ def _epoch(lengths: np.ndarray, train: Train, key: int) -> Iterator[np.ndarray]:
 
 @cache
 def scoring_batches(lengths: tuple[int, ...], size: int) -> list[np.ndarray]:
-    """All rows in order of length, in batches fixed by the lengths alone."""
+    """All rows in order of length, in batches that the lengths alone decide."""
     ordered = np.argsort(np.array(lengths), kind="stable")
     return [ordered[i : i + size] for i in range(0, len(ordered), size)]

@@ -10,13 +10,19 @@ from torch import Tensor
 
 
 def basis(moment: Tensor, width: int) -> Tensor:
-    """P [D, width] for the sum of MᵀM [D, D] over matrices M, float64."""
-    ours, theirs = _without_mean(width), _without_mean(len(moment))
-    leading = torch.linalg.eigh(theirs.T @ moment @ theirs).eigenvectors[:, len(moment) - width :]
-    space = theirs @ leading
-    left, _, right = torch.linalg.svd(space[:width].T @ ours)
+    """P [D, width] of `kdlab.init.projected`.
+
+    Args:
+        moment: the sum of MᵀM over the matrices M on the stream [D, D], float64.
+        width: of the student.
+    """
+    student, source = _without_mean(width), _without_mean(len(moment))
+    # The eigenvalues ascend: the last directions hold most of the matrices.
+    leading = torch.linalg.eigh(source.T @ moment @ source).eigenvectors[:, len(moment) - width :]
+    space = source @ leading
+    left, _, right = torch.linalg.svd(space[:width].T @ student)  # orthogonal Procrustes
     mean = torch.full((len(moment), width), 1 / math.sqrt(len(moment) * width), dtype=moment.dtype)
-    return mean + space @ left @ right @ ours.T
+    return mean + space @ left @ right @ student.T
 
 
 def _without_mean(width: int) -> Tensor:
@@ -36,14 +42,13 @@ def factors(left: Tensor, right: Tensor, rank: int) -> tuple[Tensor, Tensor]:
         left: [h, e, m].
         right: [h, e, n].
     """
-    one, inner = torch.linalg.qr(left.transpose(1, 2))
-    other, outer = torch.linalg.qr(right.transpose(1, 2))
-    first, values, second = torch.linalg.svd(inner @ outer.transpose(1, 2))
+    # With both sides as Q R, the decomposition is of the small matrices [e, e] alone.
+    left_q, left_r = torch.linalg.qr(left.transpose(1, 2))
+    right_q, right_r = torch.linalg.qr(right.transpose(1, 2))
+    u, values, v = torch.linalg.svd(left_r @ right_r.transpose(1, 2))
     root = values[:, None, :rank].sqrt()
-    first, second = (
-        one @ first[..., :rank] * root,
-        other @ second.transpose(1, 2)[..., :rank] * root,
-    )
-    peak = first.abs().argmax(1, keepdim=True)
-    sign = torch.where(first.gather(1, peak) < 0, -1.0, 1.0)
-    return (first * sign).transpose(1, 2), (second * sign).transpose(1, 2)
+    a, b = left_q @ u[..., :rank] * root, right_q @ v.transpose(1, 2)[..., :rank] * root
+    # Singular vectors have no sign of their own.
+    peak = a.abs().argmax(1, keepdim=True)
+    sign = torch.where(a.gather(1, peak) < 0, -1.0, 1.0)
+    return (a * sign).transpose(1, 2), (b * sign).transpose(1, 2)

@@ -11,18 +11,16 @@ from torch import Tensor
 from kdlab.architecture import Architecture
 from kdlab.init.tensors import Weights, kinds, layer_of, part, take
 
-Scores = dict[int | None, Tensor]
-
 
 def on_stream(weights: Weights, hidden: int) -> list[Tensor]:
     """The matrices that read, write or hold states of the stream, as rows [n, d], float64."""
-    found = []
+    matrices = []
     for name, tensor in weights.items():
         axes = kinds(name, tensor, hidden)
         if tensor.ndim == 2 and "stream" in axes:
             rows = tensor if axes[1] == "stream" else tensor.T
-            found.append(rows.double())
-    return found
+            matrices.append(rows.double())
+    return matrices
 
 
 def moment(weights: Weights, hidden: int) -> Tensor:
@@ -85,14 +83,17 @@ def take_neurons(weights: Weights, student: Architecture) -> Weights:
 
 def by_part(weights: Weights) -> dict[int, Weights]:
     """The tensors of each layer, 0-based, under `kdlab.init.tensors.part`."""
-    found: dict[int, Weights] = {}
+    layers: dict[int, Weights] = {}
     for name, tensor in weights.items():
-        layer = layer_of(name)
-        if layer is not None:
-            found.setdefault(layer, {})[part(name)] = tensor
-    return found
+        number = layer_of(name)
+        if number is not None:
+            layers.setdefault(number, {})[part(name)] = tensor
+    return layers
 
 
 def _take(weights: Weights, hidden: int, kind: str, units: Callable[[Weights], Tensor]) -> Weights:
-    chosen: Scores = {number: units(layer) for number, layer in by_part(weights).items()}
+    """The tensors with those units of a kind that a function of their layer's tensors chooses."""
+    chosen: dict[int | None, Tensor] = {
+        number: units(layer) for number, layer in by_part(weights).items()
+    }
     return take(weights, hidden, (kind,), lambda layer: chosen[layer])

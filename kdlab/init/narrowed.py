@@ -21,7 +21,7 @@ from kdlab.init.tensors import (
     take,
 )
 
-Choice = Callable[[int, int], Tensor]  # which of so many units so few are
+Choice = Callable[[int, int], Tensor]  # (units, taken) -> the 0-based units to take [taken]
 
 
 def first_units(
@@ -32,7 +32,9 @@ def first_units(
     Heads must be as wide as the source's. Nothing is scaled.
     """
     check_head_width(student, source)
-    return _alike(weights, student, source, layers, lambda units, taken: torch.arange(taken))
+    return _same_in_every_layer(
+        weights, student, source, layers, lambda units, taken: torch.arange(taken)
+    )
 
 
 def even_units(
@@ -48,7 +50,7 @@ def even_units(
     """
     if student.heads != source.heads:
         check_head_width(student, source)
-    return _alike(weights, student, source, layers, _evenly)
+    return _same_in_every_layer(weights, student, source, layers, _evenly)
 
 
 def largest_units(
@@ -69,14 +71,14 @@ def largest_units(
     return importance.take_neurons(weights, student)
 
 
-def _alike(
+def _same_in_every_layer(
     weights: Weights,
     student: Architecture,
     source: Architecture,
     layers: Rule | list[int],
     choice: Choice,
 ) -> Weights:
-    """The same units in every layer."""
+    """The encoder with the units of a choice, the same ones in every layer."""
     weights = _of_depth(weights, student, source, layers)
     width = choice(source.hidden, student.hidden)
     inner = choice(source.intermediate, student.intermediate)
@@ -87,11 +89,13 @@ def _alike(
 def _of_depth(
     weights: Weights, student: Architecture, source: Architecture, layers: Rule | list[int]
 ) -> Weights:
+    """The source's chosen layers, if no dimension of the student is larger than the source's."""
     check_narrower(student, source)
     return select_layers(weights, chosen_layers(layers, student, source))
 
 
 def _evenly(units: int, taken: int) -> Tensor:
+    """Units at even distances [taken]: 0, 2, 4 of six; 0, 2, 4 of five, the ends included."""
     if units % taken == 0:
         return torch.arange(0, units, units // taken)
     return torch.linspace(0, units - 1, taken, dtype=torch.float64).round().long()

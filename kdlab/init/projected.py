@@ -60,8 +60,8 @@ def svd(
     """
     check_narrower(student, source)
     if student.hidden * source.heads > source.hidden * student.heads:
-        ours, theirs = (shape.hidden // shape.heads for shape in (student, source))
-        raise Misfit(f"heads of width {ours}, and the source's have {theirs}")
+        student_width, source_width = (of.hidden // of.heads for of in (student, source))
+        raise Misfit(f"heads of width {student_width}, and the source's have {source_width}")
     weights = select_layers(weights, chosen_layers(layers, student, source))
     if weights and student.hidden < source.hidden:
         matrices = importance.moment(weights, source.hidden)
@@ -84,6 +84,7 @@ def _project(weights: Weights, space: Tensor) -> Weights:
     projected = {}
     for name, tensor in weights.items():
         axes, exact = kinds(name, tensor, space.shape[0]), tensor.double()
+        # The table at the head of this module, row by row.
         if role(name) == "norm" and name.endswith("weight") and axes == ("stream",):
             exact = space.square().T @ exact
         elif axes[0] == "stream":
@@ -97,7 +98,7 @@ def _project(weights: Weights, space: Tensor) -> Weights:
 
 
 def _narrow_heads(weights: Weights, student: Architecture) -> Weights:
-    """The encoder with its heads, as many as the student's, narrowed to the student's width."""
+    """The encoder, which has the student's number of heads, with heads of the student's width."""
     width = student.hidden // student.heads
     layers: dict[int | None, Weights] = {
         number: _narrowed(layer, student.heads, width)

@@ -15,7 +15,8 @@ Rule = Literal["first", "last", "skip", "both_ends"]
 Kinds = tuple[str, ...]
 
 LAYER = re.compile(r"(.*\blayers?\.)(\d+)(\..*)")
-# What a tensor does, by its name without layer, `.weight` and `.bias`.
+# What a tensor does (its role), by its name without layer, `.weight` and `.bias`: of BERT, RoBERTa
+# and ELECTRA before the bar, of DistilBERT after it.
 ROLES = {
     r"attention\.(self\.query|q_lin)": "query",
     r"attention\.(self\.key|k_lin)": "key",
@@ -29,7 +30,9 @@ ROLES = {
     r"pooler\.dense": "pooler",
 }
 FAMILIES = ("bert", "roberta", "electra", "distilbert")
-# Rows and columns by role. The stream is what every layer reads and writes, in [b, t, d].
+# Whose units rows and columns are, by role. The stream is the hidden states [b, t, d], which every
+# layer reads and writes; `inner` are the neurons of a feed-forward, `before` ELECTRA's narrower
+# embeddings.
 KINDS: dict[str, Kinds] = {
     "query": ("heads", "stream"),
     "key": ("heads", "stream"),
@@ -46,11 +49,11 @@ KINDS: dict[str, Kinds] = {
 
 def role(name: str) -> str:
     """What a tensor does; ValueError for a name that no known family has."""
-    found = LAYER.fullmatch(name)
-    part = (found[3][1:] if found else name).removesuffix(".weight").removesuffix(".bias")
-    for pattern, what in ROLES.items():
+    in_a_layer = LAYER.fullmatch(name)
+    part = (in_a_layer[3][1:] if in_a_layer else name).removesuffix(".weight").removesuffix(".bias")
+    for pattern, named in ROLES.items():
         if re.fullmatch(pattern, part):
-            return what
+            return named
     raise ValueError(f"no rule for the tensor {name}")
 
 
@@ -71,8 +74,8 @@ def kinds(name: str, tensor: Tensor, hidden: int) -> Kinds:
 
 def layer_of(name: str) -> int | None:
     """The 0-based layer that a tensor belongs to, None outside the layers."""
-    found = LAYER.fullmatch(name)
-    return int(found[2]) if found else None
+    in_a_layer = LAYER.fullmatch(name)
+    return int(in_a_layer[2]) if in_a_layer else None
 
 
 def in_layer(name: str, layer: int) -> str:
@@ -81,17 +84,17 @@ def in_layer(name: str, layer: int) -> str:
 
 
 def select_layers(weights: Weights, chosen: Sequence[int]) -> Weights:
-    """Everything but the layers as it is, and the `chosen` layers (1-based) in order."""
-    copied = {}
+    """Everything but the layers as it is, and the `chosen` layers (1-based) as layers 1, 2, ..."""
+    selected = {}
     for name, tensor in weights.items():
-        found = LAYER.fullmatch(name)
-        if not found:
-            copied[name] = tensor
+        number = layer_of(name)
+        if number is None:
+            selected[name] = tensor
             continue
         for position, layer in enumerate(chosen):
-            if layer == int(found[2]) + 1:
-                copied[in_layer(name, position)] = tensor
-    return copied
+            if layer == number + 1:
+                selected[in_layer(name, position)] = tensor
+    return selected
 
 
 def take(
@@ -107,8 +110,8 @@ def take(
     """
     taken = {}
     for name, tensor in weights.items():
-        for dimension, what in enumerate(kinds(name, tensor, hidden)):
-            if what in kind:
+        for dimension, of in enumerate(kinds(name, tensor, hidden)):
+            if of in kind:
                 tensor = tensor.index_select(dimension, units(layer_of(name)))
         taken[name] = tensor
     return taken
@@ -119,8 +122,8 @@ def chosen_layers(rule: Rule | list[int], student: Architecture, source: Archite
     if student.layers > source.layers:
         raise Misfit(f"{student.layers} student layers are more than the source's {source.layers}")
     if isinstance(rule, str):
-        found: list[int] = getattr(layers, rule)(student.layers, source.layers)
-        return found
+        chosen: list[int] = getattr(layers, rule)(student.layers, source.layers)
+        return chosen
     if len(rule) != student.layers:
         raise Misfit(f"layers={rule}: {len(rule)} for a student of {student.layers}")
     if len(set(rule)) < len(rule) or not all(1 <= layer <= source.layers for layer in rule):
@@ -131,9 +134,9 @@ def chosen_layers(rule: Rule | list[int], student: Architecture, source: Archite
 def check_equal(student: Architecture, source: Architecture, *names: str) -> None:
     """`Misfit` where the student differs from the source in one of these."""
     for name in names:
-        ours, theirs = getattr(student, name), getattr(source, name)
-        if ours != theirs:
-            raise Misfit(f"unequal {name}: the student has {ours}, the source {theirs}")
+        in_student, in_source = getattr(student, name), getattr(source, name)
+        if in_student != in_source:
+            raise Misfit(f"unequal {name}: the student has {in_student}, the source {in_source}")
 
 
 def check_narrower(student: Architecture, source: Architecture) -> None:
@@ -142,13 +145,15 @@ def check_narrower(student: Architecture, source: Architecture) -> None:
     if student.family not in FAMILIES:
         raise Misfit(f"knows the tensors of {', '.join(FAMILIES)}, not of {student.family}")
     for name in ("hidden", "heads", "intermediate"):
-        ours, theirs = getattr(student, name), getattr(source, name)
-        if ours > theirs:
-            raise Misfit(f"larger {name}: the student has {ours}, the source {theirs}")
+        in_student, in_source = getattr(student, name), getattr(source, name)
+        if in_student > in_source:
+            raise Misfit(f"larger {name}: the student has {in_student}, the source {in_source}")
 
 
 def check_head_width(student: Architecture, source: Architecture) -> None:
     """`Misfit` where heads cannot be taken whole."""
-    ours, theirs = (shape.hidden // shape.heads for shape in (student, source))
-    if ours != theirs:
-        raise Misfit(f"unequal width of heads: the student has {ours}, the source {theirs}")
+    in_student, in_source = (of.hidden // of.heads for of in (student, source))
+    if in_student != in_source:
+        raise Misfit(
+            f"unequal width of heads: the student has {in_student}, the source {in_source}"
+        )

@@ -18,7 +18,7 @@ def kl(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         student, teacher: scaled scores before the softmax, [b, h, t, t], queries then keys.
         mask: tokens [b, t].
     """
-    _equal_heads(student, teacher)
+    _check_equal_heads(student, teacher)
     return distributions(student, teacher, mask)
 
 
@@ -33,7 +33,7 @@ def cross_entropy(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         student, teacher: scaled scores before the softmax, [b, h, t, t], queries then keys.
         mask: tokens [b, t].
     """
-    _equal_heads(student, teacher)
+    _check_equal_heads(student, teacher)
     log_q, log_p, padded = _over_keys(student, teacher, mask)
     terms = (log_p.exp() * log_q).masked_fill(padded, 0.0)
     return -over_valid(terms.sum(-1).mean(1), mask)
@@ -50,7 +50,7 @@ def mse(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         student, teacher: scaled scores before the softmax, [b, h, t, t], queries then keys.
         mask: tokens [b, t].
     """
-    _equal_heads(student, teacher)
+    _check_equal_heads(student, teacher)
     valid = mask.bool()
     gap = (student.float() - teacher.float()).masked_fill(~valid[:, None, None, :], 0.0)
     keys = valid.sum(-1, keepdim=True).clamp(min=1)
@@ -58,14 +58,19 @@ def mse(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
 
 
 def distributions(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
-    """KL(teacher ‖ student) of row softmaxes over valid keys; scores [b, h, t, t], mask [b, t]."""
+    """KL(teacher ‖ student) of row softmaxes over valid keys, in nats.
+
+    Args:
+        student, teacher: scores [b, h, t, t].
+        mask: tokens [b, t].
+    """
     log_q, log_p, padded = _over_keys(student, teacher, mask)
     gap = (log_p - log_q).masked_fill(padded, 0.0)
     return over_valid((log_p.exp() * gap).sum(-1).mean(1), mask)
 
 
 def _over_keys(student: Tensor, teacher: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """log q and log p over valid keys, float32 [b, h, t, t], and which keys are padded."""
+    """log q and log p over valid keys, float32 [b, h, t, t], and which keys are padding."""
     padded = ~mask.bool()[:, None, None, :]
     # Not -inf: an all-padded row, which does not count, must have finite gradients too.
     low = -1e30
@@ -73,7 +78,7 @@ def _over_keys(student: Tensor, teacher: Tensor, mask: Tensor) -> tuple[Tensor, 
     return log_q, log_softmax(teacher.float().masked_fill(padded, low), dim=-1), padded
 
 
-def _equal_heads(student: Tensor, teacher: Tensor) -> None:
+def _check_equal_heads(student: Tensor, teacher: Tensor) -> None:
     if student.shape[1] != teacher.shape[1]:
         raise Misfit(
             f"unequal heads: the student has {student.shape[1]}, the teacher {teacher.shape[1]}; "

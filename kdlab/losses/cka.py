@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from kdlab.losses.direction import direction
-from kdlab.losses.mean import centred
+from kdlab.losses.mean import centred, zero_padding
 
-SMALLEST_SPREAD = 1e-6  # about the mean, over the size of the states: less is rounding
+SMALLEST_SPREAD = 1e-6  # of states about their mean, over their norm: less is rounding
 
 
 def linear(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
@@ -21,17 +21,17 @@ def linear(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         student, teacher: [..., d] and [..., d'].
         mask: [...], true where the unit counts.
     """
-    x, y = _spread(student, mask), _spread(teacher, mask)
-    shared = (y.T @ x).square().sum()
-    own, other = (x.T @ x).norm(), (y.T @ y).norm()
-    alike = shared / torch.where(own > 0, own, 1.0) / torch.where(other > 0, other, 1.0)
-    return (1 - alike) * (other > 0)
+    x, y = _normalized(student, mask), _normalized(teacher, mask)
+    cross = (y.T @ x).square().sum()
+    x_norm, y_norm = (x.T @ x).norm(), (y.T @ y).norm()
+    # A side that does not vary has norm 0, and similarity 0.
+    cka = cross / torch.where(x_norm > 0, x_norm, 1.0) / torch.where(y_norm > 0, y_norm, 1.0)
+    return (1 - cka) * (y_norm > 0)
 
 
-def _spread(states: Tensor, mask: Tensor) -> Tensor:
+def _normalized(states: Tensor, mask: Tensor) -> Tensor:
     """Centred units over the norm of them all [n, d]; zero if they do not vary."""
     states = states.float()
-    found = centred(states, mask)
-    size = states.masked_fill(~mask.bool().unsqueeze(-1), 0.0).norm()
-    constant = found.norm() <= SMALLEST_SPREAD * size
-    return direction(found.masked_fill(constant, 0.0).flatten()).reshape(found.shape)
+    units = centred(states, mask)
+    is_constant = units.norm() <= SMALLEST_SPREAD * zero_padding(states, mask).norm()
+    return direction(units.masked_fill(is_constant, 0.0).flatten()).reshape(units.shape)

@@ -1,12 +1,12 @@
-"""Losses that tell a unit's own teacher state from those of the other units."""
+"""Contrastive losses: they tell a unit's own teacher state from those of the other units."""
 
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from kdlab.errors import Misfit
 from kdlab.losses.direction import direction
+from kdlab.losses.hidden import check_equal_width
 from kdlab.losses.knobs import Temperature
-from kdlab.losses.mean import over_valid
+from kdlab.losses.mean import over_valid, zero_padding
 from kdlab.losses.others import NEVER
 
 
@@ -25,18 +25,11 @@ def info_nce(student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: Tem
         student, teacher: [..., d].
         mask: [...], true where the unit counts.
     """
-    if student.shape[-1] != teacher.shape[-1]:
-        raise Misfit(
-            f"unequal width: the student has {student.shape[-1]}, the teacher {teacher.shape[-1]}; "
-            "projection: auto learns a linear map"
-        )
-    valid = mask.bool().reshape(-1)
-    ours, theirs = (_directions(states, valid) for states in (student, teacher))
-    scores = (ours @ theirs.T / temperature).masked_fill(~valid, NEVER)
+    check_equal_width(student, teacher)
+    student, teacher = (
+        direction(zero_padding(states, mask)).flatten(0, -2) for states in (student, teacher)
+    )
+    valid = mask.bool().flatten()
+    # Padding is nobody's negative: its columns get no probability.
+    scores = (student @ teacher.T / temperature).masked_fill(~valid, NEVER)
     return over_valid(-log_softmax(scores, dim=-1).diagonal(), valid)
-
-
-def _directions(states: Tensor, valid: Tensor) -> Tensor:
-    """Units over their norms, zeros in place of padding [n, d]."""
-    units = states.float().reshape(-1, states.shape[-1])
-    return direction(units.masked_fill(~valid[:, None], 0.0))

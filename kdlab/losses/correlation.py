@@ -1,4 +1,4 @@
-"""Correlations in place of divergences."""
+"""Losses on correlations of probabilities, in place of divergences."""
 
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
@@ -31,10 +31,10 @@ def dist(
     """
     log_q, log_p = log_distributions(student, teacher, temperature)
     q, p = log_q.exp(), log_p.exp()
-    rows = over_valid(1 - cosine_similarity(_less_mean(q), _less_mean(p), dim=-1), mask)
+    rows = over_valid(1 - cosine_similarity(_centred_classes(q), _centred_classes(p), dim=-1), mask)
     classes = (1 - cosine_similarity(centred(q, mask), centred(p, mask), dim=0)).mean()
     return temperature**2 * (row_weight * rows + class_weight * classes * (mask.sum() > 1))
 
 
-def _less_mean(values: Tensor) -> Tensor:
+def _centred_classes(values: Tensor) -> Tensor:
     return values - values.mean(-1, keepdim=True)

@@ -1,4 +1,4 @@
-"""Decoupled distillation: the target class apart from the others."""
+"""Decoupled distillation: the target class is compared apart from the others."""
 
 import torch
 from torch import Tensor

@@ -105,8 +105,8 @@ def jensen_shannon(
     """
     log_q, log_p = log_distributions(student, teacher, temperature)
     log_m = _mixture(log_p, log_q, teacher_share)
-    ours, theirs = divergence(log_q, log_m), divergence(log_p, log_m)
-    return over_valid(teacher_share * theirs + (1 - teacher_share) * ours, mask)
+    student_kl, teacher_kl = divergence(log_q, log_m), divergence(log_p, log_m)
+    return over_valid(teacher_share * teacher_kl + (1 - teacher_share) * student_kl, mask)
 
 
 def total_variation(

@@ -1,10 +1,10 @@
-"""Losses on products of a layer's own states: of its channels, or of its tokens."""
+"""Losses on Gram matrices, the products of a layer's own states: of channels, or of tokens."""
 
 from torch import Tensor
 
 from kdlab.losses.attention import mse
-from kdlab.losses.hidden import equal_width
-from kdlab.losses.mean import over_valid
+from kdlab.losses.hidden import check_equal_width
+from kdlab.losses.mean import over_valid, zero_padding
 
 
 def channels(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
@@ -18,10 +18,10 @@ def channels(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         student, teacher: [b, t, d].
         mask: tokens [b, t].
     """
-    equal_width(student, teacher)
+    check_equal_width(student, teacher)
     tokens = mask.sum(-1).clamp(min=1)[:, None, None]
-    ours, theirs = (_valid(states, mask) for states in (student, teacher))
-    gap = ours.transpose(1, 2) @ ours / tokens - theirs.transpose(1, 2) @ theirs / tokens
+    student, teacher = (zero_padding(states, mask) for states in (student, teacher))
+    gap = student.transpose(1, 2) @ student / tokens - teacher.transpose(1, 2) @ teacher / tokens
     return over_valid(gap.square().mean((1, 2)), mask.bool().any(-1))
 
 
@@ -37,14 +37,10 @@ def tokens(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         student, teacher: [b, t, d] and [b, t, d'].
         mask: tokens [b, t].
     """
-    ours, theirs = (_products(_valid(states, mask)) for states in (student, teacher))
-    return mse(ours, theirs, mask)
+    student, teacher = (_products(zero_padding(states, mask)) for states in (student, teacher))
+    return mse(student, teacher, mask)
 
 
 def _products(states: Tensor) -> Tensor:
     """x · y / d of a row's tokens [b, 1, t, t], as if they were one head's scores."""
     return (states @ states.transpose(1, 2) / states.shape[-1]).unsqueeze(1)
-
-
-def _valid(states: Tensor, mask: Tensor) -> Tensor:
-    return states.float().masked_fill(~mask.bool().unsqueeze(-1), 0.0)

@@ -17,7 +17,7 @@ def mse(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         student, teacher: [..., d].
         mask: [...], true where the unit counts.
     """
-    equal_width(student, teacher)
+    check_equal_width(student, teacher)
     return over_valid((student.float() - teacher.float()).square().mean(-1), mask)
 
 
@@ -35,7 +35,7 @@ def pkd(
         mask: [...], true where the unit counts.
         reduction: over the width, which is the teacher's where the student is projected.
     """
-    equal_width(student, teacher)
+    check_equal_width(student, teacher)
     student, teacher = student.float(), teacher.float()
     if normalize:
         student, teacher = direction(student), direction(teacher)
@@ -52,13 +52,13 @@ def cosine(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         student, teacher: [..., d].
         mask: [...], true where the unit counts.
     """
-    equal_width(student, teacher)
+    check_equal_width(student, teacher)
     student, teacher = direction(student.float()), direction(teacher.float())
     return over_valid(1 - (student * teacher).sum(-1), mask)
 
 
-def equal_width(student: Tensor, teacher: Tensor) -> None:
-    """Raise `Misfit` where the last axes differ."""
+def check_equal_width(student: Tensor, teacher: Tensor) -> None:
+    """Raise `Misfit` where the states [..., d] have different widths."""
     if student.shape[-1] != teacher.shape[-1]:
         raise Misfit(
             f"unequal width: the student has {student.shape[-1]}, the teacher {teacher.shape[-1]}; "

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kdlab.errors import Misfit
 from kdlab.losses.direction import direction
-from kdlab.losses.mean import over_valid
+from kdlab.losses.mean import over_valid, zero_padding
 from kdlab.losses.others import identity, kl_over_others
 
 FEWEST = 3  # layers: the softmax over one other layer is 1, and an angle needs three
@@ -26,9 +26,10 @@ def pair(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         mask: tokens [b, t].
     """
     _check(student, teacher)
-    ours, theirs = (direction(_valid(states, mask)) for states in (student, teacher))
-    layers = mask.bool()[..., None].expand(ours.shape[:-1])
-    return kl_over_others(ours @ ours.transpose(2, 3), theirs @ theirs.transpose(2, 3), layers)
+    student, teacher = (direction(zero_padding(states, mask)) for states in (student, teacher))
+    student, teacher = (states @ states.transpose(2, 3) for states in (student, teacher))
+    layers = mask.bool()[..., None].expand(student.shape[:-1])  # all layers of a valid token
+    return kl_over_others(student, teacher, layers)
 
 
 def triple(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
@@ -43,10 +44,11 @@ def triple(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         mask: tokens [b, t].
     """
     _check(student, teacher)
-    ours, theirs = (_angles(_valid(states, mask)) for states in (student, teacher))
     count = student.shape[2]
-    # Angles at a layer between itself and another are 0 on both sides, those of i = k are 1.
-    gaps = (ours - theirs).square().masked_fill(identity(ours[0, 0, 0]), 0.0).sum((2, 3, 4))
+    student, teacher = (_angles(zero_padding(states, mask)) for states in (student, teacher))
+    # Cosines with i = j or k = j are 0 on both sides; those with i = k are 1, and are taken out.
+    same = identity(student[0, 0, 0])
+    gaps = (student - teacher).square().masked_fill(same, 0.0).sum((2, 3, 4))
     return over_valid(gaps / (count * (count - 1) * (count - 2)), mask)
 
 
@@ -58,11 +60,6 @@ def _check(student: Tensor, teacher: Tensor) -> None:
             f"relations between layers need {FEWEST} or more, here {student.shape[2]}; "
             "a matching of more pairs, or the view stacked_with_embedding"
         )
-
-
-def _valid(states: Tensor, mask: Tensor) -> Tensor:
-    """Valid tokens in float32, zeros in place of the others [b, t, L, d]."""
-    return states.float().masked_fill(~mask.bool()[..., None, None], 0.0)
 
 
 def _angles(states: Tensor) -> Tensor:

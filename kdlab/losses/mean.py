@@ -1,4 +1,4 @@
-"""The one way that losses average."""
+"""How losses take means: over valid units alone."""
 
 from torch import Tensor
 
@@ -6,7 +6,7 @@ from kdlab.losses.knobs import Reduction
 
 
 def over_valid(values: Tensor, mask: Tensor) -> Tensor:
-    """The mean of `values` where `mask`, of the same shape, is true; zero if it nowhere is."""
+    """The mean of `values` [...] where `mask` [...] is true; zero if it is true nowhere."""
     if values.shape != mask.shape:
         raise ValueError(f"a mask of {list(mask.shape)} for units of {list(values.shape)}")
     kept = values.masked_fill(~mask.bool(), 0.0)
@@ -19,8 +19,15 @@ def over_last(values: Tensor, reduction: Reduction) -> Tensor:
 
 
 def centred(states: Tensor, mask: Tensor) -> Tensor:
-    """Valid units [n, d] of [..., d] less their mean, with zeros in place of the others."""
+    """States [..., d] as units [n, d], less the valid ones' mean; zeros in place of padding."""
     padding = ~mask.bool().reshape(-1, 1)
-    kept = states.reshape(-1, states.shape[-1]).masked_fill(padding, 0.0)
-    mean = kept.sum(0) / mask.sum().clamp(min=1)
-    return (kept - mean).masked_fill(padding, 0.0)
+    units = states.reshape(-1, states.shape[-1]).masked_fill(padding, 0.0)
+    mean = units.sum(0) / mask.sum().clamp(min=1)
+    return (units - mean).masked_fill(padding, 0.0)
+
+
+def zero_padding(states: Tensor, mask: Tensor) -> Tensor:
+    """States [..., *] in float32, with zeros where `mask` [...], of fewer axes, is false."""
+    padding = ~mask.bool()
+    padding = padding.reshape(*padding.shape, *[1] * (states.ndim - mask.ndim))
+    return states.float().masked_fill(padding, 0.0)

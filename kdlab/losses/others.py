@@ -1,4 +1,4 @@
-"""What losses on relations to the other units share."""
+"""What losses on the relations of a unit to the other units share."""
 
 import torch
 from torch import Tensor
@@ -17,13 +17,15 @@ def kl_over_others(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         student, teacher: scores [..., n, n] of units with units.
         mask: [..., n], true where the unit counts.
     """
-    itself = identity(mask)
-    ours, theirs = (x.float().masked_fill(itself, NEVER) for x in (student, teacher))
-    count = mask.shape[-1]
-    ours, theirs = (x.reshape(-1, 1, count, count) for x in (ours, theirs))
-    return distributions(ours, theirs, mask.reshape(-1, count))
+    itself, count = identity(mask), mask.shape[-1]
+    # As the scores of one attention head [b, 1, n, n]: queries and keys are units.
+    student, teacher = (
+        scores.float().masked_fill(itself, NEVER).reshape(-1, 1, count, count)
+        for scores in (student, teacher)
+    )
+    return distributions(student, teacher, mask.reshape(-1, count))
 
 
 def identity(mask: Tensor) -> Tensor:
-    """True where a unit meets itself [n, n], of units [..., n]."""
+    """True where a unit meets itself [n, n], for the mask of units [..., n]."""
     return torch.eye(mask.shape[-1], dtype=torch.bool, device=mask.device)

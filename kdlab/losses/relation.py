@@ -29,12 +29,13 @@ def kl(
 
 
 def _relation(states: Tensor, heads: int) -> Tensor:
-    rows, own, tokens, width = states.shape
-    if own * width % heads:
+    """Scaled products of tokens with tokens [b, heads, t, t], of states [b, h, t, d / h]."""
+    rows, tokens, width = states.shape[0], states.shape[2], states.shape[1] * states.shape[3]
+    if width % heads:
         raise Misfit(
-            f"relation_heads={heads} does not divide the width {own * width}; "
+            f"relation_heads={heads} does not divide the width {width}; "
             "choose a divisor of both widths"
         )
-    merged = states.float().transpose(1, 2).reshape(rows, tokens, heads, own * width // heads)
+    merged = states.float().transpose(1, 2).reshape(rows, tokens, heads, width // heads)
     split = merged.transpose(1, 2)
     return split @ split.transpose(2, 3) / math.sqrt(split.shape[-1])

@@ -74,8 +74,8 @@ def standardised_kl(
         student, teacher: logits [..., c]; with c = 2 only their order is left, without a gradient.
         mask: [...], true where the unit counts.
     """
-    ours, theirs = _standardised(student), _standardised(teacher)
-    return kl(ours, theirs, mask, temperature=temperature, reduction="sum")
+    student, teacher = _standardised(student), _standardised(teacher)
+    return kl(student, teacher, mask, temperature=temperature, reduction="sum")
 
 
 def _standardised(logits: Tensor) -> Tensor:

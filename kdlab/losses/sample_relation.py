@@ -9,7 +9,7 @@ from torch.nn.functional import smooth_l1_loss
 
 from kdlab.errors import Misfit
 from kdlab.losses.direction import direction
-from kdlab.losses.mean import over_valid
+from kdlab.losses.mean import over_valid, zero_padding
 from kdlab.losses.others import identity, kl_over_others
 
 SMALLEST_AFFINITY = 1e-7  # of opposite rows, which have none, and whose logarithm is taken
@@ -27,8 +27,8 @@ def distance(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         mask: [b], true where the row counts.
     """
     pairs = _pairs(mask)
-    ours, theirs = (_distances(states, pairs) for states in (student, teacher))
-    return over_valid(smooth_l1_loss(ours, theirs, reduction="none"), pairs)
+    student, teacher = (_distances(states, pairs) for states in (student, teacher))
+    return over_valid(smooth_l1_loss(student, teacher, reduction="none"), pairs)
 
 
 def angle(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
@@ -44,8 +44,8 @@ def angle(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """
     pairs = _pairs(mask)  # of a corner j and an end
     triples = pairs[:, :, None] & pairs[:, None, :] & pairs[None, :, :]
-    ours, theirs = (_angles(states, pairs) for states in (student, teacher))
-    return over_valid(smooth_l1_loss(ours, theirs, reduction="none"), triples)
+    student, teacher = (_angles(states, pairs) for states in (student, teacher))
+    return over_valid(smooth_l1_loss(student, teacher, reduction="none"), triples)
 
 
 def similarity(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
@@ -57,9 +57,9 @@ def similarity(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         student [b, d], teacher [b, d']: one state a row.
         mask: [b], true where the row counts.
     """
-    ours, theirs = (direction(_gram(_valid(states, mask))) for states in (student, teacher))
+    student, teacher = (direction(_gram(_valid(states, mask))) for states in (student, teacher))
     count = mask.sum()
-    gaps = (ours - theirs).square().sum(-1) / count.clamp(min=1)
+    gaps = (student - teacher).square().sum(-1) / count.clamp(min=1)
     return over_valid(gaps, mask) * (count > 1)
 
 
@@ -74,17 +74,17 @@ def pkt(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         student [b, d], teacher [b, d']: one state a row.
         mask: [b], true where the row counts.
     """
-    ours, theirs = (_log_affinities(states, mask) for states in (student, teacher))
-    return kl_over_others(ours, theirs, mask)
+    student, teacher = (_log_affinities(states, mask) for states in (student, teacher))
+    return kl_over_others(student, teacher, mask)
 
 
 def _valid(states: Tensor, mask: Tensor) -> Tensor:
-    """Valid rows in float32, zeros in place of the others [b, d]."""
+    """Rows [b, d] in float32, zeros in place of those that do not count."""
     if states.ndim != 2:
         raise Misfit(
             "relations between rows need one state a row, as the views cls and mean_tokens give"
         )
-    return states.float().masked_fill(~mask.bool()[:, None], 0.0)
+    return zero_padding(states, mask)
 
 
 def _pairs(mask: Tensor) -> Tensor:
@@ -100,6 +100,7 @@ def _differences(states: Tensor, pairs: Tensor) -> Tensor:
 
 
 def _distances(states: Tensor, pairs: Tensor) -> Tensor:
+    """Distances of valid pairs over their mean, zero elsewhere [j, i]."""
     # A norm, whose gradient PyTorch takes as zero at zero; a plain square root's is infinite.
     norms = _differences(states, pairs).norm(dim=-1)
     mean = over_valid(norms, pairs)
@@ -112,9 +113,11 @@ def _angles(states: Tensor, pairs: Tensor) -> Tensor:
 
 
 def _gram(states: Tensor) -> Tensor:
+    """Products of rows with rows [..., n, n]."""
     return states @ states.transpose(-1, -2)
 
 
 def _log_affinities(states: Tensor, mask: Tensor) -> Tensor:
+    """The logarithm of the affinities of rows with rows [b, b], each between 0 and 1."""
     cosines = _gram(direction(_valid(states, mask)))
     return ((1 + cosines) / 2).clamp(min=SMALLEST_AFFINITY).log()

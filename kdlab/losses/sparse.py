@@ -41,12 +41,12 @@ def top_k_tail_kl(
         student, teacher: logits [..., c], c ≥ k.
         mask: [...], true where the unit counts.
     """
-    ranked = _ranked(student, teacher, temperature, k)
-    log_q, log_p = (_with_bucket(each, k) for each in ranked)
+    log_q, log_p = (_with_bucket(x, k) for x in _ranked(student, teacher, temperature, k))
     return temperature**2 * over_valid(divergence(log_p, log_q), mask)
 
 
 def _ranked(student: Tensor, teacher: Tensor, temperature: float, k: int) -> tuple[Tensor, Tensor]:
+    """log q and log p [..., c] in the teacher's order, its likeliest class first."""
     if k > teacher.shape[-1]:
         raise Misfit(f"k={k}: at most the number of classes, {teacher.shape[-1]}")
     return by_rank(*log_distributions(student, teacher, temperature))

@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 
 from kdlab.errors import Misfit
 from kdlab.losses.direction import direction
-from kdlab.losses.mean import over_valid
+from kdlab.losses.mean import over_valid, zero_padding
 from kdlab.losses.others import identity, kl_over_others
 
 
@@ -26,8 +26,9 @@ def pair(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         student [b, t, d], teacher [b, t, d'].
         mask: tokens [b, t].
     """
-    ours, theirs = (direction(_valid(states, mask)) for states in (student, teacher))
-    return kl_over_others(ours @ ours.transpose(1, 2), theirs @ theirs.transpose(1, 2), mask)
+    student, teacher = (direction(_valid(states, mask)) for states in (student, teacher))
+    student, teacher = (states @ states.transpose(1, 2) for states in (student, teacher))
+    return kl_over_others(student, teacher, mask)
 
 
 def triple(
@@ -53,16 +54,16 @@ def triple(
     near = _windows(valid, window) & valid[..., None]
     near[..., window // 2] = False  # the token itself
     pairs = near[..., :, None] & near[..., None, :] & ~identity(near)
-    ours, theirs = (_angles(_valid(states, mask), near) for states in (student, teacher))
-    gaps = (ours - theirs).square().masked_fill(~pairs, 0.0).sum((-1, -2))
+    student, teacher = (_angles(_valid(states, mask), near) for states in (student, teacher))
+    gaps = (student - teacher).square().masked_fill(~pairs, 0.0).sum((-1, -2))
     return over_valid(gaps / pairs.sum((-1, -2)).clamp(min=1), valid)
 
 
 def _valid(states: Tensor, mask: Tensor) -> Tensor:
-    """Valid tokens in float32, zeros in place of the others [b, t, d]."""
+    """Tokens [b, t, d] in float32, zeros in place of padding."""
     if states.ndim != 3:
         raise Misfit("relations between tokens need one state a token, as the view tokens gives")
-    return states.float().masked_fill(~mask.bool()[..., None], 0.0)
+    return zero_padding(states, mask)
 
 
 def _windows(values: Tensor, window: int) -> Tensor:

@@ -12,7 +12,7 @@ Pairs = list[tuple[int, int]]
 
 
 def none(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
-    """No pairs."""
+    """No pairs: for terms that compare no layers."""
     return []
 
 
@@ -104,12 +104,8 @@ def uniform_consecutive(student_layers: int, teacher_layers: int, random: Random
     k = ceil(T / S) would leave student layers without a teacher layer (12 to 5); here, for any
     depths, every teacher layer is in one block and no block is empty.
     """
-    ends = [0, *layers.skip(*_fit(student_layers, teacher_layers))]
-    return [
-        (layer, teacher)
-        for layer in range(1, student_layers + 1)
-        for teacher in range(ends[layer - 1] + 1, ends[layer] + 1)
-    ]
+    blocks = layers.blocks(*_fit(student_layers, teacher_layers))
+    return [(layer, teacher) for layer, block in enumerate(blocks, 1) for teacher in block]
 
 
 def uniform_last(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
@@ -180,10 +176,12 @@ def pkd_last(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
 
 
 def _number(teacher: list[int]) -> Pairs:
+    """Student layers 1, 2, ... with these teacher layers, in order."""
     return list(enumerate(teacher, start=1))
 
 
 def _fit(student_layers: int, teacher_layers: int) -> tuple[int, int]:
+    """Both depths as they are; `Misfit` if the student is the deeper one."""
     if student_layers > teacher_layers:
         raise Misfit(
             f"{student_layers} student layers are more than the teacher's {teacher_layers}"

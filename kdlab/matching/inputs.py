@@ -1,4 +1,4 @@
-"""What a weighed matching may look at in one step."""
+"""What a module that weighs the pairs of a matching is given in one step."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class MatchingInputs:
-    """One step of one term. S student and T teacher layers are candidates, in order of depth.
+    """One step of one term, for the S student and T teacher layers of its pairs, in order of depth.
 
     Attributes:
         step: updates made before this one.
         epoch: passes over the labelled rows before this one.
-        student: S views of the student's layers after projection, float32.
+        student: S views of the student's layers, after projection, float32.
         teacher: T views of the teacher's layers, float32.
         mask: true at the views' valid units.
-        cost: the term's loss between positions i (student) and j (teacher), with gradient.
+        cost: the term's loss of the i-th student and the j-th teacher layer, with gradient.
     """
 
     step: int

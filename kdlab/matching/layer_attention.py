@@ -18,9 +18,9 @@ class LayerAttention(nn.Module):
     that a student layer meets sum_j a_ij h_j. Nothing is learned here; the gradient flows through
     the weights as well, as in GLMKD's implementation. Student states are the projected ones.
 
-    Where we differ: a student layer's weights sum to 1/S, so that the term has total mass one (the
-    paper adds up the layers' losses, which is `matching.mass: layers`); a view of one state a row
-    (such as mean-pooled tokens) has that state in the place of [CLS].
+    Differences from the paper: a student layer's weights sum to 1/S, so that the term has total
+    mass one (the paper adds up the layers' losses, which is `matching.mass: layers`); a view of one
+    state a row (such as mean-pooled tokens) has that state in the place of [CLS].
 
     Args:
         students, teachers: how many layers are candidates.
@@ -34,18 +34,18 @@ class LayerAttention(nn.Module):
         super().__init__()
         self.temperature = temperature
 
-    def forward(self, seen: MatchingInputs) -> Tensor:
+    def forward(self, inputs: MatchingInputs) -> Tensor:
         """Weights [b, S, T], of total 1/S over the teacher's layers.
 
         Raises:
             Misfit: views that are no states of rows or tokens, or of unequal widths.
         """
-        ours = torch.stack([states.of_rows(view) for view in seen.student], dim=1)
-        theirs = torch.stack([states.of_rows(view) for view in seen.teacher], dim=1)
-        if ours.shape[-1] != theirs.shape[-1]:
+        student = torch.stack([states.of_rows(view) for view in inputs.student], dim=1)
+        teacher = torch.stack([states.of_rows(view) for view in inputs.teacher], dim=1)
+        if student.shape[-1] != teacher.shape[-1]:
             raise Misfit(
-                f"attention over layers needs equal widths, not {ours.shape[-1]} and "
-                f"{theirs.shape[-1]}; projection: auto learns a linear map"
+                f"attention over layers needs equal widths, not {student.shape[-1]} and "
+                f"{teacher.shape[-1]}; projection: auto learns a linear map"
             )
-        scores = ours @ theirs.transpose(1, 2) / self.temperature
-        return scores.softmax(dim=-1) / len(seen.student)
+        scores = student @ teacher.transpose(1, 2) / self.temperature
+        return scores.softmax(dim=-1) / len(inputs.student)

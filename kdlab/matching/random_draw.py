@@ -15,9 +15,9 @@ class RandomDraw(nn.Module):
     """S of the T teacher layers at random, in rising order, drawn anew every epoch or some steps.
 
     Haidar et al. 2021, arXiv 2109.10164 (RAIL-KD, layer by layer), whose candidates leave out the
-    last layers. A draw depends on the seed and the period alone: nothing is kept, and a resumed
-    run draws what an unbroken one would. The paper's own loss (mean-pooled tokens, projected on
-    both sides and normalised) is the term's matter.
+    last layers. A draw depends on the seed and the period alone: nothing is remembered, and a
+    resumed run draws what an unbroken one would. The paper's own loss (mean-pooled tokens,
+    projected on both sides and normalised) is the term's matter.
 
     Args:
         students, teachers: how many layers are candidates.
@@ -40,13 +40,14 @@ class RandomDraw(nn.Module):
         self.seed = seed
         self.steps = steps
 
-    def forward(self, seen: MatchingInputs) -> Tensor:
+    def forward(self, inputs: MatchingInputs) -> Tensor:
         """Weights [S, T]: 1/S at each student layer's drawn teacher layer, else 0."""
-        period = seen.epoch if self.steps is None else seen.step // self.steps
-        weights = torch.zeros(self.students, self.teachers, device=seen.mask.device)
+        period = inputs.epoch if self.steps is None else inputs.step // self.steps
+        weights = torch.zeros(self.students, self.teachers, device=inputs.mask.device)
         weights[range(self.students), self._draw(period)] = 1.0 / self.students
         return weights
 
     def _draw(self, period: int) -> list[int]:
+        """The 0-based positions of the teacher layers in a period."""
         random = Random(f"{self.seed}/{period}")
         return sorted(random.sample(range(self.teachers), self.students))

@@ -1,4 +1,4 @@
-"""Weights by how alike the layers of both sides are."""
+"""Weights by the similarity of student and teacher layers."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -11,7 +11,7 @@ from kdlab.errors import Misfit
 from kdlab.matching import states
 from kdlab.matching.inputs import MatchingInputs
 
-UNSEEN = -1
+NOT_CHOSEN = -1
 
 
 class MonotoneCka(nn.Module):
@@ -20,8 +20,8 @@ class MonotoneCka(nn.Module):
     The similarity is Kornblith et al. 2019, arXiv 1905.00414, between the views of all valid units
     of one batch, the student's after projection. The choice is the best of all lists of distinct
     rising teacher layers (`first`, `last` and `skip` are three of them), found by dynamic
-    programming; a tie goes to lower layers. The literature has no one definition
-    of CKA-optimal matching; this is ours.
+    programming; a tie goes to lower layers. The literature has no single definition of a
+    CKA-optimal matching; this is the project's own.
 
     Args:
         students, teachers: how many layers are candidates.
@@ -48,53 +48,58 @@ class MonotoneCka(nn.Module):
             )
         self.teachers = teachers
         self.steps = steps
-        self.register_buffer("chosen", torch.full((students,), UNSEEN))
+        self.register_buffer("chosen", torch.full((students,), NOT_CHOSEN))
 
-    def forward(self, seen: MatchingInputs) -> Tensor:
+    def forward(self, inputs: MatchingInputs) -> Tensor:
         """Weights [S, T]: 1/S at each student layer's teacher layer, else 0.
 
         Raises:
             Misfit: views that are no states of rows or tokens.
         """
-        if bool(self.chosen[0] == UNSEEN) or (self.steps and seen.step % self.steps == 0):
+        if bool(self.chosen[0] == NOT_CHOSEN) or (self.steps and inputs.step % self.steps == 0):
             with torch.no_grad():
-                self.chosen.copy_(torch.tensor(rising(similarities(seen).tolist())))
-        weights = torch.zeros(len(self.chosen), self.teachers, device=seen.mask.device)
+                self.chosen.copy_(torch.tensor(rising(similarities(inputs).tolist())))
+        weights = torch.zeros(len(self.chosen), self.teachers, device=inputs.mask.device)
         return weights.scatter_(1, self.chosen.unsqueeze(1), 1.0 / len(self.chosen))
 
 
-def similarities(seen: MatchingInputs) -> Tensor:
+def similarities(inputs: MatchingInputs) -> Tensor:
     """Linear CKA [S, T] of all pairs of layers over valid units; 0 where one does not vary."""
-    ours, theirs = (
-        [_centred(states.of_units(view, seen.mask)) for view in views]
-        for views in (seen.student, seen.teacher)
+    student, teacher = (
+        [_centred(states.of_units(view, inputs.mask)) for view in views]
+        for views in (inputs.student, inputs.teacher)
     )
-    found = torch.stack([torch.stack([(x.T @ y).norm() ** 2 for y in theirs]) for x in ours])
-    own = [torch.stack([(x.T @ x).norm() for x in views]) for views in (ours, theirs)]
-    norm = own[0].unsqueeze(1) * own[1]
-    return torch.where(norm > 0, found / norm, 0.0).nan_to_num()
+    cross = torch.stack([torch.stack([(x.T @ y).norm() ** 2 for y in teacher]) for x in student])
+    norms = [torch.stack([(x.T @ x).norm() for x in layers]) for layers in (student, teacher)]
+    scale = norms[0].unsqueeze(1) * norms[1]
+    return torch.where(scale > 0, cross / scale, 0.0).nan_to_num()
 
 
 def rising(scores: Sequence[Sequence[float]]) -> list[int]:
-    """One column for each row, strictly rising, of the largest total.
+    """One column for each row, strictly rising, whose scores have the largest total.
 
     Args:
         scores: rows of equal length, at least as many columns as rows.
+
+    Example:
+        [[5, 9, 0], [0, 8, 7]] gives [1, 2]: 9 + 7 is more than 5 + 8.
     """
     columns = range(len(scores[0]))
-    # best[j]: the largest total so far, and its columns, with the last of them below j.
+    # best[j]: the largest total of the rows so far with all columns below j, and those columns.
     best: list[tuple[float, list[int]]] = [(0.0, [])] * (len(columns) + 1)
     for row, values in enumerate(scores):
-        found: list[tuple[float, list[int]]] = [(float("-inf"), [])]
+        extended: list[tuple[float, list[int]]] = [(float("-inf"), [])]
         for column in columns:
-            total, picked = best[column]
-            here = total + values[column], [*picked, column]
-            usable = len(picked) == row and here[0] > found[-1][0]
-            found.append(here if usable else found[-1])
-        best = found
+            total, chosen = best[column]
+            candidate = total + values[column], [*chosen, column]
+            # Too few columns below this one leave an earlier row without a choice.
+            is_better = len(chosen) == row and candidate[0] > extended[-1][0]
+            extended.append(candidate if is_better else extended[-1])
+        best = extended
     return best[-1][1]
 
 
 def _centred(units: Tensor) -> Tensor:
+    """Units [n, d] less their mean, float64."""
     units = units.double()
     return units - units.mean(0)

@@ -1,4 +1,4 @@
-"""Views as states: of rows [b, d], or of tokens [b, t, d]."""
+"""The states in a view: of rows [b, d], or of tokens [b, t, d]."""
 
 from torch import Tensor
 

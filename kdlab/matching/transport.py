@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from kdlab.matching.inputs import MatchingInputs
 
-FLOOR = 1e-6  # no layer's weight falls lower, so that each keeps a unit cost
-LEAST = 1e-12  # of the total unit cost: a layer that costs nothing counts as costing this
+FLOOR = 1e-6  # the smallest weight of a layer: with none it would have no unit cost
+LEAST = 1e-12  # the smallest unit cost, as a share of the total: of a layer that costs nothing
 
 
 class EarthMover(nn.Module):
@@ -22,10 +22,10 @@ class EarthMover(nn.Module):
     h = sum(C) / C, h / sum(h) at temperature null, as in the released code since 2021 (whose T_emd
     nothing reads), or softmax(h / temperature) as in the paper.
 
-    Where we differ: the weights have a floor of 1e-6, for a layer whose weight underflows has no
-    unit cost (0 / 0 in the released code); a layer that costs nothing gets the largest weight (the
-    least in the released code); where all cost nothing, the weights stay. Each term has weights of
-    its own, as in that code with `seperate`. Its first release took a second softmax by default.
+    Differences from the released code: the weights have a floor of 1e-6, for a layer whose weight
+    underflows has no unit cost (0 / 0 there); a layer that costs nothing gets the largest weight
+    (there the least); where all cost nothing, the weights stay. Each term has weights of its own,
+    as in that code with `seperate`. Its first release took a second softmax by default.
 
     Args:
         students, teachers: how many layers are candidates.
@@ -53,29 +53,29 @@ class EarthMover(nn.Module):
         for name, count in (("student_weights", students), ("teacher_weights", teachers)):
             self.register_buffer(name, torch.full((count,), 1.0 / count, dtype=torch.float64))
 
-    def forward(self, seen: MatchingInputs) -> Tensor:
+    def forward(self, inputs: MatchingInputs) -> Tensor:
         """The flow [S, T] float32, total 1; the weights move on."""
-        rows, columns = range(len(seen.student)), range(len(seen.teacher))
-        cost = torch.stack([torch.stack([seen.cost(i, j) for j in columns]) for i in rows])
+        rows, columns = range(len(inputs.student)), range(len(inputs.teacher))
+        cost = torch.stack([torch.stack([inputs.cost(i, j) for j in columns]) for i in rows])
         cost = cost.detach().double()
-        if not cost.isfinite().all():  # there is no cheapest flow, and the loss will show it
+        if not cost.isfinite().all():  # there is no cheapest flow; the run will end as diverged
             return torch.full_like(cost, 1.0 / cost.numel(), dtype=torch.float32)
         flow = _flow(self.student_weights, self.teacher_weights, cost)
         paid = flow * cost
-        for weights, total in (
+        for weights, of_layer in (
             (self.student_weights, paid.sum(1)),
             (self.teacher_weights, paid.sum(0)),
         ):
-            weights.copy_(reweighed(weights, total / weights, self.temperature))
+            weights.copy_(reweighed(weights, of_layer / weights, self.temperature))
         return flow.float()
 
 
-def reweighed(weights: Tensor, unit: Tensor, temperature: float | None) -> Tensor:
+def reweighed(weights: Tensor, unit_costs: Tensor, temperature: float | None) -> Tensor:
     """The next weights [n] of layers from their unit costs [n]: the cheaper, the larger."""
-    total = unit.sum()
+    total = unit_costs.sum()
     if total == 0:
         return weights
-    cheapness = total / unit.clamp(min=LEAST * total)
+    cheapness = total / unit_costs.clamp(min=LEAST * total)
     if temperature is None:
         chosen = cheapness / cheapness.sum()
     else:
@@ -85,7 +85,7 @@ def reweighed(weights: Tensor, unit: Tensor, temperature: float | None) -> Tenso
 
 
 def _flow(students: Tensor, teachers: Tensor, cost: Tensor) -> Tensor:
-    """The cheapest flow [S, T] with these marginals, all float64."""
+    """The cheapest flow [S, T] with marginals `students` [S] and `teachers` [T], all float64."""
     from ot import emd
 
     return torch.as_tensor(

@@ -21,7 +21,11 @@ FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 
 
 def is_folder(checkpoint: str) -> bool:
-    """Whether it is a folder here; otherwise it must be a pinned hub name."""
+    """Whether a checkpoint is a folder on this machine; if not, it is a pinned name of the hub.
+
+    Raises:
+        BadInput: it is neither.
+    """
     if Path(checkpoint).expanduser().is_dir():
         return True
     if not PINNED.fullmatch(checkpoint):
@@ -33,7 +37,7 @@ def is_folder(checkpoint: str) -> bool:
 
 
 def locate(checkpoint: str) -> Path:
-    """The folder with a checkpoint's files, fetched from the hub if they are not here yet."""
+    """The folder with a checkpoint's files, downloaded from the hub if its cache lacks them."""
     if is_folder(checkpoint):
         return Path(checkpoint).expanduser().resolve()
     from huggingface_hub import snapshot_download
@@ -49,7 +53,7 @@ def locate(checkpoint: str) -> Path:
 
 @of_files
 def identity(checkpoint: str) -> str:
-    """What names the content: `name@commit`, or a SHA-256 over a folder's files."""
+    """What names a checkpoint's content: `name@commit`, or a SHA-256 over a folder's files."""
     if not is_folder(checkpoint):
         return checkpoint
     folder = locate(checkpoint)
@@ -65,7 +69,7 @@ def identity(checkpoint: str) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file, remembered for as long as its size and time stay the same."""
+    """SHA-256 of a file, computed once in a process while its size and time stay the same."""
     state = path.stat()
     return _digest(str(path), state.st_size, state.st_mtime_ns)
 
@@ -79,30 +83,30 @@ def _digest(path: str, size: int, time: int) -> str:
 @of_files
 def architecture(checkpoint: str) -> Architecture:
     """The dimensions that a checkpoint's config.json states."""
-    page = config(checkpoint)
+    stated = config(checkpoint)
     try:
-        family = page["model_type"]
+        family = stated["model_type"]
         if family not in FAMILIES:
             known = ", ".join(FAMILIES)
             raise BadInput(f"checkpoint {checkpoint}: model_type {family}; known: {known}")
-        return Architecture(family, *(page[name] for name in FAMILIES[family].names))
+        return Architecture(family, *(stated[name] for name in FAMILIES[family].names))
     except KeyError as error:
         raise BadInput(f"checkpoint {checkpoint}: config.json has no {error}") from None
 
 
-def outputs(checkpoint: str) -> int:
-    """Outputs of a classifier, as its config.json states them; unstated it has two."""
-    page = config(checkpoint)
-    return len(page.get("id2label") or ()) or int(page.get("num_labels", 2))
+def output_count(checkpoint: str) -> int:
+    """The outputs of a classifier, as its config.json states them; two where it does not."""
+    stated = config(checkpoint)
+    return len(stated.get("id2label") or ()) or int(stated.get("num_labels", 2))
 
 
-def names(checkpoint: str) -> list[str] | None:
-    """What a classifier's outputs are called, in their order; None where config.json is silent."""
-    page = config(checkpoint).get("id2label")
-    if not isinstance(page, dict):
+def output_names(checkpoint: str) -> list[str] | None:
+    """What a classifier's outputs are called, in order; None where config.json has no names."""
+    names = config(checkpoint).get("id2label")
+    if not isinstance(names, dict):
         return None
     try:
-        return [str(page[key]) for key in sorted(page, key=int)]
+        return [str(names[key]) for key in sorted(names, key=int)]
     except ValueError:
         raise BadInput(
             f"checkpoint {checkpoint}: id2label in config.json is not numbered"
@@ -115,7 +119,7 @@ def _config_file(checkpoint: str) -> Path:
     from huggingface_hub import hf_hub_download
 
     name, _, commit = checkpoint.rpartition("@")
-    try:  # planning needs no weights
+    try:  # this file alone: planning needs no weights
         return Path(hf_hub_download(name, "config.json", revision=commit))
     except Exception as error:
         raise BadInput(
@@ -124,9 +128,9 @@ def _config_file(checkpoint: str) -> Path:
 
 
 def config(checkpoint: str) -> dict[str, Any]:
-    """What a checkpoint's config.json says."""
+    """The config.json of a checkpoint."""
     path = _config_file(checkpoint)
     if not path.is_file():
         raise BadInput(f"checkpoint {checkpoint}: no config.json")
-    page = json.loads(path.read_text())
-    return page if isinstance(page, dict) else {}
+    content = json.loads(path.read_text())
+    return content if isinstance(content, dict) else {}

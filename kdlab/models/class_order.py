@@ -6,30 +6,39 @@ from collections.abc import Iterable, Sequence
 from kdlab.errors import NotApplicable
 
 
-def order(task: str, ours: Sequence[str] | None, theirs: Sequence[str] | None) -> list[int] | None:
-    """Which output of a checkpoint each class of a task is; None where they are in one order.
+def order(
+    task: str, classes: Sequence[str] | None, outputs: Sequence[str] | None
+) -> list[int] | None:
+    """Which output of a checkpoint each class of a task is; None if the order is the same.
 
-    Words are compared whatever their case, with `-`, `_` and white space alike. Where either has no
-    words (LABEL_0, or numbers) nothing is known, and outputs are taken in their order.
+    Names are compared whatever their case, with `-`, `_` and white space alike. Where either side
+    has no names (LABEL_0, or numbers) nothing is known, and outputs are taken in their order.
 
     Args:
         task: its name, for messages.
-        ours: what the task's classes are called.
-        theirs: what the checkpoint's outputs are called.
+        classes: what the task's classes are called, in order; None: they have no names.
+        outputs: what the checkpoint's outputs are called, in order.
 
     Raises:
-        NotApplicable: both have words, and they are not the same ones.
+        NotApplicable: both have names, and they are not the same ones.
+
+    Example:
+        Classes (entailment, neutral, contradiction) of a checkpoint whose outputs are
+        (CONTRADICTION, ENTAILMENT, NEUTRAL) are its outputs [1, 2, 0].
     """
-    if ours is None or theirs is None or not (_are_words(ours) and _are_words(theirs)):
+    if classes is None or outputs is None or not (_are_words(classes) and _are_words(outputs)):
         return None
-    one, other = [normalized(name) for name in ours], [normalized(name) for name in theirs]
-    if sorted(one) != sorted(other):
+    class_names = [normalized(name) for name in classes]
+    output_names = [normalized(name) for name in outputs]
+    if sorted(class_names) != sorted(output_names):
         raise NotApplicable(
-            f"its outputs are called {', '.join(theirs)}, and the classes of task={task} "
-            f"{', '.join(ours)}: where they mean the same, call them so in its config.json "
+            f"its outputs are called {', '.join(outputs)}, and the classes of task={task} "
+            f"{', '.join(classes)}: where they mean the same, call them so in its config.json "
             "(id2label); teacher.insist=true takes them as they come"
         )
-    return None if one == other else [other.index(name) for name in one]
+    if class_names == output_names:
+        return None
+    return [output_names.index(name) for name in class_names]
 
 
 def _are_words(names: Iterable[str]) -> bool:
@@ -37,5 +46,6 @@ def _are_words(names: Iterable[str]) -> bool:
 
 
 def normalized(name: str) -> str:
-    inside = r"(?<=[^\W_])[\s_-]+(?=[^\W_])"  # a minus before a number stays
+    """A name in lower case, with one space for each run of `-`, `_` and white space in it."""
+    inside = r"(?<=[^\W_])[\s_-]+(?=[^\W_])"  # not at its ends: a minus before a number stays
     return re.sub(inside, " ", name).strip().lower()

@@ -19,13 +19,15 @@ from kdlab.record import short_digest, write_whole
 from kdlab.tracking.provenance import machine
 
 FLOP_TOKENS = 128
-PASSES, PATIENCE = 5, 0.2  # timed forward passes at most, and the seconds after which none starts
+PASSES = 5  # timed forward passes at most
+PATIENCE = 0.2  # seconds after which no further pass is timed
 
 
 def parameters(model: Any) -> dict[str, int]:
-    """Parameters of the embeddings, of the Transformer layers, and of everything.
+    """Parameters of the embeddings, of the Transformer layers, and of the whole model.
 
-    Layers are what the model repeats; what holds an embedding table (with its norm) is embeddings.
+    Layers are the module list as long as the model is deep; a child of the encoder that holds an
+    embedding table, with its norm, is embeddings.
     """
     base, depth = model.base_model, model.config.num_hidden_layers
     layers = next(m for m in base.modules() if isinstance(m, nn.ModuleList) and len(m) == depth)
@@ -46,7 +48,7 @@ def _count(module: nn.Module) -> int:
 
 
 def inference_flops(model: Architecture, tokens: int = FLOP_TOKENS) -> int:
-    """FLOPs of one forward pass over one row: the layers' matrix products, two per multiply-add.
+    """FLOPs of one forward pass over one row: the layers' matrix products, 2 per multiply-add.
 
     Embeddings, norms, softmaxes and the classifier are left out; a layer with a window counts as
     one without. BERT-base at 128 tokens: 22.4 G.
@@ -59,14 +61,15 @@ def inference_flops(model: Architecture, tokens: int = FLOP_TOKENS) -> int:
 
 def latency(
     model: Any, architecture: Architecture, root: str | Path, tokens: int = FLOP_TOKENS
-) -> dict[str, float | int]:
-    """As `measured_latency`, once for all models of an architecture on one kind of machine.
+) -> float:
+    """Milliseconds of one forward pass over one row of `tokens` tokens.
 
-    Models that differ in their weights alone would else differ by what a machine does beside. The
-    first process to need a number measures it and keeps it in `<root>/latency`; a kind of machine
-    is its device, PyTorch and the threads.
+    It is measured once for all models of an architecture on one kind of machine (its device,
+    PyTorch and the number of threads): models that differ in their weights alone would otherwise
+    differ by what else the machine does. The first process to need a number measures it and keeps
+    it in `<root>/latency`.
     """
-    asked = {
+    key = {
         "architecture": asdict(architecture),
         "model": type(model).__name__,
         "vocabulary": model.config.vocab_size,
@@ -75,19 +78,19 @@ def latency(
         "torch": version("torch"),
         "latency_tokens": tokens,
     }
-    digest = short_digest(json.dumps(asked, sort_keys=True).encode())
+    digest = short_digest(json.dumps(key, sort_keys=True).encode())
     path = Path(root) / "latency" / f"{digest}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
-        found = _kept_latency(path)
-        if found is None:
-            found = measured_latency(model, tokens)
-            write_whole(path, json.dumps(asked | {"latency": found}).encode())
-    return {"latency": found, "latency_tokens": tokens}
+        milliseconds = _kept_latency(path)
+        if milliseconds is None:
+            milliseconds = measured_latency(model, tokens)
+            write_whole(path, json.dumps(key | {"latency": milliseconds}).encode())
+    return milliseconds
 
 
 def _kept_latency(path: Path) -> float | None:
-    """What was measured before; None where nothing was, or the file says no time."""
+    """The latency in a file; None where there is no file, or no number in it."""
     try:
         return float(json.loads(path.read_bytes())["latency"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -95,12 +98,14 @@ def _kept_latency(path: Path) -> float | None:
 
 
 def measured_latency(model: Any, tokens: int = FLOP_TOKENS) -> float:
-    """Measured milliseconds of one forward pass over one row: the median of a few, after a first.
+    """Measure the milliseconds of one forward pass over one row: the median of a few passes.
+
+    The first pass, which also warms caches up, does not count.
 
     In float32, without dropout, on the model's device and the process's threads; of a language
     model with its outputs at every token. Every family has positions for at least 512.
     """
-    from kdlab.models.trace import outputs  # loads transformers, which plans do without
+    from kdlab.models.trace import inference_logits  # loads transformers, which plans do without
 
     device = next(model.parameters()).device
     # Any token but padding, from which RoBERTa would count no position.
@@ -108,12 +113,12 @@ def measured_latency(model: Any, tokens: int = FLOP_TOKENS) -> float:
     row = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     was_training = model.training
     model.eval()
-    taken: list[float] = []
-    while (len(taken) <= PASSES and sum(taken) < PATIENCE) or len(taken) < 2:
+    seconds: list[float] = []
+    while (len(seconds) <= PASSES and sum(seconds) < PATIENCE) or len(seconds) < 2:
         settle(device)
         began = time.perf_counter()
-        outputs(model, row)
+        inference_logits(model, row)
         settle(device)
-        taken.append(time.perf_counter() - began)
+        seconds.append(time.perf_counter() - began)
     model.train(was_training)
-    return round(1000 * statistics.median(taken[1:]), 4)
+    return round(1000 * statistics.median(seconds[1:]), 4)

@@ -18,15 +18,16 @@ class Family:
     """How a family's configuration and layers differ from BERT's.
 
     Attributes:
-        names: of layers, hidden, heads and intermediate in its configuration.
-        fixed: what its configuration says beyond dimensions to match its public checkpoints.
-        as_wide: further widths of its configuration that are the model's own here, and in a source
-            of weights too.
-        kept: keys that a source of weights must share with the student.
-        ids: of special tokens that its configuration repeats.
-        matrices: of hidden times intermediate in a feed-forward layer; a gated one has three.
-        global_every: one layer in so many sees the whole row, the others a window around each
-            token; the first layer, which is global, then has no norm before its attention.
+        names: the keys of layers, hidden, heads and intermediate in its configuration.
+        fixed: values of its configuration, beside the dimensions, with which its public checkpoints
+            were made.
+        as_wide: keys of further widths, which here equal the hidden width; a source of weights must
+            have them so too.
+        kept: keys in which a source of weights must agree with the student.
+        ids: keys of special tokens' ids, which the configuration repeats from the tokenizer.
+        matrices: matrices of hidden times intermediate in a feed-forward layer; a gated one has 3.
+        global_every: of so many layers one attends to the whole row, the others to a window around
+            each token; the first layer, which is global, then has no norm before its attention.
     """
 
     names: tuple[str, str, str, str] = (
@@ -74,7 +75,7 @@ FAMILIES: Mapping[str, Family] = {
 
 
 def configuration(model: Architecture) -> dict[str, Any]:
-    """What a model's configuration says of its dimensions and of its family."""
+    """The keys of a model's transformers configuration that its dimensions and family decide."""
     family = FAMILIES[model.family]
     sizes = (model.layers, model.hidden, model.heads, model.intermediate)
     dimensions = dict(zip(family.names, sizes, strict=True))
@@ -88,15 +89,16 @@ def check_layers(family: str, chosen: Sequence[int]) -> None:
         Misfit: naming the first that does not fit.
     """
     for position, layer in enumerate(chosen, 1):
-        ours, theirs = _kind(family, position), _kind(family, layer)
-        if ours != theirs:
+        in_student, in_source = _layer_kind(family, position), _layer_kind(family, layer)
+        if in_student != in_source:
             raise Misfit(
-                f"{family}: the source's layer {layer} is {theirs}, the student's layer {position} "
-                f"{ours}; such layers do not stand in for each other"
+                f"{family}: the source's layer {layer} is {in_source}, the student's layer "
+                f"{position} {in_student}; such layers do not stand in for each other"
             )
 
 
-def _kind(family: str, layer: int) -> str:
+def _layer_kind(family: str, layer: int) -> str:
+    """The kind of a layer (1-based): `plain`, or with windows `first`, `global` or `local`."""
     every = FAMILIES[family].global_every
     if every == 1:
         return "plain"

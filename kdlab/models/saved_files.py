@@ -8,7 +8,7 @@ from kdlab import record
 from kdlab.durable import Damaged, write_whole
 from kdlab.models.checkpoints import file_digest
 
-DIGESTS = "digests.json"  # in a model's folder: of its files, and of its weights as in its record
+DIGESTS = "digests.json"  # in a model's folder: digests of its files, and of its weights
 
 
 def folder(root: str | Path, uid: str) -> Path:
@@ -16,63 +16,61 @@ def folder(root: str | Path, uid: str) -> Path:
     return Path(root) / "models" / uid
 
 
-def sign(room: Path, weights: str) -> None:
+def write_digests(directory: Path, weights: str) -> None:
     """Write the digests of a model's files beside them.
 
     Args:
-        room: the model's folder.
-        weights: the digest of its weights that its record has.
+        directory: the model's folder.
+        weights: the digest of its weights, as its record has it.
     """
-    files = {path.name: file_digest(path) for path in _files(room)}
-    write_whole(room / DIGESTS, json.dumps({"weights": weights, "files": files}).encode())
+    files = {p.name: file_digest(p) for p in sorted(directory.iterdir()) if p.name != DIGESTS}
+    write_whole(directory / DIGESTS, json.dumps({"weights": weights, "files": files}).encode())
 
 
 def flaw(root: str | Path, uid: str, weights: Collection[str] = ()) -> str | None:
-    """Why a run has no model that could be used; None if it has.
+    """Why a run has no model that could be used; None if it has one.
 
     Files are read once in a process, for as long as they keep size and time.
 
     Args:
-        root, uid: where models are, and whose.
-        weights: digests of which the model's must be one, if any: those of the run's records.
+        root: where models are.
+        uid: of the run.
+        weights: of the run's records the digests of weights, one of which the model's must be; if
+            there are none, any will do.
     """
-    room = folder(root, uid)
-    if not room.is_dir():
-        return f"{room} is not there"
+    directory = folder(root, uid)
+    if not directory.is_dir():
+        return f"{directory} is not there"
     try:
-        page = json.loads((room / DIGESTS).read_bytes())
-        said, files = page["weights"], dict(page["files"])
+        digests = json.loads((directory / DIGESTS).read_bytes())
+        signed_weights, files = digests["weights"], dict(digests["files"])
         for name, digest in files.items():
-            if file_digest(room / name) != digest:
-                return f"{room / name} is damaged"
+            if file_digest(directory / name) != digest:
+                return f"{directory / name} is damaged"
     except (OSError, ValueError, KeyError, TypeError) as error:
-        return f"{room}: {DIGESTS} is damaged, or a file is missing ({error})"
-    if weights and said not in weights:
-        return f"{room} is not the model of a record"
+        return f"{directory}: {DIGESTS} is damaged, or a file is missing ({error})"
+    if weights and signed_weights not in weights:
+        return f"{directory} is not the model of a record"
     return None
 
 
-def recorded(root: str | Path, uid: str) -> set[str]:
-    """The digests of a run's weights that its records have."""
+def recorded_weights(root: str | Path, uid: str) -> set[str]:
+    """The digests of weights in a run's records."""
     records = record.read_all(root, record.entries(root).get(uid, ()))
     return {each.result["weights"] for each in records if "weights" in each.result}
 
 
 def is_whole(root: str | Path, uid: str) -> bool:
-    """Whether the model of a run is there, as it was saved and recorded."""
-    return flaw(root, uid, recorded(root, uid)) is None
+    """Whether a run's model is there, as it was saved and recorded."""
+    return flaw(root, uid, recorded_weights(root, uid)) is None
 
 
 def checked(root: str | Path, uid: str) -> Path:
     """The folder of a run's model.
 
     Raises:
-        Damaged: if its files are not what was saved, or its weights those of none of its records.
+        Damaged: its files are not what was saved, or its weights are in none of the run's records.
     """
-    if why := flaw(root, uid, recorded(root, uid)):
+    if why := flaw(root, uid, recorded_weights(root, uid)):
         raise Damaged(f"model of run {uid}: {why}")
     return folder(root, uid)
-
-
-def _files(room: Path) -> list[Path]:
-    return sorted(path for path in room.iterdir() if path.name != DIGESTS)

@@ -7,11 +7,12 @@ from typing import Any
 from torch import nn
 
 from kdlab.durable import PARTIAL, short_digest
-from kdlab.models.saved_files import flaw, folder, recorded, sign
+from kdlab.models.heads import quiet
+from kdlab.models.saved_files import flaw, folder, recorded_weights, write_digests
 
 
 def digest(model: nn.Module) -> str:
-    """A digest of a model's weights."""
+    """A digest of a model's weights: equal if and only if all names, shapes and bits are."""
     parts = [
         f"{name} {list(tensor.shape)}".encode()
         + tensor.detach().cpu().contiguous().numpy().tobytes()
@@ -23,18 +24,20 @@ def digest(model: nn.Module) -> str:
 def save(model: Any, tokenizer: Any, root: str, uid: str) -> None:
     """Write a model folder that transformers' Auto classes read, whole or not at all.
 
-    One that is there stays, unless it is damaged.
+    A folder that is there stays, unless it is damaged.
     """
     target = folder(root, uid)
     weights = digest(model)
-    why = flaw(root, uid, recorded(root, uid) | {weights})
+    # The model of an earlier record is as good: a repeat may have other weights.
+    why = flaw(root, uid, recorded_weights(root, uid) | {weights})
     if why is None:
         return
     partial = target.with_name(f"{uid}{PARTIAL}")
     shutil.rmtree(partial, ignore_errors=True)
-    model.save_pretrained(partial)
+    with quiet():
+        model.save_pretrained(partial)
     tokenizer.save_pretrained(partial)
-    sign(partial, weights)
+    write_digests(partial, weights)
     if target.exists():
         print(f"run {uid}: {why}; it is written anew", file=sys.stderr, flush=True)
         shutil.rmtree(target)

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
-from transformers.utils import logging
 
 from kdlab import streams
 from kdlab.architecture import Architecture
@@ -22,18 +21,20 @@ from kdlab.models.trace import NAME
 from kdlab.run import Run
 
 HEAD_DEVIATION = 0.02  # BERT's initializer range
-# transformers reports missing classifiers, which are meant to be missing here.
-logging.set_verbosity_error()
-logging.disable_progress_bar()
 
 
 def build_student(run: Run, tokenizer: Any, root: str) -> nn.Module:
-    """The student at step 0: random weights, then what its init copies, then a fresh head.
+    """The student at step 0: random weights, then what its init copies, then its head.
 
     The encoder is drawn from the stream "student", the head from "head": a classifier is the same
-    in every arm that shares seed, width and classes. The head of a masked language model comes
-    along with an init whose source has one of the same shape. A stage has the head of the run that
-    it starts from with `init.head=keep`, else a fresh one.
+    in every arm of a study that shares seed, width and classes. A masked language model takes the
+    head of its init's source, if that has one of the same shape. A later stage takes the head of
+    the run that it starts from with `init.head=keep`, else it has a fresh one.
+
+    Args:
+        run: the student's.
+        tokenizer: the student's.
+        root: where parents' models are.
     """
     ids = {key: getattr(tokenizer, key) for key in FAMILIES[run.student.family].ids}
     config = _config(run, _vocabulary(run, tokenizer), **ids)
@@ -48,13 +49,13 @@ def build_student(run: Run, tokenizer: Any, root: str) -> nn.Module:
 
 
 def outline(run: Run, vocabulary: int) -> nn.Module:
-    """The student's parameters without their values: exact counts that take no memory.
+    """The student's parameters on PyTorch's meta device: exact counts that take no memory.
 
     Args:
-        run: of the student.
+        run: the student's.
         vocabulary: rows of its embedding.
     """
-    # A family's own padding token may lie beyond a small vocabulary.
+    # The padding token that a family has by default may lie beyond a small vocabulary.
     ids = dict.fromkeys(FAMILIES[run.student.family].ids, 0)
     with torch.device("meta"):
         return heads.kind(run.task).from_config(_config(run, vocabulary, **ids))
@@ -73,9 +74,10 @@ def _config(run: Run, vocabulary: int, **ids: int) -> Any:
 def _take_head(run: Run, model: Any, root: str) -> bool:
     """Copy a head where the init's source has one for the student; false if it has none."""
     if run.init.run:
-        return run.init.head == "keep" and heads.take_along(run.task, model, _origin(run, root)[0])
-    masked = run.task.masked and run.init.weights != "none"
-    return bool(masked) and heads.take_along(run.task, model, _origin(run, root)[0])
+        is_taken = run.init.head == "keep"
+    else:
+        is_taken = bool(run.task.masked) and run.init.weights != "none"
+    return is_taken and heads.copy_head(run.task, model, _origin(run, root)[0])
 
 
 def _vocabulary(run: Run, tokenizer: Any) -> int:
@@ -86,36 +88,34 @@ def _vocabulary(run: Run, tokenizer: Any) -> int:
 
 
 def _copy(run: Run, model: Any, root: str) -> None:
+    """Copy into the encoder what the run's init makes of its source's weights."""
     if run.init.weights == "none":
         return
     weights, source = _source(run, root)
-    chosen = run.init.call.bind()(weights, run.student, source)
-    own = model.base_model.state_dict()
-    # A pooler that the source lacks stays random; anything else missing is our mistake.
-    missing = [name for name in own if name not in chosen and not name.startswith("pooler.")]
+    copied = run.init.call.bind()(weights, run.student, source)
+    encoder = model.base_model.state_dict()
+    # A pooler may be in one of them alone: not every model of a family has one.
+    missing = [name for name in encoder if name not in copied and not name.startswith("pooler.")]
     assert not missing, f"init {run.init.name} leaves {missing} random"
-    if lost := [name for name in chosen if name not in own and not name.startswith("pooler.")]:
-        raise BadInput(f"init={run.init.name}: the student has no {lost[0]}, the source has")
-    for name, tensor in chosen.items():
-        if name in own and own[name].shape != tensor.shape:
+    if extra := [name for name in copied if name not in encoder and not name.startswith("pooler.")]:
+        raise BadInput(f"init={run.init.name}: the student has no {extra[0]}, the source has")
+    copied = {name: tensor for name, tensor in copied.items() if name in encoder}
+    for name, tensor in copied.items():
+        if encoder[name].shape != tensor.shape:
             raise BadInput(
                 f"init={run.init.name}: {name} is {list(tensor.shape)} in the source "
-                f"and {list(own[name].shape)} in the student (another vocabulary?)"
+                f"and {list(encoder[name].shape)} in the student (another vocabulary?)"
             )
-    model.base_model.load_state_dict(
-        {name: tensor for name, tensor in chosen.items() if name in own}, strict=False
-    )
+    model.base_model.load_state_dict(copied, strict=False)
 
 
 def _source(run: Run, root: str) -> tuple[dict[str, Tensor], Architecture]:
-    """Weights that an init copies from, and their dimensions."""
+    """The encoder weights that an init copies from, and their dimensions."""
     path, source = _origin(run, root)
-    model, loading = AutoModel.from_pretrained(
-        path, use_safetensors=True, dtype=torch.float32, output_loading_info=True
-    )
-    # What the files lack, transformers fills from the process's random state: leave it out.
+    model, missing = heads.pretrained(AutoModel, path)
+    # What the files lack was filled from the process's random state: leave it out.
     weights = model.state_dict()
-    return {name: weights[name] for name in weights if name not in loading["missing_keys"]}, source
+    return {name: weights[name] for name in weights if name not in missing}, source
 
 
 def _origin(run: Run, root: str) -> tuple[Path, Architecture]:
@@ -131,22 +131,23 @@ def _origin(run: Run, root: str) -> tuple[Path, Architecture]:
 def check_source(student: Architecture, checkpoint: str) -> None:
     """`Misfit` for weights trained under another activation, norm or position table."""
     family = FAMILIES[student.family]
-    own = AutoConfig.for_model(student.family, **configuration(student))
-    source = AutoConfig.for_model(**checkpoints.config(checkpoint))
+    student_config = AutoConfig.for_model(student.family, **configuration(student))
+    source_config = AutoConfig.for_model(**checkpoints.config(checkpoint))
     for key in family.as_wide:
-        width, theirs = getattr(source, family.names[1]), getattr(source, key)
-        if width != theirs:
-            raise Misfit(f"{key} is {theirs} in the source, not its width {width}")
+        width, hidden = getattr(source_config, key), getattr(source_config, family.names[1])
+        if width != hidden:
+            raise Misfit(f"{key} is {width} in the source, not its width {hidden}")
     for key in family.kept:
-        ours, theirs = getattr(own, key), getattr(source, key)
-        if isinstance(ours, list):  # an item a layer
-            shared = min(len(ours), len(theirs))
-            ours, theirs = ours[:shared], theirs[:shared]
-        if ours != theirs:
-            raise Misfit(f"{key} is {theirs} in the source, {ours} here")
+        in_student, in_source = getattr(student_config, key), getattr(source_config, key)
+        if isinstance(in_student, list):  # an item for each layer
+            shared = min(len(in_student), len(in_source))
+            in_student, in_source = in_student[:shared], in_source[:shared]
+        if in_student != in_source:
+            raise Misfit(f"{key} is {in_source} in the source, {in_student} here")
 
 
 def _fresh_head(model: Any, seed: int) -> None:
+    """Draw the head's linear layers from their own stream; one that is tied is the encoder's."""
     generator = torch.Generator().manual_seed(streams.key(seed, "head"))
     tied = model.get_output_embeddings()
     for child in model.children():

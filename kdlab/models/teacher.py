@@ -21,9 +21,9 @@ def load_teacher(
     Args:
         run: of the student.
         tokenizer: the student's.
-        names: what the task's classes are called; a finished checkpoint that calls its outputs so
-            in another order has them put into the task's.
-        root: where parents are.
+        names: what the task's classes are called. If a finished checkpoint calls its outputs by
+            the same names in another order, they are put into the task's order.
+        root: where parents' models are.
         device: where the teacher goes.
     """
     if run.teacher:
@@ -32,7 +32,7 @@ def load_teacher(
         path = checkpoints.locate(run.teacher_checkpoint)
     else:
         return None
-    model = heads.load(run.task, path)
+    model = heads.load_with_head(run.task, path)
     if not run.task.masked and model.config.num_labels != run.task.classes:
         raise BadInput(
             f"teacher: {model.config.num_labels} outputs, {run.task.name} has {run.task.classes}"
@@ -47,16 +47,16 @@ def load_teacher(
 
 
 def outputs_order(run: Run, names: Sequence[str] | None) -> list[int] | None:
-    """Which output of the run's finished checkpoint each class is, None where it is the same one.
+    """Which output of the run's finished checkpoint each class is; None if the order is the same.
 
     Raises:
-        BadInput: the outputs have other names than the classes, and nobody insists.
+        BadInput: the outputs have other names than the classes, and the run does not insist.
     """
     if not run.teacher_checkpoint or run.task.masked:
         return None
-    theirs = checkpoints.names(run.teacher_checkpoint)
+    outputs = checkpoints.output_names(run.teacher_checkpoint)
     try:
-        return class_order.order(run.task.name, names, theirs)
+        return class_order.order(run.task.name, names, outputs)
     except BadInput as error:
         if run.insist:
             return None

@@ -1,7 +1,7 @@
-"""What one forward pass of a Hugging Face transformer exposes.
+"""What one forward pass of a Hugging Face transformer exposes: logits, hidden states, attention.
 
-transformers lets a model's attention function be chosen by name. Ours notes queries, keys and
-values of the wanted layers, in the order of the calls, and then calls PyTorch's scaled dot
+transformers lets a model's attention function be chosen by name. Ours keeps queries, keys and
+values of the traced layers, in the order of the calls, and then calls PyTorch's scaled dot
 product attention: no hooks, no eager attention, for every model that uses that interface.
 """
 
@@ -28,9 +28,9 @@ class Heads:
     share are repeated for each.
 
     Attributes:
-        scaling: of the scores.
-        allowed: where a query sees part of the row only (causal attention, or a window), the keys
-            that it sees, without padding, [b or 1, 1, t, t]; None where it sees every token.
+        scaling: the factor of the scores Q Kᵀ, such as 1 / √(d / h).
+        allowed: [b or 1, 1, t, t], true where a query may attend to a key, padding left out, if
+            queries see part of the row only (causal attention, or a window); None if they see all.
     """
 
     query: Tensor
@@ -42,11 +42,11 @@ class Heads:
 
 @dataclass(frozen=True)
 class PredictedTokens:
-    """Where a language model is asked for outputs.
+    """The tokens for which a language model computes logits.
 
     Attributes:
         at: [b, t], true at n tokens.
-        masked: [n], true at those that are masked.
+        masked: [n], true for those of the n tokens that are masked.
     """
 
     at: Tensor
@@ -55,14 +55,15 @@ class PredictedTokens:
 
 @dataclass(frozen=True)
 class Trace:
-    """One forward pass. `hidden[0]` is the embedding output, layers are 1-based.
+    """One forward pass.
 
     Attributes:
-        logits: [b, c]; of a language model [n, vocabulary], at the n tokens that were asked for.
-        hidden: layers + 1 tensors [b, t, d]; the last after the model's final norm, if it has one.
-        heads: of the wanted layers only.
-        mask: true at tokens [b, t].
-        masked: of a language model's outputs [n], those whose token is masked; else None.
+        logits: [b, c]; of a language model [n, vocabulary], at the n predicted tokens.
+        hidden: layers + 1 tensors [b, t, d]: the embedding output, then each layer's output, so
+            that `hidden[1]` is after layer 1; the last after the model's final norm, if it has one.
+        heads: of the traced layers only, by their 1-based number.
+        mask: [b, t], true at tokens, false at padding.
+        masked: [n], true for those predicted tokens that are masked; None of a classifier.
     """
 
     logits: Tensor
@@ -74,20 +75,23 @@ class Trace:
 
 @dataclass
 class _Tape:
-    wanted: frozenset[int]
+    """What is recorded during one forward pass: layers are counted by the calls of attention."""
+
+    layers: frozenset[int]
     calls: int = 0
     heads: dict[int, Heads] = field(default_factory=dict)
 
 
+# A context variable, since attention functions are called by transformers with its own arguments.
 _tape: ContextVar[_Tape | None] = ContextVar("kdlab_tape", default=None)
 
 
-def _noted_attention(
+def _recording_attention(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **rest: Any
 ) -> tuple[Tensor, None]:
     if tape := _tape.get():
         tape.calls += 1
-        if tape.calls in tape.wanted:
+        if tape.calls in tape.layers:
             tape.heads[tape.calls] = _heads(module, query, key, value, mask, rest)
     return sdpa_attention_forward(module, query, key, value, mask, **rest)
 
@@ -100,74 +104,79 @@ def _heads(
     mask: Tensor | None,
     rest: Mapping[str, Any],
 ) -> Heads:
+    """What an attention is called with, as `Heads`; which keys are allowed as SDPA's function."""
     scaling = rest.get("scaling") or query.shape[-1] ** -0.5
     if (shared := query.shape[1] // key.shape[1]) > 1:
         key, value = (states.repeat_interleave(shared, dim=1) for states in (key, value))
     causal = rest.get("is_causal")
-    causal = getattr(module, "is_causal", True) if causal is None else causal  # as SDPA's function
+    causal = getattr(module, "is_causal", True) if causal is None else causal
     allowed = mask if causal or rest.get("sliding_window") else None
-    if causal and mask is None:
+    if causal and mask is None:  # without padding transformers leaves the triangle to SDPA
         allowed = torch.ones(query.shape[2], key.shape[2], device=query.device).tril().bool()
         allowed = allowed[None, None]
     return Heads(query, key, value, scaling, allowed)
 
 
-AttentionInterface.register(NAME, _noted_attention)
+AttentionInterface.register(NAME, _recording_attention)
 # Without a mask function of the same name the mask would silently be None.
 AttentionMaskInterface.register(NAME, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
 
 
 def trace(
     model: nn.Module,
-    batch: Mapping[str, Tensor],
-    wanted: frozenset[int],
-    asked: PredictedTokens | None = None,
+    inputs: Mapping[str, Tensor],
+    layers: frozenset[int],
+    predicted: PredictedTokens | None = None,
 ) -> Trace:
-    """Run a model on a batch and note the heads of the `wanted` layers.
+    """One forward pass of a model, with the heads of some layers.
 
-    A sequence classifier has one output a row; a language model is `asked` for some.
+    Args:
+        model: loaded with the attention implementation `NAME`.
+        inputs: `input_ids`, `attention_mask` and, of some tokenizers, `token_type_ids`, [b, t].
+        layers: 1-based, whose queries, keys and values are kept.
+        predicted: the tokens at which a language model computes logits; None of a classifier.
 
     Raises:
-        RuntimeError: if a wanted layer's attention did not pass through the interface.
+        RuntimeError: the attention of one of the layers did not go through transformers' interface.
     """
-    tape = _Tape(wanted)
+    tape = _Tape(layers)
     token = _tape.set(tape)
     try:
-        with _only(model, asked):
-            output = model(**_inputs(model, batch), output_hidden_states=True)
+        with _head_at(model, predicted):
+            output = model(**_accepted(model, inputs), output_hidden_states=True)
     finally:
         _tape.reset(token)
-    if missing := wanted - set(tape.heads):
+    if missing := layers - set(tape.heads):
         raise RuntimeError(
             f"{type(model).__name__}: attention of layers {sorted(missing)} was not seen"
         )
-    mask = batch["attention_mask"].bool()
-    logits = output.logits if asked is None else output.logits[0]
-    masked = None if asked is None else asked.masked
+    mask = inputs["attention_mask"].bool()
+    logits = output.logits if predicted is None else output.logits[0]
+    masked = None if predicted is None else predicted.masked
     return Trace(logits, output.hidden_states, tape.heads, mask, masked)
 
 
-def outputs(
-    model: nn.Module, batch: Mapping[str, Tensor], asked: PredictedTokens | None = None
+def inference_logits(
+    model: nn.Module, inputs: Mapping[str, Tensor], predicted: PredictedTokens | None = None
 ) -> Tensor:
-    """Logits [b, c], or [n, vocabulary] where `asked`, in float32, without gradient."""
-    with torch.no_grad(), _only(model, asked):
-        logits = model(**_inputs(model, batch)).logits.float()
-    return logits if asked is None else logits[0]
+    """Logits [b, c], or [n, vocabulary] at n `predicted` tokens, in float32, without gradient."""
+    with torch.no_grad(), _head_at(model, predicted):
+        logits = model(**_accepted(model, inputs)).logits.float()
+    return logits if predicted is None else logits[0]
 
 
 @contextmanager
-def _only(model: Any, asked: PredictedTokens | None) -> Iterator[None]:
-    """Let a language model's head see the asked tokens alone, as one row.
+def _head_at(model: Any, predicted: PredictedTokens | None) -> Iterator[None]:
+    """Let a language model's head see the predicted tokens alone, as one row [1, n, d].
 
-    A vocabulary of 30,000 makes the head dearer than a small encoder, and masks are few.
+    A vocabulary of 30,000 makes the head dearer than a small encoder, and few tokens are masked.
     """
-    if asked is None:
+    if predicted is None:
         yield
         return
 
-    def keep(module: nn.Module, given: Any, output: Any) -> Any:
-        output.last_hidden_state = output.last_hidden_state[asked.at].unsqueeze(0)
+    def keep(module: nn.Module, arguments: Any, output: Any) -> Any:
+        output.last_hidden_state = output.last_hidden_state[predicted.at].unsqueeze(0)
         return output
 
     handle = model.base_model.register_forward_hook(keep)
@@ -178,11 +187,14 @@ def _only(model: Any, asked: PredictedTokens | None) -> Iterator[None]:
 
 
 def joined(parts: Sequence[Trace], order: Tensor) -> Trace:
-    """Traces of parts of a batch as that of the whole.
+    """The traces of parts of a batch, joined to that of the whole.
 
     Args:
         parts: of equal padded length and the same layers.
-        order: [b], the row of the parts, one after the other, that each row of the whole is.
+        order: [b], for each row of the whole its position among the rows of all parts in turn.
+
+    Example:
+        Parts with rows (0, 2) and (1, 3) of a batch have `order` (0, 2, 1, 3).
     """
 
     def join(values: Sequence[Any]) -> Any:
@@ -190,19 +202,19 @@ def joined(parts: Sequence[Trace], order: Tensor) -> Trace:
         if isinstance(first, Tensor):
             return torch.cat(list(values))[order]
         if isinstance(first, tuple):
-            return tuple(join(each) for each in zip(*values, strict=True))
+            return tuple(join(items) for items in zip(*values, strict=True))
         if isinstance(first, Mapping):
             return {key: join([value[key] for value in values]) for key in first}
         if is_dataclass(first) and not isinstance(first, type):
             names = [field.name for field in fields(first)]
             return replace(first, **{n: join([getattr(v, n) for v in values]) for n in names})
-        return first  # the same in every part, as is the scale of scores
+        return first  # the same in every part: the scaling of scores, or None
 
     whole: Trace = join(parts)
     return whole
 
 
-def _inputs(model: Any, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What a model takes of a batch: segments only where it knows two, whatever the tokenizer."""
-    segments = getattr(model.config, "type_vocab_size", 0) > 1
-    return {name: x for name, x in batch.items() if segments or name != "token_type_ids"}
+def _accepted(model: Any, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The inputs that a model takes: segment ids only where it has two, whatever the tokenizer."""
+    has_segments = getattr(model.config, "type_vocab_size", 0) > 1
+    return {name: x for name, x in inputs.items() if has_segments or name != "token_type_ids"}

@@ -1,4 +1,7 @@
-"""What a student minimises: the task's loss plus weighted terms over matched layers."""
+"""What a student minimises: the task's loss plus weighted terms of knowledge.
+
+total = hard.weight * task_loss + Σ term.weight * term_loss
+"""
 
 from collections.abc import Mapping
 from functools import partial
@@ -12,15 +15,16 @@ from kdlab.models.trace import Trace
 from kdlab.objective.term_loss import Moment, TermLoss
 from kdlab.run import Run
 
-HARD = "hard"
+HARD = "hard"  # the name of the task's loss among the losses
 
 
 class Objective(nn.Module):
-    """The losses of one run, and what they learn.
+    """The losses of one run, and what they learn (projections, pseudo-classifiers).
 
     Args:
-        run: the run; its teacher's dimensions are `teacher`, None without terms.
-        steps: updates of the whole training, for schedules and matchings that change.
+        run: its terms and weights.
+        teacher: the teacher's dimensions; None for a run without terms.
+        steps: updates of the whole training, over which schedules are spread.
     """
 
     def __init__(self, run: Run, teacher: Architecture | None, steps: int) -> None:
@@ -30,21 +34,27 @@ class Objective(nn.Module):
         self.terms = nn.ModuleDict()
         for term in run.terms:
             assert teacher is not None
-            self.terms[term.key] = TermLoss(term, run.student, teacher, run.task.classes, run.seed)
+            self.terms[term.key] = TermLoss(term, run.student, teacher, run.seed)
 
     def forward(
         self, student: Trace, teacher: Trace | None, labels: Tensor, step: int
     ) -> dict[str, Tensor]:
-        """Every loss by name, unweighted: float32 scalars; `step` updates were made before."""
-        losses = {HARD: hard(student.logits, labels, self.run.task.classes)}
+        """Every loss by name, unweighted: float32 scalars.
+
+        Args:
+            student, teacher: forward passes over the same batch; no teacher without terms.
+            labels: as in `task_loss`.
+            step: updates made before this one.
+        """
+        loss_of_logits = partial(task_loss, labels=labels, classes=self.run.task.classes)
+        losses = {HARD: loss_of_logits(student.logits)}
         moment = Moment(step, step * self.run.train.epochs // self.steps, step / self.steps)
-        taught = partial(hard, labels=labels, classes=self.run.task.classes)
         for key, term in self.terms.items():
-            losses[key] = term(student, teacher, moment, taught)
+            losses[key] = term(student, teacher, moment, loss_of_logits)
         return losses
 
     def weights(self, step: int) -> dict[str, float]:
-        """The weight of every loss after `step` updates."""
+        """The weight of every loss after `step` updates: its option's, times its schedule."""
         schedules = {HARD: self.run.hard_schedules} | {
             term.key: term.schedules for term in self.run.terms
         }
@@ -62,29 +72,36 @@ class Objective(nn.Module):
         return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
 
     def learned(self) -> list[tuple[list[nn.Parameter], float | None]]:
-        """Parameters of the terms, and the learning rate that their term asks for."""
+        """The parameters of each term, and their learning rate; None: the student's."""
         return [
-            (list(self.terms[term.key].parameters()), term.projection_lr) for term in self.run.terms
+            (
+                list(self.terms[term.key].parameters()),
+                term.projection.lr if term.projection else None,
+            )
+            for term in self.run.terms
         ]
 
 
-def hard(logits: Tensor, labels: Tensor, classes: int | None) -> Tensor:
-    """The task's loss: cross-entropy in nats, or squared error; mean over labelled rows, else zero.
+def task_loss(logits: Tensor, labels: Tensor, classes: int | None) -> Tensor:
+    """The loss on labels: cross-entropy in nats, or of regression the squared error.
+
+    The mean over labelled rows (of masked-LM over masked tokens); zero where there is none.
 
     Args:
         logits: [b, classes]; of masked-LM [n, vocabulary].
-        labels: [b]; of masked-LM [n]. Numbers of classes or tokens with -100 for none, or numbers
-            with NaN for none.
+        labels: [b]; of masked-LM [n]. Class or token numbers with -100 for none, or of regression
+            values with NaN for none.
+        classes: of the task; 1 of regression, None of masked-LM.
     """
-    known = ~labels.isnan() if classes == 1 else labels != -100
-    if not known.any():
-        return logits.float().sum() * 0.0
+    is_labelled = ~labels.isnan() if classes == 1 else labels != -100
+    if not is_labelled.any():
+        return logits.float().sum() * 0.0  # a zero that has a gradient, as every loss
     if classes == 1:
-        return functional.mse_loss(logits.float()[known, 0], labels[known])
+        return functional.mse_loss(logits.float()[is_labelled, 0], labels[is_labelled])
     return functional.cross_entropy(logits.float(), labels, ignore_index=-100)
 
 
-def wanted(run: Run) -> tuple[frozenset[int], frozenset[int]]:
-    """The student's and the teacher's layers that some term looks at."""
-    pairs = [pair for term in run.terms for pair in term.pairs or ()]
+def traced_layers(run: Run) -> tuple[frozenset[int], frozenset[int]]:
+    """The student's and the teacher's layers (1-based) that are in some term's pairs."""
+    pairs = [pair for term in run.terms if term.matching for pair in term.matching.pairs]
     return frozenset(pair[0] for pair in pairs), frozenset(pair[1] for pair in pairs)

@@ -1,8 +1,12 @@
-"""One term of knowledge in training: views compared pair by pair or mixed, and what that learns.
+"""One term of knowledge in training: a loss between a view of the student and one of the teacher.
 
-A term whose projection is `classes` compares what layers say of the classes: linear maps, one for
-each matched layer of both sides, the teacher's learned from the labels (pseudo-classifiers: Wu et
-al. 2021, Universal-KD, EMNLP 2021 main 603).
+Read `TermLoss.forward` first. What it is made of:
+
+- views of both sides (`kdlab.objective.views`), the student's projected where widths differ, or
+  both sides as pseudo-classifiers' logits (`kdlab.objective.learned_maps`);
+- the loss, some of whose knobs may follow a schedule;
+- the pairs of layers of the term's matching: each compared by itself, all at once as a stack, or
+  mixed by weights (`kdlab.objective.mixing`).
 """
 
 from collections.abc import Callable
@@ -14,21 +18,27 @@ from torch import Tensor, nn
 
 from kdlab import streams
 from kdlab.architecture import Architecture
-from kdlab.errors import Misfit
 from kdlab.matching.inputs import MatchingInputs
 from kdlab.models.trace import Trace
+from kdlab.objective import learned_maps, mixing
+from kdlab.objective.learned_maps import SHARED
+from kdlab.objective.views import View
 from kdlab.options.callables import function
-from kdlab.run import Term, layers_of
+from kdlab.run import Matching, Term
 
-PROJECTION_DEVIATION = 0.02
-SHARED = "shared"  # the projection of all layers, or of a view without layers
-
-Taught = Callable[[Tensor], Tensor]  # the task's loss of logits on the batch at hand
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # (student, teacher, mask) -> scalar
+TaskLoss = Callable[[Tensor], Tensor]  # logits of the batch at hand -> scalar
 
 
 @dataclass(frozen=True)
 class Moment:
-    """Where training is: updates made, passes over the labelled rows, share of all updates."""
+    """Where training is before an update.
+
+    Attributes:
+        step: updates made.
+        epoch: whole passes over the labelled rows.
+        progress: share of all updates, in [0, 1).
+    """
 
     step: int
     epoch: int
@@ -36,153 +46,112 @@ class Moment:
 
 
 class TermLoss(nn.Module):
-    """A term's loss, with its projections and its matching's weights.
+    """A term's loss, and what it learns: projections, pseudo-classifiers, its matching's weights.
 
     Args:
         term: what is compared.
         student, teacher: the dimensions of both.
-        classes: of the task; None of a language model.
         seed: of the run.
     """
 
-    def __init__(
-        self,
-        term: Term,
-        student: Architecture,
-        teacher: Architecture,
-        classes: int | None,
-        seed: int,
-    ) -> None:
+    def __init__(self, term: Term, student: Architecture, teacher: Architecture, seed: int) -> None:
         super().__init__()
-        to_classes = classes if term.projection == "classes" else None
         self.term = term
-        self.view: Callable[..., tuple[Tensor, Tensor]] = function(term.view)
-        self.stacks = layers_of(term.view) == "layers"
-        self.projections = nn.ModuleDict()
-        for place in _projected(term, student, teacher):
-            stream = term.key if place == SHARED else f"{term.key}_{place}"
-            width = to_classes or teacher.hidden
-            self.projections[place] = _projection(student.hidden, width, seed, stream)
-        self.ours = sorted({pair[0] for pair in term.pairs or ()})
-        self.theirs = sorted({pair[1] for pair in term.pairs or ()})
-        self.readouts = nn.ModuleDict()
-        if to_classes:
-            for layer in self.theirs:
-                stream = f"{term.key}_teacher_{layer}"
-                self.readouts[str(layer)] = _projection(teacher.hidden, to_classes, seed, stream)
+        self.view: Callable[..., View] = function(term.view)
+        pairs = term.matching.pairs if term.matching else ()
+        self.student_layers = sorted({pair[0] for pair in pairs})
+        self.teacher_layers = sorted({pair[1] for pair in pairs})
+        self.projections = learned_maps.projections(term, self.student_layers, student.hidden, seed)
+        self.pseudo_classifiers = learned_maps.pseudo_classifiers(
+            term, self.teacher_layers, teacher.hidden, seed
+        )
         self.weigh: nn.Module | None = None
-        if term.weigh:
-            stream_key = streams.key(seed, "matching")
-            self.weigh = term.weigh.bind()(len(self.ours), len(self.theirs), stream_key)
+        if term.matching and term.matching.weigh:
+            counts = len(self.student_layers), len(self.teacher_layers)
+            # The same stream for all terms of a run: random matchings draw the same layers in all.
+            self.weigh = term.matching.weigh.bind()(*counts, streams.key(seed, "matching"))
 
-    def forward(self, student: Trace, teacher: Trace, moment: Moment, taught: Taught) -> Tensor:
-        """The loss, unweighted: a float32 scalar. `taught` trains the teacher's maps to classes."""
+    def forward(
+        self, student: Trace, teacher: Trace, moment: Moment, task_loss: TaskLoss
+    ) -> Tensor:
+        """The loss, unweighted: a float32 scalar.
+
+        Args:
+            student, teacher: forward passes over the same batch.
+            moment: where training is.
+            task_loss: from which pseudo-classifiers learn.
+        """
         value = self._compared(student, teacher, moment)
-        if not self.readouts:
+        if not self.pseudo_classifiers:
             return value
-        lesson = torch.stack([taught(self._readout(teacher, layer)) for layer in self.theirs]).sum()
-        return value + (lesson - lesson.detach())  # a gradient for the maps, no part of the value
+        logits = [self._pseudo_logits(teacher, layer) for layer in self.teacher_layers]
+        lesson = torch.stack([task_loss(each) for each in logits]).sum()
+        # Its value is zero and its gradient the lesson's: the term's value is what it compares.
+        return value + (lesson - lesson.detach())
 
     def _compared(self, student: Trace, teacher: Trace, moment: Moment) -> Tensor:
-        loss = self._loss(moment.progress)
-        if self.term.pairs is None:
-            ours, mask = self._student(student)
-            return loss(ours, self.view(teacher)[0], mask)
-        if self.stacks:
-            (ours, mask), (theirs, _) = (
-                self.view(trace, [pair[side] for pair in self.term.pairs])
-                for side, trace in enumerate((student, teacher))
-            )
-            return loss(ours, theirs, mask)
-        if self.weigh or self.term.mix == "features":
-            return self._mixed(loss, student, teacher, moment)
-        parts = []
-        for layer, other in self.term.pairs:
-            ours, mask = self._student(student, layer)
-            parts.append(self.term.pair_weight * loss(ours, self._teacher(teacher, other), mask))
-        return torch.stack(parts).sum()
+        """The loss over the term's pairs of layers, or of a view that has no layers."""
+        loss, matching = self._loss_at(moment.progress), self.term.matching
+        if matching is None:
+            student_view, mask = self._student_view(student)
+            return loss(student_view, self.view(teacher)[0], mask)
+        if matching.stacked:
+            student_view, mask = self.view(student, [pair[0] for pair in matching.pairs])
+            teacher_view, _ = self.view(teacher, [pair[1] for pair in matching.pairs])
+            return loss(student_view, teacher_view, mask)
+        if matching.is_mixed:
+            return self._mixed(matching, loss, student, teacher, moment)
+        by_pair = []
+        for student_layer, teacher_layer in matching.pairs:
+            student_view, mask = self._student_view(student, student_layer)
+            value = loss(student_view, self._teacher_view(teacher, teacher_layer), mask)
+            by_pair.append(matching.pair_weight * value)
+        return torch.stack(by_pair).sum()
 
-    def _loss(self, progress: float) -> Callable[..., Tensor]:
-        changed = {
+    def _loss_at(self, progress: float) -> Loss:
+        """The term's loss, its scheduled knobs as they are at this point of training."""
+        scheduled = {
             knob: self.term.loss.knobs[knob] * schedule.bind()(progress)
             for knob, schedule in self.term.schedules.items()
-            if knob != "weight"
+            if knob != "weight"  # which `Objective.weights` schedules
         }
-        bound = self.term.loss.bind()
-        return lambda *tensors: bound(*tensors, **changed)
+        loss = self.term.loss.bind()
+        return lambda student, teacher, mask: loss(student, teacher, mask, **scheduled)
 
-    def _student(self, trace: Trace, *layer: int) -> tuple[Tensor, Tensor]:
-        """The student's view, projected where a projection is learned."""
-        ours, mask = self.view(trace, *layer)
-        place = str(*layer) if str(*layer) in self.projections else SHARED
-        if place in self.projections:
-            ours = self.projections[place](ours.float())
-        return ours, mask
+    def _student_view(self, trace: Trace, *layer: int) -> View:
+        """The student's view, projected if the term has a projection for it."""
+        view, mask = self.view(trace, *layer)
+        for name in (*map(str, layer), SHARED):
+            if name in self.projections:
+                return self.projections[name](view.float()), mask
+        return view, mask
 
-    def _teacher(self, trace: Trace, layer: int) -> Tensor:
-        """The teacher's view, or what its layer says of the classes."""
-        if self.readouts:
-            return self._readout(trace, layer).detach()
+    def _teacher_view(self, trace: Trace, layer: int) -> Tensor:
+        """The teacher's view, or its pseudo-classifier's logits, which the student cannot move."""
+        if self.pseudo_classifiers:
+            return self._pseudo_logits(trace, layer).detach()
         return self.view(trace, layer)[0]
 
-    def _readout(self, trace: Trace, layer: int) -> Tensor:
-        logits: Tensor = self.readouts[str(layer)](self.view(trace, layer)[0].float())
+    def _pseudo_logits(self, trace: Trace, layer: int) -> Tensor:
+        """What the teacher's layer says of the classes [b, c]."""
+        logits: Tensor = self.pseudo_classifiers[str(layer)](self.view(trace, layer)[0].float())
         return logits
 
     def _mixed(
-        self, loss: Callable[..., Tensor], student: Trace, teacher: Trace, moment: Moment
+        self, matching: Matching, loss: Loss, student: Trace, teacher: Trace, moment: Moment
     ) -> Tensor:
-        """Weights over all candidates, on losses or on the teacher's views."""
-        pairs = [self._student(student, layer) for layer in self.ours]
-        ours, mask = [view.float() for view, _ in pairs], pairs[0][1]
-        theirs = [self._teacher(teacher, layer).float() for layer in self.theirs]
-        cost = cache(lambda i, j: loss(ours[i], theirs[j], mask))
-        weights = self._weights(MatchingInputs(moment.step, moment.epoch, ours, theirs, mask, cost))
-        if self.term.mix == "losses":
-            if weights.ndim == 3:
-                raise Misfit("weights that differ by row are for matching.mix=features")
-            chosen = weights.nonzero().tolist()
-            return torch.stack([weights[i, j] * cost(i, j) for i, j in chosen]).sum()
-        parts = []
-        for position, view in enumerate(ours):
-            mixture, mass = _mixture(weights[..., position, :], theirs)
-            parts.append(mass * loss(view, mixture, mask))
-        return torch.stack(parts).sum()
-
-    def _weights(self, seen: MatchingInputs) -> Tensor:
+        """Weights over all pairs of matched layers, laid on losses or on the teacher's views."""
+        views = [self._student_view(student, layer) for layer in self.student_layers]
+        student_views, mask = [view.float() for view, _ in views], views[0][1]
+        teacher_views = [self._teacher_view(teacher, n).float() for n in self.teacher_layers]
+        # Cached, since a matching may ask for the losses that are summed afterwards.
+        cost = cache(lambda i, j: loss(student_views[i], teacher_views[j], mask))
+        inputs = MatchingInputs(moment.step, moment.epoch, student_views, teacher_views, mask, cost)
         if self.weigh:
-            return self.term.pair_weight * self.weigh(seen)
-        weights = torch.zeros(len(self.ours), len(self.theirs), device=seen.mask.device)
-        for layer, other in self.term.pairs or ():
-            place = (self.ours.index(layer), self.theirs.index(other))
-            weights[place] = self.term.pair_weight
-        return weights
-
-
-def _mixture(weights: Tensor, views: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """The weighted mean of T views [b, ...] by weights [T] or [b, T], and the mean total weight."""
-    total = weights.sum(-1, keepdim=True)
-    share = weights / total
-    share = share.reshape(*share.shape, *[1] * (views[0].ndim - 1))
-    # One weight of a layer is the same for every row.
-    share = share.unsqueeze(1) if weights.ndim == 1 else share.transpose(0, 1)
-    return (share * torch.stack(views)).sum(0), total.mean()
-
-
-def _projected(term: Term, student: Architecture, teacher: Architecture) -> list[str]:
-    """The names of the projections that a term learns."""
-    equal = student.hidden == teacher.hidden
-    if term.projection == "none" or (term.projection == "auto" and equal):
-        return []
-    if term.pairs is None or term.shared:
-        return [SHARED]
-    return [str(layer) for layer in sorted({layer for layer, _ in term.pairs})]
-
-
-def _projection(width: int, to: int, seed: int, name: str) -> nn.Linear:
-    """A linear map with bias, its own random stream."""
-    generator = torch.Generator().manual_seed(streams.key(seed, f"projection/{name}"))
-    linear = nn.utils.skip_init(nn.Linear, width, to)
-    nn.init.normal_(linear.weight, std=PROJECTION_DEVIATION, generator=generator)
-    nn.init.zeros_(linear.bias)
-    return linear
+            weights = matching.pair_weight * self.weigh(inputs)
+        else:
+            layers = self.student_layers, self.teacher_layers
+            weights = mixing.fixed_weights(matching, *layers, mask.device)
+        if matching.mix == "losses":
+            return mixing.over_losses(weights, inputs)
+        return mixing.over_features(weights, inputs, loss)

@@ -166,7 +166,7 @@ class Execution:
 
 @strict
 @dataclass(frozen=True, kw_only=True)
-class Page:
+class Config:
     """One composed configuration."""
 
     seed: Index

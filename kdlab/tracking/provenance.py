@@ -1,4 +1,7 @@
-"""Where a result was computed: code, libraries and machine."""
+"""Where a result was computed: code, libraries and machine.
+
+Loads torch only where a device is described: commands that need just the commit start at once.
+"""
 
 import os
 import platform
@@ -6,16 +9,19 @@ import subprocess
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 LIBRARIES = ("torch", "transformers", "numpy")
 COMMIT = "COMMIT"  # the file of a copy that says it
 
 
-def provenance(device: torch.device) -> dict[str, Any]:
+def provenance(device: "torch.device") -> dict[str, Any]:
     """Code, libraries and machine."""
+    import torch
+
     return {
         "commit": commit(),
         "python": platform.python_version(),
@@ -28,8 +34,10 @@ def provenance(device: torch.device) -> dict[str, Any]:
     }
 
 
-def machine(device: torch.device) -> str:
+def machine(device: "torch.device") -> str:
     """The name of the GPU, or of the CPU."""
+    import torch
+
     return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
 
 

@@ -1,4 +1,4 @@
-"""The loop: students side by side over one teacher pass."""
+"""The training loop: students side by side over the same batches and one teacher forward pass."""
 
 import sys
 import threading
@@ -16,15 +16,17 @@ from kdlab.data.tokens import Encoded, examples
 from kdlab.device import Clock
 from kdlab.metrics import ranked
 from kdlab.models.trace import PredictedTokens, Trace
-from kdlab.objective.objective import wanted
+from kdlab.objective.objective import traced_layers
 from kdlab.options.schema import Execution
+from kdlab.record import DIVERGED, DONE
 from kdlab.run import is_everywhere
-from kdlab.training import student_state as learning
-from kdlab.training.student_state import DIVERGED, DONE, TRAINING, StudentState
-from kdlab.training.teaching import show
+from kdlab.training import resume, student_state
+from kdlab.training.student_state import TRAINING, StudentState
+from kdlab.training.teaching import teacher_forward
 
 Evaluate = Callable[[StudentState], tuple[float, bool]]
-# Set by who wants the process to end soon: the next step is the last, and all is saved.
+# Set by whoever wants the process to end soon, such as a signal handler: the step at hand is then
+# the last, and every run is saved.
 stop = threading.Event()
 
 
@@ -33,119 +35,119 @@ class Stopped(Exception):
 
 
 def train(
-    learners: Sequence[StudentState],
+    students: Sequence[StudentState],
     teachers: Sequence[nn.Module],
     data: Encoded,
     batches: Sequence[np.ndarray],
     evaluate: Evaluate,
     execution: Execution,
-    note: Callable[[StudentState, dict[str, float]], None],
+    on_evaluation: Callable[[StudentState, dict[str, float]], None],
 ) -> float:
-    """Train every learner over the same batches; return the seconds the teachers took.
+    """Train every student over the same batches; return the teachers' seconds.
 
-    A learner that was resumed joins when the batches reach its step; one that diverges leaves.
+    A student that was resumed joins when the batches reach its step; one that diverges leaves.
 
     Args:
-        learners: of one cohort.
-        teachers: frozen; one, one for each fold, or none if no learner needs one.
+        students: of one cohort.
+        teachers: frozen: one, one for each fold, or none if no student needs one.
         data: the training rows, tokenised.
-        batches: the rows of every step.
-        evaluate: scores a learner on select, and says whether every row gets the same prediction.
-        place: where checkpoints go and how often.
-        note: is told each evaluation.
+        batches: the positions of the rows of every step.
+        evaluate: scores a student on select; also says whether all rows got the same prediction.
+        execution: where checkpoints go, and how often.
+        on_evaluation: called with each evaluation of each student.
 
     Raises:
-        Stopped: once `stop` is set, with every run's checkpoint saved.
+        Stopped: `stop` was set; every run's checkpoint is saved.
     """
-    layers = frozenset().union(*(wanted(learner.run)[1] for learner in learners))
-    points = evaluation_points(len(batches), learners[0].run.protocol.evaluations)
-    everywhere = is_everywhere(learners[0].run)  # as all of a cohort
-    first = min((x.step for x in learners if x.status == TRAINING), default=len(batches))
-    saved, device = time.monotonic(), learners[0].device
-    teaching = Clock(device)
-    bar = _bar(learners, first, len(batches))
+    run, device = students[0].run, students[0].device
+    teacher_layers = frozenset().union(*(traced_layers(each.run)[1] for each in students))
+    points = evaluation_points(len(batches), run.protocol.evaluations)
+    all_tokens = is_everywhere(run)  # the same for all of a cohort
+    first = min((each.step for each in students if each.status == TRAINING), default=len(batches))
+    last_saved, teacher_clock = time.monotonic(), Clock(device)
+    bar = _progress_bar(students, first, len(batches))
     for step in range(first, len(batches)):
-        if not any(learner.status == TRAINING for learner in learners):
+        if not any(student.status == TRAINING for student in students):
             break  # all diverged
-        active = [x for x in learners if x.status == TRAINING and x.step == step]
-        key = streams.key(learners[0].run.seed, f"masks/{step}")
-        inputs, answers, asked = examples(data, batches[step], device, key, everywhere)
-        with teaching.running():
-            shown = _shown(teachers, active, inputs, batches[step], layers, asked)
-        for learner in active:
-            with learner.clock.running():
-                learning.update(learner, inputs, answers, shown, asked)
-                if step + 1 in points and learner.status == TRAINING:
-                    note(learner, _evaluated(learner, points, evaluate))
-        if stop.is_set() or time.monotonic() - saved >= execution.checkpoint_seconds:
-            for learner in active:
-                learning.save(learner, execution.root)
-            saved = time.monotonic()
+        active = [each for each in students if each.status == TRAINING and each.step == step]
+        key = streams.key(run.seed, f"masks/{step}")
+        inputs, labels, predicted = examples(data, batches[step], device, key, all_tokens)
+        with teacher_clock.running():
+            teacher_trace = _teacher_trace(
+                teachers, active, inputs, batches[step], teacher_layers, predicted
+            )
+        for student in active:
+            with student.clock.running():
+                student_state.update(student, inputs, labels, teacher_trace, predicted)
+                if step + 1 in points and student.status == TRAINING:
+                    on_evaluation(student, _evaluated(student, points, evaluate))
+        if stop.is_set() or time.monotonic() - last_saved >= execution.checkpoint_seconds:
+            for student in active:
+                resume.save(student, execution.root)
+            last_saved = time.monotonic()
         if stop.is_set():
             raise Stopped(f"stopped after step {step + 1} of {len(batches)}")
         bar.update()
     bar.close()
-    for learner in learners:
-        learner.status = DONE if learner.status == TRAINING else DIVERGED
-    return teaching.seconds()
+    for student in students:
+        student.status = DONE if student.status == TRAINING else DIVERGED
+    return teacher_clock.seconds()
 
 
-def _shown(
+def _teacher_trace(
     teachers: Sequence[nn.Module],
-    active: Sequence[StudentState],
+    students: Sequence[StudentState],
     inputs: dict[str, Tensor],
     rows: np.ndarray,
     layers: frozenset[int],
-    asked: PredictedTokens | None,
+    predicted: PredictedTokens | None,
 ) -> Trace | None:
-    """What the teachers make of a batch, if a learner looks at it."""
-    if not teachers or not any(learner.run.terms for learner in active):
+    """The teachers' forward pass over a batch; None where no active student has a term."""
+    if not teachers or not any(student.run.terms for student in students):
         return None
-    run, device = active[0].run, active[0].device
+    run, device = students[0].run, students[0].device
     with (
         torch.no_grad(),
         torch.autocast(device.type, torch.bfloat16, enabled=run.train.precision == "bf16"),
     ):
-        return show(teachers, inputs, rows, layers, asked)
+        return teacher_forward(teachers, inputs, rows, layers, predicted)
 
 
 def evaluation_points(steps: int, evaluations: int) -> list[int]:
-    """The steps after which select is scored: equal fractions of training, the last included."""
+    """The steps after which select is scored: equal parts of training, the last included.
+
+    For example 10 steps and 4 evaluations: after steps 2, 5, 8 and 10.
+    """
     return sorted({max(1, round(steps * k / evaluations)) for k in range(1, evaluations + 1)})
 
 
-def _evaluated(learner: StudentState, points: list[int], evaluate: Evaluate) -> dict[str, float]:
-    position = points.index(learner.step)
-    learning.note_losses(learner, learner.step - ([0, *points])[position])
-    score, is_degenerate = evaluate(learner)
-    learner.history.setdefault("select", []).append(score)
-    learner.degenerate.append(is_degenerate)
-    if learner.run.protocol.checkpoint == "best_select":
-        counted, best = ranked(score, is_degenerate), learner.best
-        if best is None or counted > best["counted"]:
-            learner.best = {
+def _evaluated(student: StudentState, points: list[int], evaluate: Evaluate) -> dict[str, float]:
+    """Score a student on select, keep its weights if they are the best; return what is logged."""
+    previous = [0, *points][points.index(student.step)]
+    student_state.close_losses(student, student.step - previous)
+    score, is_degenerate = evaluate(student)
+    student.history.setdefault("select", []).append(score)
+    student.degenerate.append(is_degenerate)
+    if student.run.protocol.checkpoint == "best_select":
+        counted, best = ranked(score, is_degenerate), student.best
+        if best is None or counted > best["counted"]:  # of equal scores the earliest
+            student.best = {
                 "counted": counted,
-                "step": learner.step,
-                "weights": learning.weights(learner),
+                "step": student.step,
+                "weights": student_state.weights(student),
             }
-    losses = {name: values[-1] for name, values in learner.history.items()}
-    return {"step": learner.step, **losses, "select_degenerate": float(is_degenerate)}
+    latest = {name: values[-1] for name, values in student.history.items()}
+    return {"step": student.step, **latest, "select_degenerate": float(is_degenerate)}
 
 
-def _title(learners: Sequence[StudentState]) -> str:
-    run = learners[0].run
-    return f"{run.task.name} seed {run.seed}, {len(learners)} side by side"
-
-
-def _bar(learners: Sequence[StudentState], first: int, steps: int) -> Any:
-    # In a log file a line now and then is enough.
-    interval = 0.2 if sys.stderr.isatty() else 15.0
+def _progress_bar(students: Sequence[StudentState], first: int, steps: int) -> Any:
+    run = students[0].run
     return tqdm(
         total=steps,
         initial=first,
         unit="step",
-        desc=_title(learners),
+        desc=f"{run.task.name} seed {run.seed}, {len(students)} side by side",
         leave=False,
-        mininterval=interval,
+        mininterval=0.2 if sys.stderr.isatty() else 15.0,  # a log file needs a line now and then
         dynamic_ncols=True,
     )

@@ -17,12 +17,12 @@ def adamw(groups: list[dict[str, Any]], train: Train) -> torch.optim.AdamW:
 
 
 def step(optimizer: torch.optim.Optimizer, train: Train, updates: int) -> None:
-    """One update from the gradients at hand.
+    """Clip the gradients and make one update.
 
     Args:
-        optimizer: of `adamw`.
-        train: how gradients are clipped, and whether moments are corrected.
-        updates: that were made, with this one; every parameter has had a gradient in each.
+        optimizer: as `adamw` makes it.
+        train: how gradients are clipped, and whether the moments' bias is corrected.
+        updates: made so far, this one included; every parameter has had a gradient in each.
     """
     _clip([p for group in optimizer.param_groups for p in group["params"]], train)
     with nullcontext() if train.bias_correction else _uncorrected(optimizer, updates):
@@ -33,21 +33,23 @@ def _clip(parameters: list[Tensor], train: Train) -> None:
     """Scale gradients down to norm `clip`: all of them together, or each tensor's by itself."""
     if train.clip is None:
         return
-    parts = [parameters] if train.clip_scope == "model" else [[one] for one in parameters]
-    for part in parts:
-        nn.utils.clip_grad_norm_(part, train.clip)
+    groups = [parameters] if train.clip_scope == "model" else [[p] for p in parameters]
+    for group in groups:
+        nn.utils.clip_grad_norm_(group, train.clip)
 
 
 @contextmanager
 def _uncorrected(optimizer: torch.optim.Optimizer, updates: int) -> Iterator[None]:
-    """Values of every group with which AdamW makes the step of BertAdam.
+    """Change every group's settings so that AdamW's next step is BertAdam's, and put them back.
 
     BertAdam (Devlin et al. 2019, arXiv 1810.04805; the PyTorch port of 2018) has the moments m and
     v as they are: p - lr (m / (√v + eps) + decay p). AdamW divides them by a = 1 - β1^t and
     b = 1 - β2^t: p - lr' decay' p - lr' (m / a) / (√v / √b + eps'). The two are equal at
     lr' = lr a / √b, eps' = eps / √b and decay' = decay √b / a.
     """
-    kept = [(group["lr"], group["eps"], group["weight_decay"]) for group in optimizer.param_groups]
+    settings = [
+        (group["lr"], group["eps"], group["weight_decay"]) for group in optimizer.param_groups
+    ]
     for group in optimizer.param_groups:
         first, second = (1 - beta**updates for beta in group["betas"])
         scale = first / math.sqrt(second)
@@ -57,5 +59,5 @@ def _uncorrected(optimizer: torch.optim.Optimizer, updates: int) -> Iterator[Non
     try:
         yield
     finally:
-        for group, values in zip(optimizer.param_groups, kept, strict=True):
+        for group, values in zip(optimizer.param_groups, settings, strict=True):
             group["lr"], group["eps"], group["weight_decay"] = values

@@ -1,4 +1,4 @@
-"""Outputs and scores, always in float32."""
+"""Outputs of a model on a split, and the scores of outputs. Always in float32."""
 
 from typing import Any
 
@@ -10,66 +10,71 @@ from torch.nn.functional import cross_entropy, log_softmax
 from kdlab import metrics, streams
 from kdlab.data.masking import COLUMNS, HITS, LOSS
 from kdlab.data.tokens import Encoded, examples, scoring_batches
-from kdlab.models.trace import PredictedTokens, outputs
+from kdlab.models.trace import PredictedTokens, inference_logits
 from kdlab.options.schema import Task
 
 SCORING_ROWS = 64  # in a batch: fixed, so that outputs are the same bits in every run
 
 
 def predict(model: nn.Module, data: Encoded, device: torch.device) -> np.ndarray:
-    """Outputs [n, classes] of every row, float32, without dropout.
+    """Outputs of every row, float32, without dropout.
 
-    Of masked rows [n, 2]: the mean loss in nats of the masked tokens, and the share of them whose
-    largest logit is the token's. Their masks are fixed: the same for every run, whatever its seed.
+    Returns:
+        Logits [n, classes]; of masked-LM [n, 2], the mean loss in nats of the row's masked tokens,
+        and the share of them whose largest logit is the token's. Their masks are fixed: the same
+        for every run, whatever its seed.
     """
     training = model.training
     model.eval()
-    found = np.zeros((len(data.labels), data.classes), dtype=np.float32)
+    outputs = np.zeros((len(data.labels), data.classes), dtype=np.float32)
     batches = scoring_batches(tuple(data.lengths().tolist()), SCORING_ROWS)
     for number, positions in enumerate(batches):
         key = streams.key(0, f"masks/scored/{number}")
-        inputs, answers, asked = examples(data, positions, device, key, everywhere=False)
-        output = outputs(model, inputs, asked)
-        if asked is not None:
-            output = _by_row(output, answers, asked)
-        found[positions] = output.cpu().numpy()
+        inputs, labels, predicted = examples(data, positions, device, key, all_tokens=False)
+        logits = inference_logits(model, inputs, predicted)
+        if predicted is not None:
+            # A vocabulary of logits for every masked token would be too much to keep.
+            logits = _loss_and_hits(logits, labels, predicted)
+        outputs[positions] = logits.cpu().numpy()
     model.train(training)
-    return found
+    return outputs
 
 
-def _by_row(logits: Tensor, answers: Tensor, asked: PredictedTokens) -> Tensor:
-    """What is kept of rows [b, 2] of logits [n, vocabulary]: mean loss and hits."""
-    kept = torch.zeros(len(logits), COLUMNS, device=logits.device)
-    kept[:, LOSS] = cross_entropy(logits, answers, reduction="none")
-    kept[:, HITS] = (logits.argmax(-1) == answers).float()
-    row = asked.at.nonzero()[:, 0]
-    sums = torch.zeros(len(asked.at), COLUMNS, device=logits.device).index_add_(0, row, kept)
-    return sums / asked.at.sum(1, keepdim=True).clamp(min=1)
+def _loss_and_hits(logits: Tensor, labels: Tensor, predicted: PredictedTokens) -> Tensor:
+    """Mean loss and share of hits of each row [b, 2], from logits [n, vocabulary] at n tokens."""
+    by_token = torch.zeros(len(logits), COLUMNS, device=logits.device)
+    by_token[:, LOSS] = cross_entropy(logits, labels, reduction="none")
+    by_token[:, HITS] = (logits.argmax(-1) == labels).float()
+    row = predicted.at.nonzero()[:, 0]
+    sums = torch.zeros(len(predicted.at), COLUMNS, device=logits.device)
+    sums.index_add_(0, row, by_token)
+    return sums / predicted.at.sum(1, keepdim=True).clamp(min=1)
 
 
-def scores(task: Task, labels: np.ndarray, found: np.ndarray) -> dict[str, float]:
-    """The task's metrics of outputs."""
-    if not np.isfinite(found).all():
+def scores(task: Task, labels: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
+    """The task's metrics of outputs, as fractions; 0 where an output is not finite."""
+    if not np.isfinite(outputs).all():
         return dict.fromkeys(task.metrics, 0.0)
-    return {name: metrics.NAMES[name](labels, found) for name in task.metrics}
+    return {name: metrics.NAMES[name](labels, outputs) for name in task.metrics}
 
 
-def selection(task: Task, labels: np.ndarray, found: np.ndarray) -> tuple[float, bool]:
-    """The score on `select_by`, and whether every row gets the same prediction."""
-    score = metrics.selection(scores(task, labels, found), task.select_by)
-    return score, is_degenerate(task, found)
+def select_score(task: Task, labels: np.ndarray, outputs: np.ndarray) -> tuple[float, bool]:
+    """The score on the metrics `select_by`, and whether every row gets the same prediction."""
+    score = metrics.selection(scores(task, labels, outputs), task.select_by)
+    return score, is_degenerate(task, outputs)
 
 
-def is_degenerate(task: Task, found: np.ndarray) -> bool:
+def is_degenerate(task: Task, outputs: np.ndarray) -> bool:
     """Whether every row gets the same prediction; of masked-LM no predictions are kept."""
-    return task.masked is None and metrics.is_degenerate(found)
+    return task.masked is None and metrics.is_degenerate(outputs)
 
 
 def agreement(student: np.ndarray, teacher: np.ndarray) -> dict[str, float]:
-    """How close a student's outputs are to its teacher's.
+    """How close a student's logits [n, classes] are to its teacher's.
 
-    `top1`: share of rows with the same prediction; `kl`: KL(teacher ‖ student) in nats at
-    temperature 1. For regression `mse` instead.
+    Returns:
+        `top1`, the share of rows with the same prediction, and `kl`, KL(teacher ‖ student) in nats
+        at temperature 1; of regression `mse` alone.
     """
     if student.shape[1] == 1:
         return {"mse": float(np.square(student - teacher).mean())}

@@ -1,8 +1,9 @@
-"""Teachers at work: one, or cross-fitted ones, each of which teaches the rows that it never saw.
+"""The teachers of a cohort: one, or cross-fitted ones, each of which teaches the rows it never saw.
 
-Of K folds, teacher k is trained without fold k; what a student is shown of a row comes from the
-teacher of the row's fold. Rows are split within a batch, at its padded length, and the traces are
-put back in order, so that any knowledge can be taught, at the cost of K teachers in memory.
+Of K folds, teacher k is trained without fold k. What a student is taught of a row comes from the
+teacher of the row's fold. To that end a batch is split by fold at its padded length, and the
+teachers' traces are put back in the order of the batch, so that any knowledge can be taught. The
+cost is K teachers in memory.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,97 +14,101 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kdlab import metrics, run
+from kdlab import metrics
 from kdlab.data.tokens import Encoded
 from kdlab.errors import BadInput
 from kdlab.models.teacher import load_teacher
 from kdlab.models.trace import PredictedTokens, Trace, joined, trace
+from kdlab.run import Run, teachers
 from kdlab.training import scoring
 
 
-def load(
-    student: run.Run,
-    tokenizer: Any,
-    names: Sequence[str] | None,
-    root: str,
-    device: torch.device,
+def load_teachers(
+    run: Run, tokenizer: Any, names: Sequence[str] | None, root: str, device: torch.device
 ) -> list[nn.Module]:
     """The run's teachers, frozen and without dropout: one, one for each fold, or none.
 
-    A run without knowledge needs none, though it may start from its teacher's weights. Arguments as
+    A run without terms needs none, though it may start from its teacher's weights. Arguments as
     in `load_teacher`.
     """
-    if not student.terms:
+    if not run.terms:
         return []
-    ways = [replace(student, teacher=teacher) for teacher in run.teachers(student)] or [student]
-    found = [load_teacher(way, tokenizer, names, root, device) for way in ways]
-    return [teacher for teacher in found if teacher is not None]
+    # `load_teacher` loads the one teacher of a run: one such run for each fold.
+    by_fold = [replace(run, teacher=teacher) for teacher in teachers(run)] or [run]
+    models = [load_teacher(each, tokenizer, names, root, device) for each in by_fold]
+    return [model for model in models if model is not None]
 
 
-def examine(
-    cohort: Sequence[run.Run], teachers: Sequence[nn.Module], select: Encoded, device: torch.device
+def check_on_select(
+    cohort: Sequence[Run], teachers: Sequence[nn.Module], select: Encoded, device: torch.device
 ) -> dict[str, np.ndarray]:
-    """Score a finished checkpoint on select before it teaches, for nothing else vouches for it.
+    """Score a finished checkpoint on select before it teaches, since nothing else vouches for it.
 
-    Returns its outputs by split; of teachers that were trained here none are asked for.
+    Teachers that were trained here have been scored already.
+
+    Returns:
+        The logits on select, by split, so that they need not be computed again; else nothing.
 
     Raises:
         BadInput: it is worse than the most frequent label, and a run does not insist.
     """
-    taught = [student for student in cohort if student.terms]
+    taught = [run for run in cohort if run.terms]
     if not teachers or not taught[0].teacher_checkpoint or taught[0].task.masked:
         return {}
-    task, found = taught[0].task, outputs(teachers, select, device)
-    own, least = (
-        scoring.selection(task, select.labels, answers)[0]
-        for answers in (found, metrics.majority(select.labels, select.classes))
+    task, logits = taught[0].task, teacher_logits(teachers, select, device)
+    score, majority_score = (
+        scoring.select_score(task, select.labels, outputs)[0]
+        for outputs in (logits, metrics.majority(select.labels, select.classes))
     )
-    if own < least and not all(student.insist for student in taught):
-        scored = f"{' and '.join(task.select_by)} on select is {own:.3f}"
+    if score < majority_score and not all(run.insist for run in taught):
+        scored = f"{' and '.join(task.select_by)} on select is {score:.3f}"
         raise BadInput(
             f"teacher.checkpoint={taught[0].teacher_checkpoint}: its {scored}, that of the most "
-            f"frequent label {least:.3f}: are its classes in another order (id2label in its "
-            "config.json)? teacher.insist=true lets it teach"
+            f"frequent label {majority_score:.3f}: are its classes in another order (id2label in "
+            "its config.json)? teacher.insist=true lets it teach"
         )
-    return {"select": found}
+    return {"select": logits}
 
 
-def show(
+def teacher_forward(
     teachers: Sequence[nn.Module],
     inputs: Mapping[str, Tensor],
     rows: np.ndarray,
-    wanted: frozenset[int],
-    asked: PredictedTokens | None,
+    layers: frozenset[int],
+    predicted: PredictedTokens | None,
 ) -> Trace:
-    """What the teachers make of a batch.
+    """One forward pass of the teachers over a batch, each row through the teacher of its fold.
 
     Args:
         teachers: one, or in order of their folds.
-        inputs: the batch.
-        rows: [b], where its rows stand among the training rows, modulo K their folds.
-        wanted, asked: layers and tokens, as in `trace`; cross-fitted teachers are asked no tokens.
+        inputs: of the models.
+        rows: [b], positions among the training rows; modulo K they are the folds.
+        layers: whose attention is traced, as in `trace`.
+        predicted: as in `trace`; cross-fitted teachers are no language models, it is None there.
     """
     if len(teachers) == 1:
-        return trace(teachers[0], inputs, wanted, asked)
+        return trace(teachers[0], inputs, layers, predicted)
     folds = torch.from_numpy(rows % len(teachers)).to(inputs["attention_mask"].device)
-    chosen = [(folds == fold).nonzero()[:, 0] for fold in range(len(teachers))]
+    rows_of = [(folds == fold).nonzero()[:, 0] for fold in range(len(teachers))]
     parts = [
-        trace(teacher, {name: tensor[own] for name, tensor in inputs.items()}, wanted)
-        for teacher, own in zip(teachers, chosen, strict=True)
-        if len(own)
+        trace(teacher, {name: tensor[mine] for name, tensor in inputs.items()}, layers)
+        for teacher, mine in zip(teachers, rows_of, strict=True)
+        if len(mine)  # a small batch may have no row of a fold
     ]
-    return joined(parts, torch.cat(chosen).argsort())
+    return joined(parts, torch.cat(rows_of).argsort())
 
 
-def outputs(teachers: Sequence[nn.Module], data: Encoded, device: torch.device) -> np.ndarray:
-    """Outputs [n, classes] of a scored split, whose rows no teacher saw.
+def teacher_logits(
+    teachers: Sequence[nn.Module], data: Encoded, device: torch.device
+) -> np.ndarray:
+    """Logits [n, classes] on a scored split, whose rows no teacher saw in training.
 
     Of several teachers the logarithm of their mean probabilities; of regression their mean.
     """
-    found = [scoring.predict(teacher, data, device) for teacher in teachers]
-    if len(found) == 1:
-        return found[0]
-    stacked = torch.from_numpy(np.stack(found))
+    each = [scoring.predict(teacher, data, device) for teacher in teachers]
+    if len(each) == 1:
+        return each[0]
+    stacked = torch.from_numpy(np.stack(each))
     if data.classes == 1:
         return stacked.mean(0).numpy()
-    return (stacked.log_softmax(-1).logsumexp(0) - float(np.log(len(found)))).numpy()
+    return (stacked.log_softmax(-1).logsumexp(0) - float(np.log(len(each)))).numpy()

@@ -20,26 +20,29 @@ from kdlab.run import Run
 from kdlab.training import scoring
 
 
-def outputs(model: nn.Module, task: TaskData, device: torch.device) -> dict[str, np.ndarray]:
+def on_test_splits(model: nn.Module, task: TaskData, device: torch.device) -> dict[str, np.ndarray]:
     """Outputs [n, classes] on each test split that the data was read with."""
     return {name: scoring.predict(model, data, device) for name, data in task.tests.items()}
 
 
-def artifacts(root: str, task: TaskData, found: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Write outputs of scored and test splits; return a record's artifacts."""
-    if not found:
+def artifacts(root: str, task: TaskData, outputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Write outputs of scored and test splits; return a record's `artifacts`."""
+    if not outputs:
         return {}
-    left: dict[str, Any] = {"outputs": record.write_outputs(root, found, exact=task.tests)}
+    addresses: dict[str, Any] = {"outputs": record.write_outputs(root, outputs, exact=task.tests)}
     if task.tests:
-        left["examples"] = {
+        addresses["examples"] = {
             name: record.write_examples(root, task.ids[name], data.labels)
             for name, data in task.tests.items()
         }
-    return left
+    return addresses
 
 
 def untrained(runs: Sequence[Run], execution: Execution) -> list[Run]:
-    """Those that have to be trained: that lack more than test outputs, or a model to give these."""
+    """The runs that have to be trained.
+
+    The others lack test outputs alone, and have a saved model to compute these with.
+    """
     unpredicted = test_splits.lacking(runs, execution.root) if execution.predict_test else set()
     return [r for r in runs if r.uid not in unpredicted or not is_whole(execution.root, r.uid)]
 
@@ -47,32 +50,37 @@ def untrained(runs: Sequence[Run], execution: Execution) -> list[Run]:
 def complete(runs: Sequence[Run], task: TaskData, root: str, device: torch.device) -> list[str]:
     """Record runs that lack nothing but test outputs again, with those of their saved models.
 
-    Returns their uids. A run whose model is gone, damaged, or that of none of the run's records is
-    left to be trained again.
+    A run whose model is gone, damaged, or that of none of the run's records is left to be trained
+    again.
+
+    Returns:
+        The uids of the runs that were completed.
 
     Raises:
         Damaged: a model is not what its folder says, though its files are as they were written.
     """
     unpredicted, recorded = test_splits.lacking(runs, root), record.entries(root)
-    done = []
+    completed = []
     for uid in [run.uid for run in runs if run.uid in unpredicted]:
-        several = record.read_all(root, recorded[uid])
-        if why := flaw(root, uid, {str(each.result.get("weights")) for each in several}):
+        records = record.read_all(root, recorded[uid])
+        if why := flaw(root, uid, {str(each.result.get("weights")) for each in records}):
             print(f"run {uid} is trained again for test outputs: {why}")
             continue
-        model = heads.load(runs[0].task, folder(root, uid)).eval().to(device)
+        model = heads.load_with_head(runs[0].task, folder(root, uid)).eval().to(device)
         weights = saving.digest(model)
-        of_model = [each for each in several if each.result.get("weights") == weights]
+        # A run may have been recorded with different results: outputs belong to their own model's.
+        of_model = [each for each in records if each.result.get("weights") == weights]
         if not of_model:
             raise Damaged(f"{folder(root, uid)} does not hold the weights that it says")
         earlier = max(of_model, key=lambda each: len(record.kept(root, each)))
-        found = _scored(model, earlier, task, root, device) | outputs(model, task, device)
-        record.append(root, replace(earlier, artifacts=artifacts(root, task, found)))
-        done.append(uid)
-    return done
+        outputs = _scored_outputs(model, earlier, task, root, device)
+        outputs |= on_test_splits(model, task, device)
+        record.append(root, replace(earlier, artifacts=artifacts(root, task, outputs)))
+        completed.append(uid)
+    return completed
 
 
-def _scored(
+def _scored_outputs(
     model: nn.Module, earlier: Record, task: TaskData, root: str, device: torch.device
 ) -> dict[str, np.ndarray]:
     """The outputs of the scored splits as they were kept, or of the model where they are lost."""

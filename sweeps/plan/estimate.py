@@ -54,7 +54,7 @@ def measured_cells(runs: Sequence[Run], done: Mapping[str, Entry]) -> tuple[int,
 
 
 def _cell(run: Run) -> str:
-    terms = [(term.name, term.pairs) for term in run.terms]
+    terms = [(term.name, term.matching and term.matching.pairs) for term in run.terms]
     size = teacher_architecture(run.teacher, run.teacher_checkpoint) if terms else None
     return repr((run.student, run.task.name, run.data, run.train, run.protocol, terms, size))
 

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from kdlab.architecture import Architecture
 from kdlab.errors import BadInput
 from kdlab.models import checkpoints
-from kdlab.models.student import outline
 from kdlab.options.callables import Call
 from kdlab.options.memo import by_content
 from kdlab.options.schema import Protocol, Task
@@ -38,6 +37,7 @@ def lines(runs: Iterable[Run]) -> list[str]:
 
 def _row(student: Architecture, kinds: Kinds) -> tuple[str, str, str, str]:
     from kdlab.models import costs
+    from kdlab.models.student import outline
 
     transformer, totals = 0, []
     for (_, vocabulary), run in kinds.items():

@@ -123,11 +123,11 @@ def waits(distill: Distill, runs: list[Any], device: str) -> bool:
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        loop.learning.update = strict
+        loop.student_state.update = strict
         try:
             distill("w", runs)
         finally:
-            loop.learning.update = update
+            loop.student_state.update = update
     found = [w for w in caught if "synchroniz" in str(w.message)]
     places: dict[str, int] = {}
     for each in found:

@@ -17,7 +17,7 @@ def after(updates: int, runs: Sequence[Run], root: str) -> int:
 
 
 def _train(updates: int, runs: Sequence[Run], root: str) -> None:
-    original, seen = loop.learning.update, [0]
+    original, seen = loop.student_state.update, [0]
 
     def update(*arguments: object) -> None:
         original(*arguments)
@@ -25,5 +25,5 @@ def _train(updates: int, runs: Sequence[Run], root: str) -> None:
         if seen[0] == updates:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    loop.learning.update = update
+    loop.student_state.update = update
     kdlab.distill(runs, root=root, threads=1, checkpoint_seconds=0)

@@ -21,7 +21,7 @@ TRANSFER = ("data=unlabelled", "data.rows=90", "data.extra_rows=70", "knowledge=
 def seen(monkeypatch):
     """The rows of every batch that a student is trained on."""
     counted = []
-    original = loop.learning.update
+    original = loop.student_state.update
 
     def update(learner, batch, labels, *rest):
         counted.append((learner.run.uid, len(labels)))
@@ -29,7 +29,7 @@ def seen(monkeypatch):
         if len(counted) == 12:  # in the middle of the student, after its teacher if it has one
             loop.stop.set()
 
-    monkeypatch.setattr(loop.learning, "update", update)
+    monkeypatch.setattr(loop.student_state, "update", update)
     yield counted
     loop.stop.clear()
 
@@ -101,7 +101,7 @@ def test_latency_is_measured_once_for_an_architecture_and_a_machine(monkeypatch,
     one, other = (Architecture("bert", depth, 64, 2, 256) for depth in (1, 2))
 
     def latency(own, kind=AutoModelForSequenceClassification, root=tmp_path):
-        return costs.latency(model_of("bert", own.layers, kind), own, root)["latency"]
+        return costs.latency(model_of("bert", own.layers, kind), own, root)
 
     assert [latency(one), latency(one), latency(other), latency(one)] == [1.0, 1.0, 2.0, 1.0]
     assert latency(one, AutoModelForMaskedLM) == 3.0  # with every token's outputs

@@ -13,7 +13,7 @@ from kdlab.config.compose import compose
 from kdlab.errors import BadInput
 from kdlab.models import saved_files
 from kdlab.record import Damaged
-from kdlab.training import loop, student_state
+from kdlab.training import loop, resume
 
 FEW = ("task.train_rows=64", "train.epochs=1", "teacher.epochs=1", "threads=1", "seed=1")
 
@@ -60,7 +60,7 @@ def test_a_checkpoint_that_lost_a_bit_is_named_and_not_used(run, done, root, see
             kdlab.distill(run, root=str(root), threads=1)
     finally:
         loop.stop.clear()
-    path = student_state.checkpoint_path(root, run.uid)
+    path = resume.checkpoint_path(root, run.uid)
     flip(path, seed)
     assert kdlab.distill(run, root=str(root), threads=1).result == done[1].result
     assert f"{path} is damaged: run {run.uid} starts anew" in capsys.readouterr().err
@@ -85,7 +85,7 @@ def test_a_teacher_that_lost_a_bit_is_named_and_trained_again(run, done, root, n
 
 def test_a_model_of_no_record_teaches_nobody(run, root):
     room = saved_files.folder(root, run.teacher.uid)
-    saved_files.sign(room, "0" * 32)
+    saved_files.write_digests(room, "0" * 32)
     with pytest.raises(Damaged, match="is not the model of a record"):
         saved_files.checked(root, run.teacher.uid)
     assert not saved_files.is_whole(root, run.teacher.uid)

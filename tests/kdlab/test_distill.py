@@ -23,8 +23,7 @@ from kdlab.cohort import missing
 from kdlab.config.compose import compose, execution
 from kdlab.errors import BadInput
 from kdlab.models import saved_files
-from kdlab.training import loop
-from kdlab.training import student_state as learner
+from kdlab.training import loop, resume
 
 BERT_ADAM = ("train.bias_correction=false", "train.eps=1e-6", "train.clip_scope=tensor")
 EIGHT = [
@@ -158,7 +157,7 @@ def test_best_select_keeps_the_best_evaluation(small, tmp_path):
 def test_a_constant_prediction_has_its_score_and_never_wins_a_selection():
     run = SimpleNamespace(protocol=SimpleNamespace(checkpoint="best_select"))
     learner = SimpleNamespace(
-        run=run, model=nn.Linear(1, 1), step=0, sums={}, history={}, degenerate=[], best=None
+        run=run, model=nn.Linear(1, 1), step=0, loss_sums={}, history={}, degenerate=[], best=None
     )
     # All-positive predictions score 0.8; the best of the others is the second.
     found = iter([(0.8, True), (0.6, False), (0.5, False), (0.9, True)])
@@ -289,15 +288,15 @@ def _saved(root):
 def test_a_checkpoint_holds_no_pickled_code(small, tmp_path):
     run = compose(*small, "threads=1", "knowledge=none")
     kept = []
-    original = learner.save
+    original = resume.save
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            learner,
+            resume,
             "save",
             lambda *a: (
                 original(*a),
                 kept.append(
-                    torch.load(learner.checkpoint_path(a[1], a[0].run.uid), weights_only=True)
+                    torch.load(resume.checkpoint_path(a[1], a[0].run.uid), weights_only=True)
                 ),
             ),
         )

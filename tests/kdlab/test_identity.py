@@ -185,7 +185,7 @@ def test_the_page_that_is_hashed_names_every_function_and_no_path(glue, monkeypa
     monkeypatch.setattr("kdlab.config.identity._rows", lambda source, splits: "equal rows")
     uid = digest(effective(run))
     (term,) = run.terms
-    calls = [run.source, run.init.call, term.loss, term.weigh, *term.schedules.values()]
+    calls = [run.source, run.init.call, term.loss, term.matching.weigh, *term.schedules.values()]
     for name in (term.view, run.task.holdout, *(call.target for call in calls)):
         assert name.startswith("kdlab.")
         assert f'"{stored_name(name)}"' in text

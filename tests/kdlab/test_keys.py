@@ -22,7 +22,7 @@ from kdlab.models import saved_files
 from kdlab.options import schema
 
 KINDS = {
-    "page": schema.Page, "hard": schema.Hard, "train": schema.Train, "data": schema.Data,
+    "page": schema.Config, "hard": schema.Hard, "train": schema.Train, "data": schema.Data,
     "protocol": schema.Protocol, "size": schema.Size, "teacher": schema.Teacher,
     "table": schema.Task, "synthetic": schema.Task, "corpus": schema.Task,
     "knowledge": schema.TermKeys, "matching": schema.MatchingKeys, "init": schema.InitKeys,

@@ -168,7 +168,7 @@ def taught(checkpoint, *more: str):
 
 
 def test_a_saved_student_calls_its_outputs_as_the_task_does(teacher):
-    assert checkpoints.names(str(teacher)) == ["down", "up"]
+    assert checkpoints.output_names(str(teacher)) == ["down", "up"]
     page = checkpoints.config(str(teacher))
     assert page["label2id"] == {"down": 0, "up": 1}
 

@@ -157,7 +157,7 @@ def test_scores_are_transformers_own_loss_on_masks_that_are_the_same_for_every_s
     total, every = 0.0, tokens.scoring_batches(tuple(data.lengths().tolist()), scoring.SCORING_ROWS)
     for number, positions in enumerate(every):
         key = scoring.streams.key(0, f"masks/scored/{number}")
-        inputs, labels, asked = tokens.examples(data, positions, CPU, key, everywhere=False)
+        inputs, labels, asked = tokens.examples(data, positions, CPU, key, all_tokens=False)
         answers = torch.full(inputs["input_ids"].shape, -100)
         answers[asked.at] = labels
         with torch.no_grad():

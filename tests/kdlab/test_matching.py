@@ -245,9 +245,10 @@ def test_every_fixed_matching_has_its_mass(name, mass):
         "size=l3_h64_a4", "knowledge=hidden_mse", f"matching={name}", f"matching.mass={mass}"
     )
     (term,) = run.terms
-    total = term.pair_weight * len(term.pairs)
-    layers = len({student for student, _ in term.pairs})
-    expected = {"one": 1, "layers": layers, "pairs": len(term.pairs)}[mass]
+    pairs = term.matching.pairs
+    total = term.matching.pair_weight * len(pairs)
+    layers = len({student for student, _ in pairs})
+    expected = {"one": 1, "layers": layers, "pairs": len(pairs)}[mass]
     assert total == pytest.approx(expected)
 
 
@@ -258,7 +259,7 @@ def test_a_term_may_have_a_matching_of_its_own():
         "matching=first",
         "+matching@knowledge.cls_pkd.matching=last1",
     )
-    assert {term.key: term.pairs for term in run.terms} == {
+    assert {term.key: term.matching.pairs for term in run.terms} == {
         "cls_pkd": ((3, 4),),
         "hidden_mse": ((1, 1), (2, 2), (3, 3)),
     }

@@ -36,8 +36,8 @@ def test_a_constant_prediction_scores_zero_and_is_marked():
 
 def test_a_constant_prediction_never_wins_a_selection():
     task = compose("teacher=none", "knowledge=none").task
-    assert scoring.selection(task, LABELS, LOGITS) == (0.75, False)
-    constant = scoring.selection(task, np.ones(4), np.tile([[0.0, 1.0]], (4, 1)))
+    assert scoring.select_score(task, LABELS, LOGITS) == (0.75, False)
+    constant = scoring.select_score(task, np.ones(4), np.tile([[0.0, 1.0]], (4, 1)))
     assert constant == (1.0, True)
     assert metrics.ranked(*constant) == 0.0
     assert metrics.ranked(0.75, False) == 0.75

@@ -8,7 +8,7 @@ from kdlab.config.compose import compose
 from kdlab.config.rehearsal import _trace
 from kdlab.errors import BadInput
 from kdlab.models import costs
-from kdlab.objective.objective import Objective, hard, wanted
+from kdlab.objective.objective import Objective, task_loss, traced_layers
 
 
 def objective(*overrides: str) -> tuple[Objective, dict[str, torch.Tensor]]:
@@ -44,9 +44,9 @@ def test_the_total_is_the_weighted_sum():
     torch.testing.assert_close(made.total(losses, 0), expected)
 
 
-def test_only_matched_layers_are_wanted():
+def test_only_matched_layers_are_traced():
     run = compose("size=l3_h64_a4", "knowledge=[hidden_mse,logits_kl]", "matching=pkd_last")
-    assert wanted(run) == (frozenset({1, 2}), frozenset({2, 3}))
+    assert traced_layers(run) == (frozenset({1, 2}), frozenset({2, 3}))
 
 
 @pytest.mark.parametrize("name", ["attention_kl", "attention_ce", "attention_mse"])
@@ -60,12 +60,12 @@ def test_head_means_meet_where_head_counts_differ(name):
 
 def test_the_hard_loss_ignores_rows_without_a_label():
     logits = torch.tensor([[2.0, 0.0], [0.0, 1.0], [5.0, 5.0]])
-    known = hard(logits[:2], torch.tensor([0, 1]), 2)
-    assert hard(logits, torch.tensor([0, 1, -100]), 2) == known
-    assert hard(logits, torch.full((3,), -100), 2) == 0
+    known = task_loss(logits[:2], torch.tensor([0, 1]), 2)
+    assert task_loss(logits, torch.tensor([0, 1, -100]), 2) == known
+    assert task_loss(logits, torch.full((3,), -100), 2) == 0
     nan = float("nan")
-    assert hard(torch.tensor([[1.0], [9.0]]), torch.tensor([3.0, nan]), 1) == 4.0
-    assert hard(torch.tensor([[1.0]]), torch.tensor([nan]), 1) == 0
+    assert task_loss(torch.tensor([[1.0], [9.0]]), torch.tensor([3.0, nan]), 1) == 4.0
+    assert task_loss(torch.tensor([[1.0]]), torch.tensor([nan]), 1) == 0
 
 
 def test_bert_base_has_the_flops_that_the_literature_gives_it():

@@ -188,14 +188,14 @@ def test_a_teacher_that_stops_early_is_the_whole_ones_at_that_step(small, tmp_pa
     assert found["steps"] == 17
     assert set(found["shares"]) == {"0.1", "0.5", "0.9"}
     assert len(found["curves"]["select"]) == 5
-    kept, original = {}, loop.learning.update
+    kept, original = {}, loop.student_state.update
 
     def update(learner, *arguments):
         original(learner, *arguments)
         if learner.step == 17:
             kept.update({k: v.clone() for k, v in learner.model.state_dict().items()})
 
-    monkeypatch.setattr(loop.learning, "update", update)
+    monkeypatch.setattr(loop.student_state, "update", update)
     assert kdlab.distill(whole, root=str(tmp_path / "whole"), threads=1).result["steps"] == 34
     assert equal(kept, kdlab.load(stopped, str(tmp_path / "stopped")).state_dict())
 
@@ -239,7 +239,7 @@ def at_work(fitted, tmp_path_factory):
     root = str(tmp_path_factory.mktemp("folds"))
     found = kdlab.distill(fitted, root=root, threads=1)
     task = task_data(fitted, False)
-    return found, task, teaching.load(fitted, task.tokenizer, None, root, CPU)
+    return found, task, teaching.load_teachers(fitted, task.tokenizer, None, root, CPU)
 
 
 def test_every_row_is_shown_by_the_teacher_that_never_saw_it(at_work):
@@ -247,7 +247,7 @@ def test_every_row_is_shown_by_the_teacher_that_never_saw_it(at_work):
     rows = task.batches[3]
     inputs, wanted = batch(task.training, rows, CPU), frozenset({2})
     with torch.no_grad():
-        found = teaching.show(three, inputs, rows, wanted, None)
+        found = teaching.teacher_forward(three, inputs, rows, wanted, None)
         alone = [trace(teacher, inputs, wanted) for teacher in three]
     assert len(set((rows % 3).tolist())) == 3
     for place, row in enumerate(rows.tolist()):
@@ -268,7 +268,7 @@ def test_a_batch_may_lack_a_fold(at_work):
     rows = np.array([7, 1, 4, 3])  # none of fold 2
     inputs = batch(task.training, rows, CPU)
     with torch.no_grad():
-        found = teaching.show(three, inputs, rows, frozenset(), None)
+        found = teaching.teacher_forward(three, inputs, rows, frozenset(), None)
         first = trace(three[1], inputs, frozenset())
     assert torch.allclose(found.logits[:3], first.logits[:3], atol=1e-5)
 
@@ -278,9 +278,9 @@ def test_scored_splits_meet_the_mean_of_the_teachers(at_work):
     data = task.scored["report"]
     each = [scoring.predict(teacher, data, CPU) for teacher in three]
     mean = np.mean([np.exp(x) / np.exp(x).sum(-1, keepdims=True) for x in each], axis=0)
-    together = teaching.outputs(three, data, CPU)
+    together = teaching.teacher_logits(three, data, CPU)
     assert np.allclose(np.exp(together), mean, atol=1e-6)
-    assert teaching.outputs(three[:1], data, CPU).tolist() == each[0].tolist()
+    assert teaching.teacher_logits(three[:1], data, CPU).tolist() == each[0].tolist()
     assert found.result["agreement"]["report"]["kl"] > 0
 
 
@@ -290,9 +290,9 @@ def test_cross_fitted_teachers_of_a_regression(small, tmp_path):
     found = kdlab.distill(run, root=str(tmp_path), threads=1)
     assert found.result["agreement"]["report"]["mse"] >= 0
     data = task_data(run, False)
-    two = teaching.load(run, data.tokenizer, None, str(tmp_path), CPU)
+    two = teaching.load_teachers(run, data.tokenizer, None, str(tmp_path), CPU)
     each = [scoring.predict(teacher, data.scored["report"], CPU) for teacher in two]
-    together = teaching.outputs(two, data.scored["report"], CPU)
+    together = teaching.teacher_logits(two, data.scored["report"], CPU)
     assert np.allclose(together, (each[0] + each[1]) / 2)
 
 

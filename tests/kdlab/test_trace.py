@@ -7,7 +7,7 @@ from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceC
 from kdlab.architecture import Architecture
 from kdlab.losses import attention, hidden, relation
 from kdlab.models.families import FAMILIES, configuration
-from kdlab.models.trace import NAME, PredictedTokens, Trace, outputs, trace
+from kdlab.models.trace import NAME, PredictedTokens, Trace, inference_logits, trace
 from kdlab.objective import views
 
 ENCODERS = sorted(FAMILIES)
@@ -136,7 +136,7 @@ def test_a_model_is_given_segments_only_if_it_knows_two(family):
     split = batch() | {"token_type_ids": torch.ones(2, 10, dtype=torch.long)}
     with torch.no_grad():
         plain, segments = (trace(model, x, frozenset()).logits for x in (batch(), split))
-        assert torch.equal(outputs(model, split), segments)
+        assert torch.equal(inference_logits(model, split), segments)
     assert torch.equal(plain, segments) == (family not in ("bert", "electra"))
 
 
@@ -223,7 +223,7 @@ def test_a_language_model_answers_only_where_it_is_asked(family):
         asked = PredictedTokens(at, some[at])
         found = trace(model, batch(), frozenset(), asked)
         torch.testing.assert_close(found.logits, whole.logits[at], atol=1e-5, rtol=1e-5)
-        assert torch.equal(found.logits, outputs(model, batch(), asked))
+        assert torch.equal(found.logits, inference_logits(model, batch(), asked))
         for ours, theirs in zip(found.hidden, whole.hidden_states, strict=True):
             assert torch.equal(ours, theirs)
         (logits, mask), (_, everywhere) = views.logits(found), views.token_logits(found)

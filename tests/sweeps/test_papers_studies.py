@@ -118,7 +118,7 @@ def test_what_won_for_pkds_authors_is_what_a_students_run_does(planned):
     assert found["knowledge.cls_pkd.reduction"] == found["knowledge.logits_kl.reduction"] == "mean"
     last = rows["B2 Skip or Last, the authors' settings"]["rte"]["BERT6-PKD-Last"]
     assert (keys(last)["train.lr"], keys(last)["knowledge.cls_pkd.weight"]) == (2e-5, 1000)
-    assert last.terms[0].pairs == tuple(zip(range(1, 6), range(7, 12), strict=True))
+    assert last.terms[0].matching.pairs == tuple(zip(range(1, 6), range(7, 12), strict=True))
 
 
 def test_a_terms_weight_is_tuned_wherever_it_stands_beside_logits():

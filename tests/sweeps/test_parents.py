@@ -12,7 +12,7 @@ import kdlab
 from kdlab import record
 from kdlab.config.compose import compose, execution
 from kdlab.run import parents
-from kdlab.training import student_state
+from kdlab.training import resume
 from sweeps import commands, status
 from sweeps.journal import events, failures, run_states
 from sweeps.launchers import choice
@@ -116,7 +116,7 @@ def unique(asked, row):
 def test_an_earlier_run_that_fails_is_retried_and_brings_its_children_back(asked, root, capsys):
     (broken, *_) = (run.init.run for run in unique(asked, "staged"))
     # In the place of a checkpoint something that nobody can read.
-    obstacle = student_state.checkpoint_path(root, broken.uid)
+    obstacle = resume.checkpoint_path(root, broken.uid)
     obstacle.mkdir(parents=True)
     assert commands.run_launch(asked, None, wait=True) == 1
     assert "IsADirectoryError" in capsys.readouterr().err

@@ -26,8 +26,8 @@ def made():
     return tokenizer, tokens.masked(data, tokenizer, 0.15), lengths
 
 
-def drawn(data, positions, key, everywhere=False):
-    return tokens.examples(data, np.array(positions), CPU, key, everywhere)
+def drawn(data, positions, key, all_tokens=False):
+    return tokens.examples(data, np.array(positions), CPU, key, all_tokens)
 
 
 def grid(data, key):
@@ -102,7 +102,7 @@ def test_equal_keys_give_equal_masks_and_others_do_not(made):
 def test_outputs_are_asked_for_where_tokens_are_masked_or_everywhere(made):
     _, data, _ = made
     inputs, labels, asked = drawn(data, range(64), 5)
-    whole, labels_too, everywhere = drawn(data, range(64), 5, everywhere=True)
+    whole, labels_too, everywhere = drawn(data, range(64), 5, all_tokens=True)
     assert torch.equal(inputs["input_ids"], whole["input_ids"])
     assert len(labels) == int(asked.at.sum()) == int(data.labels[:64].sum())
     assert asked.masked.all()

@@ -63,7 +63,7 @@ def test_every_matching_and_every_knob_gives_a_loss_of_its_own(whole):
 def test_a_run_that_was_stopped_ends_in_the_result_it_would_have_had(
     runs, whole, tmp_path, monkeypatch
 ):
-    update = loop.learning.update
+    update = loop.student_state.update
     root = str(tmp_path)
     kdlab.distill(runs[0].teacher, root=root, threads=1, save=True)
     for after in (100, 60):  # of eight students' 34 updates each, in turns
@@ -75,7 +75,7 @@ def test_a_run_that_was_stopped_ends_in_the_result_it_would_have_had(
                 raise Stopped
 
         with monkeypatch.context() as patch:
-            patch.setattr(loop.learning, "update", stopping)
+            patch.setattr(loop.student_state, "update", stopping)
             with pytest.raises(Stopped):
                 kdlab.distill(runs, root=root, threads=1, checkpoint_seconds=0)
     assert len(list((tmp_path / "checkpoints").iterdir())) == len(runs)
@@ -86,7 +86,9 @@ def test_a_run_that_was_stopped_ends_in_the_result_it_would_have_had(
 @pytest.mark.parametrize("name", WEIGHED)
 def test_a_weighed_matching_has_mass_one_or_that_of_its_layers(name):
     own = ("knowledge=hidden_mse", "size=l3_h64_a4", f"matching={name}")
-    (one,), (layers,) = (compose(*own, f"matching.mass={x}").terms for x in ("one", "layers"))
+    one, layers = (
+        compose(*own, f"matching.mass={mass}").terms[0].matching for mass in ("one", "layers")
+    )
     assert (one.pair_weight, layers.pair_weight) == (1, len({pair[0] for pair in one.pairs}))
     with pytest.raises(BadInput, match=f"matching={name}: it weighs its pairs; matching.mass: one"):
         compose(*own, "matching.mass=pairs")

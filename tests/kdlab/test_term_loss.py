@@ -9,7 +9,7 @@ from torch import nn
 from kdlab.config.compose import compose
 from kdlab.config.rehearsal import _trace
 from kdlab.errors import BadInput
-from kdlab.objective.objective import Objective, hard
+from kdlab.objective.objective import Objective, task_loss
 from kdlab.objective.term_loss import Moment, TermLoss
 from kdlab.options.callables import Call
 from kdlab.training.student_state import start
@@ -28,28 +28,30 @@ class Fixed(nn.Module):
         super().__init__()
         self.shape = (students, teachers)
 
-    def forward(self, seen) -> torch.Tensor:
-        self.seen = seen
+    def forward(self, inputs) -> torch.Tensor:
+        self.inputs = inputs
         return WEIGHTS
 
 
 class ByRow(Fixed):
     """Each row of the batch has weights of its own."""
 
-    def forward(self, seen) -> torch.Tensor:
+    def forward(self, inputs) -> torch.Tensor:
         one = torch.tensor([[0.5, 0.0, 0.0], [0.0, 0.25, 0.25]])
         return torch.stack([one, one.flip(1)])
 
 
 def made(*overrides: str, **changed):
     run = compose(*overrides)
-    term = replace(run.terms[0], **changed)
-    comparison = TermLoss(term, run.student, run.teacher.student, run.task.classes, run.seed)
-    return comparison, _trace(run.student, 2), _trace(run.teacher.student, 2)
+    term = run.terms[0]
+    if changed:
+        term = replace(term, matching=replace(term.matching, **changed))
+    term_loss = TermLoss(term, run.student, run.teacher.student, run.seed)
+    return term_loss, _trace(run.student, 2), _trace(run.teacher.student, 2)
 
 
-def taught(logits):
-    return hard(logits, LABELS, classes=2)
+def loss_of_logits(logits):
+    return task_loss(logits, LABELS, classes=2)
 
 
 def square(one, other):
@@ -57,7 +59,7 @@ def square(one, other):
 
 
 def test_a_weighed_matching_mixes_losses():
-    comparison, student, teacher = made(
+    term_loss, student, teacher = made(
         *MIXED, EVERY, pair_weight=1.0, weigh=Call(f"{__name__}.Fixed", {})
     )
     expected = sum(
@@ -65,42 +67,42 @@ def test_a_weighed_matching_mixes_losses():
         for i, ours in enumerate((1, 2))
         for j, theirs in enumerate((1, 2, 4))
     )
-    torch.testing.assert_close(comparison(student, teacher, START, taught), expected)
-    seen = comparison.weigh.seen
-    assert comparison.weigh.shape == (2, 3)
-    assert torch.equal(seen.teacher[2], teacher.hidden[4])
-    assert seen.cost(1, 0) == square(student.hidden[2], teacher.hidden[1])
+    torch.testing.assert_close(term_loss(student, teacher, START, loss_of_logits), expected)
+    inputs = term_loss.weigh.inputs
+    assert term_loss.weigh.shape == (2, 3)
+    assert torch.equal(inputs.teacher[2], teacher.hidden[4])
+    assert inputs.cost(1, 0) == square(student.hidden[2], teacher.hidden[1])
 
 
 def test_a_weighed_matching_mixes_the_teachers_features():
     call = Call(f"{__name__}.Fixed", {})
-    comparison, student, teacher = made(*MIXED, EVERY, pair_weight=1.0, weigh=call, mix="features")
+    term_loss, student, teacher = made(*MIXED, EVERY, pair_weight=1.0, weigh=call, mix="features")
     layers = [teacher.hidden[layer] for layer in (1, 2, 4)]
     expected = 0.0
     for i, ours in enumerate((1, 2)):
         mass = WEIGHTS[i].sum()
         mixture = sum(WEIGHTS[i, j] / mass * layers[j] for j in range(3))
         expected += mass * square(student.hidden[ours], mixture)
-    torch.testing.assert_close(comparison(student, teacher, START, taught), expected)
+    torch.testing.assert_close(term_loss(student, teacher, START, loss_of_logits), expected)
 
 
 def test_weights_may_differ_by_row():
     call = Call(f"{__name__}.ByRow", {})
-    comparison, student, teacher = made(*MIXED, EVERY, pair_weight=1.0, weigh=call, mix="features")
+    term_loss, student, teacher = made(*MIXED, EVERY, pair_weight=1.0, weigh=call, mix="features")
     one, two, four = (teacher.hidden[layer] for layer in (1, 2, 4))
     first = torch.stack([one[0], four[1]])
     second = torch.stack([(two[0] + four[0]) / 2, (one[1] + two[1]) / 2])
     expected = square(student.hidden[1], first) / 2 + square(student.hidden[2], second) / 2
-    torch.testing.assert_close(comparison(student, teacher, START, taught), expected)
+    torch.testing.assert_close(term_loss(student, teacher, START, loss_of_logits), expected)
 
 
 def test_fixed_pairs_mix_features_too():
     overrides = [*MIXED, "matching.pairs=[[1,1],[1,2],[2,4]]", "+matching.mix=features"]
-    comparison, student, teacher = made(*overrides)
+    term_loss, student, teacher = made(*overrides)
     middle = (teacher.hidden[1] + teacher.hidden[2]) / 2
     expected = 2 / 3 * square(student.hidden[1], middle)
     expected += 1 / 3 * square(student.hidden[2], teacher.hidden[4])
-    torch.testing.assert_close(comparison(student, teacher, START, taught), expected)
+    torch.testing.assert_close(term_loss(student, teacher, START, loss_of_logits), expected)
 
 
 def test_one_layer_alone_is_no_mixture():
@@ -110,12 +112,12 @@ def test_one_layer_alone_is_no_mixture():
 
 def test_projections_are_learned_where_widths_differ():
     narrow = ("size=l3_h48_a4", "knowledge=hidden_mse", "matching=skip")
-    comparison, _, _ = made(*narrow)
-    assert sorted(comparison.projections) == ["1", "2", "3"]
-    assert comparison.projections["1"].weight.shape == (64, 48)
+    term_loss, _, _ = made(*narrow)
+    assert sorted(term_loss.projections) == ["1", "2", "3"]
+    assert term_loss.projections["1"].weight.shape == (64, 48)
     shared, student, teacher = made(*narrow, "+knowledge.hidden_mse.projection_shared=true")
     assert sorted(shared.projections) == ["shared"]
-    shared(student, teacher, START, taught).backward()
+    shared(student, teacher, START, loss_of_logits).backward()
     assert shared.projections["shared"].weight.grad.norm() > 0
     equal = ("size=l3_h64_a4", "knowledge=hidden_mse", "matching=skip")
     assert not list(made(*equal)[0].parameters())
@@ -187,41 +189,45 @@ def test_weights_follow_their_schedules():
 def test_a_knob_follows_its_schedule():
     base = ("knowledge=logits_kl", "knowledge.logits_kl.temperature=8")
     schedule = "+schedule@knowledge.logits_kl.schedules.temperature=stairs"
-    comparison, student, teacher = made(*base, schedule)
-    halfway = comparison(student, teacher, Moment(step=3, epoch=0, progress=0.49), taught)
+    term_loss, student, teacher = made(*base, schedule)
+    halfway = term_loss(student, teacher, Moment(step=3, epoch=0, progress=0.49), loss_of_logits)
     same = made("knowledge=logits_kl", "knowledge.logits_kl.temperature=4")[0]
-    assert halfway == same(student, teacher, START, taught)
+    assert halfway == same(student, teacher, START, loss_of_logits)
 
 
 PSEUDO = ("size=l2_h48_a4", "knowledge=layer_logits_kl")
 
 
 def test_layers_are_compared_by_what_they_say_of_the_classes():
-    comparison, student, teacher = made(*PSEUDO, "matching=skip")
+    term_loss, student, teacher = made(*PSEUDO, "matching=skip")
     expected = 0.0
     for ours, theirs in ((1, 2), (2, 4)):
-        log_q = comparison.projections[str(ours)](student.hidden[ours][:, 0]).log_softmax(-1)
-        log_p = comparison.readouts[str(theirs)](teacher.hidden[theirs][:, 0]).log_softmax(-1)
+        log_q = term_loss.projections[str(ours)](student.hidden[ours][:, 0]).log_softmax(-1)
+        log_p = term_loss.pseudo_classifiers[str(theirs)](teacher.hidden[theirs][:, 0]).log_softmax(
+            -1
+        )
         expected += (log_p.exp() * (log_p - log_q)).sum(-1).mean() / 2
-    torch.testing.assert_close(comparison(student, teacher, START, taught), expected)
+    torch.testing.assert_close(term_loss(student, teacher, START, loss_of_logits), expected)
 
 
 def test_the_teachers_maps_learn_from_labels_and_the_students_from_the_teacher():
-    comparison, student, teacher = made(*PSEUDO, "matching=alp_kd")
-    comparison(student, teacher, START, taught).backward()
+    term_loss, student, teacher = made(*PSEUDO, "matching=alp_kd")
+    term_loss(student, teacher, START, loss_of_logits).backward()
     lesson = sum(
-        taught(readout(teacher.hidden[int(layer)][:, 0]))
-        for layer, readout in comparison.readouts.items()
+        loss_of_logits(classifier(teacher.hidden[int(layer)][:, 0]))
+        for layer, classifier in term_loss.pseudo_classifiers.items()
     )
-    maps = list(comparison.readouts.parameters())
+    maps = list(term_loss.pseudo_classifiers.parameters())
     for parameter, gradient in zip(maps, torch.autograd.grad(lesson, maps), strict=True):
         torch.testing.assert_close(parameter.grad, gradient)
-    assert all(p.grad.norm() > 0 for p in comparison.projections.parameters())
+    assert all(p.grad.norm() > 0 for p in term_loss.projections.parameters())
 
 
 @pytest.mark.parametrize(("epoch", "stair"), [(0, 1), (1, 1), (2, 2), (7, 4), (13, 7)])
 def test_annealing_kd_raises_the_teachers_logits_in_seven_stairs_of_two_epochs(epoch, stair):
-    comparison, student, teacher = made("knowledge=logits_annealed_mse", "train.epochs=14")
+    term_loss, student, teacher = made("knowledge=logits_annealed_mse", "train.epochs=14")
     moment = Moment(step=epoch, epoch=epoch, progress=(epoch + 0.5) / 14)
     expected = square(student.logits, teacher.logits * stair / 7)
-    assert comparison(student, teacher, moment, taught).item() == pytest.approx(expected.item())
+    assert term_loss(student, teacher, moment, loss_of_logits).item() == pytest.approx(
+        expected.item()
+    )

@@ -1,0 +1,102 @@
+"""Where the student's encoder starts: the option `init`, checked against what it copies from."""
+
+from kdlab.architecture import Architecture
+from kdlab.config import parents, terms
+from kdlab.config.parents import Compose
+from kdlab.config.terms import Option
+from kdlab.errors import BadInput, Misfit
+from kdlab.models import checkpoints
+from kdlab.options import callables
+from kdlab.options.memo import of_files
+from kdlab.options.schema import Config, InitKeys
+from kdlab.run import Init
+
+TAKES = ("weights", "student", "source")  # what a function of kdlab.init is called with
+TEACHERS_WEIGHTS = {"pretrained", "finetuned"}  # an option that names one also takes the other
+
+
+def student_init(
+    config: Config,
+    student: Architecture,
+    teacher: Architecture | None,
+    inherited: tuple[str, ...],
+    compose: Compose,
+    option: Option,
+) -> Init:
+    """The student's init, with the earlier run of a stage, if it starts from one.
+
+    The init's function is called once without any weights, because it alone knows which
+    architectures it can copy from.
+
+    Args:
+        config: the composed configuration.
+        student: what is initialised.
+        teacher: None where the run has no teacher.
+        inherited: the overrides that parents take over.
+        compose: gives a parent's run.
+        option: reads the file of an option.
+
+    Raises:
+        BadInput: keys of an init that do not go together, or an earlier run that cannot be.
+        NotApplicable: these architectures do not suit each other.
+    """
+    call, keys = callables.call(config.init, InitKeys, "init", *TAKES)
+    is_stage = keys.weights == "run" and keys.run
+    before = parents.stage(config, student, inherited, compose) if is_stage else None
+    _check_keys(config, keys, option("init", keys.name)["weights"])
+    checkpoint = _checkpoint(config, keys)
+    source = before.student if before else teacher
+    if checkpoint:
+        source = checkpoints.architecture(checkpoint)
+    try:
+        with callables.naming_mistakes(f"init={keys.name}", call.target):
+            call.bind()({}, student, source)
+        is_finetuned = keys.weights == "finetuned"
+        if files := checkpoint or (parents.finished(config) if is_finetuned else None):
+            _check_source(student, files)
+    except Misfit as error:
+        raise terms.misfit_error(call)(f"init={keys.name}: {error}") from None
+    return Init(keys.name, call, keys.weights, checkpoint, before, keys.head)
+
+
+def _check_keys(config: Config, keys: InitKeys, stated: str) -> None:
+    """Refuse keys that say nothing of these weights; `stated` are those of the option's file."""
+    if keys.weights != stated and not {keys.weights, stated} <= TEACHERS_WEIGHTS:
+        allowed = sorted(TEACHERS_WEIGHTS) if stated in TEACHERS_WEIGHTS else [stated]
+        raise BadInput(f"init.weights={keys.weights}: init={keys.name} takes {', '.join(allowed)}")
+    if keys.weights != "run" and (keys.run or keys.head != "fresh"):
+        there = " ".join(f"~init.{key}" for key in ("run", "head") if key in config.init)
+        raise BadInput(
+            f"init.run, init.head: init={keys.name} has no earlier run; "
+            f"use init=run init.run=[...], or drop a recipe's with {there}"
+        )
+    if keys.weights == "run" and not keys.run:
+        raise BadInput(f"init={keys.name}: init.run must be given, as a list of overrides")
+    if keys.checkpoint and keys.weights != "checkpoint":
+        raise BadInput(f"init.checkpoint: init={keys.name} reads none; use init=pretrained")
+
+
+def _checkpoint(config: Config, keys: InitKeys) -> str | None:
+    """The checkpoint whose files are copied: one that is named, or the teacher's pretrained one."""
+    if keys.weights == "checkpoint":
+        if not keys.checkpoint:
+            raise BadInput(f"init={keys.name}: init.checkpoint must be given")
+        return keys.checkpoint
+    if keys.weights != "pretrained":
+        return None
+    # A language model that teaches text as it is counts as pretrained, though it is finished.
+    is_tuned = config.teacher.finetuned and config.task.get("masked") is None
+    if is_tuned or not config.teacher.checkpoint:
+        raise BadInput(
+            f"init={keys.name}: teacher={config.teacher.name} has no pretrained weights; "
+            "use init.weights=finetuned"
+        )
+    return config.teacher.checkpoint
+
+
+@of_files
+def _check_source(student: Architecture, checkpoint: str) -> None:
+    # Imported late: transformers takes seconds to load, which most plans do without.
+    from kdlab.models.student import check_source
+
+    check_source(student, checkpoint)

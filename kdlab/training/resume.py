@@ -1,0 +1,61 @@
+"""Checkpoints of unfinished runs: everything that an exact resume needs.
+
+A resumed run gives the same result, bit for bit, as one that was never stopped.
+"""
+
+import io
+import sys
+from pathlib import Path
+
+import torch
+
+from kdlab.durable import Damaged, read_sealed, write_sealed
+from kdlab.training.student_state import StudentState
+
+# Attributes of a StudentState that are plain data, and those that have a state dict.
+PLAIN = (
+    *("random", "step", "status", "history", "degenerate"),
+    *("loss_sums", "zero_steps", "gradient_shares", "best"),
+)
+STATEFUL = ("model", "objective", "optimizer", "scheduler")
+
+
+def checkpoint_path(root: str | Path, uid: str) -> Path:
+    """Where an unfinished run is saved."""
+    return Path(root) / "checkpoints" / f"{uid}.pt"
+
+
+def save(student: StudentState, root: str) -> None:
+    """Write a run's checkpoint, whole or not at all."""
+    content = {name: getattr(student, name) for name in PLAIN}
+    content |= {name: getattr(student, name).state_dict() for name in STATEFUL}
+    content["seconds"] = student.clock.seconds()
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_sealed(checkpoint_path(root, student.run.uid), buffer.getvalue())
+
+
+def restore(student: StudentState, root: str) -> None:
+    """Continue from the run's checkpoint, if it has one; a damaged one is reported and ignored."""
+    path = checkpoint_path(root, student.run.uid)
+    if not path.exists():
+        return
+    try:
+        packed = read_sealed(path)
+    except Damaged as error:
+        print(f"{error}: run {student.run.uid} starts anew", file=sys.stderr, flush=True)
+        return
+    # On the CPU first: load_state_dict copies to the device where each tensor belongs.
+    content = torch.load(io.BytesIO(packed), weights_only=True, map_location="cpu")
+    student.clock.earlier = content["seconds"]
+    for name in STATEFUL:
+        getattr(student, name).load_state_dict(content[name])
+    for name in PLAIN:
+        setattr(student, name, content[name])
+
+
+def forget(root: str, uid: str) -> None:
+    """Remove a finished run's checkpoint, and the partial file that a killed process left."""
+    path = checkpoint_path(root, uid)
+    for file in path.parent.glob(f"{path.name}*"):
+        file.unlink(missing_ok=True)
