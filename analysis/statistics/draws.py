@@ -63,9 +63,8 @@ def _addresses(frame: pd.DataFrame) -> Callable[[str], Record]:
 
     def addresses(uid: str) -> Record:
         record = read(uid)
-        has_outputs = bool(record.artifacts.get("outputs"))
-        result = {"examples": record.result["examples"] if has_outputs else {}}
-        return replace(record, result=result, cost={}, choices={}, overrides=[])
+        examples = record.result["examples"] if record.artifacts.get("outputs") else {}
+        return replace(record, result={"examples": examples}, cost={}, choices={}, overrides=[])
 
     return addresses
 
