@@ -113,18 +113,19 @@ def _shares(shares: pd.DataFrame, study: str) -> Drawing:
     grid[0].invert_yaxis()
     label(grid, "share of variance (%)", "", per_row)
     key(figure, *key_of(grid))
-    left = shares[shares["eta_squared"].isna()]["term"].unique()
+    confounded = shares[shares["eta_squared"].isna()]["term"].unique()
     points = (
         "points: omega squared, which is less what chance accounts for"
         if known["omega_squared"].notna().any()
         else "what chance accounts for is not known, as the model leaves nothing over"
     )
-    said = (
+    caption = (
         f"{study}: share of the variance of scores that each axis accounts for. Bars: eta squared; "
         f"{points}. {_counted(known)} runs."
     )
-    said += f" Not to be told from other terms: {', '.join(left)}." if len(left) else ""
-    return Drawing(file_name(f"effects_{study}"), settled(figure), said)
+    if len(confounded):
+        caption += f" Not to be told from other terms: {', '.join(confounded)}."
+    return Drawing(file_name(f"effects_{study}"), settled(figure), caption)
 
 
 def _bars(ax: "Axes", own: pd.DataFrame, terms: Sequence[str]) -> None:

@@ -298,7 +298,7 @@ def test_one_seed_has_no_band_and_no_bar(now):
 
 def test_bars_of_the_gradient_add_up_to_all_of_it(now, gallery):
     drawn = figure(gallery, "shares_sizes_synthetic")
-    found = traces.shares(now)
+    found = traces.gradient_shares(now)
     arms = [arm for arm, part in found.groupby("arm", sort=False) if part["term"].nunique() > 1]
     assert [ax.get_title("left") for ax in drawn.axes] == arms
     for arm, ax in zip(arms, drawn.axes, strict=True):
