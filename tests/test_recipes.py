@@ -339,6 +339,7 @@ def test_the_teacher_of_a_recipe_has_the_recipes_task(little):
     assert run.teacher.source == run.source
 
 
+@pytest.mark.long
 def test_every_recipe_trains(little, tmp_path):
     runs = {name: compose(*little(name), *BRIEF, *CALM.get(name, ())) for name in RECIPES}
     cohorts: dict[Any, dict[str, Run]] = defaultdict(dict)  # at one size two recipes may be one run

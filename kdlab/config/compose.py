@@ -42,6 +42,7 @@ from kdlab.options.schema import (
 from kdlab.run import Run
 
 DEFAULT_SIZE = "size=l2_h64_a4"  # of conf/run.yaml; exact sizes have no file
+EXECUTION = tuple(Execution.__dataclass_fields__)  # the keys that are no part of a run
 __all__ = ["CONF", "option", "options"]  # where their readers look for them
 
 
@@ -56,8 +57,12 @@ def compose(*overrides: str) -> Run:
 
 
 def execution(*overrides: str) -> Execution:
-    """Where and how overrides ask for a run to be computed."""
-    return run_and_place(*overrides)[1]
+    """Where and how overrides ask for a run to be computed; the run itself is not looked at.
+
+    Raises:
+        BadInput: an unknown key or option, or a wrong value of what says where and how.
+    """
+    return _execution(composed(overrides, resolve=True)[0])
 
 
 def run_and_place(*overrides: str) -> tuple[Run, Execution]:
@@ -78,17 +83,21 @@ def interpret(
     Raises:
         BadInput: naming the key.
     """
-    option_files.check_functions(plain)
-    rest = dict(plain)
-    keys = list(Execution.__dataclass_fields__)
-    where = parse(Execution, {key: rest.pop(key) for key in keys if key in rest})
-    _check_tracker(where)
-    callables.call(where.launcher, LauncherKeys, "launcher", "array")
+    where = _execution(plain)
+    rest = {key: value for key, value in plain.items() if key not in EXECUTION}
     page = parse(Config, {"knowledge": {}} | rest)
     run = resolve(page, choices, overrides, parent, option)
     if where.predict_test:
         test_splits.splits(run.task)
     return run, where
+
+
+def _execution(plain: Mapping[str, Any]) -> Execution:
+    option_files.check_functions(plain)
+    where = parse(Execution, {key: plain[key] for key in EXECUTION if key in plain})
+    _check_tracker(where)
+    callables.call(where.launcher, LauncherKeys, "launcher", "array")
+    return where
 
 
 def _check_tracker(where: Execution) -> None:

@@ -99,6 +99,7 @@ def test_what_a_notebook_says_to_launch_is_a_study(path):
         assert reading.load(name).question
 
 
+@pytest.mark.long
 def test_on_records_every_cell_shows_what_it_is_for(with_records):
     for stem, cells in with_records.items():
         assert not outputs(cells, "error"), stem
@@ -109,6 +110,7 @@ def test_on_records_every_cell_shows_what_it_is_for(with_records):
         assert any("data:image/svg+xml" in text for text in drawn), stem
 
 
+@pytest.mark.long
 def test_tables_are_those_of_the_papers(with_records):
     named = {
         "1_knowledge_and_matching": ("A1 knowledge", "A2 matching"),
@@ -129,6 +131,7 @@ def test_tables_are_those_of_the_papers(with_records):
             assert any(f"**{name}**" in output.data["text/plain"] for output in results)
 
 
+@pytest.mark.long
 def test_every_run_is_counted(with_records):
     for stem, cells in with_records.items():
         for output in outputs(cells, "stream"):
@@ -136,6 +139,7 @@ def test_every_run_is_counted(with_records):
             assert done == planned > "0", stem
 
 
+@pytest.mark.long
 def test_the_guideline_is_shown_as_text_with_its_effects(with_records):
     first, effects, figure = outputs(with_records["6_guideline_and_effects"], "execute_result")
     assert first.data["text/markdown"].startswith("# Guideline of study axes")

@@ -9,7 +9,7 @@ from made import ROWS, leave, outputs
 from analysis.read import frame
 from analysis.tables import arrange
 from kdlab import record
-from kdlab.config.compose import compose
+from kdlab.config.compose_many import compose_each
 from kdlab.run import teachers
 from sweeps.plan import plan
 from sweeps.study import cells as expand
@@ -34,7 +34,9 @@ BEST = {"none": "train.lr=0.0001", "logits": "train.lr=0.0001 knowledge.logits_k
 def planned(path, root, winners=None) -> list[plan.Planned]:
     """The cells of a study file, planned and written as `sweeps` writes them."""
     loaded = reading.load(str(path))
-    cells = [plan.Planned(c, compose(*c.overrides)) for c in expand.expand(loaded, (), winners)]
+    cells = list(expand.expand(loaded, (), winners))
+    runs = compose_each([cell.overrides for cell in cells])
+    cells = [plan.Planned(cell, run) for cell, run in zip(cells, runs, strict=True)]
     plan.write(cells, {}, path.stem, loaded, str(root))
     return cells
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 import kdlab
-from kdlab.config.compose import compose
+from kdlab.config.compose import compose, execution
 from kdlab.config.compose_many import compose_each
 from kdlab.config.identity import batch_key, teacher_key
 from kdlab.run import Run
@@ -47,10 +48,11 @@ def results(runs: Sequence[Run], root: Path) -> dict[str, dict[str, Any]]:
     cohorts: dict[tuple[str, str | None], dict[str, Run]] = defaultdict(dict)
     for run in runs:
         cohorts[batch_key(run), teacher_key(run)][run.uid] = run
+    where = replace(execution(), root=str(root), threads=1)
     return {
         record.uid: record.result
         for cohort in cohorts.values()
-        for record in kdlab.distill(list(cohort.values()), root=str(root), threads=1)
+        for record in kdlab.distill(list(cohort.values()), where)
     }
 
 

@@ -19,7 +19,9 @@ from .configuration import Settings, obstacles
 from .processes import send, wait_until
 from .sweeping import Sweep, serially, tables, write_study
 
-RUNS = 200
+RUNS = 100
+# Minutes each: `pytest -q` leaves them out, `.ci/run` does not.
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +90,7 @@ def faulty(directory: str, tmp_path: Path, study: Path) -> Iterator[Sweep]:
             cluster,
             study,
             disk / "runs",
-            ("launcher.cohort=2", "launcher.parallel=100", "launcher.minutes=0.06"),
+            ("launcher.cohort=2", "launcher.parallel=100", "launcher.minutes=0.03"),
         )
     finally:
         cluster.stop()
@@ -98,7 +100,13 @@ def faulty(directory: str, tmp_path: Path, study: Path) -> Iterator[Sweep]:
 def test_a_sweep_survives_every_fault_at_once(faulty, serial, tmp_path):
     began = time.monotonic()
     for fault in FAULTS:
-        fault(faulty, tmp_path)
+        try:
+            fault(faulty, tmp_path)
+        except BaseException:
+            print(
+                faulty.cluster.sh("sinfo", "-N", "-l"), faulty.cluster.sh("squeue", "-l"), sep="\n"
+            )
+            raise
         print(f"{time.monotonic() - began:5.0f} s {fault.__name__}: {faulty.recorded()} recorded")
         faulty.progress(2)
     for _ in range(10):
@@ -164,10 +172,12 @@ def task_is_requeued(sweep: Sweep, room: Path) -> None:
 
 
 def others_go_first(sweep: Sweep, room: Path) -> None:
+    """A job on all nodes, which must be up for that, sends every task back into the queue."""
+    sweep.cluster.wait_up(60)
     everything = ("-p", "high", "-N3", "-n3", "--mem=1G", "-o", "/dev/null")
     sweep.job()
-    job = sweep.cluster.sh("sbatch", "--parsable", *everything, "--wrap", "sleep 2").strip()
-    wait_until(lambda: sweep.cluster.state(job) == "COMPLETED", "the preempting job", 180)
+    job = sweep.cluster.sh("sbatch", "--parsable", *everything, "--wrap", "true").strip()
+    wait_until(lambda: sweep.cluster.state(job) == "COMPLETED", "the preempting job", 240)
 
 
 def time_is_up(sweep: Sweep, room: Path) -> None:

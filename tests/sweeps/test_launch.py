@@ -77,6 +77,7 @@ def test_a_launch_returns_at_once_and_a_second_submits_nothing(asked, root, caps
     assert submissions(root) == 2
 
 
+@pytest.mark.long
 def test_a_pool_that_is_killed_is_launched_again(asked, root):
     commands.run_launch(asked, None, wait=False)
     wait_until(lambda: events.fold(root).workers, "a task at work", 90, every=0.1)
@@ -95,6 +96,7 @@ def test_a_pool_that_is_killed_is_launched_again(asked, root):
     assert len(record.index(root)) == 7
 
 
+@pytest.mark.long
 def test_cancelled_tasks_save_and_go_on(asked, root):
     commands.run_launch(asked, None, wait=False)
     wait_until(lambda: events.fold(root).running, "a cohort in training", 90, every=0.1)
@@ -117,6 +119,7 @@ def damaged(tmp_path):
     return f"teacher=checkpoint teacher.checkpoint={folder} teacher.tokenizer=null".split()
 
 
+@pytest.mark.long
 def test_a_failure_waits_to_be_forgiven(small, damaged, tmp_path, root, capsys):
     path = tmp_path / "bad.yaml"
     bad = "{table: t, cases: {bad: [knowledge=logits_kl]}}"
@@ -192,6 +195,7 @@ def test_a_second_launch_at_the_same_time_is_refused(asked, root, monkeypatch):
     held.release()
 
 
+@pytest.mark.long
 def test_a_launch_that_waits_tunes_and_then_confirms(small, tmp_path, root, capsys):
     path = tmp_path / "tuned.yaml"
     base = ", ".join(text for text in small if not text.startswith("train.lr"))
@@ -222,6 +226,7 @@ blocks:
         assert winner.scores[" ".join(winner.overrides)] == max(winner.scores.values())
 
 
+@pytest.mark.long
 def test_a_rerun_brings_lost_outputs_back_as_it_was_launched(small, tmp_path, root):
     one = "{table: t, cases: {none: [knowledge=none]}}"
     path = tmp_path / "mine.yaml"

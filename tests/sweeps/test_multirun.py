@@ -15,6 +15,7 @@ def run(*arguments, **options):
     return python("kdlab", *arguments, **options)
 
 
+@pytest.mark.long
 def test_a_multirun_is_launched_once_and_found_again(small, tmp_path):
     swept = ["knowledge=none,logits_kl", "train.warmup=choice(0,0.2)", "seed=range(1,3)"]
     # The last word on a key counts, as with Hydra's own sweeper: train.lr is not swept.

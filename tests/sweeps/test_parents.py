@@ -71,6 +71,7 @@ def test_every_parent_is_in_the_graph_before_its_children(asked, root, capsys):
     assert {run.init.run.seed for run in runs if run.init.run} == {1, 2}
 
 
+@pytest.mark.long
 def test_a_study_of_stages_comes_home_once(asked, root, capsys):
     assert commands.run_launch(asked, None, wait=True) == 0
     assert submissions(root) == 3
@@ -113,6 +114,7 @@ def unique(asked, row):
     return [e.run for e in plan.plan(asked.study, asked.extra) if e.cell.row == row and e.run]
 
 
+@pytest.mark.long
 def test_an_earlier_run_that_fails_is_retried_and_brings_its_children_back(asked, root, capsys):
     (broken, *_) = (run.init.run for run in unique(asked, "staged"))
     # In the place of a checkpoint something that nobody can read.

@@ -65,6 +65,7 @@ def submissions(root) -> int:
     return len(events.fold(root).intents)
 
 
+@pytest.mark.long
 def test_a_study_keeps_the_test_outputs_of_its_own_runs(asked, tmp_path):
     root, request = str(tmp_path / "runs"), asked("predict_test=true")
     assert commands.run_launch(request, None, wait=True) == 0
@@ -77,6 +78,7 @@ def test_a_study_keeps_the_test_outputs_of_its_own_runs(asked, tmp_path):
     assert (lines(root), submissions(root)) == (5, 2)
 
 
+@pytest.mark.long
 def test_a_study_that_is_done_is_predicted_with_saved_models_and_trained_where_there_are_none(
     asked, tmp_path, capsys
 ):

@@ -49,6 +49,7 @@ def work(root, cohorts, **given):
     return done
 
 
+@pytest.mark.long
 def test_bad_runs_fail_by_their_class_and_their_neighbours_come_home(small, tmp_path):
     how = ["raises", "segfaults", "is_killed", "has_no_memory"]
     sound, *others, wild = arms(small, (), (), (), (), (), ("train.lr=1e30", "train.clip=1e30"))
@@ -82,6 +83,7 @@ def test_a_process_that_dies_as_it_is_given_a_cohort_has_crashed():
     assert slot.answer(30)["class"] == "crashed"
 
 
+@pytest.mark.long
 def test_a_full_disk_or_a_broken_device_ends_the_task_and_fails_nobody(small, tmp_path):
     first, second = arms(small, (), ())
     for fault, said in (("has_no_disk", "disk_full"), ("has_no_device", "node_failure")):
@@ -115,6 +117,7 @@ def test_children_of_a_failed_teacher_are_told_and_come_back_with_it(small, tmp_
     assert "diverged" in trouble["error"]
 
 
+@pytest.mark.long
 def test_a_recorded_run_is_repeated_to_bring_its_outputs_back(small, tmp_path):
     (run,) = arms(small, ())
     work(tmp_path, [[run]])
