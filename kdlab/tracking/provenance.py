@@ -60,7 +60,8 @@ def commit() -> str | None:
         return (checkout / COMMIT).read_text().strip() or None
     try:
         head = _git(checkout, "rev-parse", "--short=12", "HEAD")
-        return head + ("+" if _git(checkout, "status", "--porcelain", "--untracked-files=no") else "")
+        changed = _git(checkout, "status", "--porcelain", "--untracked-files=no")
+        return head + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return None
 
