@@ -153,7 +153,7 @@ def _troubles(history: Happened, run: Run) -> list[str]:
     """What went wrong, oldest first, the end of the last traceback, and what has begun."""
     lines = []
     for event in [*history.forgiven, *history.trouble]:
-        passed = event not in history.trouble or event["class"] not in failures.ALONE
+        passed = event not in history.trouble or event["class"] not in failures.ALONE_LIMITS
         where = f" on {event['node']}" if event["node"] else ""
         said = f": {event['error']}" if event["error"] else ""
         lines.append(f"  {event['class']}{where}{' (passed)' if passed else ''}{said}")

@@ -7,7 +7,7 @@ import pandas as pd
 
 from kdlab import record, repeats
 from kdlab.record import Entry, Record, kept
-from sweeps.journal import events, failures, run_states
+from sweeps.journal import events, run_states
 from sweeps.study import launched
 
 Row = dict[str, Any]
@@ -82,11 +82,7 @@ def failed(root: str, plan: pd.DataFrame) -> dict[str, str]:
     A run has failed as `python -m sweeps status` says it: what is held against it is too much to
     try it again unasked, or a parent of it failed.
     """
-    state, links = events.fold(root), launched.family(plan[plan["uid"].notna()])
-    states = run_states.states(links, record.index(root), state, {})
-    held = {
-        uid: failures.failure(state.trouble.get(uid, []))
-        for uid, word in states.items()
-        if word == run_states.FAILED
-    }
-    return {uid: event["class"] if event else "parent_failed" for uid, event in held.items()}
+    history, links = events.fold(root), launched.family(plan[plan["uid"].notna()])
+    states = run_states.states(links, record.index(root), history, {})
+    by_uid = run_states.why_failed(states, history)
+    return {uid: event["class"] if event else "parent_failed" for uid, event in by_uid.items()}
