@@ -25,7 +25,7 @@ what is not done and not in a queue.
 """
 
 
-DAYS = "days for which the checkpoint of a run without a record is kept (default 30)"
+CLEAN_DAYS = "days for which the checkpoint of a run without a record is kept (default 30)"
 
 
 def main() -> None:
@@ -56,12 +56,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def add(name: str, text: str, run: object, of: str = "study") -> argparse.ArgumentParser:
+    def add(name: str, text: str, run: object, target: str = "study") -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
-        command.add_argument(of)
+        command.add_argument(target)
         command.set_defaults(run=run)
         if name not in ("plan", "launch"):
-            command.add_argument("--root", default=os.environ.get("KDLAB_ROOT", "runs"))
+            command.add_argument("--root", default=_root())
         return command
 
     for name, text, run in (
@@ -81,9 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--class", dest="classes", action="append", default=[], metavar="CLASS")
     command.add_argument("--uid", dest="uids", action="append", default=[], metavar="UID")
     command.add_argument("--all", dest="all_", action="store_true")
-    add("rerun", "repeat a recorded run for its outputs and its model", _rerun, of="uid")
+    add("rerun", "repeat a recorded run for its outputs and its model", _rerun, target="uid")
     add("cancel", "end a study's tasks; what they train is saved", _cancel)
-    add("logs", "what a run's tasks printed", _logs, of="uid")
+    add("logs", "what a run's tasks printed", _logs, target="uid")
     command = add("wandb", "push a study's records to Weights & Biases, once each", _wandb)
     command.add_argument("--project", default="kdlab")
     command.add_argument("--entity", default=None, help="a user or a team; yours if left out")
@@ -91,13 +91,14 @@ def _parser() -> argparse.ArgumentParser:
     text = "remove what finished and dead processes left: checkpoints, partial files, locks"
     command = commands.add_parser("clean", help=text, description=text)
     command.set_defaults(run=_clean)
-    command.add_argument("--root", default=os.environ.get("KDLAB_ROOT", "runs"))
+    command.add_argument("--root", default=_root())
     command.add_argument("--dry-run", action="store_true", help="only say what would go")
-    command.add_argument("--days", type=_positive, default=30.0, metavar="N", help=DAYS)
+    command.add_argument("--days", type=_positive, default=30.0, metavar="N", help=CLEAN_DAYS)
     return parser
 
 
 def _positive(text: str) -> float:
+    """A number above 0, as argparse reads it."""
     try:
         number = float(text)
     except ValueError:
@@ -108,21 +109,22 @@ def _positive(text: str) -> float:
 
 
 def _root() -> str:
+    """Where runs are unless an option or an override says otherwise."""
     return os.environ.get("KDLAB_ROOT", "runs")
 
 
 def _plan(arguments: argparse.Namespace) -> int:
     from sweeps import commands
 
-    asked = commands.request(arguments.study, tuple(arguments.overrides), _root())
-    return commands.plan_only(asked, arguments.max_gpu_hours)
+    request = commands.requested(arguments.study, tuple(arguments.overrides), _root())
+    return commands.plan_only(request, arguments.max_gpu_hours)
 
 
 def _launch(arguments: argparse.Namespace) -> int:
     from sweeps import commands
 
-    asked = commands.request(arguments.study, tuple(arguments.overrides), _root())
-    return commands.run_launch(asked, arguments.max_gpu_hours, wait=arguments.wait)
+    request = commands.requested(arguments.study, tuple(arguments.overrides), _root())
+    return commands.run_launch(request, arguments.max_gpu_hours, wait=arguments.wait)
 
 
 def _status(arguments: argparse.Namespace) -> int:
@@ -132,11 +134,11 @@ def _status(arguments: argparse.Namespace) -> int:
     from sweeps import status
     from sweeps.journal import failures
 
-    found = status.load(arguments.study, arguments.root)
-    failures.say_odd(found.odd)
+    now = status.load(arguments.study, arguments.root)
+    failures.report_skipped(now.skipped)
     if arguments.watch:
         status.watch(arguments.study, arguments.root, every=5.0)
-    Console().print(status.show(found))
+    Console().print(status.show(now))
     for line in repeats.notes(arguments.root):
         print(f"sweeps: {line}", file=sys.stderr)
     return 0
@@ -164,10 +166,10 @@ def _rerun(arguments: argparse.Namespace) -> int:
 
 def _cancel(arguments: argparse.Namespace) -> int:
     from sweeps import status
-    from sweeps.submit import launch
+    from sweeps.submit import reconcile
 
-    status.read_plan(arguments.study, arguments.root)
-    print(f"{launch.cancel(arguments.root, arguments.study)} tasks cancelled")
+    status.read_plan(arguments.study, arguments.root)  # refuses a study that was never launched
+    print(f"{reconcile.cancel(arguments.root, arguments.study)} tasks cancelled")
     return 0
 
 
@@ -180,11 +182,11 @@ def _logs(arguments: argparse.Namespace) -> int:
 def _clean(arguments: argparse.Namespace) -> int:
     from sweeps import leftovers
 
-    gone = leftovers.sweep(arguments.root, arguments.days, arguments.dry_run)
-    for path, size in gone:
+    removed = leftovers.remove(arguments.root, arguments.days, arguments.dry_run)
+    for path, size in removed:
         print(f"{size:>12,} {path}")
-    said = "would be removed" if arguments.dry_run else "removed"
-    print(f"{len(gone)} {said}, {sum(size for _, size in gone):,} bytes")
+    word = "would be removed" if arguments.dry_run else "removed"
+    print(f"{len(removed)} {word}, {sum(size for _, size in removed):,} bytes")
     return 0
 
 

@@ -1,12 +1,13 @@
-"""What the commands do. `sweeps.__main__` says how they are called."""
+"""What the commands of `python -m sweeps` do; `sweeps.__main__` reads their arguments."""
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from kdlab import durable, record, repeats
-from kdlab.config.compose import execution as place_of
+from kdlab.config import compose
 from kdlab.config.overrides import contradiction
 from kdlab.data import test_splits
 from kdlab.ending import say
@@ -17,261 +18,303 @@ from sweeps import status
 from sweeps.journal import events, failures, run_states
 from sweeps.launchers import choice
 from sweeps.plan import plan
-from sweeps.plan.plan import Planned, Work
+from sweeps.plan.row import Planned
 from sweeps.plan.summary import report
-from sweeps.study import launched as saved
-from sweeps.study import reading as study
-from sweeps.study import tuning
+from sweeps.plan.survey import Demand, Work, survey
+from sweeps.study import launched, reading, tuning
 from sweeps.study.cells import Winner, count_open, expand
+from sweeps.study.outline import Outline, outline
 from sweeps.study.schema import Study
-from sweeps.submit import launch
+from sweeps.submit import follow, launch, reconcile
 
-EVERY = {"local": 1.0}  # seconds between two questions to a launcher; a scheduler gets
-ASK = 60.0  # at most one a minute
+POLL_SECONDS = {"local": 1.0}  # between two questions to a launcher
+SCHEDULER_POLL_SECONDS = 60.0  # to any other: a scheduler may serve thousands of users
 
 
 @dataclass(frozen=True)
 class Request:
-    """A study by name, and overrides for each of its runs; `asked` is the command line's."""
+    """A study that is to be planned or launched.
+
+    Attributes:
+        name: under which it is kept.
+        study: with the values of its grids that the command line replaced.
+        extra: overrides of each of its runs.
+        command_line: all overrides as they were typed; empty: they are `extra`.
+    """
 
     name: str
     study: Study
     extra: tuple[str, ...]
-    asked: tuple[str, ...] = ()
+    command_line: tuple[str, ...] = ()
+
+    @cached_property
+    def outline(self) -> Outline:
+        """The study, expanded once for all that is asked of it."""
+        return outline(self.study, self.extra)
 
 
-def request(name: str, extra: tuple[str, ...], root: str) -> Request:
-    """A study by its file, its name in `sweeps/studies`, or as it was launched under a root."""
+def requested(name: str, extra: tuple[str, ...], root: str) -> Request:
+    """A study by its file, its name in `sweeps/studies`, or as it was launched under a root.
+
+    Raises:
+        BadInput: there is no such study, or it or an override is wrong.
+    """
     if both := contradiction(extra):
         raise BadInput(f"{name}: {both}")
     is_file = name.endswith((".yaml", ".yml"))
     folder = run_states.study_folder(root, Path(name).stem if is_file else name)
-    is_ours = is_file or (study.STUDIES / f"{name}.yaml").is_file()
-    if not is_ours and (folder / saved.NAME).is_file():
-        loaded, earlier = saved.read(folder)
-        return Request(name, *study.narrowed(loaded, earlier + extra), earlier + extra)
-    return Request(folder.name, *study.narrowed(study.load(name), extra), extra)
+    has_file = is_file or (reading.STUDIES / f"{name}.yaml").is_file()
+    if not has_file and (folder / launched.STUDY_FILE).is_file():
+        study, earlier = launched.read(folder)
+        return Request(name, *reading.narrowed(study, earlier + extra), earlier + extra)
+    return Request(folder.name, *reading.narrowed(reading.load(name), extra), extra)
 
 
-def launched(name: str, root: str) -> Request:
+def launched_before(name: str, root: str) -> Request:
     """A study as it was launched under a root, its command-line overrides included."""
-    loaded, extra = saved.read(run_states.study_folder(root, name))
-    return Request(name, loaded, (*extra, f"root={root}"))
+    study, extra = launched.read(run_states.study_folder(root, name))
+    return Request(name, study, (*extra, f"root={root}"))
 
 
-def plan_only(asked: Request, hours: float | None) -> int:
-    """Say what there is to do; write nothing."""
-    execution = _place(asked)
-    planned, winners = _planned(asked, execution)
+def plan_only(request: Request, hours: float | None) -> int:
+    """Print what there is to do, `hours` of work at most; write nothing."""
+    execution = _execution(request)
+    planned, winners = _planned(request, execution)
     chosen = choice.launcher(execution)
     runs = plan.unique(planned)
-    work = plan.survey(
-        runs,
-        execution.root,
-        chosen.keys,
-        chosen.parallel,
-        hours=hours,
-        unpredicted=_unpredicted(runs, execution),
-    )
-    waiting = count_open(asked.study, asked.extra, winners, plan.barred(planned))
-    print(report(asked.study, planned, work, chosen, waiting, execution.root))
+    demand = Demand(hours=hours, unpredicted=_unpredicted(runs, execution))
+    work = survey(runs, execution.root, chosen, demand)
+    print(_report(request, planned, winners, work, execution))
     return 0
 
 
-def _place(asked: Request) -> Execution:
-    first = None
-    for cell in expand(asked.study, asked.extra):
+def _report(
+    request: Request,
+    planned: Sequence[Planned],
+    winners: Mapping[str, Winner],
+    work: Work,
+    execution: Execution,
+) -> str:
+    waiting = count_open(request.outline, winners, plan.refused(planned))
+    chosen = choice.launcher(execution)
+    return report(request.study, planned, work, chosen, waiting, execution.root)
+
+
+def _execution(request: Request) -> Execution:
+    """Where and how a study's runs are computed: the same for all, so that the first one tells.
+
+    Raises:
+        BadInput: none of the study's runs is possible.
+    """
+    first_error = None
+    for cell in expand(request.outline):
         try:
-            execution = launch.settled(place_of(*cell.overrides), asked.name)
+            execution = launch.prepared(compose.execution(*cell.overrides), request.name)
         except NotApplicable as error:
-            first = first or error
+            first_error = first_error or error
         else:
             durable.check_root(execution.root)
             return execution
-    raise BadInput(f"{asked.name}: nothing is left to run: {first}")
+    raise BadInput(f"{request.name}: nothing is left to run: {first_error}")
 
 
-def _planned(asked: Request, execution: Execution) -> tuple[list[Planned], dict[str, Winner]]:
-    """A study's runs, those of winners included that the records by now decide."""
-    winners = tuning.read_winners(_winners_file(asked, execution))
-    planned = plan.plan(asked.study, asked.extra, winners)
+def _planned(request: Request, execution: Execution) -> tuple[list[Planned], dict[str, Winner]]:
+    """A study's runs, with those of winners that the records decide by now, and the winners."""
+    frozen = tuning.read_winners(_winners_file(request, execution))
+    planned = plan.plan_outline(request.outline, frozen)
     cells = [(entry.cell, entry.run.uid if entry.run else None) for entry in planned]
-    tuning.verify(winners, cells)
+    tuning.verify(frozen, cells)
     runs, done = {run.uid: run for run in plan.unique(planned)}, record.index(execution.root)
 
     def score(uid: str) -> float | None:
-        found = record.read(execution.root, done[uid]) if uid in done else None
-        return tuning.score(found, runs[uid].task)
+        trial = record.read(execution.root, done[uid]) if uid in done else None
+        return tuning.score(trial, runs[uid].task)
 
-    chosen = {**tuning.choose(cells, score), **winners}
-    if chosen.keys() == winners.keys():
-        return planned, winners
-    return plan.plan(asked.study, asked.extra, chosen), chosen
+    winners = {**tuning.choose(cells, score), **frozen}
+    if winners.keys() == frozen.keys():
+        return planned, frozen
+    return plan.plan_outline(request.outline, winners), winners
 
 
 def _unpredicted(runs: Sequence[Run], execution: Execution) -> set[str]:
     return test_splits.lacking(runs, execution.root) if execution.predict_test else set()
 
 
-def _winners_file(asked: Request, execution: Execution) -> Path:
-    return run_states.study_folder(execution.root, asked.name) / "winners.json"
+def _winners_file(request: Request, execution: Execution) -> Path:
+    return run_states.study_folder(execution.root, request.name) / "winners.json"
 
 
 def run_launch(
-    asked: Request, hours: float | None, *, wait: bool, again: Sequence[str] = ()
+    request: Request, hours: float | None, *, wait: bool, again: Sequence[str] = ()
 ) -> int:
-    """Submit what is to be done, and with `wait` see it through; 1 if a run failed."""
-    before: object = None
+    """Submit what is to be done, and with `wait` see it through.
+
+    Args:
+        request: the study.
+        hours: of work at most; None: all.
+        wait: come back when all is done, and submit what is due meanwhile: lost runs, winners.
+        again: uids to repeat although they are recorded.
+
+    Returns:
+        1 if it was waited for and a run failed; else 0.
+    """
+    progress: object = None
     paid: dict[str, float] = {}
     while True:
-        execution = _place(asked)
-        intents, work = _submit(asked, execution, hours, paid, set(again))
+        execution = _execution(request)
+        demand = Demand(hours=hours, paid=paid, again=set(again), ask=True)
+        intents, work = _submit(request, execution, demand)
         paid |= {run.uid: work.seconds[run.uid] for run in work.due}
         if not wait:
             return 0
         if not intents and not _waits_for_others(work):
-            return _account(work, execution)
+            return _print_failed(work, execution)
         launcher = choice.launcher(execution).name
+        every = POLL_SECONDS.get(launcher, SCHEDULER_POLL_SECONDS)
         try:
-            launch.wait(execution.root, list(work.states), EVERY.get(launcher, ASK))
+            follow.wait(execution.root, list(work.states), every)
         except KeyboardInterrupt:
-            if launcher == "local":
-                launch.cancel(execution.root, asked.name)
+            if launcher == "local":  # SLURM's tasks go on, as the user has a queue to look at
+                reconcile.cancel(execution.root, request.name)
             raise
         again = ()
-        now = (sum(map(len, record.entries(execution.root).values())), _failed(execution.root))
-        if now == before:
+        # Submitting again what ends neither in a record nor in a failure would never end.
+        if (progress_now := _progress(execution.root)) == progress:
             print("sweeps: nothing ended since the last submission; giving up", file=sys.stderr)
             return 1
-        before = now
+        progress = progress_now
 
 
-def _failed(root: str) -> int:
-    trouble = events.fold(root).trouble.values()
-    return sum(1 for held in trouble if failures.failure(held))
+def _progress(root: str) -> tuple[int, int]:
+    """How many records and failures there are under a root."""
+    records = sum(map(len, record.entries(root).values()))
+    return records, len(failures.failed_by(events.fold(root)))
 
 
 def _waits_for_others(work: Work) -> bool:
     return any(s in (run_states.RUNNING, run_states.QUEUED) for s in work.states.values())
 
 
-def _submit(
-    asked: Request,
-    execution: Execution,
-    hours: float | None,
-    paid: Mapping[str, float],
-    again: set[str],
-) -> tuple[list[str], Work]:
-    chosen = choice.launcher(execution)
-    record.heal(execution.root)  # before any record is read
-    planned, winners = _planned(asked, execution)
+def _submit(request: Request, execution: Execution, demand: Demand) -> tuple[list[str], Work]:
+    """One round of a launch; return its intents, and what was to be done."""
+    root, name = execution.root, request.name
+    record.heal(root)  # before any record is read
+    planned, winners = _planned(request, execution)
     runs = plan.unique(planned)
-    waiting = count_open(asked.study, asked.extra, winners, plan.barred(planned))
-    with launch.lock(execution.root):
-        if stop := failures.stopped(execution.root, asked.name):
-            raise BadInput(
-                f"{asked.name} has stopped itself: {stop['why']}: {stop['error']}; "
-                f"mend it, then: python -m sweeps retry {asked.name} --all"
-            )
-        failures.say_odd(
-            [*events.fold(execution.root).odd, *failures.odd_stop(execution.root, asked.name)]
-        )
-        launch.settle(execution.root)
-        for line in repeats.notes(execution.root):
+    demand = replace(demand, unpredicted=_unpredicted(runs, execution))
+    with reconcile.lock(root):
+        _refuse_if_stopped(name, root)
+        skipped = [*events.fold(root).skipped, *failures.invalid_stop(root, name)]
+        failures.report_skipped(skipped)
+        reconcile.settle(root)
+        for line in repeats.notes(root):
             print(f"sweeps: {line}", file=sys.stderr)
-        work = plan.survey(
-            runs,
-            execution.root,
-            chosen.keys,
-            chosen.parallel,
-            hours=hours,
-            paid=paid,
-            again=again,
-            unpredicted=_unpredicted(runs, execution),
-            ask=True,
-        )
-        say(report(asked.study, planned, work, chosen, waiting, execution.root))
-        tuning.write_winners(_winners_file(asked, execution), winners)
-        plan.write(planned, work.seconds, asked.name, asked.study, execution.root)
-        folder = run_states.study_folder(execution.root, asked.name)
-        saved.save(asked.study, asked.extra, folder, asked.asked)
-        intents = launch.launch(work, asked.name, execution, again) if work.due else []
-    tasks = launch.count_tasks(execution.root, intents)
-    follow = f"python -m sweeps status {asked.name} --root {execution.root}"
-    say(f"{len(intents)} submissions, {tasks} tasks; {follow}")
+        work = survey(runs, root, choice.launcher(execution), demand)
+        say(_report(request, planned, winners, work, execution))
+        # Before anything is submitted: whatever dies now, the study can be launched by its name.
+        tuning.write_winners(_winners_file(request, execution), winners)
+        plan.write(planned, work.seconds, name, request.study, root)
+        folder = run_states.study_folder(root, name)
+        launched.save(request.study, request.extra, folder, request.command_line)
+        again = set(demand.again)
+        intents = launch.launch(work, name, execution, again) if work.due else []
+    tasks = launch.count_tasks(root, intents)
+    follow_up = f"python -m sweeps status {name} --root {root}"
+    say(f"{len(intents)} submissions, {tasks} tasks; {follow_up}")
     return intents, work
 
 
-def _account(work: Work, execution: Execution) -> int:
-    """The end of a launch that was waited for."""
-    failed = [uid for uid, state in work.states.items() if state == run_states.FAILED]
-    trouble = events.fold(execution.root).trouble
-    for uid in failed:
-        found = failures.failure(trouble.get(uid, []))
-        print(f"failed {uid}: {found['error'] if found else 'a parent failed'}", file=sys.stderr)
+def _refuse_if_stopped(name: str, root: str) -> None:
+    if stop := failures.stopped(root, name):
+        raise BadInput(
+            f"{name} has stopped itself: {stop['why']}: {stop['error']}; "
+            f"mend it, then: python -m sweeps retry {name} --all"
+        )
+
+
+def _print_failed(work: Work, execution: Execution) -> int:
+    """Name the runs that failed on stderr; return 1 if there are any."""
+    failed = run_states.why_failed(work.states, events.fold(execution.root))
+    for uid, event in failed.items():
+        print(f"failed {uid}: {event['error'] if event else 'a parent failed'}", file=sys.stderr)
     return 1 if failed else 0
 
 
 def retry(name: str, root: str, *, classes: Sequence[str], uids: Sequence[str], all_: bool) -> int:
-    """Forgive failures, by class, by uid or all, and launch the study again as it was."""
-    frame = status.read_plan(name, root)
-    family = saved.family(frame)
-    trouble = events.fold(root).trouble
-    failed = {uid: f for uid in family if (f := failures.failure(trouble.get(uid, [])))}
+    """Forgive failures, by class, by uid or all, and launch the study again as it was.
+
+    With a failure those of its ancestors are forgiven, without which the run cannot be done, and
+    those of children that failed only because of the forgiven runs.
+
+    Raises:
+        BadInput: there is no failure of such a class or uid.
+    """
+    family = launched.family(status.read_plan(name, root))
+    failed_by = failures.failed_by(events.fold(root))
+    failed = {uid: failed_by[uid] for uid in family if uid in failed_by}
     known = sorted({event["class"] for event in failed.values()})
     if unknown := set(classes) - set(known):
         raise BadInput(f"--class {sorted(unknown)[0]}: no such failure; there: {known or 'none'}")
     if unknown := set(uids) - failed.keys():
         raise BadInput(f"--uid {sorted(unknown)[0]}: it has not failed")
-    chosen = {u for u, event in failed.items() if all_ or event["class"] in classes or u in uids}
-    chosen |= _ancestors(chosen, family) & failed.keys()  # no run can be done without these
-    chosen |= {
+    forgiven = {u for u, event in failed.items() if all_ or event["class"] in classes or u in uids}
+    forgiven |= _ancestors(forgiven, family) & failed.keys()
+    forgiven |= {
         uid
         for uid, event in failed.items()
-        if event["class"] == "parent_failed" and _ancestors({uid}, family) & chosen
+        if event["class"] == "parent_failed" and _ancestors({uid}, family) & forgiven
     }
-    launch.forgive(root, sorted(chosen))
+    reconcile.forgive(root, sorted(forgiven))
     failures.stop_file(root, name).unlink(missing_ok=True)
-    say(f"{len(chosen)} of {len(failed)} failures forgiven")
-    return run_launch(launched(name, root), None, wait=False)
+    say(f"{len(forgiven)} of {len(failed)} failures forgiven")
+    return run_launch(launched_before(name, root), None, wait=False)
 
 
 def _ancestors(uids: set[str], family: Mapping[str, Sequence[str]]) -> set[str]:
-    found: set[str] = set()
+    ancestors: set[str] = set()
     while uids:
-        uids = {parent for uid in uids for parent in family[uid]} - found
-        found |= uids
-    return found
+        uids = {parent for uid in uids for parent in family[uid]} - ancestors
+        ancestors |= uids
+    return ancestors
 
 
 def rerun(uid: str, root: str) -> int:
-    """Repeat a run that is recorded, to bring back its outputs and its model."""
+    """Repeat a run that is recorded, to bring back its outputs and its model.
+
+    Raises:
+        BadInput: no study under the root has it.
+    """
     damaged = []
-    for name in saved.studies(root):
+    for name in launched.studies(root):
         try:
-            plan = status.read_plan(name, root)
+            frame = status.read_plan(name, root)
         except BadInput as error:
             damaged.append(str(error))
             continue
-        if uid in saved.family(plan):
-            return run_launch(launched(name, root), None, wait=False, again=[uid])
+        if uid in launched.family(frame):
+            return run_launch(launched_before(name, root), None, wait=False, again=[uid])
     raise BadInput("; ".join([f"no study under {root} has a run {uid}", *damaged]))
 
 
 def logs(uid: str, root: str) -> int:
-    """Print what the tasks of a run printed, and what is held against it."""
-    state = events.fold(root)
+    """Print what the tasks of a run printed, and what trouble it has.
+
+    Raises:
+        BadInput: no task was given the run.
+    """
+    history = events.fold(root)
     tasks = [
         (intent, index)
-        for intent, event in state.intents.items()
+        for intent, event in history.intents.items()
         for index, uids in enumerate(event["uids"])
         if uid in uids
     ]
     if not tasks:
         raise BadInput(f"no task under {root} was given run {uid}")
-    for event in state.trouble.get(uid, []):
+    for event in history.trouble.get(uid, []):
         print(f"{event['class']} on {event['node']}: {event['error']}")
-    for path in {e["log"]: None for task in tasks for e in state.workers.get(task, [])}:
+    # Incarnations of a task print to the same file: each file once.
+    for path in {e["log"]: None for task in tasks for e in history.workers.get(task, [])}:
         print(f"==> {path}")
         if Path(path).is_file():
             print(Path(path).read_text(errors="replace"))

@@ -20,11 +20,11 @@ from filelock import FileLock, Timeout
 from kdlab import record
 from kdlab.durable import PARTIAL
 
-HOUR, DAY = 3600.0, 86400.0
-LAUNCH = "launch.lock"
+HOUR, DAY = 3600.0, 86400.0  # in seconds
+LAUNCH_LOCK = "launch.lock"
 
 
-def sweep(root: str | Path, days: float, dry: bool) -> list[tuple[Path, int]]:
+def remove(root: str | Path, days: float, dry: bool) -> list[tuple[Path, int]]:
     """Remove what may go; return each path with its bytes.
 
     Args:
@@ -33,24 +33,28 @@ def sweep(root: str | Path, days: float, dry: bool) -> list[tuple[Path, int]]:
         dry: only say what would go.
     """
     done = record.index(root)
-    gone = []
+    removed = []
     for path, uid in [*_checkpoints(Path(root), set(done), days), *_partials(Path(root))]:
-        with _free(root, uid) as is_free:
-            if is_free and path.exists():
-                gone.append((path, _size(path)))
+        with _unused(root, uid) as is_unused:
+            if is_unused and path.exists():
+                removed.append((path, _size(path)))
                 if not dry:
                     _remove(path)
-    return gone + list(_locks(Path(root), dry))
+    return removed + list(_locks(Path(root), dry))
 
 
 def _checkpoints(root: Path, done: set[str], days: float) -> Iterator[tuple[Path, str]]:
+    """Checkpoints of training that nobody needs, each with its run's uid."""
     for path in sorted((root / "checkpoints").glob("*.pt")):
         if path.stem in done or _age(path) > days * DAY:
             yield path, path.stem
 
 
 def _partials(root: Path) -> Iterator[tuple[Path, str]]:
-    """Each with the uid of the run that it is of; elsewhere that names no run, and no lock."""
+    """Unfinished files, each with what its name begins with: for a run's files that is its uid.
+
+    For others it is no uid, so that no lock of that name exists and nothing holds them.
+    """
     for path in sorted(root.rglob(f"*{PARTIAL}")):
         inside = any(parent.suffix == PARTIAL for parent in path.relative_to(root).parents)
         if not inside and _age(path) > HOUR:
@@ -58,19 +62,20 @@ def _partials(root: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _locks(root: Path, dry: bool) -> Iterator[tuple[Path, int]]:
+    """Remove, unless `dry`, the locks that nobody holds."""
     for path in sorted((root / "locks").glob("*.lock")):
-        if path.name == LAUNCH or _age(path) < DAY:
+        if path.name == LAUNCH_LOCK or _age(path) < DAY:
             continue
-        with _free(root, path.stem) as is_free:
-            if is_free:
+        with _unused(root, path.stem) as is_unused:
+            if is_unused:
                 yield path, _size(path)
                 if not dry:
                     path.unlink(missing_ok=True)  # while it is held: whoever waits takes a new one
 
 
 @contextmanager
-def _free(root: str | Path, uid: str) -> Iterator[bool]:
-    """Whether no process works on a run; none begins to inside."""
+def _unused(root: str | Path, uid: str) -> Iterator[bool]:
+    """Whether no process works on a run; while the block lasts, none can begin to."""
     path = Path(root) / "locks" / f"{uid}.lock"
     if not path.exists():
         yield True
@@ -84,12 +89,13 @@ def _free(root: str | Path, uid: str) -> Iterator[bool]:
 
 def _age(path: Path) -> float:
     """Seconds since a file, or anything in a folder, was changed."""
-    times = [each.stat().st_mtime for each in (path, *path.rglob("*"))]
+    times = [changed.stat().st_mtime for changed in (path, *path.rglob("*"))]
     return time.time() - max(times)
 
 
 def _size(path: Path) -> int:
-    return sum(each.stat().st_size for each in (path, *path.rglob("*")) if each.is_file())
+    """Bytes of a file, or of all files in a folder."""
+    return sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file())
 
 
 def _remove(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a study looks like from the terminal: states, rate, coverage, failures."""
+"""Where a study stands, for the terminal: states, rate, coverage, failures."""
 
 import time
 from collections import Counter
@@ -13,12 +13,13 @@ from kdlab import record
 from kdlab.errors import BadInput
 from kdlab.record import Entry
 from sweeps.journal import events, failures, run_states
-from sweeps.journal.events import Event, State
-from sweeps.journal.run_states import DIVERGED, DONE, RUNNING, STATES
+from sweeps.journal.events import Event, History
+from sweeps.journal.run_states import DIVERGED, DONE, FAILED, RUNNING, STATES
+from sweeps.launchers import contract
 from sweeps.study import launched
 
-WINDOW = 1800.0  # seconds over which the rate is taken
-COLUMNS = ["table", "row", "task", "seed", "excluded", "uid", "parents", "ancestors", "seconds"]
+RATE_WINDOW = 1800.0  # seconds over which the rate is taken
+PLAN_COLUMNS = ["table", "row", "task", "uid", "parents", "ancestors", "seconds"]
 
 
 @dataclass(frozen=True)
@@ -26,16 +27,18 @@ class Status:
     """A study at a moment.
 
     Attributes:
-        counts: runs by state, ancestors included.
+        study: its name.
+        counts: how many runs are in each state, ancestors included.
         rate: runs an hour, over the last half hour in which any ended.
-        hours: used, and estimated for all.
-        tasks: tasks by the scheduler's word for their state.
-        coverage: table to cells, cells with a result, cells complete, runs done, runs.
-        failed: the event that failed each failed run.
+        hours: of work, used by recorded runs and estimated for all.
+        tasks: how many tasks are in each state, by the scheduler's word for it.
+        coverage: a row for each table: its cells, those with a result, those complete, its runs
+            done, and its runs.
+        failed: by uid the event that failed a run itself.
         hosts: those that will be left out, and why.
-        stop: why the sweep stopped itself.
-        notice: what could not be asked.
-        odd: files and lines that say nothing and were passed over.
+        stop: why the study stopped itself; None if it did not.
+        queue_error: why the queue is unknown; "" if it is not.
+        skipped: invalid lines and files.
     """
 
     study: str
@@ -47,62 +50,62 @@ class Status:
     failed: Mapping[str, Event]
     hosts: list[failures.Blame]
     stop: Mapping[str, Any] | None
-    notice: str
-    odd: list[str]
+    queue_error: str
+    skipped: list[str]
 
 
 def load(study: str, root: str) -> Status:
     """Where a study stands; a scheduler is asked at most once a minute."""
     plan = read_plan(study, root)
-    done, state = record.index(root), events.fold(root)
+    done, history = record.index(root), events.fold(root)
     try:
-        live, notice = run_states.live(root, state, fresh=False), ""
+        live, queue_error = contract.live(root, history, fresh=False), ""
     except (RuntimeError, BadInput) as error:
-        live, notice = {}, f"the queue is unknown: {error}"
-    uids = launched.family(plan)
-    states = run_states.states(uids, done, state, live)
-    failed = {
-        uid: event
-        for uid in uids
-        if states[uid] == run_states.FAILED
-        for event in [failures.failure(state.trouble.get(uid, []))]
-        if event
-    }
-    own = {task: word for task, word in live.items() if state.intents[task[0]]["study"] == study}
+        live, queue_error = {}, f"the queue is unknown: {error}"
+    family = launched.family(plan)
+    states = run_states.states(family, done, history, live)
+    intents = history.intents
+    tasks = [word for task, word in live.items() if intents[task[0]]["study"] == study]
+    used = sum(done[uid].seconds for uid in family if uid in done)
     estimates = plan.drop_duplicates("uid").set_index("uid")["seconds"]
     return Status(
         study=study,
         counts=Counter(states.values()),
-        rate=_rate(state, study),
-        hours=(run_states.hours(done, uids), float(estimates.sum()) / 3600),
-        tasks=Counter(own.values()),
+        rate=_rate(history, study),
+        hours=(used / 3600, float(estimates.sum()) / 3600),
+        tasks=Counter(tasks),
         coverage=_coverage(plan, done),
-        failed=failed,
-        hosts=failures.blamed(state),
+        failed={u: e for u, e in run_states.why_failed(states, history).items() if e},
+        hosts=failures.blamed(history),
         stop=failures.stopped(root, study),
-        notice=notice,
-        odd=[*state.odd, *failures.odd_stop(root, study)],
+        queue_error=queue_error,
+        skipped=[*history.skipped, *failures.invalid_stop(root, study)],
     )
 
 
 def read_plan(study: str, root: str) -> pd.DataFrame:
-    """The planned runs of a study that was launched under a root."""
-    plan = launched.read_plan(study, root, COLUMNS)
+    """The planned runs of a study that was launched under a root: its plan's rows with a run.
+
+    Raises:
+        BadInput: it was not launched, or its plan is damaged.
+    """
+    plan = launched.read_plan(study, root, PLAN_COLUMNS)
     return plan[plan["uid"].notna()]
 
 
-def _rate(state: State, study: str) -> float:
-    ended = [(e["time"], len(e["uids"])) for e in state.ends if e["study"] == study]
+def _rate(history: History, study: str) -> float:
+    """Runs an hour by the `end` events; 0 while fewer than two cohorts ended."""
+    ended = [(e["time"], len(e["uids"])) for e in history.ends if e["study"] == study]
     if not ended:
         return 0.0
     last = max(when for when, _ in ended)
-    recent = [(when, n) for when, n in ended if when > last - WINDOW]
+    recent = [(when, n) for when, n in ended if when > last - RATE_WINDOW]
     span = max(last - min(when for when, _ in recent), 1.0)
     return 3600 * sum(n for _, n in recent) / span if len(recent) > 1 else 0.0
 
 
 def _coverage(plan: pd.DataFrame, done: Mapping[str, Entry]) -> pd.DataFrame:
-    """One row a table."""
+    """One row a table: see `Status.coverage`."""
     runs = plan.assign(done=[uid in done for uid in plan["uid"].tolist()])
     cells = runs.groupby(["table", "row", "task"], sort=False)["done"].agg(["sum", "size"])
     by_table = cells.groupby("table", sort=False)
@@ -127,8 +130,8 @@ def show(status: Status) -> Any:
     parts: list[Any] = [Text(headline(status, total), style="bold")]
     if status.stop:
         parts.append(Text(f"stopped: {status.stop['why']}; {status.stop['error']}", style="red"))
-    if status.notice:
-        parts.append(Text(status.notice, style="yellow"))
+    if status.queue_error:
+        parts.append(Text(status.queue_error, style="yellow"))
     if status.tasks:
         parts.append(Text("tasks: " + ", ".join(f"{n} {word}" for word, n in status.tasks.items())))
     table = Table("table", *status.coverage.columns)
@@ -138,11 +141,11 @@ def show(status: Status) -> Any:
     if status.failed:
         parts.append(_failures(status))
     if status.hosts:
-        parts.append(Text("\n".join(map(_blame, status.hosts)), style="red"))
+        parts.append(Text("\n".join(map(_blame_line, status.hosts)), style="red"))
     return Group(*parts)
 
 
-def _blame(blame: failures.Blame) -> str:
+def _blame_line(blame: failures.Blame) -> str:
     until = datetime.fromtimestamp(blame.until).strftime("%Y-%m-%d %H:%M")
     return f"{blame.host} is left out until {until}, or until `retry`: {blame.why}"
 
@@ -151,10 +154,10 @@ def headline(status: Status, total: int) -> str:
     """Counts, rate, time left and hours in two lines."""
     counts = ", ".join(f"{status.counts[s]} {s}" for s in STATES if status.counts[s])
     open_runs = total - status.counts[DONE] - status.counts[DIVERGED]
-    left = open_runs - status.counts[run_states.FAILED]
+    remaining = open_runs - status.counts[FAILED]
     pace = f"{status.rate:.0f} runs/h" if status.rate else "no rate yet"
-    if status.rate and left and status.counts[RUNNING]:
-        pace += f", {timedelta(seconds=round(3600 * left / status.rate))} left"
+    if status.rate and remaining and status.counts[RUNNING]:
+        pace += f", {timedelta(seconds=round(3600 * remaining / status.rate))} left"
     used, planned = status.hours
     return (
         f"{status.study}: {total} runs: {counts}\n"
@@ -163,6 +166,7 @@ def headline(status: Status, total: int) -> str:
 
 
 def _failures(status: Status) -> Any:
+    """A table of failures: those of equal class and fingerprint are one row."""
     from rich.table import Table
     from rich.text import Text
 

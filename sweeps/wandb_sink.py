@@ -19,8 +19,14 @@ PAUSE = 0.5  # seconds between runs online, below W&B's limit on new runs a minu
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What W&B calls a run, and the tables of the study that it is in."""
+class Labels:
+    """How a run is shown in W&B.
+
+    Attributes:
+        name: of the run.
+        job: its kind: student, teacher or parent.
+        tables: those of the study that it is in; W&B's tags.
+    """
 
     name: str
     job: str
@@ -49,33 +55,33 @@ def replay(
         BadInput: an unknown study or mode, or W&B is not there or does not let us in.
     """
     target = parse(Target, {"root": root, "project": project, "entity": entity, "mode": mode})
-    shown = _shown(study, root)
+    labels = _labels(study, root)
     journal = Path(root) / "studies" / study / "wandb.jsonl"
-    found = {uid: record for uid, record in records(root).items() if uid in shown}
-    before = _lines(journal)
-    waiting = [record for record in found.values() if _line(record, target) not in before]
+    of_study = [record for uid, record in records(root).items() if uid in labels]
+    pushed = list(whole_lines(journal)) if journal.exists() else []
+    waiting = [record for record in of_study if _line(record, target) not in pushed]
     for record in tqdm(waiting, unit="run", desc=f"wandb {mode}", dynamic_ncols=True):
-        _push(record, shown[record.uid], study, target)
+        _push(record, labels[record.uid], study, target)
         append_line(journal, _line(record, target))
         if mode == "online":
             time.sleep(PAUSE)
-    return len(waiting), len(found) - len(waiting)
+    return len(waiting), len(of_study) - len(waiting)
 
 
-def _shown(study: str, root: str) -> dict[str, Shown]:
-    """Every run of the study and every ancestor, by uid."""
+def _labels(study: str, root: str) -> dict[str, Labels]:
+    """The labels of every run of the study and of every ancestor, by uid."""
     plan = launched.read_plan(study, root)
     children = plan[plan["ancestors"].notna()].drop_duplicates(["teachers", "ancestors", "task"])
     teachers = {uid for text in children["teachers"] for uid in json.loads(text)}
     ancestors = {
-        uid: Shown(f"{kind}, {task}, {uid[:8]}", kind, ())
+        uid: Labels(f"{kind}, {task}, {uid[:8]}", kind, ())
         for text, task in zip(children["ancestors"], children["task"], strict=True)
         for uid in json.loads(text)
         for kind in ["teacher" if uid in teachers else "parent"]
     }
-    # One that is a row of the study too is shown as the row.
+    # A run that is a row of the study too is shown as the row.
     return ancestors | {
-        str(uid): Shown(
+        str(uid): Labels(
             f"{rows['row'].iloc[0]}, {rows['task'].iloc[0]}, seed {rows['seed'].iloc[0]}",
             "student",
             tuple(rows["table"].unique()),
@@ -84,27 +90,23 @@ def _shown(study: str, root: str) -> dict[str, Shown]:
     }
 
 
-def _lines(journal: Path) -> list[dict[str, Any]]:
-    return list(whole_lines(journal)) if journal.exists() else []
-
-
 def _line(record: Record, target: Target) -> dict[str, Any]:
-    """What the journal says of a record that the target has."""
+    """The line of the journal for a record that the target has: by its result, not its time."""
     result = json.dumps(record.result, sort_keys=True).encode()
     where = {key: value for key, value in asdict(target).items() if key != "root"}
     return {"uid": record.uid, "result": short_digest(result), **where}
 
 
-def _push(record: Record, shown: Shown, study: str, target: Target) -> None:
+def _push(record: Record, labels: Labels, study: str, target: Target) -> None:
     try:
         with opened(
             target,
             uid=record.uid,
-            name=shown.name,
+            name=labels.name,
             config=config(record.choices, record.overrides),
             group=study,
-            job=shown.job,
-            tags=list(shown.tables),
+            job=labels.job,
+            tags=list(labels.tables),
         ) as run:
             for step, row in _history(record.result):
                 run.log(row, step=step, commit=True)
@@ -114,12 +116,12 @@ def _push(record: Record, shown: Shown, study: str, target: Target) -> None:
 
 
 def _history(result: Mapping[str, Any]) -> list[tuple[int, dict[str, float]]]:
-    """Step and curves of each evaluation; nothing for a run that diverged."""
+    """The step of each evaluation with its values; nothing for a run that diverged."""
     from kdlab.training.loop import evaluation_points
 
     curves = dict(result.get("curves", {}))
     if curves:
-        curves["select_degenerate"] = [float(is_so) for is_so in result["select_degenerate"]]
+        curves["select_degenerate"] = [float(flag) for flag in result["select_degenerate"]]
     rows = [dict(zip(curves, values, strict=True)) for values in zip(*curves.values(), strict=True)]
     points = evaluation_points(result["steps"], len(rows)) if rows else []
     return list(zip(points, rows, strict=True))

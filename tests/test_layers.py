@@ -16,7 +16,7 @@ ROOMS = {
     "kdlab": """errors metrics power streams architecture durable record_schema record repeats
         options ending device run tracking losses models matching init data objective config
         training cohort loading __init__ __main__""",
-    "sweeps": """__init__ leftovers study journal status wandb_sink task launchers plan submit
+    "sweeps": """__init__ leftovers study journal wandb_sink task launchers status plan submit
         commands multirun hydra_plugins __main__""",
     "analysis": """published read __init__ statistics tables explain glue notebook effects figures
         guideline report __main__""",
@@ -143,6 +143,12 @@ def test_what_starts_at_once_loads_nothing_heavy(module, heavy):
         [sys.executable, "-c", check], capture_output=True, text=True, check=True
     )
     assert loaded.stdout.strip() == "[]"
+
+
+def test_what_kdlab_offers_is_there():
+    import kdlab
+
+    assert all(callable(getattr(kdlab, name)) for name in kdlab.__all__)
 
 
 def test_no_room_for_odds_and_ends():

@@ -154,7 +154,7 @@ def _trouble(history: RunHistory, run: FoundRun) -> list[str]:
     lines = []
     for event in [*history.forgiven, *history.trouble]:
         # Forgiven by `retry`, or of a kind that does not count against the run itself.
-        passed = event not in history.trouble or event["class"] not in failures.ALONE
+        passed = event not in history.trouble or event["class"] not in failures.ALONE_LIMITS
         where = f" on {event['node']}" if event["node"] else ""
         error = f": {event['error']}" if event["error"] else ""
         lines.append(f"  {event['class']}{where}{' (passed)' if passed else ''}{error}")

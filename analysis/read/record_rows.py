@@ -10,7 +10,7 @@ import pandas as pd
 
 from kdlab import record, repeats
 from kdlab.record import Entry, Record, kept
-from sweeps.journal import events, failures, run_states
+from sweeps.journal import events, run_states
 from sweeps.study import launched
 
 Row = dict[str, Any]
@@ -88,11 +88,7 @@ def failed(root: str, plan: pd.DataFrame) -> dict[str, str]:
     A run has failed as `python -m sweeps status` says it: it failed so often that only `retry` has
     it tried again, or a parent of it failed (`parent_failed`).
     """
-    state, links = events.fold(root), launched.family(plan[plan["uid"].notna()])
-    states = run_states.states(links, record.index(root), state, {})
-    failing = {
-        uid: failures.failure(state.trouble.get(uid, []))
-        for uid, run_state in states.items()
-        if run_state == run_states.FAILED
-    }
-    return {uid: event["class"] if event else "parent_failed" for uid, event in failing.items()}
+    history, links = events.fold(root), launched.family(plan[plan["uid"].notna()])
+    states = run_states.states(links, record.index(root), history, {})
+    by_uid = run_states.why_failed(states, history)
+    return {uid: event["class"] if event else "parent_failed" for uid, event in by_uid.items()}

@@ -47,13 +47,13 @@ class KdlabSweeper(Sweeper):
         ):
             element = override.get_key_element()
             key = element.lstrip("+")
-            # As in Hydra's own sweeper, what is said last of a key counts.
+            # As in Hydra's own sweeper, the last override of a key counts.
             fixed.pop(key, None)
             swept.pop(key, None)
             if override.is_sweep_override():
                 swept[key] = [f"{element}={value}" for value in multirun.values(override)]
             else:
                 fixed[key] = str(override.input_line)
-        asked = multirun.request(self.name, list(fixed.values()), swept)
-        if code := commands.run_launch(asked, self.max_gpu_hours, wait=self.wait):
-            sys.exit(code)  # hydra.main makes nothing of what is returned
+        request = multirun.as_request(self.name, list(fixed.values()), swept)
+        if code := commands.run_launch(request, self.max_gpu_hours, wait=self.wait):
+            sys.exit(code)  # hydra.main ignores what is returned

@@ -1,4 +1,8 @@
-"""Files of JSON lines that only grow: each is read on from where it was read before."""
+"""Files of JSON lines that only grow: a second read goes on where the first one ended.
+
+A sweep of thousands of tasks has thousands of event files, and its events are added up after every
+cohort. What was read before is therefore kept in memory, and only new bytes are parsed.
+"""
 
 import os
 from collections.abc import Callable
@@ -8,45 +12,45 @@ from typing import Any
 
 from kdlab import durable
 
-Page = dict[str, Any]
-TAIL = 256  # bytes by which a file that took the place of another is told
+JsonObject = dict[str, Any]
+Check = Callable[[JsonObject, Path, int], JsonObject]
+TAIL = 256  # bytes that are compared to notice that another file took a file's place
 
 
 @dataclass
 class Journal:
-    """What was read of a file.
+    """What was read of one file so far.
 
     Attributes:
-        stamp: the file's inode, size and time of change when it was read last.
+        stamp: the file's inode, its size in bytes and its time of change (ns) at the last read.
         end: how many bytes were read: those of its whole lines.
         tail: the last of these bytes.
         lines: how many lines they are.
-        pages: what the lines say, in their order.
-        odd: the lines that say nothing, by file and number, each with the reason.
+        events: what the valid lines say, in their order.
+        skipped: for each invalid line its file, its number and the reason.
     """
 
     stamp: tuple[int, int, int] = (0, 0, 0)
     end: int = 0
     tail: bytes = b""
     lines: int = 0
-    pages: list[Page] = field(default_factory=list)
-    odd: list[str] = field(default_factory=list)
+    events: list[JsonObject] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
 
 
 _JOURNALS: dict[Path, Journal] = {}
 
 
-def read(folder: Path, check: Callable[[Page, Path, int], Page]) -> list[Journal]:
-    """What every `*.jsonl` file of a folder says.
+def read(folder: Path, check: Check) -> list[Journal]:
+    """Read every `*.jsonl` file of a folder, in the order of their names.
 
-    A line that `kdlab.durable` did not write, or that `check` refuses, is passed over and listed
-    under `odd`.
-    A last line without an end is left for later: somebody may be writing it.
+    A line that `kdlab.durable` did not write, or that `check` refuses, is listed under `skipped`.
+    A last line without a line break is left for the next read: somebody may be writing it.
 
     Args:
-        folder: which need not be there.
-        check: what a page becomes, given its file and the number of its line, from 1; it raises
-            ValueError for one that is none. It is called once for each line.
+        folder: where the files are; it need not exist.
+        check: called once for each line with its JSON object, its file and its number, from 1. It
+            returns the event to keep, and raises ValueError for a line that is not one.
     """
     paths = sorted(folder.glob("*.jsonl"))
     for path in _JOURNALS.keys() - set(paths):
@@ -54,14 +58,14 @@ def read(folder: Path, check: Callable[[Page, Path, int], Page]) -> list[Journal
     return [_read(path, check) for path in paths]
 
 
-def _read(path: Path, check: Callable[[Page, Path, int], Page]) -> Journal:
-    found = path.stat()
-    stamp = (found.st_ino, found.st_size, found.st_mtime_ns)
+def _read(path: Path, check: Check) -> Journal:
+    stat = path.stat()
+    stamp = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
     journal = _JOURNALS.get(path)
     if journal and journal.stamp == stamp:
         return journal
     with open(path, "rb") as file:
-        if journal is None or not _goes_on(journal, stamp, file.fileno()):
+        if journal is None or not _is_longer_version(journal, stamp, file.fileno()):
             journal = _JOURNALS[path] = Journal()
         file.seek(journal.end)
         _add(journal, file.read(), path, check)
@@ -69,29 +73,29 @@ def _read(path: Path, check: Callable[[Page, Path, int], Page]) -> Journal:
     return journal
 
 
-def _goes_on(journal: Journal, stamp: tuple[int, int, int], file: int) -> bool:
-    """Whether a file still begins with what was read of it."""
+def _is_longer_version(journal: Journal, stamp: tuple[int, int, int], file: int) -> bool:
+    """Whether a file still begins with what was read of it, so that the rest can be appended."""
     inode, size, _ = stamp
     if inode != journal.stamp[0] or size <= journal.stamp[1]:
         return False
+    # A file system may give a new file the inode of a removed one: the content decides.
     start = journal.end - len(journal.tail)
     return os.pread(file, len(journal.tail), start) == journal.tail
 
 
-def _add(
-    journal: Journal, content: bytes, path: Path, check: Callable[[Page, Path, int], Page]
-) -> None:
+def _add(journal: Journal, content: bytes, path: Path, check: Check) -> None:
+    """Add the whole lines of new content to a journal."""
     whole = content[: content.rfind(b"\n") + 1]
     for line in whole.splitlines(keepends=True):
         journal.lines += 1
-        if line == b"\n":
+        if line == b"\n":  # a writer begins with a line break, in case the last one died in a line
             continue
         try:
-            page = durable.page_of(line)
-            if page is None:
+            json_object = durable.page_of(line)
+            if json_object is None:
                 raise ValueError("torn, damaged or foreign")
-            journal.pages.append(check(page, path, journal.lines))
+            journal.events.append(check(json_object, path, journal.lines))
         except (ValueError, RecursionError) as error:
-            journal.odd.append(f"{path.parent.name}/{path.name}, line {journal.lines}: {error}")
+            journal.skipped.append(f"{path.parent.name}/{path.name}, line {journal.lines}: {error}")
     journal.end += len(whole)
     journal.tail = (journal.tail + whole)[-TAIL:]

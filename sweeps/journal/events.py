@@ -1,4 +1,4 @@
-"""What happened to a sweep's runs and tasks, as append-only events, and what it adds up to.
+"""What happened to a sweep's runs and tasks: append-only events, and what they add up to.
 
 Under `root`, beside what `kdlab.record` keeps:
 
@@ -12,20 +12,26 @@ Under `root`, beside what `kdlab.record` keeps:
     logs/<intent>/                   what tasks printed
     queue.json                       the last answer of squeue
 
-An intent is one submission: a job array, or a pool of processes here. A task is one of its parts,
-and has as many incarnations as it was started. The events:
+An *intent* is one submission: a job array, or a pool of processes on this machine. It is written
+before the scheduler is called, so that a launch that dies in between leaves a trace. A *task* is
+one element of the array, and has one *incarnation* for each time that it was started (SLURM
+requeues tasks). The kinds of events, and what each says:
 
-    intent    what is about to be submitted    submitted  it has a job id    refused  it has none
-    worker    a task begins                    exit       it ends by itself
-    start     a cohort begins                  end        it is recorded     stopped  it will resume
-    trouble   a cohort did not end, and why    retry      trouble that is forgiven, by its number
+    intent     a submission is about to be made
+    submitted  the scheduler took it, with this job id
+    refused    the scheduler did not take it
+    worker     an incarnation of a task begins
+    exit       an incarnation ends by itself
+    start      a cohort of runs begins
+    end        the cohort's runs are recorded
+    stopped    the cohort was saved and will go on later
+    trouble    the cohort did not end, and why
+    retry      earlier trouble is forgiven; it is named by file and number
 
 Clocks differ between machines and are set back, so that what events add up to does not depend on
-their times. Those of one file follow each other; of different files each names what it is about:
-the intent, the task, the incarnation (its `file`) and the number `n` of another event in it. Times
-order what people read.
-
-A line that is no event is passed over, and listed in `State.odd`.
+their times. Events of one file are in order; between files, each event names what it is about: the
+intent, the task, the incarnation (by its `file`) and the number `n` of another event in that file.
+Times only order what people read.
 """
 
 import itertools
@@ -42,15 +48,18 @@ from kdlab.record import append_line, worker
 from sweeps.journal import event_files
 
 Event = dict[str, Any]
-Task = tuple[str, int]  # an intent and the index in it
-Trouble = dict[str, list[int]]  # the file of each event of trouble, and its numbers in it
+TaskId = tuple[str, int]  # an intent, and the index of a task in it
+EventId = tuple[str, int]  # the file of an event, and its number `n` there
+EventNumbers = dict[str, list[int]]  # events by file, as a `retry` names them
+
+ASKED_TO_STOP = "asked to stop"  # the `why` of an `exit` after which SLURM may start a task again
 
 Uids = list[str]
 Count = Annotated[int, Field(ge=0)]
 _TASK: dict[str, Any] = {"study": (str, ""), "intent": (str, ""), "index": (Count, 0)}
 _COHORT: dict[str, Any] = {**_TASK, "node": (str, ""), "uids": Uids, "level": (int, 0)}
-# What each kind of event says: a type, with a default where the event may lack it.
-KINDS: dict[str, dict[str, Any]] = {
+# The fields of each kind of event: a type, or a type and a default where the event may lack it.
+FIELDS: dict[str, dict[str, Any]] = {
     "intent": {
         "intent": str, "study": str, "launcher": str, "shards": list[str], "uids": list[Uids],
         "level": (int, 0), "minutes": (float | None, None), "user": (str, ""),
@@ -69,81 +78,82 @@ KINDS: dict[str, dict[str, Any]] = {
         **_COHORT, "class": str, "error": (str, ""), "fingerprint": (str, ""), "log": (str, ""),
         "of": (str | None, None), "at": (int | None, None),
     },
-    "retry": {"uids": Uids, "trouble": (Trouble, {}), "hosts": (Trouble, {})},
+    "retry": {"uids": Uids, "trouble": (EventNumbers, {}), "hosts": (EventNumbers, {})},
 }  # fmt: skip
-_EACH: dict[str, Any] = {"time": FiniteFloat, "host": (str, ""), "file": str, "n": int}
+_EVERY_EVENT: dict[str, Any] = {"time": FiniteFloat, "host": (str, ""), "file": str, "n": int}
 
 
 def _model(kind: str) -> type[BaseModel]:
+    """The pydantic model of a kind of event; further keys are allowed and kept."""
     fields: dict[str, Any] = {
-        name: said if isinstance(said, tuple) else (said, ...)
-        for name, said in (_EACH | KINDS[kind]).items()
+        name: spec if isinstance(spec, tuple) else (spec, ...)
+        for name, spec in (_EVERY_EVENT | FIELDS[kind]).items()
     }
     return create_model(kind, __config__=ConfigDict(strict=True, extra="allow"), **fields)
 
 
-_MODELS = {kind: _model(kind) for kind in KINDS}
+_MODELS = {kind: _model(kind) for kind in FIELDS}
 _DEFAULTS = {
-    kind: {name: said[1] for name, said in fields.items() if isinstance(said, tuple)}
-    for kind, fields in KINDS.items()
+    kind: {name: spec[1] for name, spec in fields.items() if isinstance(spec, tuple)}
+    for kind, fields in FIELDS.items()
 }
-_numbers = itertools.count()
+_event_numbers = itertools.count()
 
 
 @dataclass
-class State:
-    """All events added up.
+class History:
+    """All events under a root, added up.
 
     Attributes:
-        intents: intent to its event; `job` joins it once it is submitted.
+        intents: by intent its event; with the key `job` once it is submitted.
         refused: intents that the scheduler did not take, and why.
-        workers: task to the `worker` events of its incarnations, oldest first.
-        exits: the files of incarnations that ended by themselves, and why they did.
-        running: file to the `start` of a cohort that has not ended.
-        trouble: uid to what is held against it, oldest first.
-        forgiven: uid to trouble that is held against it no more, oldest first.
-        pardoned: trouble that is held against its host no more, by file and number.
-        ends: cohorts that ended well.
-        odd: lines that were passed over: file, line and why.
+        workers: by task the `worker` events of its incarnations, oldest first.
+        exits: by file of an incarnation that ended by itself, why it did.
+        running: by file of an incarnation the `start` of its cohort that has not ended.
+        trouble: by uid the events that are held against a run, oldest first.
+        forgiven: by uid the events that were held against it before a `retry`, oldest first.
+        pardoned: events that are held against their host no more.
+        ends: the `end` events: cohorts whose runs are recorded.
+        skipped: lines that are no valid event: file, line and why.
     """
 
     intents: dict[str, Event] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
-    workers: dict[Task, list[Event]] = field(default_factory=dict)
+    workers: dict[TaskId, list[Event]] = field(default_factory=dict)
     exits: dict[str, str] = field(default_factory=dict)
     running: dict[str, Event] = field(default_factory=dict)
     trouble: dict[str, list[Event]] = field(default_factory=dict)
     forgiven: dict[str, list[Event]] = field(default_factory=dict)
-    pardoned: set[tuple[str, int]] = field(default_factory=set)
+    pardoned: set[EventId] = field(default_factory=set)
     ends: list[Event] = field(default_factory=list)
-    odd: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
 
 
 def append(root: str | Path, kind: str, **fields: Any) -> None:
-    """Write one event and sync it to disk."""
+    """Write one event to this process's own file, and sync it to disk."""
     name = worker()
     event = {"event": kind, "time": round(time.time(), 3), "host": socket.gethostname()}
-    event |= {"file": name, "n": next(_numbers)} | fields
+    event |= {"file": name, "n": next(_event_numbers)} | fields
     append_line(Path(root) / "events" / f"{name}.jsonl", event)
 
 
 def read(root: str | Path) -> Iterator[Event]:
-    """Every event under a root, with the `file` it is from; in order within a file."""
-    for found in event_files.read(Path(root) / "events", _checked):
-        yield from found.pages
+    """Yield every valid event under a root; in order within a file."""
+    for journal in event_files.read(Path(root) / "events", _checked):
+        yield from journal.events
 
 
-def _checked(page: Event, path: Path, line: int) -> Event:
-    """An event with all that its kind says.
+def _checked(line: Event, path: Path, number: int) -> Event:
+    """The event that a line holds, with the defaults of what it lacks.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a valid event.
     """
-    kind = page.get("event")
-    if not isinstance(kind, str) or kind not in KINDS:
+    kind = line.get("event")
+    if not isinstance(kind, str) or kind not in FIELDS:
         raise ValueError("no event of a known kind")
-    # A line that somebody else wrote is known by its place.
-    event = {"file": path.stem, "n": -line, **_DEFAULTS[kind], **page}
+    # A line without a number gets a negative one, which no event of `append` has.
+    event = {"file": path.stem, "n": -number, **_DEFAULTS[kind], **line}
     try:
         _MODELS[kind].model_validate(event)
     except ValidationError as error:
@@ -154,88 +164,100 @@ def _checked(page: Event, path: Path, line: int) -> Event:
     return event
 
 
-def fold(root: str | Path) -> State:
-    """What the events under a root add up to."""
+def fold(root: str | Path) -> History:
+    """Add up the events under a root.
+
+    What a run's state is by them says `sweeps.journal.run_states`; which trouble fails a run says
+    `sweeps.journal.failures`.
+    """
     journals = event_files.read(Path(root) / "events", _checked)
-    state = State(odd=[line for found in journals for line in found.odd])
-    told: dict[str, list[Event]] = {kind: [] for kind in KINDS}
-    known: set[tuple[str, int]] = set()
-    kept = []
-    for event in (event for found in journals for event in found.pages):
-        if identity(event) in known:
-            state.odd.append(f"events/{event['file']}.jsonl: event {event['n']} is there twice")
+    history = History(skipped=[line for journal in journals for line in journal.skipped])
+    by_kind: dict[str, list[Event]] = {kind: [] for kind in FIELDS}
+    known: set[EventId] = set()
+    distinct = []
+    for event in (event for journal in journals for event in journal.events):
+        # A copied file must not count twice: three crashes fail a run that one does not.
+        if event_id(event) in known:
+            history.skipped.append(
+                f"events/{event['file']}.jsonl: event {event['n']} is there twice"
+            )
             continue
-        known.add(identity(event))
-        kept.append(event)
-        told[event["event"]].append(event)
-    _add_submissions(state, told)
-    for event in told["worker"]:
-        state.workers.setdefault((event["intent"], event["index"]), []).append(event)
-    for incarnations in state.workers.values():
-        # An incarnation notes how many it found before it; the scheduler counts its restarts.
+        known.add(event_id(event))
+        distinct.append(event)
+        by_kind[event["event"]].append(event)
+    _add_submissions(history, by_kind)
+    for event in by_kind["worker"]:
+        history.workers.setdefault((event["intent"], event["index"]), []).append(event)
+    for incarnations in history.workers.values():
+        # The scheduler counts its restarts, and an incarnation notes how many came before it:
+        # both are safer than the clocks of two machines.
         incarnations.sort(key=lambda e: (e["restart"], e["before"], e["time"], e["file"]))
-    state.exits = {event["file"]: event["why"] for event in told["exit"]}
-    state.running = _running(kept)
-    state.ends = told["end"]
-    _add_trouble(state, told["trouble"], told["retry"])
-    return state
+    history.exits = {event["file"]: event["why"] for event in by_kind["exit"]}
+    history.running = _running(distinct)
+    history.ends = by_kind["end"]
+    _add_trouble(history, by_kind["trouble"], by_kind["retry"])
+    return history
 
 
-def identity(event: Event) -> tuple[str, int]:
-    """What an event is named by: its file, and its number there."""
+def event_id(event: Event) -> EventId:
+    """What names an event: its file, and its number there."""
     return event["file"], event["n"]
 
 
-def _add_submissions(state: State, told: dict[str, list[Event]]) -> None:
-    for event in told["intent"]:
-        state.intents.setdefault(event["intent"], dict(event))
-    for event in told["submitted"]:
-        if event["intent"] in state.intents:
-            state.intents[event["intent"]].setdefault("job", event["job"])
+def _add_submissions(history: History, by_kind: dict[str, list[Event]]) -> None:
+    """Fill `intents` and `refused`."""
+    for event in by_kind["intent"]:
+        history.intents.setdefault(event["intent"], dict(event))
+    for event in by_kind["submitted"]:
+        if event["intent"] in history.intents:
+            history.intents[event["intent"]].setdefault("job", event["job"])
         else:
-            state.odd.append(f"events/{event['file']}.jsonl: job {event['job']} of no intent")
-    for event in told["refused"]:
-        # A job that was found is there, whatever was thought before.
-        if "job" not in state.intents.get(event["intent"], ()):
-            state.refused[event["intent"]] = event["why"]
+            history.skipped.append(f"events/{event['file']}.jsonl: job {event['job']} of no intent")
+    for event in by_kind["refused"]:
+        # A launch may have given an intent up whose job appeared in the queue later.
+        if "job" not in history.intents.get(event["intent"], ()):
+            history.refused[event["intent"]] = event["why"]
 
 
-def _running(kept: Iterable[Event]) -> dict[str, Event]:
-    """The cohorts that have begun and not ended, by file; each file's events in their order."""
+def _running(distinct: Iterable[Event]) -> dict[str, Event]:
+    """By file the `start` of cohorts that have not ended; each file's events come in order."""
     running: dict[str, Event] = {}
-    gone = []
-    for event in kept:
+    reported_dead = []
+    for event in distinct:
         if event["event"] == "start":
             running[event["file"]] = event
         elif event["event"] == "trouble" and event["of"] is not None:
-            gone.append((event["of"], event["at"]))
+            # Written by another process, about the incarnation `of` in its cohort `at`.
+            reported_dead.append((event["of"], event["at"]))
         elif event["event"] in ("end", "stopped", "trouble"):
             running.pop(event["file"], None)
-    for file, start in gone:  # whoever finds a task gone says which incarnation, in which cohort
+    for file, start in reported_dead:
         if file in running and start in (None, running[file]["n"]):
             del running[file]
     return running
 
 
-def _add_trouble(state: State, trouble: list[Event], retries: list[Event]) -> None:
-    forgiven: dict[tuple[str, int], set[str]] = {}
+def _add_trouble(history: History, trouble: list[Event], retries: list[Event]) -> None:
+    """Fill `trouble`, `forgiven` and `pardoned`."""
+    forgiven_uids: dict[EventId, set[str]] = {}
     for event in retries:
         for file, numbers in event["trouble"].items():
             for number in numbers:
-                forgiven.setdefault((file, number), set()).update(event["uids"])
-    state.pardoned = {
+                forgiven_uids.setdefault((file, number), set()).update(event["uids"])
+    history.pardoned = {
         (file, n) for event in retries for file, numbers in event["hosts"].items() for n in numbers
     }
     for event in sorted(trouble, key=lambda event: event["time"]):
         for uid in dict.fromkeys(event["uids"]):
-            is_forgiven = uid in forgiven.get(identity(event), ())
-            held = state.forgiven if is_forgiven else state.trouble
-            held.setdefault(uid, []).append(event)
+            # A cohort's trouble is forgiven run by run: `retry --uid` names some of them.
+            is_forgiven = uid in forgiven_uids.get(event_id(event), ())
+            by_uid = history.forgiven if is_forgiven else history.trouble
+            by_uid.setdefault(uid, []).append(event)
 
 
-def numbers(events: Iterable[Event]) -> Trouble:
-    """Events as a `retry` names them."""
-    found: dict[str, set[int]] = {}
-    for file, number in map(identity, events):
-        found.setdefault(file, set()).add(number)
-    return {file: sorted(those) for file, those in found.items()}
+def numbers_by_file(events: Iterable[Event]) -> EventNumbers:
+    """Events in the form in which a `retry` names them."""
+    numbers: dict[str, set[int]] = {}
+    for file, number in map(event_id, events):
+        numbers.setdefault(file, set()).add(number)
+    return {file: sorted(of_file) for file, of_file in numbers.items()}

@@ -1,22 +1,29 @@
-"""Classes of failure, and what follows from each.
+"""Classes of trouble, and when trouble fails a run.
 
-| class | told by | consequence |
+The words, as `status`, `retry` and the tables of `analysis` use them:
+
+- *trouble* is an event that says that a cohort did not end, and why: its class. It is held against
+  each run of the cohort until a `retry` forgives it.
+- a *failure* is the trouble that makes a run not worth another try: `failure` decides by class and
+  number. A class that a run of the same cohort may have caused counts only once the run is alone.
+- a run has *failed* while it has no record and a failure stands, its own or that of a parent:
+  `sweeps.journal.run_states` decides. A run that diverged has not failed: that is a result.
+
+| class | known by | consequence |
 |---|---|---|
 | preempted | SIGTERM or SIGUSR2 to the task | saved, requeued, never counted (an event `stopped`) |
-| time_limit | SIGUSR2 shortly before the end, or the scheduler's word | saved and resumed |
-| gpu_oom, host_oom | exception, the kernel's or the scheduler's word | run alone; then failed |
+| time_limit | SIGUSR2 shortly before the end, or the scheduler's log | saved and resumed |
+| gpu_oom, host_oom | exception, the kernel's count, the scheduler's log | run alone; then failed |
 | crashed | a process that died without an exception | again; then one by one; alone twice: failed |
 | node_failure | a device error, a task gone with its node | elsewhere; then alone; thrice: failed |
 | io_error | a stale or broken file system | again after a pause; then alone; thrice: failed |
 | code_error | any other exception | one by one, failed; ten alike, no success: a stop |
 | parent_failed | a parent failed or diverged | failed, until its parents are done |
 | disk_full | no space, no quota | the task ends, nothing is held against its runs |
-| lost, cancelled | a task that ended without a word | nothing is held against its runs |
-
-A diverged run is a result.
+| lost, cancelled | a task that ended without an event | nothing is held against its runs |
 
 A host is blamed, and left out of what is submitted, while different runs crashed on it or met
-`node_failure` within the last `BLAME` seconds and nobody called `retry` since.
+`node_failure` within the last `BLAME_SECONDS` and nobody called `retry` since.
 """
 
 import errno
@@ -33,10 +40,10 @@ from pathlib import Path
 from typing import Any
 
 from kdlab.record import write_whole
-from sweeps.journal.events import Event, State, identity
+from sweeps.journal.events import Event, EventId, History, event_id
 
-# How often a run may meet a class when alone; classes that are not here never fail a run.
-ALONE = {
+# How often a run may meet a class when it is alone; of a class that is not here it never fails.
+ALONE_LIMITS = {
     "code_error": 1,
     "gpu_oom": 1,
     "host_oom": 1,
@@ -45,7 +52,8 @@ ALONE = {
     "node_failure": 3,
     "io_error": 3,
 }
-APART = {  # in company, before alone
+# How often it may meet a class in a cohort before it is tried alone.
+COHORT_LIMITS = {
     "gpu_oom": 1,
     "host_oom": 1,
     "code_error": 1,
@@ -53,22 +61,28 @@ APART = {  # in company, before alone
     "node_failure": 3,
     "io_error": 3,
 }
-BLAMED = {"crashed", "node_failure"}
+HOST_CLASSES = {"crashed", "node_failure"}  # what may be a host's fault
 HOST_INCIDENTS = 2  # of different runs, before a host is left out
-BLAME = 24 * 3600.0  # seconds after which an incident is no longer held against its host
+BLAME_SECONDS = 24 * 3600.0  # after which an incident is no longer held against its host
 PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before what met an io_error is tried again
-STOP = ("why", "error")  # what a STOP file says
+STOP_KEYS = ("why", "error")  # of a STOP file
 ALIKE = 10  # equal fingerprints, without a success, that stop a sweep
-ODD = 10  # lines that were passed over, by name
-_SAID: set[str] = set()
-DISK = {errno.ENOSPC, errno.EDQUOT}
-BROKEN = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EREMOTEIO}
-DEVICE = re.compile(r"CUDA error|cuDNN error|uncorrectable ECC|NCCL error|CUBLAS_STATUS")
-HOST_MEMORY = re.compile(r"can't allocate memory|not enough memory|Cannot allocate memory")
+MOST_SKIPPED = 10  # invalid lines that are named on stderr one by one
+_REPORTED: set[str] = set()
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT}
+FILE_SYSTEM_ERRORS = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EREMOTEIO}
+DEVICE_ERROR = re.compile(r"CUDA error|cuDNN error|uncorrectable ECC|NCCL error|CUBLAS_STATUS")
+HOST_MEMORY_ERROR = re.compile(r"can't allocate memory|not enough memory|Cannot allocate memory")
 
 
 def describe(error: BaseException) -> dict[str, str]:
-    """An exception's class, one line, fingerprint and traceback."""
+    """Describe an exception for a `trouble` event.
+
+    Returns:
+        Its class, its message in one line, the end of its traceback, and a fingerprint: a hash of
+        the exception's type and the last five places in the code. Equal fingerprints are the same
+        mistake, whatever the message says of paths and numbers.
+    """
     frames = traceback.extract_tb(error.__traceback__)
     where = [f"{Path(f.filename).name}:{f.name}:{f.lineno}" for f in frames[-5:]]
     line = f"{type(error).__name__}: {' '.join(str(error).split())}"
@@ -81,29 +95,34 @@ def describe(error: BaseException) -> dict[str, str]:
 
 
 def classify(error: BaseException) -> str:
-    """The class of an exception, or of what caused it."""
+    """The class of an exception, by the first of its chain of causes that is a known one."""
     chain: list[BaseException] = []
     link: BaseException | None = error
     while link is not None and link not in chain:
         chain.append(link)
         link = link.__cause__ or link.__context__
-    for each in chain:
-        number = each.errno if isinstance(each, OSError) else None
-        if number in DISK or "No space left on device" in str(each):
+    for link in chain:
+        number = link.errno if isinstance(link, OSError) else None
+        if number in DISK_ERRORS or "No space left on device" in str(link):
             return "disk_full"
-        if type(each).__name__ == "OutOfMemoryError" or "CUDA out of memory" in str(each):
+        if type(link).__name__ == "OutOfMemoryError" or "CUDA out of memory" in str(link):
             return "gpu_oom"
-        if isinstance(each, MemoryError) or HOST_MEMORY.search(str(each)):
+        if isinstance(link, MemoryError) or HOST_MEMORY_ERROR.search(str(link)):
             return "host_oom"
-        if DEVICE.search(str(each)):
+        if DEVICE_ERROR.search(str(link)):
             return "node_failure"
-        if number in BROKEN:
+        if number in FILE_SYSTEM_ERRORS:
             return "io_error"
     return "code_error"
 
 
-def death(code: int | None, oom_kills: int) -> dict[str, str]:
-    """A process that died without an exception: how, and whether for want of memory."""
+def describe_death(code: int | None, oom_kills: int) -> dict[str, str]:
+    """Describe, for a `trouble` event, a process that died without an exception.
+
+    Args:
+        code: its exit code; a negative one is the signal that ended it.
+        oom_kills: how many processes the kernel killed meanwhile because memory ran out.
+    """
     kind = "host_oom" if oom_kills else "crashed"
     how = f"died of signal {-code}" if code and code < 0 else f"exited with code {code}"
     return {"class": kind, "error": f"the process {how}", "fingerprint": _digest(how)}
@@ -113,7 +132,8 @@ def _digest(*parts: str) -> str:
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=4).hexdigest()
 
 
-LOGGED = {
+# What the scheduler writes at the end of a task's log.
+LOG_PATTERNS = {
     "host_oom": r"oom[-_ ]kill|exceeded memory limit|Out Of Memory",
     "time_limit": r"DUE TO TIME LIMIT",
     "node_failure": r"DUE TO NODE FAIL|NODE_FAIL",
@@ -121,43 +141,48 @@ LOGGED = {
 }
 
 
-def epitaph(log: Path) -> str:
-    """The class of a task's end by the scheduler's last words in its log; else `lost`."""
+def class_from_log(log: Path) -> str:
+    """The class of a task's end by what the scheduler wrote into its log; `lost` by default."""
     try:
         end = log.read_bytes()[-20000:].decode(errors="replace")
     except OSError:
         return "lost"
-    return next((kind for kind, text in LOGGED.items() if re.search(text, end)), "lost")
+    return next((kind for kind, pattern in LOG_PATTERNS.items() if re.search(pattern, end)), "lost")
 
 
 def failure(trouble: Sequence[Event]) -> Event | None:
-    """The trouble that fails a run, if what is held against it does."""
-    for kind, limit in ALONE.items():
+    """The event that fails a run, of the trouble that is held against it; None if none does."""
+    for kind, limit in ALONE_LIMITS.items():
         alone = [event for event in trouble if event["class"] == kind and len(event["uids"]) == 1]
         if len(alone) >= limit:
             return alone[-1]
     return None
 
 
+def failed_by(history: History) -> dict[str, Event]:
+    """By uid of every run with a failure the event that fails it."""
+    return {uid: event for uid, held in history.trouble.items() if (event := failure(held))}
+
+
 def must_be_alone(trouble: Sequence[Event]) -> bool:
-    """Whether a run must not be given company any more."""
-    met = [event["class"] for event in trouble]
-    return any(met.count(kind) >= limit for kind, limit in APART.items())
+    """Whether a run must be tried alone, so that its trouble is known to be its own."""
+    classes = [event["class"] for event in trouble]
+    return any(classes.count(kind) >= limit for kind, limit in COHORT_LIMITS.items())
 
 
 def pause(trouble: Iterable[Event]) -> float:
-    """Seconds before runs that this trouble is held against are tried again: doubled each time."""
-    met = sum(1 for event in unique(trouble) if event["class"] == "io_error")
-    return min(PAUSE * 2 ** min(met - 1, 10), LONGEST_PAUSE) if met else 0.0
+    """Seconds to wait before runs with this trouble are tried again: doubled each time."""
+    times = sum(1 for event in distinct(trouble) if event["class"] == "io_error")
+    return min(PAUSE * 2 ** min(times - 1, 10), LONGEST_PAUSE) if times else 0.0
 
 
 @dataclass(frozen=True)
 class Blame:
-    """A host that is left out.
+    """A host that is left out of what is submitted.
 
     Attributes:
-        incidents: what different runs met on it.
-        until: when there are too few of them left, in seconds since the epoch.
+        incidents: trouble of different runs on it, oldest first.
+        until: when too few of them are recent, in seconds since the epoch.
     """
 
     host: str
@@ -172,48 +197,55 @@ class Blame:
         return f"{len(self.incidents)} different runs met {classes}" + (last and f"; last: {last}")
 
 
-def blamed(state: State) -> list[Blame]:
-    """Hosts on which different runs came to grief of late, the worst first."""
+def blamed(history: History) -> list[Blame]:
+    """The hosts on which different runs met trouble of late, the worst first."""
     now = time.time()
-    found: dict[str, list[Event]] = {}
-    for event in unique(trouble for each in state.trouble.values() for trouble in each):
-        # A time to come is of a clock that was set back: it must not blame for years.
-        is_recent = abs(now - event["time"]) < BLAME
-        counts = event["class"] in BLAMED and event["node"] and is_recent
-        if counts and identity(event) not in state.pardoned:
-            found.setdefault(event["node"], []).append(event)
+    incidents: dict[str, list[Event]] = {}
+    for event in distinct(event for held in history.trouble.values() for event in held):
+        # A time in the future is of a clock that was set back: it must not blame for years.
+        is_recent = abs(now - event["time"]) < BLAME_SECONDS
+        counts = event["class"] in HOST_CLASSES and event["node"] and is_recent
+        if counts and event_id(event) not in history.pardoned:
+            incidents.setdefault(event["node"], []).append(event)
     blames = [
-        Blame(host, met, min(met[-HOST_INCIDENTS]["time"], now) + BLAME)
-        for host, events in found.items()
-        if len(met := _of_different_runs(events)) >= HOST_INCIDENTS
+        Blame(host, evidence, min(evidence[-HOST_INCIDENTS]["time"], now) + BLAME_SECONDS)
+        for host, on_host in incidents.items()
+        if len(evidence := _of_different_runs(on_host)) >= HOST_INCIDENTS
     ]
     return sorted(blames, key=lambda blame: (-len(blame.incidents), blame.host))
 
 
 def _of_different_runs(incidents: Iterable[Event]) -> list[Event]:
-    """Incidents, oldest first, but for those of a run that was met before: no new evidence."""
-    met: list[Event] = []
+    """Incidents, oldest first, without those of a run that an earlier one is of.
+
+    A run that crashes twice on a host may be to blame itself: only another run is new evidence.
+    """
+    evidence: list[Event] = []
     for event in sorted(incidents, key=lambda event: event["time"]):
-        if all(not set(other["uids"]) & set(event["uids"]) for other in met):
-            met.append(event)
-    return met
+        if all(not set(earlier["uids"]) & set(event["uids"]) for earlier in evidence):
+            evidence.append(event)
+    return evidence
 
 
-def unique(trouble: Iterable[Event]) -> list[Event]:
+def distinct(trouble: Iterable[Event]) -> list[Event]:
     """Events once each: one of a cohort is held against each of its runs."""
-    return list({identity(event): event for event in trouble}.values())
+    by_id: dict[EventId, Event] = {event_id(event): event for event in trouble}
+    return list(by_id.values())
 
 
-def stop_if_hopeless(root: str | Path, state: State, study: str) -> None:
-    """Write the study's STOP file if runs fail alike and none at their depth succeeds."""
-    well = {event["level"] for event in state.ends if event["study"] == study}
+def stop_if_hopeless(root: str | Path, history: History, study: str) -> None:
+    """Write the study's STOP file if `ALIKE` runs fail alike and none at their depth succeeds.
+
+    Depth is the number of generations of parents that a run has: teachers may succeed although
+    what makes all of their students fail is a mistake.
+    """
+    successful = {event["level"] for event in history.ends if event["study"] == study}
     alike: dict[str, list[Event]] = {}
-    for events in state.trouble.values():
-        found = failure(events)
-        if found and found["class"] == "code_error" and found["study"] == study:
-            alike.setdefault(found["fingerprint"], []).append(found)
+    for event in failed_by(history).values():
+        if event["class"] == "code_error" and event["study"] == study:
+            alike.setdefault(event["fingerprint"], []).append(event)
     for events in alike.values():
-        if len(events) >= ALIKE and events[0]["level"] not in well:
+        if len(events) >= ALIKE and events[0]["level"] not in successful:
             why = {"why": f"{len(events)} runs failed alike and none succeeded", **events[0]}
             write_whole(stop_file(root, study), json.dumps(why, indent=1).encode())
 
@@ -229,24 +261,24 @@ def stopped(root: str | Path, study: str) -> dict[str, Any] | None:
     A file that does not say so stops nothing: ten more runs that fail alike write it anew.
     """
     with suppress(OSError, ValueError, RecursionError):
-        page = json.loads(stop_file(root, study).read_bytes())
-        if isinstance(page, dict) and all(isinstance(page.get(key), str) for key in STOP):
-            return page
+        reason = json.loads(stop_file(root, study).read_bytes())
+        if isinstance(reason, dict) and all(isinstance(reason.get(k), str) for k in STOP_KEYS):
+            return reason
     return None
 
 
-def say_odd(odd: Sequence[str]) -> None:
-    """Name lines and files that were passed over, each once in a process."""
-    new = [line for line in dict.fromkeys(odd) if line not in _SAID]
-    _SAID.update(new)
-    for line in new[:ODD]:
+def report_skipped(skipped: Sequence[str]) -> None:
+    """Name invalid lines and files on stderr, each once in a process."""
+    new = [line for line in dict.fromkeys(skipped) if line not in _REPORTED]
+    _REPORTED.update(new)
+    for line in new[:MOST_SKIPPED]:
         print(f"sweeps: passed over: {line}", file=sys.stderr)
-    if len(new) > ODD:
-        print(f"sweeps: passed over: {len(new) - ODD} lines more", file=sys.stderr)
+    if len(new) > MOST_SKIPPED:
+        print(f"sweeps: passed over: {len(new) - MOST_SKIPPED} lines more", file=sys.stderr)
 
 
-def odd_stop(root: str | Path, study: str) -> list[str]:
-    """A STOP file that is there and stops nothing, in words."""
-    path = stop_file(root, study)
-    is_odd = path.is_file() and stopped(root, study) is None
-    return [f"studies/{study}/STOP: it does not say why the study has stopped"] if is_odd else []
+def invalid_stop(root: str | Path, study: str) -> list[str]:
+    """A line that names a STOP file which exists and stops nothing; nothing where all is well."""
+    is_invalid = stop_file(root, study).is_file() and stopped(root, study) is None
+    line = f"studies/{study}/STOP: it does not say why the study has stopped"
+    return [line] if is_invalid else []

@@ -1,1 +1,1 @@
-"""Where tasks run: SLURM, or this machine."""
+"""Where tasks run: SLURM, or this machine. `contract` says what the file of a launcher has."""

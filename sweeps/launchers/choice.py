@@ -1,23 +1,33 @@
-"""Which launcher submits, and its limits."""
+"""The launcher that a configuration chooses."""
 
 from dataclasses import dataclass
 
 from kdlab.options import callables
 from kdlab.options.schema import Execution, LauncherKeys
-from sweeps.journal import run_states
+from sweeps.launchers import contract
 
 
 @dataclass(frozen=True)
 class Launcher:
-    """A launcher's function with its knobs, its name in events, and what all launchers have."""
+    """A launcher's function with its options, and the keys that all launchers have.
+
+    Attributes:
+        call: the function, with the values of its own options.
+        keys: how many runs make a cohort, and how much work makes a task.
+    """
 
     call: callables.Call
     keys: LauncherKeys
 
     @property
     def name(self) -> str:
-        """What events call it, and `progress.module` finds its functions by."""
-        return run_states.launcher_name(self.call.target)
+        """What events call it."""
+        return contract.name_of(self.call.target)
+
+    @property
+    def file(self) -> contract.LauncherFile:
+        """The file that its function is in."""
+        return contract.find(self.name)
 
     @property
     def parallel(self) -> int:
@@ -26,5 +36,9 @@ class Launcher:
 
 
 def launcher(execution: Execution) -> Launcher:
-    """The launcher that a place names."""
-    return Launcher(*callables.call(execution.launcher, LauncherKeys, "launcher", "array"))
+    """The launcher that an execution names.
+
+    Raises:
+        BadInput: there is no such function, or an option is missing, unknown or of a wrong type.
+    """
+    return Launcher(*callables.call(execution.launcher, LauncherKeys, "launcher", "submission"))

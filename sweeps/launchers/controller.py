@@ -1,7 +1,7 @@
-"""What SLURM's commands are told and say: sbatch, squeue, sinfo, scontrol, sacctmgr, scancel.
+"""SLURM's commands and their answers: sbatch, squeue, sinfo, scontrol, sacctmgr, scancel.
 
 Lines that are not in the form that was asked for (notices, banners, other people's jobs) are passed
-over, and nothing rests on who the environment says that we are.
+over. The environment is not trusted: neither for the user's name nor for options of the commands.
 """
 
 import os
@@ -15,24 +15,33 @@ from typing import Any
 
 from kdlab.errors import BadInput
 
-TRIES = 6  # of an sbatch that SLURM refuses for reasons that pass
+TRIES = 6  # of an sbatch that fails for a passing reason; 1, 2, 4, 8 and 16 s apart
 TIMEOUT = 120  # seconds for a SLURM command
-PASSING = re.compile(
+PASSING_ERROR = re.compile(
     "(?i)timed out|no answer|unable to contact|temporarily|try again|connection refused"
     "|connect failure|communication"
 )
-CROWDED = re.compile("(?i)submit ?(limit|job)|MaxJobCount|invalid job array specification")
-# Queue names are ours alone; squeue's other fields have no vertical line.
-ROW = re.compile(r"(\d+)(?:_(\d+))?\|([A-Z_]+)\|(kdlab-[\w-]+)")
-SUBMITTED = re.compile(r"(?:Submitted batch job )?(\d+)(?:;\S*| on cluster \S+)?")
-GONE = re.compile(r"(?i)(down|drain|fail|maint|unk|inval|reboot)|.*\*$")
-# What an allocation says of itself, and a job that is submitted from within must not inherit.
-ALLOCATION = ("SLURM_", "SLURMD_", "SBATCH_", "SRUN_", "SUBMITIT_", "PMI_", "PMIX_")
+CROWDED_ERROR = re.compile("(?i)submit ?(limit|job)|MaxJobCount|invalid job array specification")
+# Job id, array index, state and name. Names are made by `job_name`; no other field has a |.
+QUEUE_ROW = re.compile(r"(\d+)(?:_(\d+))?\|([A-Z_]+)\|(kdlab-[\w-]+)")
+SUBMITTED_LINE = re.compile(r"(?:Submitted batch job )?(\d+)(?:;\S*| on cluster \S+)?")
+DOWN_STATE = re.compile(r"(?i)(down|drain|fail|maint|unk|inval|reboot)|.*\*$")
+# Variables that describe an allocation: a job that is submitted from within must not inherit them.
+OF_ALLOCATION = ("SLURM_", "SLURMD_", "SBATCH_", "SRUN_", "SUBMITIT_", "PMI_", "PMIX_")
 DEVICES = {"CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL"}
 CLUSTER = {"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT"}  # how to reach it
-# What a user may set for all of their jobs; a launcher that says otherwise goes before.
-USUAL = ("ACCOUNT", "PARTITION", "QOS", "CONSTRAINT", "GRES", "RESERVATION", "CLUSTERS", "WCKEY")
-FILTERS = ("SQUEUE_", "SCANCEL_", "SINFO_", "SACCTMGR_")  # would change what commands say
+# The SBATCH_* variables that a user may set for all jobs; a launcher's own option goes first.
+USER_DEFAULTS = (
+    "ACCOUNT",
+    "PARTITION",
+    "QOS",
+    "CONSTRAINT",
+    "GRES",
+    "RESERVATION",
+    "CLUSTERS",
+    "WCKEY",
+)
+FILTER_PREFIXES = ("SQUEUE_", "SCANCEL_", "SINFO_", "SACCTMGR_")  # would change what commands say
 
 
 class Crowded(RuntimeError):
@@ -40,12 +49,12 @@ class Crowded(RuntimeError):
 
 
 def job_name(intent: str) -> str:
-    """The name in the queue of a submission."""
+    """The name that a submission's job has in the queue."""
     return f"kdlab-{intent}"
 
 
 def user() -> str:
-    """Whose process this is, whatever the environment says."""
+    """The user of this process by its number, whatever the environment says."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:  # in a container without a list of users
@@ -53,14 +62,16 @@ def user() -> str:
 
 
 def ask(*command: str, env: Mapping[str, str] | None = None) -> str:
-    """What a SLURM command prints.
+    """Run a SLURM command and return what it prints.
 
     Raises:
         BadInput: there is no such command.
         RuntimeError: it fails, or does not answer.
     """
     if env is None:
-        env = {key: value for key, value in os.environ.items() if not key.startswith(FILTERS)}
+        env = {
+            key: value for key, value in os.environ.items() if not key.startswith(FILTER_PREFIXES)
+        }
     try:
         return subprocess.run(
             command, check=True, capture_output=True, text=True, timeout=TIMEOUT, env=env
@@ -70,43 +81,44 @@ def ask(*command: str, env: Mapping[str, str] | None = None) -> str:
     except subprocess.TimeoutExpired:
         raise RuntimeError(f"{command[0]}: no answer in {TIMEOUT} s") from None
     except subprocess.CalledProcessError as error:
-        said = " ".join(error.stderr.split()) or "failed"
-        raise RuntimeError(said if command[0] in said else f"{command[0]}: {said}") from None
+        message = " ".join(error.stderr.split()) or "failed"
+        is_named = command[0] in message
+        raise RuntimeError(message if is_named else f"{command[0]}: {message}") from None
 
 
 def environment(stated: Collection[str]) -> dict[str, str]:
-    """The environment for sbatch, which its job inherits.
+    """The environment for a call of sbatch, which the job inherits.
 
-    Variables of sbatch go before what a script says: only those are kept that a user may set for
-    all of their jobs and that the launcher does not state. From within an allocation nothing goes
-    along that says what that allocation is.
+    For sbatch its variables count more than the script: only those of `USER_DEFAULTS` are kept
+    whose option the launcher does not state. From within an allocation no variable goes along
+    that describes it.
 
     Args:
         stated: names of the options that the launcher states, such as `partition`.
     """
-    own = {name.upper() for name in stated}
-    kept = {f"SBATCH_{name}" for name in USUAL if name not in own}
-    inside = "SLURM_JOB_ID" in os.environ
-    if inside:
+    in_script = {name.upper() for name in stated}
+    kept = {f"SBATCH_{name}" for name in USER_DEFAULTS if name not in in_script}
+    is_inside = "SLURM_JOB_ID" in os.environ
+    if is_inside:
         kept = set()
-    foreign = ALLOCATION if inside else ("SBATCH_",)
+    foreign = OF_ALLOCATION if is_inside else ("SBATCH_",)
     return {
         key: value
         for key, value in os.environ.items()
-        if key in kept | CLUSTER or not (key.startswith(foreign) or (inside and key in DEVICES))
+        if key in kept | CLUSTER or not (key.startswith(foreign) or (is_inside and key in DEVICES))
     }
 
 
 def sbatch(script: Path, name: str, env: Mapping[str, str]) -> str:
     """Submit a script; return its job id.
 
-    A call that fails may have been taken all the same: before it is repeated, the queue is asked
-    for the script's name.
+    SLURM may have taken the job of a call that failed: before the call is repeated, the queue is
+    asked for the job's name.
 
     Args:
         script: the file.
-        name: of the job, which no other has.
-        env: of the call.
+        name: of the job; no other job has it.
+        env: the environment of the call.
 
     Raises:
         BadInput: SLURM will never take it.
@@ -133,24 +145,26 @@ def sbatch(script: Path, name: str, env: Mapping[str, str]) -> str:
 
 
 def _try(script: Path, env: Mapping[str, str]) -> tuple[str, str]:
-    """The job id of a submission, or why it is not known."""
+    """The job id of one call of sbatch and "", or "" and why it is not known."""
     try:
         printed = ask("sbatch", "--parsable", str(script), env=env)
     except RuntimeError as error:
-        if CROWDED.search(str(error)):
+        if CROWDED_ERROR.search(str(error)):
             raise Crowded(str(error)) from None
-        if not PASSING.search(str(error)):
+        if not PASSING_ERROR.search(str(error)):
             raise BadInput(f"launcher=slurm: {error}") from None
         return "", str(error)
     # The id stands on a line of its own, among whatever else is printed there.
-    lines = [SUBMITTED.fullmatch(line.strip()) for line in printed.splitlines()]
-    ids = {found[1] for found in lines if found}
+    lines = [SUBMITTED_LINE.fullmatch(line.strip()) for line in printed.splitlines()]
+    ids = {match[1] for match in lines if match}
     why = f"sbatch: no job id in {' '.join(printed.split())!r}"
     return (ids.pop(), "") if len(ids) == 1 else ("", why)
 
 
 def queue(names: Sequence[str]) -> list[dict[str, Any]]:
     """The tasks in the queue of jobs with these names, whoever submitted them.
+
+    Each has its `job` id, its `index` in the array, the job's `name`, and its `state`.
 
     Raises:
         RuntimeError: if SLURM does not answer.
@@ -159,17 +173,17 @@ def queue(names: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _rows(names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    known = set(names)
     printed = ask("squeue", "-h", "-r", f"--name={','.join(names)}", "-o", "%i|%T|%j")
-    wanted = set(names)
     for line in printed.splitlines():
-        found = ROW.fullmatch(line.strip())
-        if found and found[4] in wanted:
-            job, index, state, name = found.groups()
+        match = QUEUE_ROW.fullmatch(line.strip())
+        if match and match[4] in known:
+            job, index, state, name = match.groups()
             yield {"job": job, "index": int(index or 0), "name": name, "state": state}
 
 
 def hides_others() -> bool:
-    """Whether this user is shown their own jobs alone."""
+    """Whether squeue shows this user only their own jobs."""
     return "jobs" in config().get("PrivateData", "")
 
 
@@ -180,24 +194,23 @@ def hosts(partition: str | None) -> list[str]:
         RuntimeError: if SLURM does not answer.
     """
     chosen = [f"--partition={partition}"] if partition else []
-    found = [
-        line.split("|") for line in ask("sinfo", "-h", "-N", *chosen, "-o", "%N|%P|%T").splitlines()
-    ]
-    nodes = [parts for parts in found if len(parts) == 3]
-    defaults = [parts for parts in nodes if parts[1].endswith("*")]
-    named = nodes if partition else defaults or nodes
-    return list(dict.fromkeys(name for name, _, state in named if not GONE.match(state)))
+    lines = ask("sinfo", "-h", "-N", *chosen, "-o", "%N|%P|%T").splitlines()
+    nodes = [parts for line in lines if len(parts := line.split("|")) == 3]
+    # sinfo marks the default partition, where jobs without one go, by an asterisk.
+    of_default = [parts for parts in nodes if parts[1].endswith("*")]
+    candidates = nodes if partition else of_default or nodes
+    return list(dict.fromkeys(name for name, _, state in candidates if not DOWN_STATE.match(state)))
 
 
 def config() -> Mapping[str, str]:
-    """The cluster's configuration."""
+    """The cluster's configuration, as `scontrol show config` prints it."""
     lines = ask("scontrol", "show", "config").splitlines()
     pairs = (line.partition("=") for line in lines)
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
 def submit_limit() -> int | None:
-    """The smallest MaxSubmitJobs of this user's accounts; None where none is set or told."""
+    """The smallest MaxSubmitJobs of this user's accounts; None where none is set or shown."""
     command = ("sacctmgr", "-n", "-P", "show", "assoc", f"user={user()}", "format=MaxSubmitJobs")
     try:
         printed = ask(*command)

@@ -17,83 +17,95 @@ from kdlab.errors import BadInput
 from kdlab.options.schema import Count
 from kdlab.record import write_whole
 from sweeps.journal import events
-from sweeps.journal.events import Event, Task
-from sweeps.launchers.submission import Array, environment
+from sweeps.journal.events import Event, TaskId
+from sweeps.launchers.submission import Submission, environment
 
-START = 30.0  # seconds for a pool to say that it is there
+POOL_START = 30.0  # seconds for a pool to take its lock
 
 
-def submit(array: Array, *, parallel: Count) -> str:
-    """Start a pool for an array; return its process id.
+def submit(submission: Submission, *, parallel: Count) -> str:
+    """Start a pool for a submission; return its process id.
 
     Args:
-        array: the tasks, and the pools that must end before them.
+        submission: the tasks, and the pools that must end before them.
         parallel: processes at a time.
     """
-    page = {
-        "shards": [str(path) for path in array.shards],
-        "intent": array.intent,
-        "root": str(array.root),
-        "after": array.after,
+    pool = {
+        "shards": [str(path) for path in submission.shards],
+        "intent": submission.intent,
+        "root": str(submission.root),
+        "after": submission.after,
         "parallel": parallel,
     }
-    path = array.folder / "pool.json"
-    write_whole(path, json.dumps(page).encode())
+    path = submission.folder / "pool.json"
+    write_whole(path, json.dumps(pool).encode())
     inherited = os.environ.get("PYTHONPATH")
-    env = os.environ | environment(array.code)
+    env = os.environ | environment(submission.code)
     if inherited:
         env["PYTHONPATH"] += os.pathsep + inherited
-    # Through a shell, so that the pool is nobody's child here: it outlives the command.
+    pid = _start_detached(path, env | {"LOG": str(submission.folder / "pool.log")})
+    # Until the pool holds its lock, another launch would take its tasks for lost.
+    end = time.monotonic() + POOL_START
+    while not _is_alive(submission.root, submission.intent) and time.monotonic() < end:
+        time.sleep(0.02)
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:  # it is done already, or could not start: its log says
+            break
+    return str(pid)
+
+
+def _start_detached(pool: Path, env: dict[str, str]) -> int:
+    """Start a pool through a shell, so that it is no child of this process and outlives it."""
     detach = '"$@" >>"$LOG" 2>&1 </dev/null & echo $!'
-    pid = subprocess.run(
-        ["sh", "-c", detach, "sh", sys.executable, "-m", "sweeps.launchers.local", str(path)],
-        env=env | {"LOG": str(array.folder / "pool.log")},
+    printed = subprocess.run(
+        ["sh", "-c", detach, "sh", sys.executable, "-m", "sweeps.launchers.local", str(pool)],
+        env=env,
         start_new_session=True,
         stdout=subprocess.PIPE,
         text=True,
         check=True,
-    ).stdout.strip()
-    end = time.monotonic() + START
-    while not _is_alive(array.root, array.intent) and time.monotonic() < end:
-        time.sleep(0.02)
-        try:
-            os.kill(int(pid), 0)
-        except ProcessLookupError:  # it is done already, or could not start: its log says
-            break
-    return pid
+    ).stdout
+    return int(printed)
 
 
-def live(root: str | Path, intents: Sequence[Event], fresh: bool = True) -> dict[Task, str]:
-    """The tasks that are waiting or at work, with their state."""
+def live(root: Path, intents: Sequence[Event], fresh: bool) -> dict[TaskId, str]:
+    """The tasks of pools that are alive."""
     return {
         (event["intent"], index): "RUNNING"
         for event in intents
-        if _is_alive(Path(root), event["intent"])
+        if _is_alive(root, event["intent"])
         for index in range(len(event["shards"]))
     }
 
 
-def adopt(root: str | Path, intents: Sequence[Event]) -> dict[str, str]:
-    """The process ids of pools that nobody noted: none, as a pool notes itself."""
+def adopt(root: Path, intents: Sequence[Event]) -> dict[str, str]:
+    """Nothing: a pool writes its own `submitted` event."""
     return {}
 
 
-def cancel(root: str | Path, event: Event) -> None:
-    """Ask an intent's pool to end: its cohorts are saved."""
-    if not _is_alive(Path(root), event["intent"]):
+def cancel(root: Path, intent: Event) -> None:
+    """Ask an intent's pool to end: its cohorts are saved.
+
+    Raises:
+        BadInput: the pool is on another machine.
+    """
+    if not _is_alive(root, intent["intent"]):
         return
-    if event["host"] != socket.gethostname():
-        raise BadInput(f"a pool of {event['study']} is at work on {event['host']}: cancel it there")
-    os.kill(int(event["job"]), signal.SIGTERM)
+    if intent["host"] != socket.gethostname():
+        raise BadInput(
+            f"a pool of {intent['study']} is at work on {intent['host']}: cancel it there"
+        )
+    os.kill(int(intent["job"]), signal.SIGTERM)
 
 
 def largest_array() -> int | None:
-    """How many tasks a submission may have: as many as there are."""
+    """None: a pool takes any number of tasks."""
     return None
 
 
 def limits() -> str:
-    """What bounds a launch here."""
+    """The cores of this machine."""
     return f"{os.cpu_count()} cores"
 
 
@@ -104,7 +116,7 @@ def _lock(root: Path, intent: str) -> FileLock:
 
 
 def _is_alive(root: Path, intent: str) -> bool:
-    # The pool holds the lock for as long as it lives, however it ends.
+    """Whether a pool holds its lock, which the kernel takes away however the pool ends."""
     try:
         with _lock(root, intent).acquire(blocking=False):
             return False
@@ -112,45 +124,40 @@ def _is_alive(root: Path, intent: str) -> bool:
         return True
 
 
-def _pool(path: Path) -> None:
-    page = json.loads(path.read_text())
-    root, intent = Path(page["root"]), page["intent"]
+def _run_pool(path: Path) -> None:
+    """Run a pool's tasks, `parallel` at a time; on SIGTERM hand the signal on and start no more."""
+    pool = json.loads(path.read_text())
+    root, intent = Path(pool["root"]), pool["intent"]
     children: list[subprocess.Popen[bytes]] = []
-    asked: list[int] = []
+    signals: list[int] = []
 
     def end(number: int, _: object) -> None:
-        asked.append(number)
+        signals.append(number)
         for child in children:
             child.terminate()
 
     signal.signal(signal.SIGTERM, end)
 
     def run(index: int) -> None:
-        if asked:
+        if signals:
             return
-        command = [
-            sys.executable,
-            "-m",
-            "sweeps.task.worker",
-            page["shards"][index],
-            intent,
-            str(index),
-        ]
+        shard = pool["shards"][index]
+        command = [sys.executable, "-m", "sweeps.task.worker", shard, intent, str(index)]
         with open(path.parent / f"{index}.log", "ab") as log:
             child = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         children.append(child)
-        if asked:
+        if signals:  # the signal came after the test above, before the child was in the list
             child.terminate()
         child.wait()
 
     # Before the lock is held: whatever is alive can be found, and cancelled.
     events.append(root, "submitted", intent=intent, job=str(os.getpid()))
     with _lock(root, intent):
-        while any(_is_alive(root, other) for other in page["after"]) and not asked:
+        while any(_is_alive(root, other) for other in pool["after"]) and not signals:
             time.sleep(0.2)
-        with ThreadPoolExecutor(page["parallel"]) as executor:
-            list(executor.map(run, range(len(page["shards"]))))
+        with ThreadPoolExecutor(pool["parallel"]) as executor:
+            list(executor.map(run, range(len(pool["shards"]))))
 
 
 if __name__ == "__main__":
-    _pool(Path(sys.argv[1]))
+    _run_pool(Path(sys.argv[1]))

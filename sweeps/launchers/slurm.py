@@ -1,14 +1,12 @@
 """Tasks as SLURM job arrays, through submitit's executor.
 
 What becomes of a task is read from our own records and events; SLURM is asked only what is in the
-queue. submitit's verdicts are not used: it takes a node failure as final, and counts a preemption
-under a limit of ten minutes as a time-out.
+queue. submitit's own verdicts are not used: it takes a node failure as final, and counts a
+preemption under a limit of ten minutes as a time-out.
 """
 
 import json
 import os
-import shlex
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -19,13 +17,13 @@ from annotated_types import Ge
 
 from kdlab.errors import BadInput
 from kdlab.record import write_whole
-from sweeps.journal.events import Event, Task
-from sweeps.launchers import controller
-from sweeps.launchers.submission import Array, environment
+from sweeps.journal.events import Event, TaskId
+from sweeps.launchers import controller, submitit_files
+from sweeps.launchers.submission import Submission
 
-EVERY = 60.0  # seconds for which an answer of squeue serves every `status`
-KEPT = 0.5  # of a partition's nodes that are up, which are never left out
-OURS = {
+QUEUE_AGE = 60.0  # seconds for which an answer of squeue serves every `status`
+SPARED = 0.5  # of a partition's nodes that are up, which are never left out
+RESERVED = {  # options by which a task is found again and told its end
     "array",
     "error",
     "job-name",
@@ -42,7 +40,7 @@ Minutes = Annotated[int, Ge(5)]  # submitit asks for a signal 90 s before the en
 
 
 def submit(
-    array: Array,
+    submission: Submission,
     *,
     partition: str | None,
     account: str | None,
@@ -60,7 +58,7 @@ def submit(
     """Submit an array; return its job id.
 
     Args:
-        array: the tasks.
+        submission: the tasks.
         partition, account, qos, constraint, gres, gpus_per_node, cpus_per_task, mem: sbatch's.
         time: minutes; a task that needs longer saves its cohort, is requeued, and goes on.
         parallel: array tasks that run at a time.
@@ -72,7 +70,7 @@ def submit(
         controller.Crowded: if SLURM takes no array of this size now.
         RuntimeError: if SLURM did not take it for long, or whether it did is not known.
     """
-    stated = {
+    options = {
         "partition": partition,
         "account": account,
         "qos": qos,
@@ -81,76 +79,50 @@ def submit(
         "gpus_per_node": gpus_per_node,
         "cpus_per_task": cpus_per_task,
         "mem": mem,
-        "exclude": ",".join(_left_out(array.exclude, partition)) or None,
-        "dependency": "afterany:" + ":".join(array.after.values()) if array.after else None,
+        **_of_submission(submission, partition),
     }
-    executor = _executor(array.folder)
-    if len(array.shards) > 1:
-        executor.parameters["map_count"] = len(array.shards)
-    executor.update_parameters(
-        **{key: value for key, value in stated.items() if value is not None},
-        job_name=controller.job_name(array.intent),
-        comment=array.name,
-        time=time,
-        array_parallelism=max(1, parallel * len(array.shards) // array.level),
-        setup=[*_exports(array.code), *setup],
-        stderr_to_stdout=True,
-        additional_parameters={"requeue": True, **_allowed(additional)},
-    )
+    stated = {key: value for key, value in options.items() if value is not None}
+    # An array of several levels' tasks gets its part of `parallel`, by its number of tasks.
+    share = max(1, parallel * len(submission.shards) // submission.level_tasks)
+    further = {
+        "time": time,
+        "array_parallelism": share,
+        "setup": [*submitit_files.exports(submission.code), *setup],
+        "additional_parameters": {"requeue": True, **_allowed(additional)},
+    }
+    job = _sbatch(submission, stated, further)
+    submitit_files.write_calls(submission.folder, job, submission.intent, submission.shards, time)
+    return job
+
+
+def _of_submission(submission: Submission, partition: str | None) -> dict[str, str | None]:
+    """The options that follow from the submission: hosts to leave out, and jobs to wait for."""
+    after = submission.after.values()
+    return {
+        "exclude": ",".join(_left_out(submission.exclude, partition)) or None,
+        "dependency": "afterany:" + ":".join(after) if after else None,
+    }
+
+
+def _sbatch(submission: Submission, stated: Mapping[str, Any], further: Mapping[str, Any]) -> str:
+    """Write the batch script and submit it; where a left-out host is refused, without any."""
+    names = list(stated)
+    script = submitit_files.write_script(submission, {**stated, **further})
+    name, env = controller.job_name(submission.intent), controller.environment(names)
     try:
-        job = _sbatch(executor, array, stated)
+        job = controller.sbatch(script, name, env)
     except BadInput as error:
-        if not (executor.parameters.pop("exclude", None) and "node" in str(error)):
+        if "exclude" not in stated or "node" not in str(error):
             raise
         print(f"sweeps: {error}; again, and no host is left out", flush=True)
-        job = _sbatch(executor, array, stated)
-    _hand_over(array.folder, job, array.intent, array.shards, time)
+        others = {key: value for key, value in stated.items() if key != "exclude"}
+        script = submitit_files.write_script(submission, {**others, **further})
+        job = controller.sbatch(script, name, env)
+    submitit_files.keep_script(script, job)
     return job
 
 
-def _sbatch(executor: Any, array: Array, stated: Mapping[str, str | int | None]) -> str:
-    """Hand submitit's script to sbatch, and keep it beside the logs."""
-    from submitit.core.utils import JobPaths
-
-    text = executor._make_submission_file_text(executor._submitit_command_str, array.intent)
-    path = array.folder / "submission.sh"
-    write_whole(path, text.encode(), private=True)  # what a shell runs is its owner's business
-    names = [name for name, value in stated.items() if value is not None]
-    job = controller.sbatch(path, controller.job_name(array.intent), controller.environment(names))
-    path.replace(JobPaths(folder=array.folder, job_id=job).submission_file)
-    return job
-
-
-def _executor(folder: Path) -> Any:
-    import submitit
-
-    if shutil.which("srun") is None:
-        raise BadInput("launcher=slurm: there is no srun here; is this a login node?")
-    folder.mkdir(parents=True, exist_ok=True)
-    return submitit.SlurmExecutor(folder=folder)
-
-
-def _exports(code: Path) -> list[str]:
-    lines = [f"export {key}={shlex.quote(value)}" for key, value in environment(code).items()]
-    return [
-        *(line + "${PYTHONPATH:+:$PYTHONPATH}" if "PYTHONPATH" in line else line for line in lines),
-        # Since 22.05 srun does not take this from sbatch by itself.
-        'export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"',
-    ]
-
-
-def _calls(intent: str, shards: Sequence[Path | str], minutes: int) -> list[Any]:
-    from functools import partial
-
-    from sweeps.task.worker import work
-
-    return [
-        partial(work, str(shard), intent, index, float(minutes))
-        for index, shard in enumerate(shards)
-    ]
-
-
-def live(root: str | Path, intents: Sequence[Event], fresh: bool = True) -> dict[Task, str]:
+def live(root: Path, intents: Sequence[Event], fresh: bool) -> dict[TaskId, str]:
     """The tasks that are in the queue, with SLURM's word for their state.
 
     Args:
@@ -161,72 +133,56 @@ def live(root: str | Path, intents: Sequence[Event], fresh: bool = True) -> dict
     Raises:
         RuntimeError: if SLURM does not answer.
     """
-    names = {controller.job_name(event["intent"]): event for event in intents}
-    found = {
-        (names[row["name"]]["intent"], row["index"]): row["state"]
-        for row in _queue(Path(root), sorted(names), fresh)
-        if row["index"] < len(names[row["name"]]["shards"])
+    by_name = {controller.job_name(event["intent"]): event for event in intents}
+    tasks = {
+        (by_name[row["name"]]["intent"], row["index"]): row["state"]
+        for row in _queue(root, sorted(by_name), fresh)
+        if row["index"] < len(by_name[row["name"]]["shards"])
     }
-    others = [event for event in intents if event["user"] not in ("", controller.user())]
-    if others and controller.hides_others():
-        # Not seen is not gone: whoever submitted them can tell.
-        found |= {(e["intent"], n): "UNKNOWN" for e in others for n in range(len(e["shards"]))}
-    return found
+    of_others = [event for event in intents if event["user"] not in ("", controller.user())]
+    if of_others and controller.hides_others():
+        # What is hidden from this user is not gone: only whoever submitted it can tell.
+        tasks |= {(e["intent"], n): "UNKNOWN" for e in of_others for n in range(len(e["shards"]))}
+    return tasks
 
 
 def _queue(root: Path, names: Sequence[str], fresh: bool) -> list[dict[str, Any]]:
+    """Rows of squeue for these jobs: asked now and kept in a file, or from that file."""
     path = root / "queue.json"
     if not fresh:
         with suppress(OSError, ValueError, KeyError, TypeError):
-            page = json.loads(path.read_bytes())
+            kept = json.loads(path.read_bytes())
             rows = [
-                {key: row[key] for key in ("job", "index", "name", "state")} for row in page["rows"]
+                {key: row[key] for key in ("job", "index", "name", "state")} for row in kept["rows"]
             ]
-            if 0 <= time.time() - page["time"] < EVERY and set(names) <= set(page["names"]):
+            if 0 <= time.time() - kept["time"] < QUEUE_AGE and set(names) <= set(kept["names"]):
                 return [row for row in rows if row["name"] in names]
     rows = controller.queue(names)
-    page = {"time": time.time(), "names": list(names), "rows": rows}
+    answer = {"time": time.time(), "names": list(names), "rows": rows}
     with suppress(OSError):  # somebody else's folder, or a full disk
-        write_whole(path, json.dumps(page).encode())
+        write_whole(path, json.dumps(answer).encode())
     return rows
 
 
-def adopt(root: str | Path, intents: Sequence[Event]) -> dict[str, str]:
-    """The job ids of those intents, of which none was noted, that have a job.
+def adopt(root: Path, intents: Sequence[Event]) -> dict[str, str]:
+    """By intent the job id of those intents that have a job although no event says so.
 
-    The launch may have ended before every task had its pickle: they are given again.
+    The launch may have ended before it wrote every task's call: they are written again.
     """
-    names = {controller.job_name(event["intent"]): event for event in intents}
+    by_name = {controller.job_name(event["intent"]): event for event in intents}
     jobs: dict[str, str] = {}
-    for row in controller.queue(sorted(names)):
+    for row in controller.queue(sorted(by_name)):
         jobs[row["name"]] = min(row["job"], jobs.get(row["name"], row["job"]))
     for name, job in jobs.items():
-        event = names[name]
-        folder = Path(root) / "logs" / event["intent"]
-        _hand_over(folder, job, event["intent"], event["shards"], event["minutes"] or 0)
-    return {names[name]["intent"]: job for name, job in jobs.items()}
+        event = by_name[name]
+        folder, minutes = root / "logs" / event["intent"], event["minutes"] or 0
+        submitit_files.write_calls(folder, job, event["intent"], event["shards"], minutes)
+    return {by_name[name]["intent"]: job for name, job in jobs.items()}
 
 
-def _hand_over(
-    folder: Path, job: str, intent: str, shards: Sequence[Path | str], minutes: float
-) -> None:
-    """Give every task of a job the call that it waits for."""
-    from submitit.core.utils import DelayedSubmission, JobPaths
-
-    for index, call in enumerate(_calls(intent, shards, int(minutes))):
-        own = job if len(shards) == 1 else f"{job}_{index}"
-        path = JobPaths(folder=folder, job_id=own).submitted_pickle
-        if not path.exists():
-            delayed = DelayedSubmission(call)
-            delayed.set_timeout(int(minutes), 3)
-            partial = path.with_suffix(".partial")
-            delayed.dump(partial)
-            os.replace(partial, path)
-
-
-def cancel(root: str | Path, event: Event) -> None:
+def cancel(root: Path, intent: Event) -> None:
     """Cancel an intent's tasks: those at work save their cohorts first."""
-    name = controller.job_name(event["intent"])
+    name = controller.job_name(intent["intent"])
     for job in sorted({row["job"] for row in controller.queue([name])}):
         controller.ask("scancel", job)
 
@@ -238,14 +194,14 @@ def largest_array() -> int | None:
 
 
 def limits() -> str:
-    """What bounds a launch here."""
-    config, own = controller.config(), controller.submit_limit()
-    found = [f"{key} {config[key]}" for key in ("MaxArraySize", "MaxJobCount")]
-    return ", ".join([*found, *([f"MaxSubmitJobs {own}"] if own else [])])
+    """The cluster's limits on arrays and jobs, and this user's."""
+    config, submit_limit = controller.config(), controller.submit_limit()
+    of_cluster = [f"{key} {config[key]}" for key in ("MaxArraySize", "MaxJobCount")]
+    return ", ".join(of_cluster + ([f"MaxSubmitJobs {submit_limit}"] if submit_limit else []))
 
 
 def _left_out(blamed: Sequence[str], partition: str | None) -> list[str]:
-    """Those of the blamed hosts that can be spared: at least `KEPT` of what is up stays in."""
+    """Those of the blamed hosts that can be spared: at least `SPARED` of what is up stays in."""
     if not blamed:
         return []
     try:
@@ -253,20 +209,21 @@ def _left_out(blamed: Sequence[str], partition: str | None) -> list[str]:
     except (BadInput, RuntimeError) as error:
         print(f"sweeps: no host is left out: {error}", flush=True)
         return []
-    own = [host for host in blamed if host in up]
-    chosen = own[: int(len(up) * (1 - KEPT))]
-    if kept := own[len(chosen) :]:
+    # sbatch refuses a name that its partition does not have, so only hosts that are up count.
+    here = [host for host in blamed if host in up]
+    left_out = here[: int(len(up) * (1 - SPARED))]
+    if kept := here[len(left_out) :]:
         print(
             f"sweeps: {', '.join(kept)}: blamed, but not left out: of {len(up)} nodes that are up "
-            f"at least {KEPT:.0%} stay in",
+            f"at least {SPARED:.0%} stay in",
             flush=True,
         )
-    return chosen
+    return left_out
 
 
 def _allowed(additional: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Options that a launcher adds; by those of `OURS` a task is found again and told its end."""
+    """The options that a launcher adds, refused where kdlab sets them."""
     for key in additional:
-        if key.replace("_", "-") in OURS:
+        if key.replace("_", "-") in RESERVED:
             raise BadInput(f"launcher.additional.{key}: kdlab sets this itself")
     return additional

@@ -6,34 +6,36 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Array:
-    """Tasks that are submitted together.
+class Submission:
+    """Tasks that are submitted together, as one job array.
 
     Attributes:
-        intent: the submission's own name, by which it is found again.
-        name: what people see in the queue.
-        shards: one file a task.
-        after: submissions that must end before, whatever their end: intent to job id.
+        intent: the submission's unique name, by which its job is found in the queue.
+        title: what people see in the queue.
+        shards: one file a task, with the runs that it trains.
+        after: submissions that must end first, however they end: intent to job id.
         exclude: hosts to stay away from.
-        level: how many tasks, of this and other submissions, share the launcher's `parallel`.
-        root, code, folder: where records go, the copied code, and where tasks print.
+        level_tasks: how many tasks, of this submission and others, share the launcher's `parallel`.
+        root: where records go.
+        code: the folder of the copied code.
+        folder: where tasks print.
     """
 
     intent: str
-    name: str
+    title: str
     shards: Sequence[Path]
     after: Mapping[str, str]
     exclude: Sequence[str]
-    level: int
+    level_tasks: int
     root: Path
     code: Path
     folder: Path
 
 
 def environment(code: Path) -> dict[str, str]:
-    """What a worker's environment says: this code, and nothing from the network.
+    """The variables that a task's environment must have: its code, and no network.
 
-    Beside the code no compiled copy is kept, which nobody could hold against the code's hash.
+    No compiled copy is kept beside the code, since nobody could check it against the code's hash.
     """
     offline = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
     switches = (*offline, "PYTHONDONTWRITEBYTECODE")

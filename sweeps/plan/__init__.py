@@ -1,1 +1,1 @@
-"""From cells to tasks: which runs are due, in which order and cohorts, how long they take."""
+"""From cells to tasks: which runs are due, in which order and cohorts, and how long they take."""

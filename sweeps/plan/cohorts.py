@@ -7,30 +7,35 @@ from kdlab.run import Run
 
 
 def group(runs: Iterable[Run], largest: int, apart: Collection[str] = ()) -> list[list[Run]]:
-    """Cohorts of at most `largest` runs, in the order in which their first runs come.
+    """Group runs over the same batches and with the same teacher into cohorts.
 
+    Such runs share reading and tokenising, and each batch passes the teacher once for all of them.
     Runs without a teacher join a cohort over the same batches, whatever its teacher.
 
     Args:
         runs: in order of priority.
         largest: how many may train side by side.
-        apart: uids that must not have company; they come first.
+        apart: uids that must be alone; they come first.
+
+    Returns:
+        Cohorts of at most `largest` runs, in the order in which their first runs come.
     """
     single: list[list[Run]] = []
     cohorts: dict[tuple[str, str | None], list[Run]] = {}
     controls: dict[str, list[Run]] = {}
-    homes: dict[str, tuple[str, str | None]] = {}
+    first_cohort: dict[str, tuple[str, str | None]] = {}  # by batches that of a teacher
     for run in runs:
         batches, teacher = batch_key(run), teacher_key(run)
         if run.uid in apart:
             single.append([run])
         elif teacher:
-            homes.setdefault(batches, (batches, teacher))
+            first_cohort.setdefault(batches, (batches, teacher))
             cohorts.setdefault((batches, teacher), []).append(run)
         else:
             controls.setdefault(batches, []).append(run)
-    for batches, those in controls.items():
-        cohorts.setdefault(homes.get(batches, (batches, None)), [])[:0] = those
+    # Controls go before the others: they are what these are compared with.
+    for batches, without_teacher in controls.items():
+        cohorts.setdefault(first_cohort.get(batches, (batches, None)), [])[:0] = without_teacher
     return single + [
         cohort[start : start + largest]
         for cohort in cohorts.values()

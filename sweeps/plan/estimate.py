@@ -1,4 +1,8 @@
-"""What runs will take: from measured cells, else from floating-point operations."""
+"""What runs will take: by the records of like runs, else by their floating-point operations.
+
+Estimates only decide how many runs a task is given and what a budget allows: no result depends on
+them.
+"""
 
 import json
 import statistics
@@ -12,20 +16,24 @@ from kdlab.config.parents import teacher_architecture
 from kdlab.record import Entry
 from kdlab.run import Run
 
-BACKWARD = 3.0  # a training step's operations in forward passes
-FILLED = 0.5  # of a task's longest row, what a row has on average
+TRAINING_STEP = 3.0  # operations of a step in forward passes: the backward pass takes two
+FILLED = 0.5  # how much of the longest row a row has on average
 START = 10.0  # seconds to load what a process needs
-RECORD_BYTES = 6_000
+RECORD_BYTES = 6_000  # of a record without per-example outputs
 PARAMETER_BYTES = 4
-WORDS = 30_522  # of BERT's vocabulary, for the size of a model
+VOCABULARY = 30_522  # of BERT, for the size of a model
 
 
 def seconds(runs: Sequence[Run], done: Mapping[str, Entry], gflops: float) -> dict[str, float]:
     """Seconds that each run takes in its process, by uid.
 
-    A cell is a run but for its seed. A run of a cell that was measured takes the mean of it; the
-    others what their operations need, at the speed of the cells that were measured, or at
-    `gflops` (thousand million operations a second) if none was.
+    A cell is a run but for its seed. A run of a cell with records takes their mean; the others
+    what their operations need, at the median speed of the recorded runs.
+
+    Args:
+        runs: to be estimated, recorded or not.
+        done: the index of the records.
+        gflops: the speed while there is no record, in 10⁹ operations a second.
     """
     measured: dict[str, list[float]] = {}
     speeds: list[float] = []
@@ -48,27 +56,28 @@ def seconds(runs: Sequence[Run], done: Mapping[str, Entry], gflops: float) -> di
 
 
 def measured_cells(runs: Sequence[Run], done: Mapping[str, Entry]) -> tuple[int, int]:
-    """How many cells were measured, and how many there are."""
+    """How many cells have a record, and how many there are."""
     cells = {_cell(run) for run in runs}
     return len({_cell(run) for run in runs if run.uid in done}), len(cells)
 
 
 def _cell(run: Run) -> str:
+    """What a run's time depends on: all but its seed and the values of its losses' options."""
     terms = [(term.name, term.matching and term.matching.pairs) for term in run.terms]
     size = teacher_architecture(run.teacher, run.teacher_checkpoint) if terms else None
     return repr((run.student, run.task.name, run.data, run.train, run.protocol, terms, size))
 
 
 def training_flops(run: Run) -> float:
-    """Operations of a whole training: the student's, and its teacher's forward passes."""
+    """Operations of a whole training: the student's steps, and the teacher's forward passes."""
     from kdlab.models.costs import inference_flops
 
     tokens = max(1, int(FILLED * run.task.max_length))
-    forward = BACKWARD * inference_flops(run.student, tokens)
+    flops = TRAINING_STEP * inference_flops(run.student, tokens)
     dimensions = teacher_architecture(run.teacher, run.teacher_checkpoint)
     if run.terms and dimensions:
-        forward += inference_flops(dimensions, tokens)
-    return forward * training_rows(run) * run.train.epochs * run.train.stop
+        flops += inference_flops(dimensions, tokens)
+    return flops * training_rows(run) * run.train.epochs * run.train.stop
 
 
 def training_rows(run: Run) -> int:
@@ -81,7 +90,7 @@ def training_rows(run: Run) -> int:
     return _rows(json.dumps(parts, sort_keys=True), run)
 
 
-_ROWS: dict[str, int] = {}
+_ROWS: dict[str, int] = {}  # reading a split takes seconds, and thousands of runs share it
 
 
 def _rows(key: str, run: Run) -> int:
@@ -89,25 +98,37 @@ def _rows(key: str, run: Run) -> int:
         from kdlab.data import splits
 
         source = run.source.bind()()
-        _, labelled, hidden = splits.everything(run.task, source, run.protocol, run.data)
-        _ROWS[key] = len(labelled) + len(hidden)
+        _, labelled, unlabelled = splits.everything(run.task, source, run.protocol, run.data)
+        _ROWS[key] = len(labelled) + len(unlabelled)
     return _ROWS[key]
 
 
 @cache
 def parameters(model: Architecture) -> int:
-    """Parameters of a student or teacher, about."""
+    """About how many parameters a student or teacher has: its layers and its word embeddings."""
+    # Attention has four matrices of hidden x hidden, the feed-forward part two.
     layer = 4 * model.hidden**2 + 2 * model.hidden * model.intermediate
-    return model.layers * layer + WORDS * model.hidden
+    return model.layers * layer + VOCABULARY * model.hidden
 
 
 def disk(runs: Sequence[Run], saved: Sequence[Run], cohort: int, shards: int) -> dict[str, Any]:
-    """Files and bytes that runs will leave, and the bytes of checkpoints while they train."""
+    """The disk space that runs need.
+
+    Args:
+        runs: to be trained.
+        saved: those of them whose models are kept.
+        cohort: how many train side by side.
+        shards: how many tasks there are.
+
+    Returns:
+        `files` and `bytes` that stay, and the bytes of `checkpoints` while a cohort trains.
+    """
     models = sum(parameters(run.student) for run in saved) * PARAMETER_BYTES
     largest = max((parameters(run.student) for run in runs), default=0)
     return {
+        # A task leaves its shard, events, records, outputs and logs, a model about as many files.
         "files": 6 * shards + 6 * len(saved),
         "bytes": len(runs) * RECORD_BYTES + models,
-        # Weights and two moments each.
+        # The weights, and two moments of AdamW for each.
         "checkpoints": 3 * PARAMETER_BYTES * largest * cohort,
     }

@@ -1,4 +1,9 @@
-"""What a study's tables could mark at their seeds, before its runs are done."""
+"""Which differences a study's tables could mark as significant, before its runs are done.
+
+`analysis` marks a difference to the control by a paired t-test over seeds, corrected for the number
+of tests in its family (Holm 1979: the smallest p-value must be below 0.05 over that number). With
+few seeds and many rows no difference, however large, can pass: better to know that before.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,73 +16,88 @@ from kdlab import power, record
 from kdlab.power import Path
 from kdlab.record import Entry
 from kdlab.run import Run
-from sweeps.plan.plan import Planned
+from sweeps.plan.row import Planned
 from sweeps.study.schema import Study
 
-MOST = 40  # pairs of arms of a table whose records are read
+MOST_ARMS = 40  # of a table whose records are read for the spread
 PERCENT = 100.0
-Place = tuple[str, str, str]  # table, row, task
+ArmKey = tuple[str, str, str]  # table, row, task
+SeedPair = tuple[int, int | None]  # a seed and a teacher's seed
 
 
 @dataclass(frozen=True)
-class Arm:
-    """A row of a table on one task: its control, its planned seeds and its runs by seeds."""
+class TableArm:
+    """A row of a table on one task.
+
+    Attributes:
+        control: the row that it is compared with.
+        seeds: how many are planned.
+        runs: by seed and teacher's seed.
+    """
 
     control: str
     seeds: int
-    runs: Mapping[tuple[int, int | None], Run]
+    runs: Mapping[SeedPair, Run]
 
 
 def lines(
     study: Study, planned: Sequence[Planned], root: str, done: Mapping[str, Entry]
 ) -> list[str]:
-    """For each table its families, and the difference that a family's first step finds.
+    """A line for each table: its families of tests, and the difference that its tests can find.
 
-    In standard deviations over seeds of a difference to the control, and in points as records of
-    the table have it by now, with 80 % power. Families are those of `analysis`; what comes from
-    examples is left out, so that a table finds less than this rather than more.
+    That is the difference found with 80 % power in the first, strictest step of Holm's correction:
+    in standard deviations over seeds of a difference to the control, and in points where records
+    of the table tell the spread. Families are those of `analysis`. The variance between examples
+    is left out, so that a table finds less than this rather than more.
+
+    Args:
+        study: the study.
+        planned: its cells.
+        root: where records are.
+        done: their index.
     """
     arms = _arms(study, planned)
     tables = dict.fromkeys(table for table, _, _ in arms)
     return [line for table in tables for line in _line(table, arms, root, done)]
 
 
-def _arms(study: Study, planned: Sequence[Planned]) -> dict[Place, Arm]:
-    """Arms by place; one that is still being tuned has the seeds that will confirm it."""
+def _arms(study: Study, planned: Sequence[Planned]) -> dict[ArmKey, TableArm]:
+    """The arms of all tables; one that is still being tuned has the seeds that will confirm it."""
     confirmed = {block.table: len(block.confirm.seeds) for block in study.blocks if block.confirm}
-    runs: defaultdict[Place, dict[tuple[int, int | None], Run]] = defaultdict(dict)
-    controls: dict[Place, str] = {}
+    runs: defaultdict[ArmKey, dict[SeedPair, Run]] = defaultdict(dict)
+    controls: dict[ArmKey, str] = {}
     for entry in planned:
         if entry.run:
             cell = entry.cell
-            place = (cell.table, cell.row, entry.run.choices["task"])
-            seeds = (cell.seed, cell.teacher_seed)
-            controls[place] = cell.control
-            runs[place] |= {} if cell.stage == "tune" else {seeds: entry.run}
+            key = (cell.table, cell.row, entry.run.choices["task"])
+            controls[key] = cell.control
             if cell.stage == "tune":
-                runs[place].setdefault((-1, None), entry.run)  # what it reports
-    found = {}
-    for place, control in controls.items():
-        own = {pair: run for pair, run in runs[place].items() if pair[0] >= 0}
-        count = len({seed for seed, _ in own}) or confirmed.get(place[0], 0)
-        found[place] = Arm(control, count, own or runs[place])
-    return found
+                # A trial stands in for the winner: it has the same splits and metrics.
+                runs[key].setdefault((-1, None), entry.run)
+            else:
+                runs[key][cell.seed, cell.teacher_seed] = entry.run
+    arms = {}
+    for key, control in controls.items():
+        untuned = {pair: run for pair, run in runs[key].items() if pair[0] >= 0}
+        count = len({seed for seed, _ in untuned}) or confirmed.get(key[0], 0)
+        arms[key] = TableArm(control, count, untuned or runs[key])
+    return arms
 
 
 def _line(
-    table: str, arms: Mapping[Place, Arm], root: str, done: Mapping[str, Entry]
+    table: str, arms: Mapping[ArmKey, TableArm], root: str, done: Mapping[str, Entry]
 ) -> Iterator[str]:
     """What one table could mark; nothing if it compares nothing."""
     compared = {
-        place: arm
-        for place, arm in arms.items()
-        if place[0] == table and place[1] != arm.control and (table, arm.control, place[2]) in arms
+        key: arm
+        for key, arm in arms.items()
+        if key[0] == table and key[1] != arm.control and (table, arm.control, key[2]) in arms
     }
-    paths: list[Path] = []
+    paths: list[Path] = []  # of a test: what its family is made by
     seeds: list[int] = []
     # Rows that are the same runs are one test.
-    once = {(tuple(r.uid for r in a.runs.values()), a.control): a for a in compared.values()}
-    for arm in once.values():
+    distinct = {(tuple(r.uid for r in a.runs.values()), a.control): a for a in compared.values()}
+    for arm in distinct.values():
         for column in _columns(next(iter(arm.runs.values()))):
             paths.append((table, column, arm.control))
             seeds.append(arm.seeds)
@@ -86,56 +106,61 @@ def _line(
     families = power.families(paths, seeds)
     sizes = {family: families.count(family) for family in families}
     largest = max(sizes, key=lambda family: sizes[family])
-    n, own = sizes[largest], seeds[families.index(largest)]
-    split = f" in {len(sizes)} families of up to {n}" * (len(sizes) > 1)
-    said = f"marks of {table}: {len(paths)} difference{'s' * (len(paths) > 1)}{split}"
-    if not power.is_able(n, own):
-        yield f"{said}: none can be marked with {own} seed{'s' * (own != 1)}{_needed(n, own)}"
+    tests, count = sizes[largest], seeds[families.index(largest)]
+    split = f" in {len(sizes)} families of up to {tests}" * (len(sizes) > 1)
+    start = f"marks of {table}: {len(paths)} difference{'s' * (len(paths) > 1)}{split}"
+    if not power.is_able(tests, count):
+        needed = _needed(tests, count)
+        yield f"{start}: none can be marked with {count} seed{'s' * (count != 1)}{needed}"
         return
-    deviations = power.detectable(n, own - 1) / own**0.5
+    # `detectable` is in standard errors of the mean difference.
+    deviations = power.detectable(tests, count - 1) / count**0.5
     spread = _spread(compared, arms, root, done)
     points = f" ({deviations * spread:.1f} points by the records so far)" if spread else ""
     yield (
-        f"{said}: with {own} seeds the first needs |t| > {power.first_step(n, own - 1):.1f} and "
+        f"{start}: with {count} seeds the first needs "
+        f"|t| > {power.first_step(tests, count - 1):.1f} and "
         f"finds, with 80 % power, {deviations:.1f} standard deviations of a difference over "
         f"seeds{points}"
     )
 
 
 def _needed(tests: int, seeds: int) -> str:
+    """What a t-test would need at these seeds, and how many seeds would do."""
     enough = next(n for n in range(power.SEEDS_NEEDED, 100) if power.is_able(tests, n))
     step = f": the first would need |t| > {power.first_step(tests, seeds - 1):.0f}" * (seeds > 1)
     return f"{step}; {enough} seeds would do"
 
 
 def _columns(run: Run) -> list[str]:
+    """The columns of a table that a run has scores for."""
     task = run.choices["task"]
     return [f"{task} {split} {metric}" for split in run.task.report for metric in run.task.metrics]
 
 
 def _spread(
-    compared: Mapping[Place, Arm],
-    arms: Mapping[Place, Arm],
+    compared: Mapping[ArmKey, TableArm],
+    arms: Mapping[ArmKey, TableArm],
     root: str,
     done: Mapping[str, Entry],
 ) -> float:
     """The root mean square over arms of the deviation of differences, in points; 0 if unknown."""
-    found = islice(_deviations(compared, arms, root, done), MOST)
-    squares = [deviation**2 for deviation in found]
+    deviations = islice(_deviations(compared, arms, root, done), MOST_ARMS)
+    squares = [deviation**2 for deviation in deviations]
     return float(np.sqrt(np.mean(squares))) if squares else 0.0
 
 
 def _deviations(
-    compared: Mapping[Place, Arm],
-    arms: Mapping[Place, Arm],
+    compared: Mapping[ArmKey, TableArm],
+    arms: Mapping[ArmKey, TableArm],
     root: str,
     done: Mapping[str, Entry],
 ) -> Iterator[float]:
-    """Of each arm and column the standard deviation over seeds of what is recorded of both."""
+    """By arm and column the deviation over seeds of recorded differences to the control."""
 
     def scores(run: Run, split: str) -> dict[str, float]:
-        found: dict[str, float] = record.read(root, done[run.uid]).result["scores"][split]
-        return found
+        by_metric: dict[str, float] = record.read(root, done[run.uid]).result["scores"][split]
+        return by_metric
 
     for (table, _, task), arm in compared.items():
         control = arms[table, arm.control, task].runs
@@ -144,9 +169,9 @@ def _deviations(
         if len(pairs) < 2:
             continue
         for split in pairs[0][0].task.report:
-            both = [(scores(ours, split), scores(theirs, split)) for ours, theirs in pairs]
-            for metric in both[0][0]:
-                gaps = [PERCENT * (ours[metric] - theirs[metric]) for ours, theirs in both]
+            scored = [(scores(run, split), scores(other, split)) for run, other in pairs]
+            for metric in scored[0][0]:
+                gaps = [PERCENT * (run[metric] - other[metric]) for run, other in scored]
                 yield float(np.std(gaps, ddof=1))
 
 

@@ -1,4 +1,4 @@
-"""What the students of a plan are: parameters and operations, exact, before any is built."""
+"""The parameters and operations of a plan's students, exact, before any is built."""
 
 from collections.abc import Iterable
 
@@ -9,39 +9,41 @@ from kdlab.options.callables import Call
 from kdlab.options.memo import by_content
 from kdlab.options.schema import Protocol, Task
 from kdlab.run import Run
-from sweeps.plan.estimate import WORDS
+from sweeps.plan.estimate import VOCABULARY
 
-HEAD = ("students", "Transformer", "in all", "FLOPs (128 tokens)")
+COLUMNS = ("students", "Transformer", "in all", "FLOPs (128 tokens)")
 MEGA, GIGA = 1e6, 1e9
 
-Kinds = dict[tuple[int | None, int | None], Run]  # of one architecture, by classes and vocabulary
+# Runs of one architecture by number of classes and vocabulary, on which embeddings and head depend.
+Variants = dict[tuple[int | None, int | None], Run]
 
 
 def lines(runs: Iterable[Run]) -> list[str]:
-    """A table of the distinct students, in the order in which they come; none if there is one.
+    """A table of the distinct students, in the order in which they come; no line if there is one.
 
     Parameters are those of transformers' models, counted without values: of the layers, and of all
     with embeddings, pooler and classifier. FLOPs: `kdlab.models.costs.inference_flops`.
     """
-    found: dict[Architecture, Kinds] = {}
+    students: dict[Architecture, Variants] = {}
     for run in runs:
-        found.setdefault(run.student, {}).setdefault((run.task.classes, _vocabulary(run)), run)
-    if len(found) < 2:
+        variant = (run.task.classes, _vocabulary(run))
+        students.setdefault(run.student, {}).setdefault(variant, run)
+    if len(students) < 2:
         return []
-    rows = [HEAD, *(_row(student, kinds) for student, kinds in found.items())]
+    rows = [COLUMNS, *(_row(student, variants) for student, variants in students.items())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
     ]
 
 
-def _row(student: Architecture, kinds: Kinds) -> tuple[str, str, str, str]:
+def _row(student: Architecture, variants: Variants) -> tuple[str, str, str, str]:
     from kdlab.models import costs
     from kdlab.models.student import outline
 
     transformer, totals = 0, []
-    for (_, vocabulary), run in kinds.items():
-        counted = costs.parameters(outline(run, vocabulary or WORDS))
+    for (_, vocabulary), run in variants.items():
+        counted = costs.parameters(outline(run, vocabulary or VOCABULARY))
         transformer = counted["transformer"]
         totals.append(_short(counted["total"] / MEGA, "M") if vocabulary else "unknown")
     flops = _short(costs.inference_flops(student) / GIGA, "G")
@@ -56,7 +58,7 @@ def _row(student: Architecture, kinds: Kinds) -> tuple[str, str, str, str]:
 def _vocabulary(run: Run) -> int | None:
     """Rows of the embedding; None where the checkpoint that says so cannot be read here."""
     if not run.tokenizer:
-        return _words(run.task, run.source, run.protocol)
+        return _own_vocabulary(run.task, run.source, run.protocol)
     try:
         return int(checkpoints.config(run.tokenizer)["vocab_size"])
     except (BadInput, KeyError):
@@ -64,8 +66,8 @@ def _vocabulary(run: Run) -> int | None:
 
 
 @by_content
-def _words(task: Task, source: Call, protocol: Protocol) -> int:
-    """Of a vocabulary of its own, which a task's training rows give."""
+def _own_vocabulary(task: Task, source: Call, protocol: Protocol) -> int:
+    """The size of the vocabulary that is made of a task's training rows."""
     from kdlab.data import splits, tokens
 
     return len(tokens.word_level(splits.split(task, source.bind()(), protocol)["fit"]))
@@ -78,4 +80,5 @@ def _name(student: Architecture) -> str:
 
 
 def _short(number: float, unit: str) -> str:
+    """Two decimals, three below 1."""
     return f"{number:.{2 if number >= 1 else 3}f} {unit}"

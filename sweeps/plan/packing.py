@@ -1,4 +1,8 @@
-"""How many cohorts one task of a job array is given."""
+"""How many cohorts one task of a job array is given.
+
+A task that is too short spends its time in the queue and on loading torch; one that is too long
+meets the scheduler's limit.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +12,7 @@ from kdlab.run import Run
 def pack(
     cohorts: Sequence[Sequence[Run]], seconds: Mapping[str, float], limit: float
 ) -> list[list[Sequence[Run]]]:
-    """Cohorts in order, so many to a shard that its work lasts about `limit` seconds.
+    """Fill shards with cohorts in order, each until its work lasts about `limit` seconds.
 
     Args:
         cohorts: in the order in which they should be done.

@@ -1,14 +1,14 @@
-"""A plan in words."""
+"""A plan in words: what `python -m sweeps plan` prints."""
 
 from collections import Counter
 from collections.abc import Sequence
 
 from kdlab import record
 from kdlab.errors import BadInput
-from sweeps.journal import run_states
 from sweeps.launchers.choice import Launcher
 from sweeps.plan import estimate, marks, model_sizes
-from sweeps.plan.plan import Planned, Work, counts
+from sweeps.plan.row import Planned
+from sweeps.plan.survey import Work, counts
 from sweeps.study.schema import Study
 
 GIGABYTE = 1e9
@@ -24,17 +24,23 @@ def report(
 ) -> str:
     """What there is to do, what it takes, what its tables could mark, and what bounds it.
 
-    `waiting` runs have no settings yet, because these are being tuned.
+    Args:
+        study: the study.
+        planned: its cells.
+        work: what of it is to be done.
+        chosen: the launcher.
+        waiting: how many runs have no settings yet, because these are being tuned.
+        root: where records are.
     """
-    counted = counts(planned, work)
-    lines = [study.question, ", ".join(f"{n} {what}" for what, n in counted.items())]
+    by_kind = counts(planned, work)
+    lines = [study.question, ", ".join(f"{n} {kind}" for kind, n in by_kind.items())]
     left_out = Counter(entry.cell.excluded for entry in planned if entry.cell.excluded)
     for rule in study.skip:
         lines.append(f"{left_out.pop(rule.name, 0)} excluded by {rule.name}: {rule.reason}")
     lines += [f"{n} excluded by {why}" for why, n in left_out.items()]
-    lines += _same(planned)
+    lines += _equal_rows(planned)
     lines += model_sizes.lines(entry.run for entry in planned if entry.run)
-    lines += _tuning(planned)
+    lines += _trials(planned)
     lines += marks.lines(study, planned, root, record.index(root))
     if waiting:
         lines.append(f"{waiting} runs wait for their settings to be tuned")
@@ -49,8 +55,8 @@ def report(
     return "\n".join(lines)
 
 
-def _same(planned: Sequence[Planned]) -> list[str]:
-    """Rows of a table that are the same runs throughout."""
+def _equal_rows(planned: Sequence[Planned]) -> list[str]:
+    """A line for each set of rows of a table that are the same runs: one of them is enough."""
     rows: dict[tuple[str, str], set[object]] = {}
     for entry in planned:
         if entry.run:
@@ -61,14 +67,14 @@ def _same(planned: Sequence[Planned]) -> list[str]:
     for (table, row), runs in rows.items():
         names.setdefault((table, frozenset(runs)), []).append(row)
     return [
-        f"the same runs in {table}: {', '.join(map(repr, same))}"
-        for (table, _), same in names.items()
-        if len(same) > 1
+        f"the same runs in {table}: {', '.join(map(repr, equal))}"
+        for (table, _), equal in names.items()
+        if len(equal) > 1
     ]
 
 
-def _tuning(planned: Sequence[Planned]) -> list[str]:
-    """How many trials each arm has."""
+def _trials(planned: Sequence[Planned]) -> list[str]:
+    """A line for each tuned table: how many trials each arm has."""
     trials: dict[str, dict[str, int]] = {}
     reasons = {entry.cell.table: entry.cell.unequal for entry in planned if entry.cell.unequal}
     for entry in planned:
@@ -82,38 +88,38 @@ def _tuning(planned: Sequence[Planned]) -> list[str]:
 
 
 def _graph(work: Work) -> str:
-    levels = [sum(len(c) for task in packed for c in task) for packed in work.levels]
-    tasks = sum(len(packed) for packed in work.levels)
-    cohorts = sum(len(task) for packed in work.levels for task in packed)
+    """How many runs each level has, parents before children, and into what they are divided."""
+    runs = [sum(len(cohort) for task in tasks for cohort in task) for tasks in work.levels]
+    cohorts = sum(len(task) for tasks in work.levels for task in tasks)
     parents = sum(1 for run in work.due if run.uid in work.parents)
-    depth = ", then ".join(str(n) for n in levels)
-    return f"graph: {depth} runs, {parents} of them parents; {cohorts} cohorts in {tasks} tasks"
+    by_level = ", then ".join(map(str, runs))
+    number = sum(map(len, work.levels))
+    return f"graph: {by_level} runs, {parents} of them parents; {cohorts} cohorts in {number} tasks"
 
 
 def _hours(work: Work, chosen: Launcher) -> str:
     hours = sum(work.seconds[run.uid] for run in work.due) / 3600
     known, cells = work.measured
-    tasks = max(len(packed) for packed in work.levels)
-    wall = hours / min(chosen.parallel, tasks)
+    at_a_time = min(chosen.parallel, max(map(len, work.levels)))
+    wall_clock = hours / at_a_time
     return (
         f"about {hours:.2g} hours of work on a GPU (or in a process without one), "
-        f"{wall:.2g} if {min(chosen.parallel, tasks)} go at a time; "
+        f"{wall_clock:.2g} if {at_a_time} go at a time; "
         f"{known} of {cells} cells measured, the others by their operations"
     )
 
 
 def _disk(work: Work, chosen: Launcher) -> str:
     saved = [run for run in work.due if run.uid in work.parents]
-    tasks = sum(len(packed) for packed in work.levels)
-    found = estimate.disk(work.due, saved, chosen.keys.cohort, tasks)
+    space = estimate.disk(work.due, saved, chosen.keys.cohort, sum(map(len, work.levels)))
     return (
-        f"about {found['files']} files and {found['bytes'] / GIGABYTE:.2g} GB; "
-        f"{found['checkpoints'] / GIGABYTE:.2g} GB of checkpoints for a cohort in training"
+        f"about {space['files']} files and {space['bytes'] / GIGABYTE:.2g} GB; "
+        f"{space['checkpoints'] / GIGABYTE:.2g} GB of checkpoints for a cohort in training"
     )
 
 
 def _limits(chosen: Launcher) -> str:
     try:
-        return f"limits: {run_states.module(chosen.name).limits()}"
+        return f"limits: {chosen.file.limits()}"
     except (BadInput, RuntimeError) as error:
         return f"limits: unknown ({error})"

@@ -1,4 +1,8 @@
-"""What can be wrong with a study beyond types: found before anything is composed."""
+"""What can be wrong with a study beyond types: found before anything is composed.
+
+Each `_..._problems` function yields pairs of a key and what is wrong with it; the first one is
+raised. Types and unknown keys are refused by `sweeps.study.schema`.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -10,8 +14,8 @@ from sweeps.study import arms, overrides, trials
 from sweeps.study.schema import Block, Confirm, Overrides, Study, Teachers, Tune
 
 Problem = tuple[str, str]  # the key, and what is wrong with it
-RESERVED = ("teacher", "majority")  # rows that tables add
-SHARED = "is one for all runs of a study: it belongs into the study's base or on the command line"
+ADDED_ROWS = ("teacher", "majority")  # that tables have by themselves
+SET_ONCE = "is one for all runs of a study: it belongs into the study's base or on the command line"
 
 
 def check(study: Study) -> None:
@@ -21,8 +25,8 @@ def check(study: Study) -> None:
         BadInput: one line with the study, the table and the key.
     """
     check_trust(study)
-    for key, what in _problems(study):
-        raise BadInput(f"{study.name}: {key}: {what}")
+    for key, problem in _problems(study):
+        raise BadInput(f"{study.name}: {key}: {problem}")
 
 
 def check_trust(study: Study) -> None:
@@ -31,7 +35,7 @@ def check_trust(study: Study) -> None:
     Raises:
         BadInput: one line with the study, the table and the override.
     """
-    for where, text in _said(study):
+    for where, text in _overrides(study):
         if overrides.is_users_own(text):
             raise BadInput(
                 f"{study.name}: {where}: {text}: for the command line to say: a study says what is "
@@ -40,18 +44,20 @@ def check_trust(study: Study) -> None:
 
 
 def check_extra(study: Study, extra: Iterable[str]) -> None:
-    """Refuse overrides for every run that would make rows say what is not so.
+    """Refuse overrides for every run that would make a row's label false.
+
+    Example: `train.lr=1e-3` where the table has a row for each learning rate.
 
     Raises:
         BadInput: naming the study, the override and who sets its key.
     """
     for block in study.blocks:
-        for text, why in _taken(extra, _owned(study, block, block.cases)):
+        for text, why in _conflicts(extra, _owned(study, block, block.cases)):
             raise BadInput(f"{study.name}: {block.table}: {text}: {why}")
 
 
 def teachers(study: Study, block: Block) -> Teachers:
-    """How a block's seeds meet its teachers' seeds."""
+    """How a block's seeds are combined with its teachers' seeds."""
     return block.teachers or study.teachers
 
 
@@ -60,14 +66,14 @@ def swept(block: Block) -> list[str]:
     return [*block.grid, *block.zip]
 
 
-def _said(study: Study) -> Iterator[Problem]:
-    """Every override of a study, and every key that it sweeps, with its place."""
+def _overrides(study: Study) -> Iterator[tuple[str, str]]:
+    """Every override of a study, and every key that it sweeps, after the key that it is under."""
     yield from (("base", text) for text in study.base)
     yield from (("teacher", text) for text in study.teacher or [])
     yield from ((f"skip {rule.name}", text) for rule in study.skip for text in rule.when)
     for block in study.blocks:
-        for where, own in _lists(block):
-            yield from ((f"{block.table}: {where}", text) for text in own)
+        for where, texts in _lists(block):
+            yield from ((f"{block.table}: {where}", text) for text in texts)
 
 
 def _problems(study: Study) -> Iterator[Problem]:
@@ -83,8 +89,8 @@ def _problems(study: Study) -> Iterator[Problem]:
     yield from _layout_problems(study)
     for block in study.blocks:
         yield from _label_problems("table", block.table)
-        for key, what in _block_problems(study, block):
-            yield f"{block.table}: {key}", what
+        for key, problem in _block_problems(study, block):
+            yield f"{block.table}: {key}", problem
         if block.tune and f"{block.table}_tune" in tables:
             yield f"{block.table}_tune: table", f"is the name of {block.table}'s trials"
 
@@ -104,21 +110,25 @@ def _block_problems(study: Study, block: Block) -> Iterator[Problem]:
     yield from _values_problems("grid", block.grid)
     yield from _stage_problems(study, block)
     yield from _key_problems(study, block)
-    for where, own in _lists(block):
-        yield from _run_problems(where, own)
+    for where, texts in _lists(block):
+        yield from _run_problems(where, texts)
     if block.tune:
         yield from _trials_problems(study, block, block.tune)
 
 
 def _case_problems(block: Block) -> Iterator[Problem]:
+    """Labels that tables use themselves, equal cases, and settings of no case."""
     for case in block.cases:
-        if case in RESERVED or case.startswith(f"{RESERVED[0]}, "):
-            yield f"cases.{case}", f"is what tables call a row of their own: {', '.join(RESERVED)}"
+        if case in ADDED_ROWS or case.startswith(f"{ADDED_ROWS[0]}, "):
+            yield (
+                f"cases.{case}",
+                f"is what tables call a row of their own: {', '.join(ADDED_ROWS)}",
+            )
         yield from _label_problems("cases", case)
-    said: dict[object, str] = {}
-    for case, own in block.cases.items():
-        what = (content(own), repr(block.settings.get(case)))
-        if (first := said.setdefault(what, case)) != case:
+    known: dict[object, str] = {}
+    for case, texts in block.cases.items():
+        meaning = (content(texts), repr(block.settings.get(case)))
+        if (first := known.setdefault(meaning, case)) != case:
             yield "cases", f"{first!r} and {case!r} say the same: a row needs overrides of its own"
     for case in block.settings.keys() - block.cases.keys():
         yield f"settings.{case}", f"no such case; cases: {', '.join(block.cases)}"
@@ -128,9 +138,9 @@ def _lists(block: Block) -> Iterator[tuple[str, Overrides]]:
     """A block's lists of overrides, and the keys that its runs differ in as such."""
     yield "base", block.base
     yield "teacher", block.teacher or []
-    yield from ((f"cases.{case}", own) for case, own in block.cases.items())
+    yield from ((f"cases.{case}", texts) for case, texts in block.cases.items())
     for case, by_task in block.settings.items():
-        yield from ((f"settings.{case}.{task}", own) for task, own in by_task.items())
+        yield from ((f"settings.{case}.{task}", texts) for task, texts in by_task.items())
     swept = {"grid": block.grid, "zip": block.zip}
     if block.tune:
         swept["tune.over"] = block.tune.over
@@ -139,7 +149,7 @@ def _lists(block: Block) -> Iterator[tuple[str, Overrides]]:
 
 
 def _label_problems(key: str, label: str) -> Iterator[Problem]:
-    """Labels are printed, and are parts of a cell's name."""
+    """What a label must not have, since it is printed and is part of a cell's name."""
     if not label.strip() or not label.isprintable() or label != label.strip():
         yield key, f"{label!r}: a label is one line of text without blanks around it"
     if "/" in label:
@@ -149,7 +159,7 @@ def _label_problems(key: str, label: str) -> Iterator[Problem]:
 def _run_problems(where: str, texts: Overrides) -> Iterator[Problem]:
     """What is wrong with overrides that only some of a study's runs have."""
     yield from _list_problems(where, texts)
-    yield from ((f"{where}: {text}", SHARED) for text in texts if is_operational(text))
+    yield from ((f"{where}: {text}", SET_ONCE) for text in texts if is_operational(text))
 
 
 def _list_problems(where: str, texts: Overrides) -> Iterator[Problem]:
@@ -168,25 +178,28 @@ def _teacher_problems(study: Study, block: Block) -> Iterator[Problem]:
 
 
 def _layout_problems(study: Study) -> Iterator[Problem]:
-    """A layout arranges a whole table, whichever of its blocks names it."""
-    named: dict[str, str] = {}
+    """Two layouts of one table, which a layout arranges as a whole."""
+    layouts: dict[str, str] = {}
     for block in study.blocks:
-        if block.layout and named.setdefault(block.table, block.layout) != block.layout:
-            both = f"{named[block.table]} and {block.layout}"
+        if block.layout and layouts.setdefault(block.table, block.layout) != block.layout:
+            both = f"{layouts[block.table]} and {block.layout}"
             yield f"{block.table}: layout", f"{both}: a table has one, whichever block names it"
 
 
 def _trials_problems(study: Study, block: Block, tune: Tune) -> Iterator[Problem]:
     """More trials than an arm has combinations."""
-    every = {arm.case: trials.combinations(tune, arm.case) for arm in arms.arms(study, block)}
+    combinations = {
+        arm.case: trials.combinations(tune, arm.case) for arm in arms.arms(study, block)
+    }
     # With a reason the arm with fewest may have fewer than the others.
-    most = max(every.values()) if tune.unequal else min(every.values())
+    most = max(combinations.values()) if tune.unequal else min(combinations.values())
     if tune.trials and tune.trials > most:
-        case = next(case for case, count in every.items() if count == most)
+        case = next(case for case, count in combinations.items() if count == most)
         yield "tune.trials", f"{tune.trials}: {case!r} has {most} combinations: at most {most}"
 
 
 def _stage_problems(study: Study, block: Block) -> Iterator[Problem]:
+    """Seeds that are missing or said twice: a tuned block has them in `tune` and `confirm`."""
     if block.tune is None:
         if block.confirm:
             yield "confirm", "needs tune; without it the seeds are `seeds`"
@@ -201,13 +214,14 @@ def _stage_problems(study: Study, block: Block) -> Iterator[Problem]:
 
 
 def _tune_problems(block: Block, tune: Tune, confirm: Confirm) -> Iterator[Problem]:
+    """What is wrong with a block's trials and with what their winners are chosen for."""
     yield from _twice("tune.seeds", tune.seeds)
     yield from _twice("confirm.seeds", confirm.seeds)
     if both := sorted(set(tune.seeds) & set(confirm.seeds)):
         yield "confirm.seeds", f"{both} are tuning seeds too; winners need seeds of their own"
     yield from _values_problems("tune.over", tune.over)
     for key, values in tune.over.items():
-        if any(map(overrides.concerns_knowledge, overrides.each(key, values))):
+        if any(map(overrides.concerns_knowledge, overrides.of_values(key, values))):
             yield f"tune.over.{key}", "no key of arms without knowledge: put it under tune.also"
     for case, keys in tune.also.items():
         if case not in block.cases:
@@ -222,58 +236,59 @@ def _tune_problems(block: Block, tune: Tune, confirm: Confirm) -> Iterator[Probl
 
 
 def _values_problems(where: str, keys: Mapping[str, list[Any]]) -> Iterator[Problem]:
+    """Values of a swept key that are the same to Hydra, such as 1e-4 and 0.0001."""
     for key, values in keys.items():
         yield from _twice(
-            f"{where}.{key}", values, map(overrides.said, overrides.each(key, values))
+            f"{where}.{key}", values, map(overrides.key_value, overrides.of_values(key, values))
         )
 
 
 def _key_problems(study: Study, block: Block) -> Iterator[Problem]:
-    """Keys that two places set, so that one of them would say what is not so."""
+    """Keys that two places of a block set: one of the two would have no effect."""
     reserved = _reserved(study, block)
     by_sweep = reserved | _by(block.grid, "grid sets it") | _by(block.zip, "zip sets it")
-    for where, texts, taken in (
+    for where, texts, owners in (
         ("base", study.base, reserved),
         ("base", block.base, reserved),
         ("grid", block.grid, reserved),
         ("zip", block.zip, reserved | _by(block.grid, "grid sets it")),
         *(
-            (f"cases.{case}", own, _owned(study, block, [case]))
-            for case, own in block.cases.items()
+            (f"cases.{case}", of_case, _owned(study, block, [case]))
+            for case, of_case in block.cases.items()
         ),
     ):
-        for text, why in _taken(texts, taken):
+        for text, why in _conflicts(texts, owners):
             yield f"{where}: {text}", why
     owned_by_sweeps = by_sweep | (_by(block.tune.over, "tune.over sets it") if block.tune else {})
     for case, by_task in block.settings.items():
-        texts = dict.fromkeys(text for own in by_task.values() for text in own)
-        for text, why in _taken(texts, owned_by_sweeps):
+        texts = dict.fromkeys(text for of_task in by_task.values() for text in of_task)
+        for text, why in _conflicts(texts, owned_by_sweeps):
             yield f"settings.{case}: {text}", why
     if block.tune:
         by_over = by_sweep | _by(block.tune.over, "tune.over sets it")
         also = [(f"tune.also.{case}", keys, by_over) for case, keys in block.tune.also.items()]
-        for where, keys, taken in (("tune.over", block.tune.over, by_sweep), *also):
-            for key, why in _taken(keys, taken):
+        for where, keys, owners in (("tune.over", block.tune.over, by_sweep), *also):
+            for key, why in _conflicts(keys, owners):
                 yield f"{where}.{key}", why
 
 
 def _reserved(study: Study, block: Block) -> dict[str, str]:
-    """Keys that no override may set, and who sets them."""
-    found = {"seed": "`seeds` set it"}
+    """Keys that no override may set, and which key of the study sets them."""
+    owners = {"seed": "`seeds` set it"}
     if (how := teachers(study, block)) != "one":
-        found["teacher.seed"] = f"teachers: {how} sets it"
+        owners["teacher.seed"] = f"teachers: {how} sets it"
     if block.teacher is not None or study.teacher is not None:
-        found["teacher.overrides"] = "`teacher` sets it"
-    return found
+        owners["teacher.overrides"] = "`teacher` sets it"
+    return owners
 
 
 def _owned(study: Study, block: Block, cases: Iterable[str]) -> dict[str, str]:
-    """Keys that overrides of these cases may not set, and who sets them."""
+    """Keys that overrides of these cases may not set, and which key of the study sets them."""
     owned = _reserved(study, block)
     owned |= _by(block.grid, "grid sets it") | _by(block.zip, "zip sets it")
     for case in cases:
         by_task = block.settings.get(case, {})
-        owned |= _by((text for own in by_task.values() for text in own), "settings set it")
+        owned |= _by((text for of_task in by_task.values() for text in of_task), "settings set it")
     if block.tune:
         owned |= _by(block.tune.over, "tune.over sets it")
         for case in cases:
@@ -285,16 +300,17 @@ def _by(keys: Iterable[str], why: str) -> dict[str, str]:
     return {key_of(key): why for key in keys}
 
 
-def _taken(texts: Iterable[str], taken: Mapping[str, str]) -> Iterator[Problem]:
-    """The overrides, or keys of sweeps, that somebody else sets."""
+def _conflicts(texts: Iterable[str], owners: Mapping[str, str]) -> Iterator[Problem]:
+    """The overrides, or swept keys, whose key another part of the study sets, and which."""
     for text in texts:
-        if key_of(text) in taken:
-            yield text, taken[key_of(text)]
+        if key_of(text) in owners:
+            yield text, owners[key_of(text)]
 
 
 def _twice(
-    key: str, values: list[Any] | None, as_said: Iterable[Any] | None = None
+    key: str, values: list[Any] | None, compare_as: Iterable[Any] | None = None
 ) -> Iterator[Problem]:
-    compared = list(as_said if as_said is not None else values or [])
+    """A value that is there twice, by itself or as another form of each value says."""
+    compared = list(compare_as if compare_as is not None else values or [])
     if len(set(compared)) < len(compared):
         yield key, f"{values}: one is there twice"

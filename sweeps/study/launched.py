@@ -1,4 +1,8 @@
-"""A study as it was launched, kept under the root, so that it can be launched again by name."""
+"""A study as it was launched, kept under the root: what was asked for, and the table of its plan.
+
+So that it can be launched again by its name, and read by `status` and `analysis`, whatever became
+of the file that it was launched from.
+"""
 
 import json
 from collections.abc import Sequence
@@ -15,51 +19,62 @@ from sweeps.study import overrides
 from sweeps.study.checks import check_trust
 from sweeps.study.schema import Study
 
-NAME = "study.yaml"
-PLAN = "plan.parquet"
+STUDY_FILE = "study.yaml"
+PLAN_FILE = "plan.parquet"
 
 
 def save(
-    study: Study, extra: tuple[str, ...], folder: Path, asked: tuple[str, ...] | None = None
+    study: Study,
+    extra: tuple[str, ...],
+    folder: Path,
+    command_line: tuple[str, ...] | None = None,
 ) -> None:
-    """Write a study and the overrides of the command line that came with it.
+    """Write a study and the overrides that it was launched with.
 
-    `asked` has those too that took the place of a grid's values: what launches it again by name.
-    What the launcher is told is for the owner's eyes.
+    The file is readable for its owner alone if an override is of the launcher, the root or the
+    tracker, which may name accounts.
+
+    Args:
+        study: with the values of its grids as they were launched.
+        extra: overrides of every run.
+        folder: the study's.
+        command_line: all overrides as they were typed, those that replaced a grid's values too;
+            None: they are `extra`.
     """
-    page = {"study": asdict(study), "overrides": list(extra), "asked": list(asked or extra)}
-    private = any(overrides.is_users_own(text) for text in (*extra, *page["asked"]))
-    content = OmegaConf.to_yaml(OmegaConf.create(page)).encode()
-    write_whole(folder / NAME, content, private=private)
+    typed = command_line or extra
+    launched = {"study": asdict(study), "overrides": list(extra), "asked": list(typed)}
+    private = any(overrides.is_users_own(text) for text in (*extra, *typed))
+    content = OmegaConf.to_yaml(OmegaConf.create(launched)).encode()
+    write_whole(folder / STUDY_FILE, content, private=private)
 
 
 def read(folder: Path) -> tuple[Study, tuple[str, ...]]:
-    """What `save` wrote.
+    """The study that `save` wrote, and the overrides of every run.
 
     Raises:
         BadInput: it is not there, or damaged.
     """
-    path = folder / NAME
+    path = folder / STUDY_FILE
     try:
-        page = OmegaConf.to_container(OmegaConf.load(path))
+        launched = OmegaConf.to_container(OmegaConf.load(path))
     except FileNotFoundError:
         raise BadInput(f"{path}: not there; launch {folder.name} from its file") from None
     except Exception:  # whatever YAML and OmegaConf find wrong with it
-        page = None
-    if not isinstance(page, dict) or not isinstance(page.get("overrides"), list):
+        launched = None
+    if not isinstance(launched, dict) or not isinstance(launched.get("overrides"), list):
         raise BadInput(f"{path}: damaged; move it away and launch {folder.name} from its file")
-    study = parse(Study, page.get("study"), folder.name)
+    study = parse(Study, launched.get("study"), folder.name)
     check_trust(study)
-    return study, tuple(map(str, page["overrides"]))
+    return study, tuple(map(str, launched["overrides"]))
 
 
 def studies(root: str | Path) -> list[str]:
     """The studies that were launched under a root."""
-    return sorted(path.parent.name for path in Path(root).glob(f"studies/*/{PLAN}"))
+    return sorted(path.parent.name for path in Path(root).glob(f"studies/*/{PLAN_FILE}"))
 
 
 def read_plan(study: str, root: str | Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """The table of a study's cells that its last launch wrote.
+    """The table of a study's cells that its last launch wrote: `sweeps.plan.row.PlanRow`.
 
     Args:
         study: its name.
@@ -69,28 +84,29 @@ def read_plan(study: str, root: str | Path, columns: Sequence[str] | None = None
     Raises:
         BadInput: it was not launched, or the file is damaged.
     """
-    path = Path(root) / "studies" / study / PLAN
+    path = Path(root) / "studies" / study / PLAN_FILE
     again = f"python -m sweeps launch {study} --wait"
     if not path.is_file():
         known = ", ".join(studies(root)) or "none"
         raise BadInput(f"no plan of study {study!r} under {root} (there: {known}); first: {again}")
     try:
-        found = pd.read_parquet(
+        plan = pd.read_parquet(
             path, columns=list(columns) if columns else None, page_checksum_verification=True
         )
     except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are ValueErrors
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadInput(f"{path}: damaged ({why}); written anew by: {again}") from None
-    if found.empty or "uid" not in found:
+    if plan.empty or "uid" not in plan:
         raise BadInput(f"{path}: no run is in it; written anew by: {again}")
-    return found
+    return plan
 
 
 def family(plan: pd.DataFrame) -> dict[str, list[str]]:
     """Every run of a plan and every ancestor, each with the uids of its parents."""
-    found: dict[str, list[str]] = {}
+    ancestors: dict[str, list[str]] = {}
+    # Thousands of rows share a few texts: each is parsed once.
     for text in plan["ancestors"].unique().tolist():
-        found |= json.loads(text)
+        ancestors |= json.loads(text)
     parsed = {text: json.loads(text) for text in plan["parents"].unique().tolist()}
     links = zip(plan["uid"].tolist(), plan["parents"].tolist(), strict=True)
-    return {**found, **{uid: parsed[text] for uid, text in links}}
+    return {**ancestors, **{uid: parsed[text] for uid, text in links}}

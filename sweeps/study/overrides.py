@@ -1,4 +1,8 @@
-"""Hydra overrides as texts: their keys and values, and what in them concerns knowledge."""
+"""Hydra overrides as texts: their keys and values, and which of them concern knowledge.
+
+A study speaks of runs in overrides such as `train.lr=1e-4`. The arm without knowledge that each
+row is compared with has the overrides of that row, less those that only distillation knows.
+"""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -8,25 +12,28 @@ from typing import Any
 from kdlab.config.overrides import key
 from kdlab.config.parents import quoted
 
-Said = tuple[str, str]
+KeyValue = tuple[str, str]
 
-# What only a command line may say: a study says what is trained.
-USERS = {"hydra", "launcher", "root", "tracker"}
-KNOWLEDGE = {"knowledge", "matching", "hard"}
-# What an arm without knowledge cannot have: rows without a label would teach it nothing.
-UNLABELLED = {"data.transfer", "data.extra_rows", "data.extra_split"}
+# Groups that only a command line may set: a study says what is trained.
+USER_GROUPS = {"hydra", "launcher", "root", "tracker"}
+KNOWLEDGE_GROUPS = {"knowledge", "matching", "hard"}
+# Keys that an arm without knowledge cannot have: rows without a label would teach it nothing.
+UNLABELLED_KEYS = {"data.transfer", "data.extra_rows", "data.extra_split"}
 
 
 @cache
 def is_users_own(text: str) -> bool:
-    """Whether an override says where runs go, what a shell runs there, or who is told."""
+    """Whether an override says where runs go, what a shell runs there, or who is sent results.
+
+    Hydra knows several forms of a key: `launcher=x`, `+launcher.setup=[]`, `launcher@_global_=x`.
+    """
     parts = re.split(r"[@/:]", key(text).removeprefix("/"))
-    return any(re.split(r"\W", part.removeprefix("_global_."))[0] in USERS for part in parts)
+    return any(re.split(r"\W", part.removeprefix("_global_."))[0] in USER_GROUPS for part in parts)
 
 
 @cache
-def said(text: str) -> Said:
-    """Key and value, 1e-4 and 0.0001 being the same."""
+def key_value(text: str) -> KeyValue:
+    """The key and the value of an override, 1e-4 and 0.0001 being the same value."""
     name, _, value = text.partition("=")
     try:
         return name, str(float(value))
@@ -38,9 +45,9 @@ def said(text: str) -> Said:
 def concerns_knowledge(text: str) -> bool:
     """Whether an override is about knowledge, its matching or weight, or unlabelled rows."""
     name = key(text)
-    if name in UNLABELLED or (name == "data" and _bare(text) in ("labelled", "unlabelled")):
+    if name in UNLABELLED_KEYS or (name == "data" and _bare(text) in ("labelled", "unlabelled")):
         return True
-    return any(part.partition(".")[0] in KNOWLEDGE for part in name.split("@"))
+    return any(part.partition(".")[0] in KNOWLEDGE_GROUPS for part in name.split("@"))
 
 
 def without_knowledge(texts: Iterable[str]) -> tuple[str, ...]:
@@ -49,17 +56,20 @@ def without_knowledge(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def has_no_knowledge(texts: Sequence[str]) -> bool:
-    """Whether overrides say `knowledge=none`; of several the last counts."""
+    """Whether overrides choose `knowledge=none`; of several choices the last counts."""
     chosen = [text for text in texts if key(text) == "knowledge"]
     return bool(chosen) and _bare(chosen[-1]) == "none"
 
 
-def rest(texts: Iterable[str]) -> frozenset[Said]:
-    """What is left without knowledge, whatever the order; of a repeated key the last counts."""
-    return frozenset(dict(said(text) for text in without_knowledge(texts)).items())
+def shared_with_control(texts: Iterable[str]) -> frozenset[KeyValue]:
+    """What is left without knowledge, whatever the order; of a repeated key the last counts.
+
+    Arms for which this is equal are compared with the same arm without knowledge.
+    """
+    return frozenset(dict(key_value(text) for text in without_knowledge(texts)).items())
 
 
-def each(name: str, values: Iterable[Any]) -> list[str]:
+def of_values(name: str, values: Iterable[Any]) -> list[str]:
     """One override for each value of a key."""
     return [f"{name}={value_text(value)}" for value in values]
 
@@ -71,10 +81,11 @@ def value_text(value: Any) -> str:
     return "null" if value is None else str(value)
 
 
-def parent(texts: Sequence[str]) -> str:
+def of_teacher(texts: Sequence[str]) -> str:
     """A teacher's own overrides as one override of its student's."""
     return f"teacher.overrides=[{','.join(map(quoted, texts))}]"
 
 
 def _bare(text: str) -> str:
+    """An override's value without brackets and quotes."""
     return text.partition("=")[2].strip(" []'\"")

@@ -1,4 +1,4 @@
-"""Reading a study file."""
+"""Reading a study file, and replacing what a command line says of its grids."""
 
 import re
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ STUDIES = Path(__file__).resolve().parents[1] / "studies"
 
 
 def load(name: str) -> Study:
-    """The study of a file, or of a name in `sweeps/studies`.
+    """Read the study of a file, or of a name in `sweeps/studies`.
 
     Raises:
         BadInput: no such study, or a key that is wrong.
@@ -45,7 +45,7 @@ def load(name: str) -> Study:
 
 
 def _read_settings(content: dict[Any, Any], folder: Path) -> None:
-    """Put the settings of files in the place of their names: a launched study keeps them."""
+    """Put the content of a CSV in the place of its name, so that a launched study keeps it."""
     blocks = content.get("blocks")
     for block in blocks if isinstance(blocks, list) else []:
         if isinstance(block, dict) and isinstance(name := block.get("settings"), str):
@@ -54,31 +54,34 @@ def _read_settings(content: dict[Any, Any], folder: Path) -> None:
 
 
 def narrowed(study: Study, extra: Iterable[str]) -> tuple[Study, tuple[str, ...]]:
-    """A study with other values for keys of its grids, and the overrides that are no such keys.
+    """Replace the values of a study's grids by those of the command line.
 
-    `task=rte,mrpc` stands for the values of every grid that sweeps tasks; blocks that do not sweep
+    `task=rte,mrpc` replaces the values of every grid that sweeps tasks; blocks that do not sweep
     the key take it as an override.
+
+    Returns:
+        The study, and the overrides that are for keys of no grid.
 
     Raises:
         BadInput: several values where a block does not sweep the key.
     """
     swept = {key for block in study.blocks for key in block.grid}
-    asked = {key_of(text): text for text in extra if key_of(text) in swept}
+    new_values = {key_of(text): text for text in extra if key_of(text) in swept}
     rest = tuple(text for text in extra if key_of(text) not in swept)
-    return replace(study, blocks=[_narrowed(block, asked) for block in study.blocks]), rest
+    return replace(study, blocks=[_narrowed(block, new_values) for block in study.blocks]), rest
 
 
-def _narrowed(block: Block, asked: dict[str, str]) -> Block:
-    values = {key: _values(text.partition("=")[2]) for key, text in asked.items()}
-    grid = {key: values.get(key, own) for key, own in block.grid.items()}
-    others = [text for key, text in asked.items() if key not in grid]
+def _narrowed(block: Block, new_values: dict[str, str]) -> Block:
+    values = {key: _values(text.partition("=")[2]) for key, text in new_values.items()}
+    grid = {key: values.get(key, of_study) for key, of_study in block.grid.items()}
+    others = [text for key, text in new_values.items() if key not in grid]
     for text in others:
         if len(values[key_of(text)]) > 1:
             raise BadInput(f"{block.table}: {text}: the table does not sweep it: give one value")
-    kept = [text for text in block.base if key_of(text) not in {*asked} - {*grid}]
+    kept = [text for text in block.base if key_of(text) not in {*new_values} - {*grid}]
     return replace(block, grid=grid, base=[*kept, *others])
 
 
 def _values(text: str) -> list[str]:
-    """Values apart by commas; a list, such as [a,b], is one."""
+    """The values of a text, apart by commas; a list, such as [a,b], is one value."""
     return [text] if text.startswith(("{", "'", '"')) else re.split(r",(?![^\[]*\])", text)

@@ -1,4 +1,4 @@
-"""What a study file may say: every key and its type."""
+"""The keys of a study file, with their types: what the YAML in `sweeps/studies` may say."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -32,12 +32,14 @@ Layout = Literal[  # functions of `analysis.tables.papers`
 @strict
 @dataclass(frozen=True, kw_only=True)
 class Tune:
-    """Settings tried on `select` before the best of them are confirmed with other seeds.
+    """Settings that are tried before the best of them are confirmed with other seeds.
+
+    Trials are scored on the `select` split, which no table reports.
 
     Attributes:
-        over: key to values, the same for every arm.
-        also: case to key to values, for keys that only some cases have.
+        over: key to values, the same for every arm, with knowledge or without.
         seeds: of the trials.
+        also: case to key to values, for keys that only some cases have.
         per: what a winner is chosen for: `case` and keys of grid or zip; null: all of these.
         trials: of an arm; of a larger product a balanced part (`study.trials`); null: all of it.
         rule: how a trial's scores over seeds become the number of which the largest wins.
@@ -69,8 +71,9 @@ class Block:
     Attributes:
         table: the table that the block feeds.
         cases: row label to overrides; arms without knowledge are added by themselves.
-        grid: key to values; the task becomes the table's column, other keys join the row label.
-        zip: key to values that go together, crossed with the grid.
+        grid: key to values, every combination; the task becomes the table's column, other keys join
+            the row label.
+        zip: key to values, the first with the first and so on; crossed with the grid.
         control: the case that the others are compared with; null: each with its own arm
             without knowledge.
         controls: whether these arms are added; a multirun's runs are those that were asked for.
@@ -103,7 +106,13 @@ class Block:
 @strict
 @dataclass(frozen=True, kw_only=True)
 class Skip:
-    """A named rule: runs that have every override of `when` are left out, for `reason`."""
+    """A rule that leaves runs out of a study.
+
+    Attributes:
+        name: by which `plan` counts what it leaves out.
+        when: the overrides that a run must all have.
+        reason: why; tables print it.
+    """
 
     name: Text
     when: Annotated[Overrides, Field(min_length=1)]
@@ -113,10 +122,14 @@ class Skip:
 @strict
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """What a study file says.
+    """A study file.
 
     Attributes:
         name: the file's.
+        question: in a sentence; tables print it.
+        blocks: of runs, each of which feeds one table.
+        base: overrides of every run.
+        skip: rules that leave runs out.
         seeds: of the blocks that have none of their own.
         teachers: `one` for all seeds, `paired` (a seed's own), or `crossed` with `teacher_seeds`.
         teacher_seeds: of crossed teachers.

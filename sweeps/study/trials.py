@@ -11,7 +11,7 @@ from sweeps.study import overrides
 from sweeps.study.schema import Tune, Values
 
 T = TypeVar("T")
-Point = tuple[int, ...]  # for each key the place of a value
+Point = tuple[int, ...]  # for each key the index of a value
 
 
 def combinations(tune: Tune, case: str) -> int:
@@ -25,33 +25,44 @@ def trials(tune: Tune, case: str) -> list[tuple[str, ...]]:
     Where there are more combinations than `tune.trials`, a Latin hypercube of them (McKay, Beckman
     and Conover 1979) in which no point is twice and the values of each key are tried equally often:
     their counts differ by one at most, and those of a key of `over` are the same in every case.
-    Which values meet is drawn for each case by its keys and its label, so that it stays when other
-    cases change; where cases share a winner (`per` without `case`), they share the draw.
+    Example: 4 trials of 3 learning rates and 2 temperatures try each temperature twice, one
+    learning rate twice and the others once. Which values meet is drawn for each case by its keys
+    and its label, so that it stays when other cases change; where cases share a winner (`per`
+    without `case`), they share the draw.
     """
-    texts = {key: overrides.each(key, values) for key, values in _keys(tune, case).items()}
+    texts = {key: overrides.of_values(key, values) for key, values in _keys(tune, case).items()}
     if tune.trials is None or tune.trials >= combinations(tune, case):
         return list(product(*texts.values()))
     label = case if tune.per is None or "case" in tune.per else ""
     points = _balanced([*map(len, texts.values())], tune.trials, (label, texts))
-    orders = [_order(own, tune.trials, label) for own in texts.values()]
-    placed = sorted(
-        tuple(order[place] for order, place in zip(orders, point, strict=True)) for point in points
+    orders = [_order(of_key, tune.trials, label) for of_key in texts.values()]
+    chosen = sorted(
+        tuple(order[index] for order, index in zip(orders, point, strict=True)) for point in points
     )
     return [
-        tuple(own[place] for own, place in zip(texts.values(), point, strict=True))
-        for point in placed
+        tuple(of_key[index] for of_key, index in zip(texts.values(), point, strict=True))
+        for point in chosen
     ]
 
 
 def _keys(tune: Tune, case: str) -> Mapping[str, Values]:
+    """The keys that a case tunes, with their values."""
     return tune.over | tune.also.get(case, {})
 
 
 def _balanced(sizes: Sequence[int], number: int, seed: Any) -> list[Point]:
-    """So many different points of a grid; of each key the first `number % size` places once more.
+    """Draw so many different points of a grid, balanced in each key.
 
     Each point of the keys but the last is taken `number // points` times, a balanced part of them
-    once more, and they take the last key's values in turn, in an order of chance.
+    once more (by recursion), and they take the last key's values in turn, in a random order.
+
+    Args:
+        sizes: how many values each key has.
+        number: how many points; at most the product of the sizes.
+        seed: what the random order depends on.
+
+    Returns:
+        The points; of each key the first `number % size` indices come once more than the others.
     """
     if not sizes:
         return [()] * number
@@ -60,24 +71,30 @@ def _balanced(sizes: Sequence[int], number: int, seed: Any) -> list[Point]:
     taken = Counter(_balanced(others, more, seed))
     if whole:
         taken.update({point: whole for point in product(*map(range, others))})
-    turn = cycle(range(last))
-    return [(*point, next(turn)) for point in _shuffled(taken, seed) for _ in range(taken[point])]
+    last_indices = cycle(range(last))
+    return [
+        (*point, next(last_indices))
+        for point in _shuffled(taken, seed)
+        for _ in range(taken[point])
+    ]
 
 
 def _order(texts: Sequence[str], number: int, label: str) -> list[int]:
-    """Which value each place of a key stands for: of the places that come once more alike for all.
+    """Which value of a key each index of `_balanced` stands for.
 
-    Within these, and within the others, the label decides.
+    The first `number % size` indices come once more. Which values these are is the same for all
+    labels, so that no case tries a good learning rate more often than another; in which order,
+    within these and within the others, is drawn by the label.
     """
     more = number % len(texts)
-    alike = _shuffled(range(len(texts)), (number, texts))
+    for_all = _shuffled(range(len(texts)), (number, texts))
     return [
-        place
-        for part in (alike[:more], alike[more:])
-        for place in _shuffled(part, (label, number, texts))
+        index
+        for part in (for_all[:more], for_all[more:])
+        for index in _shuffled(part, (label, number, texts))
     ]
 
 
 def _shuffled(items: Iterable[T], seed: Any) -> list[T]:
-    """In an order of chance that the seed fixes, whatever the version of Python or NumPy."""
+    """Items in a random order that the seed fixes, whatever the version of Python or NumPy."""
     return sorted(items, key=lambda item: short_digest(repr((seed, item)).encode()))

@@ -1,4 +1,8 @@
-"""Trials are scored on `select`, and the best of each group is frozen before it is confirmed."""
+"""Trials are scored on `select`, and the best of each group is frozen before it is confirmed.
+
+A winner is chosen once all trials of its group are recorded, and never again: its confirming runs
+have other seeds than its trials, so that what a table shows was not chosen by luck.
+"""
 
 import json
 import math
@@ -9,34 +13,36 @@ from kdlab.errors import BadInput
 from kdlab.metrics import ranked, selection
 from kdlab.options.schema import Task
 from kdlab.record import Record, short_digest, write_whole
-from sweeps.study.cells import Cell, Winner
+from sweeps.study.cells import Winner
+from sweeps.study.outline import Cell
 
-DIVERGED = -math.inf
+DIVERGED_SCORE = -math.inf
 Trials = dict[tuple[str, ...], list[str]]  # a trial's overrides to the uids of its runs
 
 
 def best_mean(scores: Sequence[float]) -> float:
-    """The rule by default: the trial with the largest mean wins."""
+    """The default rule: the trial with the largest mean over seeds wins."""
     return math.fsum(scores) / len(scores)
 
 
 def best_worst(scores: Sequence[float]) -> float:
-    """The trial whose worst run is best wins: no seed may fail."""
+    """The trial with the largest minimum over seeds wins: no seed may fail."""
     return min(scores)
 
 
-RULES = {"best_mean": best_mean, "best_worst": best_worst}  # what a study may say
+RULES = {"best_mean": best_mean, "best_worst": best_worst}  # `sweeps.study.schema.Rule`
 
 
 def score(record: Record | None, task: Task) -> float | None:
     """A run's score on `select`: the mean of the task's `select_by` metrics.
 
-    0 for a constant prediction, minus infinity for a run that diverged, None without a record.
+    0 for a run with one prediction for every row, minus infinity for one that diverged, None
+    without a record.
     """
     if record is None:
         return None
     if record.result["status"] == "diverged":
-        return DIVERGED
+        return DIVERGED_SCORE
     score = selection(record.result["scores"]["select"], task.select_by)
     return ranked(score, "select" in record.result["degenerate"])
 
@@ -44,7 +50,7 @@ def score(record: Record | None, task: Task) -> float | None:
 def choose(
     cells: Iterable[tuple[Cell, str | None]], score_of: Callable[[str], float | None]
 ) -> dict[str, Winner]:
-    """The winner of every group of which all runs are recorded; of equals the first in the file.
+    """The winner of every group of which all runs are recorded; of equal ones the first trial.
 
     Args:
         cells: of a study, with the uid of their runs; None where a skip rule leaves one out.
@@ -54,7 +60,7 @@ def choose(
     winners = {}
     for group, trials in groups.items():
         scores = {uid: score_of(uid) for uid in _uids(trials)}
-        known = {uid: found for uid, found in scores.items() if found is not None}
+        known = {uid: value for uid, value in scores.items() if value is not None}
         if scores and len(known) == len(scores):
             winners[group] = _winner(group, trials, known, rules[group])
     return winners
@@ -78,19 +84,19 @@ def read_winners(path: Path) -> dict[str, Winner]:
     """The frozen winners of a study by group; none before there is a file.
 
     Raises:
-        BadInput: a file that is none of `write_winners`.
+        BadInput: `write_winners` did not write the file.
     """
     if not path.is_file():
         return {}
     try:
-        page = json.loads(path.read_text())
+        content = json.loads(path.read_text())
         return {
             group: Winner(
-                tuple(entry["overrides"]),
-                {trial: _from_json(found) for trial, found in entry["scores"].items()},
-                str(entry["runs"]),
+                tuple(winner["overrides"]),
+                {trial: _from_json(value) for trial, value in winner["scores"].items()},
+                str(winner["runs"]),
             )
-            for group, entry in page.items()
+            for group, winner in content.items()
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{path}: no file of winners ({error})") from None
@@ -113,16 +119,16 @@ def write_winners(path: Path, winners: Mapping[str, Winner]) -> None:
                 f"now be {' '.join(winner.overrides)!r}, or with other scores: winners are never "
                 "replaced; give the changed study a name of its own"
             )
-    page = {
+    content = {
         group: {
             "overrides": list(winner.overrides),
-            "scores": {trial: _to_json(found) for trial, found in winner.scores.items()},
+            "scores": {trial: _to_json(value) for trial, value in winner.scores.items()},
             "runs": winner.runs,
         }
         for group, winner in {**frozen, **winners}.items()
     }
     if winners.keys() - frozen.keys():
-        write_whole(path, json.dumps(page, indent=1, allow_nan=False).encode() + b"\n")
+        write_whole(path, json.dumps(content, indent=1, allow_nan=False).encode() + b"\n")
 
 
 def _groups(cells: Iterable[tuple[Cell, str | None]]) -> tuple[dict[str, str], dict[str, Trials]]:
@@ -139,14 +145,17 @@ def _groups(cells: Iterable[tuple[Cell, str | None]]) -> tuple[dict[str, str], d
 
 
 def _winner(group: str, trials: Trials, scores: Mapping[str, float], rule: str) -> Winner:
-    found = {}
-    # A trial that lacks some of the group's runs was not tried on the same things as the others.
-    whole = max(len(runs) for runs in trials.values())
+    """The best of a group's trials by the rule, given the scores of all their runs."""
+    values = {}
+    # A trial that lacks some of the group's runs (a skip rule left them out) was not tried on the
+    # same tasks as the others.
+    most_runs = max(len(runs) for runs in trials.values())
     for trial, runs in trials.items():
-        if len(runs) == whole:
-            found[trial] = RULES[rule]([scores[uid] for uid in dict.fromkeys(runs)])
-    best = max(found, key=found.__getitem__)  # the first of equals
-    return Winner(best, {" ".join(trial): value for trial, value in found.items()}, _digest(trials))
+        if len(runs) == most_runs:
+            values[trial] = RULES[rule]([scores[uid] for uid in dict.fromkeys(runs)])
+    best = max(values, key=values.__getitem__)  # of equal ones the first
+    by_text = {" ".join(trial): value for trial, value in values.items()}
+    return Winner(best, by_text, _digest(trials))
 
 
 def _uids(trials: Trials) -> set[str]:
@@ -154,12 +163,14 @@ def _uids(trials: Trials) -> set[str]:
 
 
 def _digest(trials: Trials) -> str:
+    """A hash of the runs that were compared: it changes with any of their options."""
     return short_digest(" ".join(sorted(_uids(trials))).encode())
 
 
-def _to_json(found: float) -> float | None:
-    return None if found == DIVERGED else found
+def _to_json(score: float) -> float | None:
+    """JSON has no infinity: a diverged trial's score is null there."""
+    return None if score == DIVERGED_SCORE else score
 
 
-def _from_json(found: float | None) -> float:
-    return DIVERGED if found is None else float(found)
+def _from_json(score: float | None) -> float:
+    return DIVERGED_SCORE if score is None else float(score)

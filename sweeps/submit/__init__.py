@@ -1,1 +1,1 @@
-"""What is due becomes submissions, each once."""
+"""Runs that are due become submissions, each once, whatever happened to the last launch."""

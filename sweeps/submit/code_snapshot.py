@@ -12,26 +12,28 @@ from sweeps.task import code_check
 def snapshot(root: str | Path) -> Path:
     """Copy kdlab, sweeps and conf to `root/code/<tree hash>`, once; return the folder.
 
-    A copy that is there already is held against the content, and what is damaged is written anew.
+    A copy that is there already is compared with the content, and damaged files are written anew.
     """
-    content = code_check.content(code_check.HOME, option_files.CONF)
-    target = Path(root) / code_check.CODE / code_check.digest(content)
+    content = code_check.content(code_check.PROJECT, option_files.CONF)
+    target = Path(root) / code_check.COPIES / code_check.digest(content)
     if target.is_dir():
         _mend(target, content)
         return target
+    # Written beside and renamed at the end: a task never sees half a copy.
     partial = target.with_name(f"{target.name}{PARTIAL}")
     shutil.rmtree(partial, ignore_errors=True)
-    for name, written in content.items():
-        write_whole(partial / name, written)
+    for name, file_content in content.items():
+        write_whole(partial / name, file_content)
     write_whole(partial / "kdlab" / provenance.COMMIT, (provenance.commit() or "").encode())
     partial.rename(target)
     return target
 
 
 def _mend(target: Path, content: dict[str, bytes]) -> None:
-    there = code_check.content(target, target / code_check.CONF)
-    for name in there.keys() | content.keys():
-        if there.get(name) == content.get(name):
+    """Write damaged and missing files of a copy anew, and remove foreign ones."""
+    copied = code_check.content(target, target / code_check.CONF)
+    for name in copied.keys() | content.keys():
+        if copied.get(name) == content.get(name):
             continue
         print(f"sweeps: {target / name} is damaged and mended", flush=True)
         if name in content:

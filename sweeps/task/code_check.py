@@ -6,35 +6,42 @@ from pathlib import Path
 from kdlab.durable import Damaged, short_digest
 
 PACKAGES, CONF = ("kdlab", "sweeps"), "conf"
-KINDS = {".py", ".yaml", ".typed"}
-CODE = "code"  # the folder of all copies
-HOME = Path(__file__).resolve().parents[2]
+SUFFIXES = {".py", ".yaml", ".typed"}
+COPIES = "code"  # the folder of all copies under a root
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 def content(home: Path, conf: Path) -> dict[str, bytes]:
-    """The files of kdlab, sweeps and conf by name."""
-    rooms = {**{name: home / name for name in PACKAGES}, CONF: conf}
+    """The content of the files of kdlab, sweeps and conf by name.
+
+    Args:
+        home: the folder that holds the packages.
+        conf: the folder of the options, which is elsewhere in an installed wheel.
+    """
+    folders = {**{name: home / name for name in PACKAGES}, CONF: conf}
     return {
-        f"{name}/{path.relative_to(room)}": path.read_bytes()
-        for name, room in rooms.items()
-        for path in sorted(room.rglob("*"))
-        if path.is_file() and path.suffix in KINDS
+        f"{name}/{path.relative_to(folder)}": path.read_bytes()
+        for name, folder in folders.items()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix in SUFFIXES
     }
 
 
 def digest(files: Mapping[str, bytes]) -> str:
-    """The hash of files by name."""
+    """The hash of a set of files, names and content."""
     lines = (f"{name} {short_digest(files[name])}\n".encode() for name in sorted(files))
     return short_digest(b"".join(lines))
 
 
-def check(home: Path = HOME) -> None:
-    """Where this code is a copy, refuse to run one that is not what its folder's name says.
+def check(home: Path = PROJECT) -> None:
+    """Refuse to run a copy of the code whose content is not what its folder's name says.
+
+    Code that is not under a root's `code` folder is no copy, and passes.
 
     Raises:
         Damaged: it is other code; a launch mends it.
     """
-    if home.parent.name != CODE or not (home / CONF).is_dir():
+    if home.parent.name != COPIES or not (home / CONF).is_dir():
         return
     if digest(content(home, home / CONF)) != home.name:
         raise Damaged(f"{home} is damaged; the next launch mends it")

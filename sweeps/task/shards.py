@@ -1,4 +1,7 @@
-"""Shards: the cohorts of one task, frozen in a file that its worker reads in place of `conf/`."""
+"""Shards: the cohorts of one task, frozen in a file that its worker reads in place of `conf/`.
+
+So that an edit of `conf/` does not change what is queued.
+"""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -15,10 +18,12 @@ from kdlab.run import Run
 
 @dataclass(frozen=True)
 class Shard:
-    """What a task does: cohorts of uids, in order.
+    """What a task does.
 
     Attributes:
-        study: whose runs.
+        study: whose runs they are.
+        execution: where and how they are computed.
+        cohorts: uids of runs that train side by side, in the order of the work.
         save: uids whose model is kept, because runs start or learn from it.
         again: uids that are repeated although they are recorded.
         predict: uids whose outputs on test splits are kept.
@@ -38,7 +43,7 @@ class Shard:
         return frozen.thaw(self.runs, uid)
 
     def parents(self, uid: str) -> list[str]:
-        """The uids of a run's parents."""
+        """The uids of the runs whose models a run starts or learns from."""
         return frozen.parent_uids(self.runs[uid])
 
     def depth(self, uid: str) -> int:
@@ -54,19 +59,25 @@ def write(
     again: set[str],
     predict: Collection[str] = (),
 ) -> Path:
-    """Freeze a shard under a name made of its content; return the file."""
+    """Write a shard under a name made of its content; return the file.
+
+    Args:
+        cohorts: in the order of the work.
+        study, execution: as in `Shard`; options of the launcher are left out.
+        save, again, predict: uids as in `Shard`, of any runs: those of the shard are kept.
+    """
     runs = [run for cohort in cohorts for run in cohort]
     family = frozen.freeze(runs)
-    page = {
+    shard = {
         "study": study,
-        "execution": asdict(replace(execution, launcher={})),  # its lines are for who submits
+        "execution": asdict(replace(execution, launcher={})),  # they may name accounts
         "cohorts": [[run.uid for run in cohort] for cohort in cohorts],
         "save": [uid for uid in family if uid in save],
         "again": [run.uid for run in runs if run.uid in again],
         "predict": [run.uid for run in runs if run.uid in predict],
         "runs": family,
     }
-    content = json.dumps(page).encode()
+    content = json.dumps(shard).encode()
     path = Path(execution.root) / "studies" / study / "shards" / f"{short_digest(content)}.json"
     if not path.exists() or path.read_bytes() != content:
         write_whole(path, content)
@@ -85,5 +96,5 @@ def read(path: str | Path) -> Shard:
         raise BadInput(f"{path}: no such shard; launch again") from None
     if short_digest(content) != Path(path).stem:
         raise BadInput(f"{path}: damaged, its name does not fit; launch again")
-    page = json.loads(content)
-    return Shard(**(page | {"execution": parse(Execution, page["execution"])}))
+    shard = json.loads(content)
+    return Shard(**(shard | {"execution": parse(Execution, shard["execution"])}))

@@ -1,4 +1,8 @@
-"""The process in which cohorts train, kept warm from one to the next; its worker survives it."""
+"""The process in which cohorts train.
+
+It is kept from one cohort to the next, since loading torch takes seconds. It may die of a segfault
+or for want of memory: the worker that started it goes on.
+"""
 
 import multiprocessing
 import os
@@ -13,40 +17,52 @@ from typing import Any
 from sweeps.journal import failures
 from sweeps.task import shards
 
-DONE, STOPPED = "done", "stopped"
-GRACE = 25.0  # seconds to finish a step and save; SLURM's KillWait is 30 by default
+TRAINED, STOPPED = "done", "stopped"  # what became of a cohort, beside the classes of trouble
+GRACE = 25.0  # seconds to finish a step and save; SLURM kills after 30 (KillWait) by default
 
 
-class Slot:
-    """A child process that serves cohorts of one shard; started when first needed."""
+class TrainerProcess:
+    """A child process that trains the cohorts of one shard; started when first needed.
+
+    Attributes:
+        shard: the shard's file.
+        process: the child; None while there is none.
+        connection: our end of the pipe to it: uids go out, what became of them comes back.
+        oom_kills: the kernel's count of kills for want of memory when the cohort was handed over.
+    """
 
     def __init__(self, shard: str) -> None:
         self.shard = shard
         self.process: Any = None
         self.connection: Any = None
-        self.kills = 0
+        self.oom_kills = 0
 
     def start(self, uids: list[str]) -> None:
-        """Hand a cohort to the process."""
+        """Hand a cohort to the process, which is started anew if it died."""
         if self.process is None or not self.process.is_alive():
             context = multiprocessing.get_context("spawn")
-            self.connection, theirs = context.Pipe()
-            self.process = context.Process(target=serve, args=(theirs, self.shard, os.getpid()))
+            self.connection, childs_end = context.Pipe()
+            self.process = context.Process(target=serve, args=(childs_end, self.shard, os.getpid()))
             self.process.start()
-            theirs.close()  # so that the child's death is the end of the pipe
-        self.kills = _oom_kills()
-        with suppress(ConnectionError):  # it died this moment: `answer` tells
+            childs_end.close()  # so that the child's death is the end of the pipe
+        self.oom_kills = _oom_kills()
+        with suppress(ConnectionError):  # it died this moment: `answer` notices
             self.connection.send(uids)
 
     def answer(self, seconds: float) -> dict[str, Any] | None:
-        """What came of the cohort; None if there is no news yet, a death if the process died."""
+        """What became of the cohort, waiting for it at most so many seconds.
+
+        Returns:
+            None if it still trains; else its `class`, `TRAINED`, `STOPPED` or one of trouble with
+            what `sweeps.journal.failures` says of it.
+        """
         if not self.connection.poll(seconds):
             return None
         try:
             return dict(self.connection.recv())
         except (EOFError, ConnectionError):
             self.process.join()
-            return failures.death(self.process.exitcode, _oom_kills() - self.kills)
+            return failures.describe_death(self.process.exitcode, _oom_kills() - self.oom_kills)
 
     def stop(self) -> None:
         """Let the process save what it trains, and end it."""
@@ -63,14 +79,20 @@ class Slot:
 
 
 def serve(connection: Connection, path: str, worker: int) -> None:
-    """Train cohorts until the pipe is closed."""
-    from kdlab.cohort import distill
+    """Train cohorts until the pipe is closed: what the child process does.
+
+    Args:
+        connection: uids come in, what became of them goes out.
+        path: the shard's file.
+        worker: the process id of the parent.
+    """
     from kdlab.training import loop
 
     signal.signal(signal.SIGTERM, lambda *_: loop.stop.set())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker's to handle
+    # SLURM and terminals signal whole groups of processes: the worker decides what follows.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
-    threading.Thread(target=_follow, args=(worker,), daemon=True).start()
+    threading.Thread(target=_die_with, args=(worker,), daemon=True).start()
     shard = shards.read(path)
     while True:
         try:
@@ -78,33 +100,45 @@ def serve(connection: Connection, path: str, worker: int) -> None:
         except (EOFError, ConnectionError):
             return
         try:
-            execution = replace(
-                shard.execution,
-                save=shard.execution.save or bool(set(uids) & set(shard.save)),
-                predict_test=bool(set(uids) & set(shard.predict)),
-            )
-            again = bool(set(uids) & set(shard.again))
-            distill([shard.run(uid) for uid in uids], execution, again=again)
-            answer = {"class": DONE}
-        except loop.Stopped:
-            answer = {"class": STOPPED}
-        except Exception as error:
-            answer = failures.describe(error)
-        try:
-            connection.send(answer)
-        except BrokenPipeError:  # nobody asks any more: the records and checkpoints say it all
+            connection.send(_train(shard, uids))
+        except BrokenPipeError:  # the worker is gone: records and checkpoints are on disk
             return
 
 
-def _follow(worker: int) -> None:
-    """End when the worker does, as nobody would ask any more."""
+def _train(shard: shards.Shard, uids: list[str]) -> dict[str, str]:
+    """Train a cohort; return what `TrainerProcess.answer` says of it."""
+    from kdlab.cohort import distill
+    from kdlab.training import loop
+
+    cohort = set(uids)
+    # A cohort trains under one execution: where one model is kept, all of the cohort's are.
+    execution = replace(
+        shard.execution,
+        save=shard.execution.save or bool(cohort & set(shard.save)),
+        predict_test=bool(cohort & set(shard.predict)),
+    )
+    try:
+        runs = [shard.run(uid) for uid in uids]
+        distill(runs, execution, again=bool(cohort & set(shard.again)))
+    except loop.Stopped:
+        return {"class": STOPPED}
+    except Exception as error:
+        return failures.describe(error)
+    return {"class": TRAINED}
+
+
+def _die_with(worker: int) -> None:
+    """End when the worker does, since nobody would read the answer."""
     while os.getppid() == worker:
         time.sleep(1)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _oom_kills() -> int:
-    """How often the kernel killed for want of memory in this process's cgroup (version 2)."""
+    """How often the kernel killed for want of memory in this process's cgroup (version 2).
+
+    A killed process cannot say why it died; this counter can. 0 where there is no such cgroup.
+    """
     try:
         with open("/proc/self/cgroup") as file:
             group = next(line for line in file if line.startswith("0::")).strip()[3:]

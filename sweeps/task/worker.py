@@ -6,8 +6,6 @@ with it leaves the rest of the shard to be done.
 
 import os
 import signal
-import socket
-import subprocess
 import sys
 import time
 from collections import deque
@@ -21,13 +19,14 @@ from kdlab.durable import Damaged
 from kdlab.errors import BadInput
 from kdlab.models import saved_files
 from sweeps.journal import events, failures
-from sweeps.journal.run_states import ASKED, DIVERGED
-from sweeps.task import code_check, shards
+from sweeps.journal.events import ASKED_TO_STOP
+from sweeps.journal.run_states import DIVERGED
+from sweeps.task import allocation, code_check, incarnations, shards
 from sweeps.task.shards import Shard
-from sweeps.task.trainer_process import DONE, STOPPED, Slot
+from sweeps.task.trainer_process import STOPPED, TRAINED, TrainerProcess
 
-HARMLESS = {"code_error", "io_error"}  # to the process in which it happened
-ENDS = {"node_failure", "disk_full"}  # after which a worker had better not go on
+SPARES_PROCESS = {"code_error", "io_error"}  # classes after which the process is as good as new
+ENDS_TASK = {"node_failure", "disk_full"}  # classes that the next cohort would meet too
 
 
 @dataclass
@@ -35,22 +34,28 @@ class Worker:
     """A task at work.
 
     Attributes:
-        signals: what was received that asks it to end.
-        elsewhere: it ends because of the machine that it is on.
+        shard: what the task has to do.
+        trainer: the process that trains it.
+        queue: the cohorts that are left, as uids.
+        fields: what each event says of the task.
+        began: by the monotonic clock.
+        minutes: the scheduler's time limit; None without one.
+        signals: those received that ask the task to end.
+        must_leave: the task ends because of the machine that it is on.
     """
 
     shard: Shard
-    slot: Slot
+    trainer: TrainerProcess
     queue: deque[list[str]]
     fields: Mapping[str, Any]
     began: float
     minutes: float | None
     signals: list[int] = field(default_factory=list)
-    elsewhere: bool = False
+    must_leave: bool = False
 
     @property
     def root(self) -> str:
-        """Where everything lies."""
+        """Where records and events are."""
         return self.shard.execution.root
 
 
@@ -59,7 +64,7 @@ def work(path: str, intent: str, index: int, minutes: float | None) -> None:
 
     Args:
         path: the shard's file.
-        intent, index: the task it is.
+        intent, index: the task that this is.
         minutes: the scheduler's time limit, None without one.
     """
     try:
@@ -68,45 +73,48 @@ def work(path: str, intent: str, index: int, minutes: float | None) -> None:
     except (BadInput, Damaged) as error:  # the next launch writes it anew
         print(f"kdlab: {error}", flush=True)
         return
-    fields = {"study": shard.study, "intent": intent, "index": index, "node": node()}
-    worker = Worker(shard, Slot(path), deque(shard.cohorts), fields, time.monotonic(), minutes)
+    fields = {"study": shard.study, "intent": intent, "index": index, "node": allocation.node()}
+    cohorts, began = deque(shard.cohorts), time.monotonic()
+    worker = Worker(shard, TrainerProcess(path), cohorts, fields, began, minutes)
     for number in (signal.SIGTERM, signal.SIGUSR2):
         signal.signal(number, lambda received, _: worker.signals.append(received))
-    why = ASKED
+    why = ASKED_TO_STOP
     try:
-        why = _whole(worker)
+        why = _run_task(worker)
         print(f"kdlab: {why}", flush=True)
     except OSError as error:
         if failures.classify(error) != "disk_full":
             raise
         print("kdlab: the disk is full; what is not recorded stays to be done", flush=True)
-    if why == ASKED and signal.SIGUSR2 in worker.signals and "SLURM_JOB_ID" in os.environ:
-        # A time limit or a preemption: the same task, later. Whatever submitit makes of it.
-        subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], timeout=60)
+    if why == ASKED_TO_STOP and signal.SIGUSR2 in worker.signals:
+        allocation.requeue()  # a time limit or a preemption: the same task goes on later
 
 
-def _whole(worker: Worker) -> str:
-    """From the first event to the last; return why it ended."""
-    before = _note_predecessors(worker)
-    where = {"job": job(), "restart": _restart(), "pid": os.getpid(), "log": _log()}
-    events.append(worker.root, "worker", **worker.fields, **where, before=before)
+def _run_task(worker: Worker) -> str:
+    """Train the cohorts between the task's first event and its last; return why it ended."""
+    before = incarnations.record_predecessors(
+        worker.root, worker.fields["intent"], worker.fields["index"]
+    )
+    place = {"job": allocation.job(), "restart": allocation.restarts(), "pid": os.getpid()}
+    log = allocation.log()
+    events.append(worker.root, "worker", **worker.fields, **place, log=log, before=before)
     try:
-        why = _cohorts(worker)
+        why = _train_cohorts(worker)
     finally:
-        worker.slot.stop()
+        worker.trainer.stop()
     events.append(worker.root, "exit", **worker.fields, why=why)
     return why
 
 
-def _cohorts(worker: Worker) -> str:
+def _train_cohorts(worker: Worker) -> str:
     """Train what is to be done; return why it ended."""
     while worker.queue:
         if worker.signals:
-            return ASKED
-        if worker.elsewhere:
+            return ASKED_TO_STOP
+        if worker.must_leave:
             return "not on this machine"
-        if why := failures.stopped(worker.root, worker.shard.study):
-            return f"the sweep has stopped: {why['why']}"
+        if stop := failures.stopped(worker.root, worker.shard.study):
+            return f"the sweep has stopped: {stop['why']}"
         uids = _ready(worker, worker.queue.popleft())
         if uids:
             _attempt(worker, uids)
@@ -114,181 +122,126 @@ def _cohorts(worker: Worker) -> str:
 
 
 def _ready(worker: Worker, uids: list[str]) -> list[str]:
-    """Those of a cohort that can train now; a missing parent goes first, a failed one is told."""
+    """Those of a cohort that can train now.
+
+    Runs that need no training are dropped. Where a parent's model is missing, the parent takes the
+    cohort's place and the cohort waits behind it; the children of a parent that failed or diverged
+    get trouble of their own. Runs that must be alone are put into the queue one by one.
+    """
     done = record.index(worker.root)
-    state = events.fold(worker.root)
+    history = events.fold(worker.root)
     unpredicted = _unpredicted(worker, [uid for uid in uids if uid in done])
-    uids = [uid for uid in uids if uid in unpredicted or _is_due(worker, uid, done, state)]
+    uids = [uid for uid in uids if uid in unpredicted or _is_due(worker, uid, done, history)]
+    # A saved model predicts test splits by itself, without its parents.
     trained = [uid for uid in uids if uid not in unpredicted or not _has_model(worker, uid)]
-    needed = dict.fromkeys(p for uid in trained for p in worker.shard.parents(uid))
+    needed = dict.fromkeys(parent for uid in trained for parent in worker.shard.parents(uid))
     for parent in (uid for uid in needed if not _has_model(worker, uid)):
-        lost = failures.failure(state.trouble.get(parent, []))
+        failure = failures.failure(history.trouble.get(parent, []))
         diverged = parent in done and done[parent].status == DIVERGED
-        if lost or diverged:
+        if failure or diverged:
             children = [uid for uid in uids if parent in worker.shard.parents(uid)]
-            _tell_children(worker, children, parent, lost)
+            _fail_children(worker, children, parent, failure)
             uids = [uid for uid in uids if uid not in children]
         elif any(parent in worker.shard.parents(uid) for uid in uids):
-            # Its own task did not bring it home: do it here, once among all who need it.
+            # The parent's own task did not train it: it is done here, once for all who need it.
             worker.queue.appendleft(uids)
             return _ready(worker, [parent])
-    crowded = [uid for uid in uids if failures.must_be_alone(state.trouble.get(uid, []))]
-    if crowded and len(uids) > 1:
-        worker.queue.extendleft([uid] for uid in reversed(crowded))
-        uids = [uid for uid in uids if uid not in crowded]
+    alone = [uid for uid in uids if failures.must_be_alone(history.trouble.get(uid, []))]
+    if alone and len(uids) > 1:
+        worker.queue.extendleft([uid] for uid in reversed(alone))
+        uids = [uid for uid in uids if uid not in alone]
     return uids
 
 
 def _unpredicted(worker: Worker, uids: list[str]) -> set[str]:
-    """Those of the recorded runs that are asked for test outputs and lack them."""
-    asked = [worker.shard.run(uid) for uid in uids if uid in worker.shard.predict]
-    return test_splits.lacking(asked, worker.root) if asked else set()
+    """Those of the recorded runs that shall have test outputs and lack them."""
+    runs = [worker.shard.run(uid) for uid in uids if uid in worker.shard.predict]
+    return test_splits.lacking(runs, worker.root) if runs else set()
 
 
-def _is_due(worker: Worker, uid: str, done: Mapping[str, Any], state: events.State) -> bool:
-    if failures.failure(state.trouble.get(uid, [])):
+def _is_due(worker: Worker, uid: str, done: Mapping[str, Any], history: events.History) -> bool:
+    """Whether a run is to be trained: for its record, its model, or because it is repeated."""
+    if failures.failure(history.trouble.get(uid, [])):
         return False
-    kept = uid in worker.shard.save and not _has_model(worker, uid)
     if uid in worker.shard.again or uid not in done:
         return True
-    return kept and done[uid].status != DIVERGED
+    lacks_model = uid in worker.shard.save and not _has_model(worker, uid)
+    return lacks_model and done[uid].status != DIVERGED
 
 
 def _has_model(worker: Worker, uid: str) -> bool:
     return saved_files.is_whole(worker.root, uid)
 
 
-def _tell_children(
-    worker: Worker, children: list[str], parent: str, lost: Mapping[str, Any] | None
+def _fail_children(
+    worker: Worker, children: list[str], parent: str, failure: Mapping[str, Any] | None
 ) -> None:
-    why = f"{lost['class']}, {lost['error']}" if lost else "it diverged"
+    why = f"{failure['class']}, {failure['error']}" if failure else "it diverged"
     for uid in children:
-        what = {"class": "parent_failed", "error": f"parent {parent} failed: {why}"}
-        _note(worker, "trouble", [uid], **what, fingerprint="parent", parent=parent)
+        trouble = {"class": "parent_failed", "error": f"parent {parent} failed: {why}"}
+        _record(worker, "trouble", [uid], **trouble, fingerprint="parent", parent=parent)
 
 
 def _attempt(worker: Worker, uids: list[str]) -> None:
-    """Train a cohort once, and draw the consequence."""
-    _note(worker, "start", uids)
+    """Train a cohort once, record how it ended, and draw the consequence."""
+    _record(worker, "start", uids)
     began = time.monotonic()
-    worker.slot.start(uids)
+    worker.trainer.start(uids)
     answer = None
     while answer is None:
         if worker.signals:
-            worker.slot.stop()
+            worker.trainer.stop()
             answer = {"class": STOPPED}
         else:
-            answer = worker.slot.answer(0.5)
-    if worker.signals and answer["class"] != DONE:
-        worker.queue.appendleft(uids)  # not done: whoever takes the task up goes on with it
-        _note(worker, "stopped", uids, why=_why_signalled(worker))
-    elif answer["class"] == DONE:
-        _note(worker, "end", uids, seconds=round(time.monotonic() - began, 3))
+            answer = worker.trainer.answer(0.5)
+    if answer["class"] == TRAINED:
+        _record(worker, "end", uids, seconds=round(time.monotonic() - began, 3))
+    elif worker.signals:
+        worker.queue.appendleft(uids)  # whoever takes the task up again goes on with it
+        _record(worker, "stopped", uids, why=_why_signalled(worker))
     else:
-        _trouble(worker, uids, answer)
+        _handle_trouble(worker, uids, answer)
 
 
-def _note(worker: Worker, kind: str, uids: list[str], **more: Any) -> None:
+def _record(worker: Worker, kind: str, uids: list[str], **more: Any) -> None:
+    """Write an event about a cohort."""
     level = max(worker.shard.depth(uid) for uid in uids)
     events.append(worker.root, kind, **worker.fields, uids=uids, level=level, **more)
 
 
-def _trouble(worker: Worker, uids: list[str], answer: Mapping[str, Any]) -> None:
+def _handle_trouble(worker: Worker, uids: list[str], answer: Mapping[str, Any]) -> None:
+    """Record a cohort's trouble, and put those of its runs back that have not failed by it."""
     print(answer.get("traceback", answer["error"]), file=sys.stderr, flush=True)
-    if answer["class"] not in HARMLESS:
-        worker.slot.stop()  # whatever state it is in, nobody else gets it
-    worker.elsewhere = answer["class"] in ENDS
+    if answer["class"] not in SPARES_PROCESS:
+        worker.trainer.stop()  # a new process for the next cohort
+    worker.must_leave = answer["class"] in ENDS_TASK
     try:
-        _note(worker, "trouble", uids, **answer, log=_log())
-    except OSError:  # the disk is full: nothing more can be said
-        worker.elsewhere = True
+        _record(worker, "trouble", uids, **answer, log=allocation.log())
+    except OSError:  # the disk is full: no event can be written
+        worker.must_leave = True
         return
-    state = events.fold(worker.root)
-    due = [uid for uid in uids if not failures.failure(state.trouble.get(uid, []))]
-    if due and not worker.elsewhere:
+    history = events.fold(worker.root)
+    due = [uid for uid in uids if not failures.failure(history.trouble.get(uid, []))]
+    if due and not worker.must_leave:
         worker.queue.appendleft(due)
-        held = (event for uid in due for event in state.trouble.get(uid, []))
-        _pause(worker, failures.pause(held) if answer["class"] == "io_error" else 0.0)
-    failures.stop_if_hopeless(worker.root, state, worker.shard.study)
+        trouble = (event for uid in due for event in history.trouble.get(uid, []))
+        _pause(worker, failures.pause(trouble) if answer["class"] == "io_error" else 0.0)
+    failures.stop_if_hopeless(worker.root, history, worker.shard.study)
 
 
 def _pause(worker: Worker, seconds: float) -> None:
     """Leave a file system time to come back; a signal ends the wait."""
     end = time.monotonic() + seconds
-    while not worker.signals and (left := end - time.monotonic()) > 0:
-        time.sleep(min(left, 0.5))
+    while not worker.signals and (remaining := end - time.monotonic()) > 0:
+        time.sleep(min(remaining, 0.5))
 
 
 def _why_signalled(worker: Worker) -> str:
+    """A guess at what a signal means, for people: SLURM sends the same one for both."""
     if signal.SIGUSR2 not in worker.signals:
         return "preempted, requeued or cancelled"
     spent = (time.monotonic() - worker.began) / 60
     return "time limit" if worker.minutes and spent > 0.5 * worker.minutes else "preempted"
-
-
-def _note_predecessors(worker: Worker) -> int:
-    """Earlier incarnations of this task, of which one that ended without a word is trouble."""
-    state = events.fold(worker.root)
-    earlier = state.workers.get((worker.fields["intent"], worker.fields["index"]), [])
-    for event in earlier:
-        if event["file"] not in state.exits and event["file"] in state.running:
-            kind = "node_failure" if _is_down(event["node"]) else "lost"
-            note_lost(worker.root, event, state.running[event["file"]], kind)
-    return len(earlier)
-
-
-def note_lost(root: str, event: Mapping[str, Any], start: Mapping[str, Any], kind: str) -> None:
-    """Record that an incarnation of a task is gone, with the cohort that it was training.
-
-    Args:
-        root: where events are.
-        event: the incarnation's `worker`.
-        start: the `start` of the cohort.
-        kind: the class of trouble.
-    """
-    fields = {key: event[key] for key in ("study", "intent", "index", "node")}
-    error = f"task {event['job']} on {event['node']} ended without a word"
-    what = {"class": kind, "error": error, "fingerprint": kind}
-    what |= {"of": event["file"], "at": start["n"], "log": event["log"]}
-    events.append(root, "trouble", **fields, **what, uids=start["uids"])
-
-
-def _is_down(host: str) -> bool:
-    if "SLURM_JOB_ID" not in os.environ or host == node():
-        return False
-    found = subprocess.run(
-        ["sinfo", "-h", "-n", host, "-o", "%T"], capture_output=True, text=True, timeout=60
-    )
-    return any(word in found.stdout for word in ("down", "drain", "fail"))
-
-
-def node() -> str:
-    """The machine, by the scheduler's name for it."""
-    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
-
-
-def job() -> str:
-    """The scheduler's id of this task; of a process here its own."""
-    array = os.environ.get("SLURM_ARRAY_JOB_ID")
-    if array:
-        return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}"
-    return os.environ.get("SLURM_JOB_ID", str(os.getpid()))
-
-
-def _restart() -> int:
-    return int(os.environ.get("SLURM_RESTART_COUNT", "0"))
-
-
-def _log() -> str:
-    """Where this task prints."""
-    if "SUBMITIT_FOLDER" in os.environ:
-        import submitit
-
-        return str(submitit.JobEnvironment().paths.stdout)
-    try:
-        return os.readlink("/proc/self/fd/1")
-    except OSError:  # no Linux
-        return ""
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ TAUGHT = 1800  # right answers of a teacher, of 2,000
 
 def make(name: str, root: str, seeds: Sequence[int] = SEEDS) -> None:
     """Plan a study of `sweeps/studies`, narrowed, and leave a record for each of its runs."""
-    asked = commands.request(name, tuple(NARROWED[name]), root)
+    asked = commands.requested(name, tuple(NARROWED[name]), root)
     blocks = [
         replace(block, tune=None, confirm=None, seeds=list(seeds), cases=_possible(block.cases))
         for block in asked.study.blocks

@@ -23,7 +23,7 @@ from kdlab.record import Record
 from sweeps.journal import events, failures
 from sweeps.plan import plan
 from sweeps.study import reading
-from sweeps.submit import launch
+from sweeps.submit import reconcile
 
 STUDY = """
 question: What became of them?
@@ -152,7 +152,7 @@ def test_failed_runs_are_noted_under_the_table(made):
 
 def test_trouble_that_is_forgiven_or_passes_by_itself_fails_no_run(made):
     root, uids = made
-    launch.forgive(root, [uids["lost", 1]])
+    reconcile.forgive(root, [uids["lost", 1]])
     trouble(root, uids["teacher", 1], "time_limit")
     assert completeness.audit(analysis.load("made", root=root)).counts["failed"] == 0
     trouble(root, uids["lost", 1], "gpu_oom")
@@ -164,7 +164,7 @@ def test_every_class_of_trouble_fails_a_run_or_passes():
     rows = [line for line in failures.__doc__.splitlines() if line.startswith("| ")]
     classes = {kind for row in rows[1:] for kind in row.split(" | ")[0].strip("| ").split(", ")}
     passing = {"preempted", "time_limit", "disk_full", "lost", "cancelled"}
-    assert classes == passing | set(failures.ALONE)
+    assert classes == passing | set(failures.ALONE_LIMITS)
 
 
 @pytest.mark.parametrize(

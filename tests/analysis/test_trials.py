@@ -14,6 +14,7 @@ from kdlab.run import teachers
 from sweeps.plan import plan
 from sweeps.study import cells as expand
 from sweeps.study import reading, tuning
+from sweeps.study.outline import outline
 
 TUNED = """
 question: Does it help?
@@ -34,7 +35,7 @@ BEST = {"none": "train.lr=0.0001", "logits": "train.lr=0.0001 knowledge.logits_k
 def planned(path, root, winners=None) -> list[plan.Planned]:
     """The cells of a study file, planned and written as `sweeps` writes them."""
     loaded = reading.load(str(path))
-    cells = list(expand.expand(loaded, (), winners))
+    cells = list(expand.expand(outline(loaded), winners))
     runs = compose_each([cell.overrides for cell in cells])
     cells = [plan.Planned(cell, run) for cell, run in zip(cells, runs, strict=True)]
     plan.write(cells, {}, path.stem, loaded, str(root))

@@ -15,7 +15,7 @@ from kdlab import record
 from kdlab.config.compose import compose
 from kdlab.errors import BadInput
 from sweeps.journal import events
-from sweeps.submit import launch
+from sweeps.submit import reconcile
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_logs_trouble_and_beginnings_are_read_from_events(tmp_path):
     events.append(tmp_path, "start", **task, node="n", uids=[one, two])
     events.append(tmp_path, "end", **task, node="n", uids=[one])
     events.append(tmp_path, "trouble", **{"class": "gpu_oom"}, node="n", uids=[two])
-    launch.forgive(tmp_path, [two])
+    reconcile.forgive(tmp_path, [two])
     events.append(tmp_path, "start", **task, node="n", uids=[two])
     found = histories(str(tmp_path), [one, two, three])
     assert [found[uid].logs for uid in (one, two, three)] == [["a.log", "b.log"]] * 2 + [[]]

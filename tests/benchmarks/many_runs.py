@@ -27,7 +27,9 @@ from kdlab.config import compose
 from kdlab.tracking import provenance
 from sweeps.launchers import choice
 from sweeps.plan import plan
+from sweeps.plan.survey import survey
 from sweeps.study import cells, reading
+from sweeps.study.outline import outline
 from sweeps.study.schema import Study
 from sweeps.submit import launch
 
@@ -73,9 +75,9 @@ def measure(runs: int, room: Path) -> dict[str, float]:
     planned, planning = timed(lambda: plan.plan(part, extra))
     unique = plan.unique(planned)
     found: dict[str, float] = {"runs": len(unique), "plan": planning}
-    execution = launch.settled(compose.execution(*planned[0].cell.overrides), "plan_100k")
+    execution = launch.prepared(compose.execution(*planned[0].cell.overrides), "plan_100k")
     chosen = choice.launcher(execution)
-    work, surveyed = timed(lambda: plan.survey(unique, root, chosen.keys, chosen.parallel))
+    work, surveyed = timed(lambda: survey(unique, root, chosen))
     found["plan"] += surveyed
     found["gigabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     _, one = timed(lambda: [compose.compose(*run.overrides) for run in unique[:20]])
@@ -100,7 +102,7 @@ def first(whole: Study, runs: int) -> Study:
                 whole, seeds=(whole.seeds or [])[:seeds], blocks=[replace(block, grid=grid)]
             )
             # A few will turn out to be the same run.
-            if sum(1 for cell in cells.expand(part) if not cell.excluded) >= 1.03 * runs:
+            if sum(1 for cell in cells.expand(outline(part)) if not cell.excluded) >= 1.03 * runs:
                 return part
     return whole
 

@@ -152,9 +152,12 @@ def test_a_study_under_a_root_is_trusted_no_more(evil, tmp_path):
     loaded = reading.load(str(tmp_path / "theirs.yaml"))
     launched.save(loaded, ("seed=1",), tmp_path)
     assert launched.read(tmp_path)[1] == ("seed=1",)
-    text = (tmp_path / launched.NAME).read_text()
+    path = tmp_path / launched.STUDY_FILE
+    text = path.read_text()
     assert TOKEN not in text
-    (tmp_path / launched.NAME).write_text(text.replace("knowledge=logits_kl", "launcher.setup=[x]"))
+    (tmp_path / launched.STUDY_FILE).write_text(
+        text.replace("knowledge=logits_kl", "launcher.setup=[x]")
+    )
     assert "for the command line" in refusal(lambda: launched.read(tmp_path))
 
 
@@ -162,7 +165,7 @@ def test_a_study_under_a_root_is_trusted_no_more(evil, tmp_path):
 def test_a_study_is_no_path(tmp_path, name):
     refusal(lambda: run_states.study_folder(tmp_path, name))
     if name:
-        refusal(lambda: multirun.request(name, (), {"seed": ["seed=1"]}))
+        refusal(lambda: multirun.as_request(name, (), {"seed": ["seed=1"]}))
 
 
 SECRET_LINES = [
@@ -185,7 +188,7 @@ def execution() -> Execution:
 
 def told(execution: Execution, where: str, **values) -> Execution:
     page = vars(execution) | {where: {**getattr(execution, where), **values}}
-    return launch.settled(Execution(**page), "mine")
+    return launch.prepared(Execution(**page), "mine")
 
 
 @pytest.mark.parametrize("line", SECRET_LINES)
@@ -215,7 +218,7 @@ def test_what_a_launcher_is_told_is_for_its_owner_alone(tmp_path, execution):
     (tmp_path / "theirs.yaml").write_text(STUDY.format(**dict.fromkeys(PLACES, "")))
     loaded = reading.load(str(tmp_path / "theirs.yaml"))
     launched.save(loaded, ("launcher.setup=[module load x]",), tmp_path)
-    assert mode(tmp_path / launched.NAME) == 0o600
+    assert mode(tmp_path / launched.STUDY_FILE) == 0o600
     settled = told(execution, "launcher", setup=["module load x"])
     here = Execution(**vars(settled) | {"root": str(tmp_path)})
     path = shards.write([[compose("knowledge=none")]], "mine", here, set(), set())

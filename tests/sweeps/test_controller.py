@@ -12,10 +12,10 @@ from kdlab import record
 from kdlab.config.compose import compose, execution
 from kdlab.errors import BadInput
 from sweeps.journal import events, failures, run_states
-from sweeps.launchers import choice, controller, slurm
-from sweeps.launchers.submission import Array
-from sweeps.plan import plan
-from sweeps.submit import launch
+from sweeps.launchers import choice, contract, controller, slurm
+from sweeps.launchers.submission import Submission
+from sweeps.plan.survey import Demand, survey
+from sweeps.submit import launch, reconcile
 
 INTENT = "0123456789ab"
 NAME = f"kdlab-{INTENT}"
@@ -54,7 +54,7 @@ def slurm_says(monkeypatch):
 
     monkeypatch.setattr("sweeps.launchers.controller.subprocess.run", run)
     monkeypatch.setattr("sweeps.launchers.controller.sleep", lambda _: None)
-    monkeypatch.setattr("sweeps.launchers.slurm.shutil.which", lambda _: "srun")
+    monkeypatch.setattr("sweeps.launchers.submitit_files.shutil.which", lambda _: "srun")
     for name in [name for name in os.environ if name.startswith(("SLURM", "SBATCH", "SQUEUE"))]:
         monkeypatch.delenv(name)
     return answers
@@ -65,9 +65,10 @@ def calls(answers, command):
 
 
 def submitted(root, *more, exclude=(), tasks=2):
-    array = Array(
-        intent=INTENT, name="s, level 0", shards=[Path("/x.json")] * tasks, after={},
-        exclude=exclude, level=tasks, root=root, code=Path("/code"), folder=root / "logs" / INTENT,
+    array = Submission(
+        intent=INTENT, title="s, level 0", shards=[Path("/x.json")] * tasks, after={},
+        exclude=exclude, level_tasks=tasks, root=root, code=Path("/code"),
+        folder=root / "logs" / INTENT,
     )  # fmt: skip
     return launcher("launcher=slurm", *more).call.bind()(array)
 
@@ -90,7 +91,7 @@ def intend(root, tasks, intent=INTENT, **more):
 
 
 def live(root):
-    return run_states.live(root, events.fold(root))
+    return contract.live(root, events.fold(root))
 
 
 def row(name=NAME, job="7", index=0, state="RUNNING"):
@@ -118,11 +119,11 @@ def test_an_answer_of_squeue_that_was_kept_and_is_none_is_asked_for_again(
     slurm_says["squeue"] = row()
     record.write_whole(tmp_path / "queue.json", kept)
     for _ in range(2):
-        found = run_states.live(tmp_path, events.fold(tmp_path), fresh=False)
+        found = contract.live(tmp_path, events.fold(tmp_path), fresh=False)
         assert found == {(INTENT, 0): "RUNNING"}
     assert len(calls(slurm_says, "squeue")) == 1
     intend(tmp_path, [["b"]], intent="ba9876543210")  # of which that answer knows nothing
-    run_states.live(tmp_path, events.fold(tmp_path), fresh=False)
+    contract.live(tmp_path, events.fold(tmp_path), fresh=False)
     assert len(calls(slurm_says, "squeue")) == 2
 
 
@@ -181,14 +182,14 @@ def work(ten, tmp_path, monkeypatch, slurm_says):
     )
     chosen = choice.launcher(slurm_says["execution"])
 
-    def survey():
+    def surveyed():
         root = slurm_says["execution"].root
-        found = plan.survey(ten, root, chosen.keys, 10, ask=True)
+        found = survey(ten, root, chosen, Demand(ask=True))
         packed = [[cohort] for level in found.levels for task in level for cohort in task]
         return found.__class__(**{**vars(found), "levels": [packed] if packed else []})
 
     monkeypatch.setattr("sweeps.submit.launch.snapshot", lambda _: Path("/code"))
-    return survey
+    return surveyed
 
 
 def limited(answers, room):
@@ -232,7 +233,7 @@ def test_an_array_above_the_limit_on_jobs_is_divided_and_the_rest_is_named(
     with pytest.raises(RuntimeError, match=f"{10 - room} of {10 - room} tasks are left"):
         launch.launch(work(), "s", slurm_says["execution"], set())
     slurm_says["room"] = 100
-    launch.settle(root)
+    reconcile.settle(root)
     launch.launch(work(), "s", slurm_says["execution"], set())
     assert sum(taken.values()) == 10
     assert set(work().states.values()) == {run_states.QUEUED}
@@ -267,9 +268,9 @@ def test_a_launch_that_died_behind_sbatch_is_cancelled_and_adopted(
         launch.launch(todo, "s", execution, set())
     slurm_says["squeue"] = queued
     assert list(taken.values()) == [10]
-    assert launch.cancel(execution.root, "s") == 10
+    assert reconcile.cancel(execution.root, "s") == 10
     assert calls(slurm_says, "scancel") == [["scancel", "101"]]
-    launch.settle(execution.root)
+    reconcile.settle(execution.root)
     assert set(work().states.values()) == {run_states.QUEUED}
     assert len(list(Path(execution.root).rglob("101_*_submitted.pkl"))) == 10
 
@@ -285,11 +286,11 @@ def plan_of(work, answers, queued):
 def test_a_job_that_appears_late_is_adopted_after_it_was_given_up(slurm_says, tmp_path):
     intend(tmp_path, [["a"]])
     (tmp_path / "logs" / INTENT).mkdir(parents=True)
-    launch.settle(tmp_path)
-    assert events.fold(tmp_path).refused == {INTENT: launch.UNSEEN}
+    reconcile.settle(tmp_path)
+    assert events.fold(tmp_path).refused == {INTENT: reconcile.NO_JOB}
     intend(tmp_path, [["a"]], intent="ba9876543210")
     slurm_says["squeue"] = row(job="9")
-    launch.settle(tmp_path)
+    reconcile.settle(tmp_path)
     state = events.fold(tmp_path)
     assert (state.intents[INTENT]["job"], set(state.refused)) == ("9", {"ba9876543210"})
 
@@ -389,11 +390,11 @@ def test_blame_expires_is_cleared_by_retry_and_trusts_no_clock(tmp_path, monkeyp
     now = time.time()
     for node, ages in {"old": (2, 1.5), "half": (1.1, 0), "new": (0.5, 0), "far": (-9, -9)}.items():
         for number, age in enumerate(ages):
-            met(node, age * failures.BLAME, f"{node}{number}")
+            met(node, age * failures.BLAME_SECONDS, f"{node}{number}")
     (blame,) = failures.blamed(events.fold(tmp_path))
     assert blame.host == "new"
-    assert blame.until == pytest.approx(now + 0.5 * failures.BLAME, abs=1)
-    launch.forgive(tmp_path, [])
+    assert blame.until == pytest.approx(now + 0.5 * failures.BLAME_SECONDS, abs=1)
+    reconcile.forgive(tmp_path, [])
     assert failures.blamed(events.fold(tmp_path)) == []
     met("new", 0, "new2")
     assert failures.blamed(events.fold(tmp_path)) == []  # one is no reason
@@ -406,5 +407,5 @@ def test_a_launcher_that_only_an_event_names_is_not_loaded(tmp_path, monkeypatch
     monkeypatch.syspath_prepend(tmp_path)
     for name in ("smuggled", "os", ""):
         with pytest.raises(BadInput, match="which is not here"):
-            run_states.module(name)
-    assert run_states.module("slurm") is slurm
+            contract.find(name)
+    assert contract.find("slurm") is slurm

@@ -7,6 +7,7 @@ from math import prod
 import pytest
 
 from sweeps.study import cells, reading
+from sweeps.study.outline import outline
 from sweeps.study.schema import Tune
 from sweeps.study.trials import trials
 
@@ -108,7 +109,7 @@ blocks:
 
 def test_a_study_gives_every_arm_its_own_balanced_trials(read):
     arms: dict[str, list] = {}
-    for cell in cells.expand(read(TEXT)):
+    for cell in cells.expand(outline(read(TEXT))):
         arms.setdefault(cell.case, []).append(cell.tuned)
     assert {case: len(found) for case, found in arms.items()} == {
         "none": 6,
@@ -128,7 +129,9 @@ def test_a_study_gives_every_arm_its_own_balanced_trials(read):
 def test_arms_of_the_projects_studies_try_common_values_equally_often(path):
     for block in (loaded := reading.load(path.stem)).blocks:
         if block.tune:
-            cases = {cell.case for cell in cells.expand(loaded) if cell.table == block.table}
+            cases = {
+                cell.case for cell in cells.expand(outline(loaded)) if cell.table == block.table
+            }
             for place in range(len(block.tune.over)):
                 tried = [counts(trials(block.tune, case), place) for case in cases]
                 assert all(found == tried[0] for found in tried)

@@ -7,7 +7,7 @@ import torch
 
 from kdlab.record import Entry, append_line
 from sweeps.journal import events, failures, run_states
-from sweeps.submit import launch
+from sweeps.submit import reconcile
 
 SAID = {"study": "s", "intent": "i", "index": 0, "node": "n1", "level": 1}
 
@@ -69,7 +69,7 @@ def test_forgiven_trouble_is_gone_and_new_trouble_counts_from_there(tmp_path):
     trouble(tmp_path, ["a"], "crashed")
     trouble(tmp_path, ["a"], "crashed")
     assert failures.failure(events.fold(tmp_path).trouble["a"])["class"] == "crashed"
-    launch.forgive(tmp_path, ["a"])
+    reconcile.forgive(tmp_path, ["a"])
     assert "a" not in events.fold(tmp_path).trouble
     assert len(events.fold(tmp_path).forgiven["a"]) == 2
     trouble(tmp_path, ["a"], "crashed")
@@ -184,8 +184,8 @@ def test_equal_mistakes_have_equal_fingerprints():
 def test_the_schedulers_last_words_tell_how_a_task_ended(tmp_path, words, kind):
     log = tmp_path / "log"
     log.write_text(f"step 5\n{words}\n")
-    assert failures.epitaph(log) == kind
-    assert failures.epitaph(tmp_path / "none") == "lost"
+    assert failures.class_from_log(log) == kind
+    assert failures.class_from_log(tmp_path / "none") == "lost"
 
 
 def test_a_stop_needs_ten_alike_and_no_success_at_their_depth(tmp_path):

@@ -8,8 +8,10 @@ from kdlab.errors import BadInput
 from sweeps.launchers import choice
 from sweeps.plan import plan
 from sweeps.plan.summary import report
+from sweeps.plan.survey import survey
 from sweeps.study import cells as expand
 from sweeps.study import tuning
+from sweeps.study.outline import outline
 
 SHAPES = """
 question: Deep or wide?
@@ -41,7 +43,7 @@ blocks:
 
 def text(loaded, planned, root, waiting=0) -> list[str]:
     chosen = choice.launcher(execution())
-    work = plan.survey(plan.unique(planned), str(root), chosen.keys, chosen.parallel)
+    work = survey(plan.unique(planned), str(root), chosen)
     return report(loaded, planned, work, chosen, waiting, root).splitlines()
 
 
@@ -114,10 +116,10 @@ def test_a_mistake_still_stops_the_plan(read):
 def test_an_arm_that_makes_no_run_has_no_trials_and_waits_for_no_winner(read, per, groups):
     loaded = read(TUNED.replace("PER", per))
     planned = plan.plan(loaded)
-    barred = plan.barred(planned)
+    barred = plan.refused(planned)
     assert len(barred) == 4  # two arms, two trials each
-    assert expand.count_open(loaded) == 12
-    assert expand.count_open(loaded, barred=barred) == 6
+    assert expand.count_open(outline(loaded)) == 12
+    assert expand.count_open(outline(loaded), refused=barred) == 6
     assert len({entry.cell.group for entry in planned}) == groups
     cells = [(entry.cell, entry.run.uid if entry.run else None) for entry in planned]
     winners = tuning.choose(cells, lambda uid: 1.0)

@@ -8,6 +8,7 @@ from kdlab.errors import BadInput
 from sweeps.study import cells as expand
 from sweeps.study import overrides
 from sweeps.study.cells import Winner
+from sweeps.study.outline import outline
 
 TUNED = """
 question: Which?
@@ -40,22 +41,24 @@ def seeds(cells) -> list[tuple[int, int | None]]:
 
 def test_teachers_are_one_paired_or_crossed(read):
     text = SIZES.replace("seeds: [1]", "seeds: [1, 2]")
-    assert seeds(expand.expand(read(text))) == [(1, None), (2, None)]
-    cells = list(expand.expand(read(text + "teachers: paired\n")))
+    assert seeds(expand.expand(outline(read(text)))) == [(1, None), (2, None)]
+    cells = list(expand.expand(outline(read(text + "teachers: paired\n"))))
     assert seeds(cells) == [(1, 1), (2, 2)]
     assert cells[-1].overrides[-2:] == ("teacher.seed=2", "seed=2")
-    assert seeds(expand.expand(read(text + "teachers: crossed\nteacher_seeds: [3, 4]\n"))) == [
+    assert seeds(
+        expand.expand(outline(read(text + "teachers: crossed\nteacher_seeds: [3, 4]\n")))
+    ) == [
         (1, 3),
         (2, 3),
         (1, 4),
         (2, 4),
     ]
     own = text.replace("    cases:", "    teachers: crossed\n    teacher_seeds: [7]\n    cases:")
-    assert seeds(expand.expand(read(own))) == [(1, 7), (2, 7)]
+    assert seeds(expand.expand(outline(read(own)))) == [(1, 7), (2, 7)]
 
 
 def test_an_arm_that_uses_no_teacher_repeats_the_same_run(read):
-    cells = list(expand.expand(read(SIZES + "teachers: crossed\nteacher_seeds: [1, 2]\n")))
+    cells = list(expand.expand(outline(read(SIZES + "teachers: crossed\nteacher_seeds: [1, 2]\n"))))
     uids = {cell: compose(*cell.overrides).uid for cell in cells}
     assert len({uid for cell, uid in uids.items() if cell.row == "none, small"}) == 1
     assert len({uid for cell, uid in uids.items() if cell.row == "small"}) == 2
@@ -64,7 +67,7 @@ def test_an_arm_that_uses_no_teacher_repeats_the_same_run(read):
 def test_trials_come_before_winners_and_first_seeds_before_second(read):
     plain = TUNED + "  - {table: plain, seeds: [5, 6], cases: {logits: [knowledge=logits_kl]}}\n"
     winners = {"tuned: case=logits, size=l1_h32_a2": WON}
-    cells = list(expand.expand(read(plain), winners=winners))
+    cells = list(expand.expand(outline(read(plain)), winners=winners))
     assert [(c.stage, c.table, c.seed) for c in cells] == [
         *[("tune", "tuned", 0)] * 16,
         ("confirm", "tuned", 1),
@@ -103,7 +106,7 @@ def test_every_trial_and_winner_has_its_arm_without_knowledge(read, teachers):
         for size in ("l1_h32_a2", "l2_h32_a2")
         for case, winner in (("none", WON), ("logits", other))
     }
-    cells = list(expand.expand(loaded, winners=winners))
+    cells = list(expand.expand(outline(loaded), winners=winners))
     place = {
         (c.row, c.seed, c.teacher_seed, c.trial if c.stage == "tune" else ""): c for c in cells
     }
@@ -113,7 +116,11 @@ def test_every_trial_and_winner_has_its_arm_without_knowledge(read, teachers):
         twin = place[c.control, c.seed, c.teacher_seed, trial]
         tuned_keys = {"train.lr", "train.warmup"}
         rests = [
-            {said for said in overrides.rest(x.overrides) if trial or said[0] not in tuned_keys}
+            {
+                said
+                for said in overrides.shared_with_control(x.overrides)
+                if trial or said[0] not in tuned_keys
+            }
             for x in (c, twin)
         ]
         assert overrides.has_no_knowledge(twin.overrides)
@@ -123,15 +130,18 @@ def test_every_trial_and_winner_has_its_arm_without_knowledge(read, teachers):
 
 def test_confirming_cells_that_wait_are_counted(read):
     loaded = read(TUNED)
-    assert expand.count_open(loaded) == 4 * 2
-    assert expand.count_open(loaded, winners={"tuned: case=none, size=l1_h32_a2": WON}) == 3 * 2
-    assert expand.count_open(read(SIZES)) == 0
+    assert expand.count_open(outline(loaded)) == 4 * 2
+    assert (
+        expand.count_open(outline(loaded), winners={"tuned: case=none, size=l1_h32_a2": WON})
+        == 3 * 2
+    )
+    assert expand.count_open(outline(read(SIZES))) == 0
 
 
 def test_a_winner_that_is_no_trial_any_more_is_refused(read):
     winners = {"tuned: case=none, size=l1_h32_a2": Winner(("train.lr=5.0",), {}, "")}
     with pytest.raises(BadInput, match="example: tuned: case=none, size=l1_h32_a2: the winner"):
-        list(expand.expand(read(TUNED), winners=winners))
+        list(expand.expand(outline(read(TUNED)), winners=winners))
 
 
 def groups(cells) -> list[str]:
@@ -139,19 +149,19 @@ def groups(cells) -> list[str]:
 
 
 def test_a_winner_is_chosen_for_what_per_says(read):
-    assert groups(expand.expand(read(TUNED))) == [
+    assert groups(expand.expand(outline(read(TUNED)))) == [
         "tuned: case=none, size=l1_h32_a2",
         "tuned: case=logits, size=l1_h32_a2",
         "tuned: case=none, size=l2_h32_a2",
         "tuned: case=logits, size=l2_h32_a2",
     ]
-    assert groups(expand.expand(read(tuned(TUNED, per="[size]")))) == [
+    assert groups(expand.expand(outline(read(tuned(TUNED, per="[size]"))))) == [
         "tuned: size=l1_h32_a2",
         "tuned: size=l2_h32_a2",
     ]
-    assert groups(expand.expand(read(tuned(TUNED, per="[]")))) == ["tuned"]
+    assert groups(expand.expand(outline(read(tuned(TUNED, per="[]"))))) == ["tuned"]
     blocks = TUNED + TUNED.partition("blocks:\n")[2].replace("logits", "more")
-    assert groups(expand.expand(read(tuned(blocks, per="[case]")))) == [
+    assert groups(expand.expand(outline(read(tuned(blocks, per="[case]"))))) == [
         "tuned (block 1): case=none",
         "tuned (block 1): case=logits",
         "tuned (block 2): case=none",
@@ -162,15 +172,15 @@ def test_a_winner_is_chosen_for_what_per_says(read):
 def test_unequal_numbers_of_trials_need_a_reason(read):
     text = tuned(TUNED, also="{logits: {knowledge.logits_kl.weight: [0.1, 1, 10]}}")
     with pytest.raises(BadInput) as error:
-        list(expand.expand(read(text)))
+        list(expand.expand(outline(read(text))))
     assert str(error.value).startswith(
         "example: tuned: tune: unequal numbers of trials (none 4, logits 12): "
     )
-    cells = list(expand.expand(read(tuned(text, unequal="the weight is what we study"))))
+    cells = list(expand.expand(outline(read(tuned(text, unequal="the weight is what we study")))))
     assert {(c.row[:4], c.trials) for c in cells} == {("none", 4), ("logi", 12)}
     assert {c.unequal for c in cells} == {"the weight is what we study"}
     assert cells[4].trial == "train.lr=0.001 train.warmup=0.0 knowledge.logits_kl.weight=0.1"
-    cells = list(expand.expand(read(tuned(text, unequal="no reason", trials="4"))))
+    cells = list(expand.expand(outline(read(tuned(text, unequal="no reason", trials="4")))))
     assert {c.trials for c in cells} == {4}
     assert {c.unequal for c in cells} == {""}
 
@@ -179,18 +189,18 @@ def test_trials_that_a_rule_leaves_out_count_as_unequal(read):
     rule = "skip: [{name: hot, when: [%s], reason: diverges}]\n"
     one = TUNED + rule % "knowledge=logits_kl, train.lr=0.001, size=l1_h32_a2"
     with pytest.raises(BadInput, match="none 4, logits 2 or 4"):
-        list(expand.expand(read(one)))
+        list(expand.expand(outline(read(one))))
     arm = read(TUNED + rule % "knowledge=logits_kl, size=l1_h32_a2")
-    assert {c.trials for c in expand.expand(arm) if not c.excluded} == {4}
-    assert expand.count_open(arm) == 3 * 2
+    assert {c.trials for c in expand.expand(outline(arm)) if not c.excluded} == {4}
+    assert expand.count_open(outline(arm)) == 3 * 2
 
 
 def test_tuning_seeds_are_not_crossed_with_teachers(read):
-    cells = expand.expand(read(TUNED + "teachers: crossed\nteacher_seeds: [8, 9]\n"))
+    cells = expand.expand(outline(read(TUNED + "teachers: crossed\nteacher_seeds: [8, 9]\n")))
     assert seeds(cells) == [(0, 0)]
     cells = list(
         expand.expand(
-            read(TUNED + "teachers: crossed\nteacher_seeds: [8, 9]\n"),
+            outline(read(TUNED + "teachers: crossed\nteacher_seeds: [8, 9]\n")),
             winners={"tuned: case=none, size=l1_h32_a2": WON},
         )
     )

@@ -7,6 +7,7 @@ import pytest
 from kdlab.errors import BadInput
 from sweeps import commands
 from sweeps.study import cells, reading
+from sweeps.study.outline import outline
 
 STUDY = """
 question: Narrow?
@@ -22,10 +23,10 @@ blocks:
 def rows(tmp_path, *extra: str) -> set[tuple[str, str, str]]:
     path = tmp_path / "mine.yaml"
     path.write_text(STUDY)
-    asked = commands.request(str(path), extra, str(tmp_path))
+    asked = commands.requested(str(path), extra, str(tmp_path))
     return {
         (cell.table, cell.row, next(o for o in reversed(cell.overrides) if o.startswith("task=")))
-        for cell in cells.expand(asked.study, asked.extra)
+        for cell in cells.expand(asked.outline)
         if "none" not in cell.row
     }
 
@@ -45,13 +46,11 @@ def test_a_narrowed_study_is_kept_as_it_was_launched_and_may_be_narrowed_again(t
 
     path = tmp_path / "mine.yaml"
     path.write_text(STUDY)
-    asked = commands.request(str(path), ("task=rte", "train.lr=0.5"), str(tmp_path))
+    asked = commands.requested(str(path), ("task=rte", "train.lr=0.5"), str(tmp_path))
     launched.save(asked.study, asked.extra, run_states.study_folder(str(tmp_path), "mine"))
-    again = commands.request("mine", ("train.lr=0.25",), str(tmp_path))
-    assert {cell.row for cell in cells.expand(again.study, again.extra)} >= {
-        "logits, train.lr=0.25"
-    }
-    assert all("train.lr=0.5" not in c.overrides for c in cells.expand(again.study, again.extra))
+    again = commands.requested("mine", ("train.lr=0.25",), str(tmp_path))
+    assert {cell.row for cell in cells.expand(again.outline)} >= {"logits, train.lr=0.25"}
+    assert all("train.lr=0.5" not in c.overrides for c in cells.expand(again.outline))
 
 
 def test_several_values_need_a_grid(tmp_path):
@@ -69,4 +68,4 @@ def test_what_a_zip_sets_is_still_refused(tmp_path):
     path = tmp_path / "zipped.yaml"
     path.write_text(STUDY.replace("grid:", "zip:"))
     with pytest.raises(BadInput, match="task=rte: zip sets it"):
-        list(cells.expand(reading.load(str(path)), ("task=rte",)))
+        list(cells.expand(outline(reading.load(str(path)), ("task=rte",))))

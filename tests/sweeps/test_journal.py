@@ -79,7 +79,7 @@ STORY = [
     ("three", "worker", {"intent": "i", "index": 1}),
     ("three", "start", {"uids": ["c"]}),
     ("three", "stopped", {"uids": ["c"]}),
-    ("three", "exit", {"why": run_states.ASKED}),
+    ("three", "exit", {"why": events.ASKED_TO_STOP}),
     ("later", "submitted", {"intent": "j", "job": "8"}),
 ]  # fmt: skip
 
@@ -88,7 +88,7 @@ def summary(state):
     """What follows from a state, without its clocks."""
 
     def named(held):
-        return {uid: {events.identity(e) for e in those} for uid, those in held.items()}
+        return {uid: {events.event_id(e) for e in those} for uid, those in held.items()}
 
     live = {("i", 0): "RUNNING", ("i", 1): "PENDING", ("j", 0): "PENDING"}
     uids = dict.fromkeys("abcd", ())
@@ -118,10 +118,10 @@ def test_no_clock_changes_what_events_add_up_to(told, tmp_path, seed):
         "running": {"two": ["b"]},
         "trouble": {"a": {("one", 2), ("two", 0)}, "b": {("one", 2), ("two", 0)}},
         "forgiven": {"a": {("two", 3)}},
-        "exits": {"three": run_states.ASKED},
+        "exits": {"three": events.ASKED_TO_STOP},
         "ends": [["a"]],
     }
-    assert events.fold(tmp_path).odd == []
+    assert events.fold(tmp_path).skipped == []
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -138,15 +138,15 @@ def test_lines_of_others_copies_and_repeats_are_named_and_change_nothing(told, t
     shutil.copy(tmp_path / "events" / "one.jsonl", tmp_path / "events" / "one (copy).jsonl")
     state = events.fold(tmp_path)
     assert summary(state) == clean
-    assert len(state.odd) == 2 * len(FOREIGN) + 1 + 4
-    assert "events/mine.jsonl, line 1: torn, damaged or foreign" in state.odd
-    assert "events/mine.jsonl, line 11: no event of a known kind" in state.odd
-    assert any("events/two.jsonl, line" in line for line in state.odd)
+    assert len(state.skipped) == 2 * len(FOREIGN) + 1 + 4
+    assert "events/mine.jsonl, line 1: torn, damaged or foreign" in state.skipped
+    assert "events/mine.jsonl, line 11: no event of a known kind" in state.skipped
+    assert any("events/two.jsonl, line" in line for line in state.skipped)
 
 
 def test_what_was_passed_over_is_said_once_and_in_few_lines(capsys):
-    failures.say_odd([f"events/x.jsonl, line {n}: no JSON" for n in range(30)])
-    failures.say_odd(["events/x.jsonl, line 0: no JSON"])
+    failures.report_skipped([f"events/x.jsonl, line {n}: no JSON" for n in range(30)])
+    failures.report_skipped(["events/x.jsonl, line 0: no JSON"])
     said = capsys.readouterr().err.splitlines()
     assert said[0] == "sweeps: passed over: events/x.jsonl, line 0: no JSON"
     assert said[10:] == ["sweeps: passed over: 20 lines more"]
@@ -161,7 +161,7 @@ def test_a_file_is_read_on_from_where_it_was_read_before(told, tmp_path, monkeyp
         assert len(events.fold(tmp_path).ends) == number + 1
     assert len(read) == 60  # each line once
     ((path, kept),) = event_files._JOURNALS.items()
-    assert (path.name, len(kept.pages), kept.end) == ("one.jsonl", 60, path.stat().st_size)
+    assert (path.name, len(kept.events), kept.end) == ("one.jsonl", 60, path.stat().st_size)
     assert len(kept.tail) <= event_files.TAIL
     line = durable.line({"event": "end", "time": 1, "uids": ["x"]})
     for part, ends in ((line[:20], 60), (line[20:], 61)):
@@ -209,4 +209,4 @@ def test_events_name_themselves_and_trouble_by_number(tmp_path):
     (path,) = (tmp_path / "events").iterdir()
     (page,) = (json.loads(line) for line in path.read_text().split("\n") if line)
     assert page["file"] == path.stem
-    assert events.numbers(events.read(tmp_path)) == {path.stem: [page["n"]]}
+    assert events.numbers_by_file(events.read(tmp_path)) == {path.stem: [page["n"]]}

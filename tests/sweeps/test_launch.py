@@ -14,10 +14,11 @@ from kdlab.config.compose import execution
 from kdlab.errors import BadInput
 from sweeps import commands, status
 from sweeps.journal import events, failures, run_states
-from sweeps.launchers import choice
+from sweeps.launchers import choice, contract
 from sweeps.plan import plan
+from sweeps.plan.survey import Demand, survey
 from sweeps.study import reading, tuning
-from sweeps.submit import launch
+from sweeps.submit import launch, reconcile
 
 TEXT = """
 question: Which?
@@ -50,7 +51,7 @@ def submissions(root):
 
 
 def idle(root):
-    return not run_states.live(root, events.fold(root))
+    return not contract.live(root, events.fold(root))
 
 
 def test_a_launch_returns_at_once_and_a_second_submits_nothing(asked, root, capsys, monkeypatch):
@@ -71,7 +72,7 @@ def test_a_launch_returns_at_once_and_a_second_submits_nothing(asked, root, caps
     assert len(written) > 20
     assert not [path for path in written if b"a-very-secret-key" in path.read_bytes()]
     # Again with other code or elsewhere: the frozen study is found by its name.
-    again = commands.request("mine", (), root)
+    again = commands.requested("mine", (), root)
     assert again.extra == asked.extra
     assert commands.run_launch(again, None, wait=True) == 0
     assert submissions(root) == 2
@@ -100,7 +101,7 @@ def test_a_pool_that_is_killed_is_launched_again(asked, root):
 def test_cancelled_tasks_save_and_go_on(asked, root):
     commands.run_launch(asked, None, wait=False)
     wait_until(lambda: events.fold(root).running, "a cohort in training", 90, every=0.1)
-    assert launch.cancel(root, "mine") == 2
+    assert reconcile.cancel(root, "mine") == 2
     wait_until(lambda: idle(root), "no task at work", 90, every=0.1)
     assert not events.fold(root).running
     assert commands.run_launch(asked, None, wait=True) == 0
@@ -164,32 +165,32 @@ def test_a_sweep_that_stopped_itself_is_not_launched_until_it_is_mended(asked, r
 
 
 def test_live_views_are_grouped_by_study_unless_told_otherwise():
-    assert launch.settled(execution("tracker=wandb"), "mine").tracker["group"] == "mine"
+    assert launch.prepared(execution("tracker=wandb"), "mine").tracker["group"] == "mine"
     told = execution("tracker=wandb", "tracker.group=ours")
-    assert launch.settled(told, "mine").tracker["group"] == "ours"
-    assert "group" not in launch.settled(execution(), "mine").tracker
+    assert launch.prepared(told, "mine").tracker["group"] == "ours"
+    assert "group" not in launch.prepared(execution(), "mine").tracker
 
 
 def test_a_budget_takes_the_first_seed_of_every_cell_before_the_second(asked, root):
     planned = plan.plan(asked.study, asked.extra)
     runs = plan.unique(planned)
     chosen = choice.launcher(execution(*asked.extra))
-    whole = plan.survey(runs, root, chosen.keys, 1)
+    whole = survey(runs, root, chosen)
     hours = sum(whole.seconds[run.uid] for run in whole.due) / 3600
-    part = plan.survey(runs, root, chosen.keys, 1, hours=0.6 * hours)
+    part = survey(runs, root, chosen, Demand(hours=0.6 * hours))
     assert {run.seed for run in part.due if run.uid in whole.states} == {1}
     assert len(part.due) + len(part.beyond) == len(whole.due)
     assert {run.seed for run in part.beyond} == {2}
     # What was submitted on the budget is not paid again, and nothing more is affordable.
     paid = {run.uid: part.seconds[run.uid] for run in part.due}
-    again = plan.survey(runs, root, chosen.keys, 1, hours=0.6 * hours, paid=paid)
+    again = survey(runs, root, chosen, Demand(hours=0.6 * hours, paid=paid))
     assert [run.uid for run in again.due] == [run.uid for run in part.due]
     assert not Path(root).exists()
 
 
 def test_a_second_launch_at_the_same_time_is_refused(asked, root, monkeypatch):
-    held = launch.lock(root)
-    monkeypatch.setattr("sweeps.submit.launch.PATIENCE", 0.1)
+    held = reconcile.lock(root)
+    monkeypatch.setattr("sweeps.submit.reconcile.PATIENCE", 0.1)
     with pytest.raises(BadInput, match="another launch is at work"):
         commands.run_launch(asked, None, wait=False)
     held.release()

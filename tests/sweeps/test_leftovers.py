@@ -53,21 +53,21 @@ def files(root):
 def test_leftovers_go_and_nothing_else_does(root):
     before = files(root)
     with FileLock(root / "locks" / "held.lock"):
-        said = leftovers.sweep(root, 30, dry=True)
+        said = leftovers.remove(root, 30, dry=True)
         assert files(root) == before
-        gone = leftovers.sweep(root, 30, dry=False)
+        gone = leftovers.remove(root, 30, dry=False)
     assert said == gone
     assert before - files(root) == {name for name, goes in OLD.items() if goes}
     assert sum(size for _, size in gone) == 2 * len([goes for goes in OLD.values() if goes])
     # A process that held a lock and died holds it no more.
-    rest = [path.name for path, _ in leftovers.sweep(root, 30, dry=False)]
+    rest = [path.name for path, _ in leftovers.remove(root, 30, dry=False)]
     assert rest == ["held.pt", "held.pt.host-1-a.partial", "held.lock"]
 
 
 def test_a_checkpoint_that_nobody_goes_on_with_goes_after_some_days(root):
-    names = [path.name for path, _ in leftovers.sweep(root, 1.5, dry=True)]
+    names = [path.name for path, _ in leftovers.remove(root, 1.5, dry=True)]
     assert "open.pt" in names
-    assert "open.pt" not in [path.name for path, _ in leftovers.sweep(root, 3, dry=True)]
+    assert "open.pt" not in [path.name for path, _ in leftovers.remove(root, 3, dry=True)]
 
 
 def test_the_command_says_what_goes(root):

@@ -8,7 +8,7 @@ import pytest
 from kdlab import power, record
 from kdlab.record import Record
 from sweeps.plan import marks
-from sweeps.plan.plan import Planned
+from sweeps.plan.row import Planned
 from sweeps.study.cells import Cell
 
 ARMS = ("logits", "hidden", "values", "attention")

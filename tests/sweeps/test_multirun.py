@@ -35,7 +35,7 @@ def test_a_multirun_is_launched_once_and_found_again(small, tmp_path):
     assert "8 done, 0 to run" in again.stdout
     assert {path.name for path in tmp_path.iterdir()} == {"runs"}
     # Found by its name, without the command line.
-    assert len(commands.request("first", (), f"{tmp_path}/runs").study.blocks[0].cases) == 4
+    assert len(commands.requested("first", (), f"{tmp_path}/runs").study.blocks[0].cases) == 4
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_globs_pluses_and_tildes_mean_what_they_mean_to_hydra(tmp_path):
     more = ["+matching@knowledge.hidden_mse.matching=last,skip", "knowledge=hidden_mse"]
     found = run("-m", *arguments, *more, f"root={tmp_path}/runs", "launcher.minutes=-1")
     assert "launcher.minutes=-1" in found.stderr  # the last thing checked: all else was understood
-    asked = multirun.request(
+    asked = multirun.as_request(
         None,
         ["~knowledge.cls_pkd", "knowledge=[logits_kl]"],
         {"task": ["task=synthetic"], "seed": ["seed=1", "seed=2"], "train.lr": ["train.lr=1e-3"]},
@@ -127,11 +127,11 @@ def test_a_multirun_whose_run_fails_exits_with_1(monkeypatch):
 def test_a_study_is_the_same_wherever_it_is_computed():
     swept = {"seed": ["seed=1", "seed=2"]}
     names = {
-        multirun.request(None, ["size=tiny", *more], swept).name
+        multirun.as_request(None, ["size=tiny", *more], swept).name
         for more in ([], ["launcher=slurm"], ["root=/elsewhere", "launcher.parallel=3"])
     }
     assert len(names) == 1
-    assert names != {multirun.request(None, ["size=mini"], swept).name}
+    assert names != {multirun.as_request(None, ["size=mini"], swept).name}
 
 
 def test_a_single_run_has_no_launcher(tmp_path):

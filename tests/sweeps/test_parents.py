@@ -15,8 +15,9 @@ from kdlab.run import parents
 from kdlab.training import resume
 from sweeps import commands, status
 from sweeps.journal import events, failures, run_states
-from sweeps.launchers import choice
+from sweeps.launchers import choice, contract
 from sweeps.plan import levels, plan
+from sweeps.plan.survey import survey
 from sweeps.study import reading
 from sweeps.study.launched import family
 from sweeps.task import shards
@@ -105,7 +106,7 @@ def test_a_missing_model_of_an_ancestor_is_made_again_for_a_run_that_is_due(aske
             path.unlink()
         folder.rmdir()
     chosen = choice.launcher(execution(*asked.extra))
-    due = plan.survey([staged], root, chosen.keys, 1).due
+    due = survey([staged], root, chosen).due
     # The earlier run is done without its model: it is repeated, and so is what it learns from.
     assert [run.uid for run in due] == [staged.teacher.uid, staged.init.run.uid, staged.uid]
 
@@ -135,9 +136,7 @@ def test_an_earlier_run_that_fails_is_retried_and_brings_its_children_back(asked
     obstacle.rmdir()
     assert commands.retry("mine", root, classes=["code_error"], uids=[], all_=False) == 0
     assert "2 of 2 failures forgiven" in capsys.readouterr().out
-    wait_until(
-        lambda: not run_states.live(root, events.fold(root)), "no task at work", 90, every=0.1
-    )
+    wait_until(lambda: not contract.live(root, events.fold(root)), "no task at work", 90, every=0.1)
     assert dict(status.load("mine", root).counts) == {"done": 14}
 
 

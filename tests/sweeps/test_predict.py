@@ -16,6 +16,7 @@ from sweeps import commands
 from sweeps.journal import events
 from sweeps.launchers import choice
 from sweeps.plan import estimate, packing, plan
+from sweeps.plan.survey import Demand, survey
 from sweeps.study import reading
 
 TEXT = """
@@ -122,7 +123,7 @@ def test_a_study_of_saved_models_alone_is_planned_by_what_loading_takes(asked, t
         kdlab.distill(run, root=root, threads=1, save=True)
     chosen = choice.launcher(execution(*request.extra, "task=rte", "task.path=nyu-mll/glue"))
     lacking = test_splits.lacking(own, root)
-    work = plan.survey(own, root, chosen.keys, 1, unpredicted=lacking)
+    work = survey(own, root, chosen, Demand(unpredicted=lacking))
     assert {run.uid for run in work.due} == {run.uid for run in own} == lacking
     assert {work.seconds[uid] for uid in lacking} == {estimate.START}
     assert work.predicted == (4, 0)

@@ -8,7 +8,7 @@ from kdlab.config.compose import execution
 from kdlab.errors import BadInput
 from kdlab.options import callables
 from sweeps.launchers import choice
-from sweeps.launchers.submission import Array
+from sweeps.launchers.submission import Submission
 
 GOLDEN = Path(__file__).parent / "golden"
 EVERYTHING = [
@@ -37,13 +37,13 @@ def array(tmp_path, monkeypatch):
     stub(room, "squeue", "exit 0")
     stub(room, "sbatch", f'echo called >> {tmp_path}/calls; echo "Submitted batch job 7"')
     monkeypatch.setenv("PATH", str(room), prepend=":")
-    return Array(
+    return Submission(
         intent="0123456789ab",
-        name="glue_small, level 1",
+        title="glue_small, level 1",
         shards=[Path(f"/runs/studies/s/shards/{letter}.json") for letter in "abc"],
         after={"fedcba987654": "41", "aaaaaaaaaaaa": "42"},
         exclude=["node3", "node7"],
-        level=6,
+        level_tasks=6,
         root=tmp_path,
         code=Path("/runs/code/1234"),
         folder=tmp_path / "logs",

@@ -28,7 +28,9 @@ def test_a_bit_anywhere_in_a_copy_is_refused_by_a_task_and_mended_by_a_launch(
     copy, tmp_path, seed, capsys
 ):
     draw = random.Random(seed)
-    path = draw.choice(sorted(path for path in copy.rglob("*") if path.suffix in code_check.KINDS))
+    path = draw.choice(
+        sorted(path for path in copy.rglob("*") if path.suffix in code_check.SUFFIXES)
+    )
     whole = path.read_bytes()
     place = draw.randrange(len(whole)) if whole else 0
     path.write_bytes(whole[:place] + bytes([(whole or b"\0")[place] ^ 4]) + whole[place + 1 :])

@@ -9,6 +9,7 @@ from kdlab.config.compose import compose
 from kdlab.models.families import FAMILIES
 from sweeps.plan import model_sizes, plan
 from sweeps.study import cells, reading
+from sweeps.study.outline import outline
 
 BERT = {"model_type": "bert", "vocab_size": 30_522}
 
@@ -73,6 +74,8 @@ def test_the_project_has_the_equal_budgets_and_the_miniatures_as_studies():
     }
     assert len(found) == 24
     rows = {
-        cell.row for cell in cells.expand(reading.load("width_depth")) if "none" not in cell.row
+        cell.row
+        for cell in cells.expand(outline(reading.load("width_depth")))
+        if "none" not in cell.row
     }
     assert len(rows) == 16 + 20

@@ -11,8 +11,10 @@ from sweeps import commands
 from sweeps.launchers import choice
 from sweeps.plan import cohorts, plan
 from sweeps.plan.summary import report
+from sweeps.plan.survey import counts, survey
 from sweeps.study import cells as expand
 from sweeps.study import checks, launched, reading
+from sweeps.study.outline import outline
 
 TEXT = """
 question: Which?
@@ -45,7 +47,7 @@ def example(tmp_path):
 
 
 def test_blocks_are_crossed_labelled_and_ordered_by_seed(example):
-    cells = list(expand.expand(reading.load(str(example)), ("threads=1",)))
+    cells = list(expand.expand(outline(reading.load(str(example)), ("threads=1",))))
     assert len(cells) == 10
     assert cells[1].overrides == (
         "task=synthetic",
@@ -63,8 +65,8 @@ def test_blocks_are_crossed_labelled_and_ordered_by_seed(example):
 def test_a_run_that_two_tables_share_exists_once(example, tmp_path):
     planned = plan.plan(reading.load(str(example)))
     chosen = choice.launcher(execution())
-    work = plan.survey(plan.unique(planned), str(tmp_path / "runs"), chosen.keys, 1)
-    counted = plan.counts(planned, work)
+    work = survey(plan.unique(planned), str(tmp_path / "runs"), chosen)
+    counted = counts(planned, work)
     assert counted == {"raw": 10, "excluded": 2, "duplicate": 1, "done": 0, "to run": 7}
     assert len(work.due) == 8  # and a teacher
     assert list(tmp_path.iterdir()) == [example]
@@ -282,10 +284,10 @@ blocks:
 def test_what_contradicts_itself_is_refused_by_name(tmp_path, change, what):
     path = tmp_path / "example.yaml"
     path.write_text(TUNED)
-    assert list(expand.expand(reading.load(str(path))))
+    assert list(expand.expand(outline(reading.load(str(path)))))
     path.write_text(TUNED.replace(*change, 1))
     with pytest.raises(BadInput) as error:
-        list(expand.expand(reading.load(str(path))))
+        list(expand.expand(outline(reading.load(str(path)))))
     assert what in str(error.value)
     assert str(error.value).startswith("example")
     assert "\n" not in str(error.value)
@@ -305,7 +307,7 @@ def test_overrides_for_every_run_may_not_undo_what_rows_say(tmp_path, extra, wha
     path = tmp_path / "example.yaml"
     path.write_text(TUNED)
     with pytest.raises(BadInput) as error:
-        list(expand.expand(reading.load(str(path)), ("threads=1", extra)))
+        list(expand.expand(outline(reading.load(str(path)), ("threads=1", extra))))
     assert str(error.value).startswith("example: tuned: ")
     assert what in str(error.value)
 
@@ -322,7 +324,7 @@ def test_two_runs_for_one_cell_are_refused(tmp_path):
 
 @pytest.mark.parametrize("path", sorted(reading.STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_study_of_the_project_expands(path):
-    assert list(expand.expand(reading.load(path.stem)))
+    assert list(expand.expand(outline(reading.load(path.stem))))
 
 
 def test_quickstart_composes():
@@ -378,7 +380,7 @@ def test_settings_of_a_file_are_overrides_of_their_case_and_task(tmp_path):
     (tmp_path / "chosen.csv").write_text(CHOSEN)
     (tmp_path / "mine.yaml").write_text(SETTINGS)
     loaded = reading.load(str(tmp_path / "mine.yaml"))
-    found = {cell.overrides for cell in expand.expand(loaded)}
+    found = {cell.overrides for cell in expand.expand(outline(loaded))}
     assert found == {
         ("task=rte", "knowledge=logits_kl", "train.lr=2e-5", "hard.weight=0.3", "seed=1"),
         ("task=mnli", "knowledge=logits_kl", "train.lr=5e-5", "seed=1"),
@@ -405,7 +407,7 @@ def test_settings_that_are_wrong_are_refused_in_one_line(tmp_path, text, csv, me
     (tmp_path / "chosen.csv").write_text(csv)
     (tmp_path / "mine.yaml").write_text(text)
     with pytest.raises(BadInput, match=message) as error:
-        list(expand.expand(reading.load(str(tmp_path / "mine.yaml"))))
+        list(expand.expand(outline(reading.load(str(tmp_path / "mine.yaml")))))
     assert "\n" not in str(error.value)
 
 
@@ -418,7 +420,7 @@ def test_what_is_no_contradiction_is_taken(tmp_path):
             "[threads=1, ~task.report, '+task.report={report: test}', hard.weight=1]",
         ).replace("=last]", "=last, hard.weight=0.1, hard.weight=0.10]")
     )
-    assert list(expand.expand(reading.load(str(path))))
+    assert list(expand.expand(outline(reading.load(str(path)))))
 
 
 def test_rows_that_turn_out_to_be_the_same_runs_are_named(tmp_path, example):
@@ -427,7 +429,7 @@ def test_rows_that_turn_out_to_be_the_same_runs_are_named(tmp_path, example):
     example.write_text(TEXT.replace(hidden, more))
     loaded = reading.load(str(example))
     planned, chosen = plan.plan(loaded), choice.launcher(execution())
-    work = plan.survey(plan.unique(planned), str(tmp_path / "runs"), chosen.keys, 1)
+    work = survey(plan.unique(planned), str(tmp_path / "runs"), chosen)
     said = report(loaded, planned, work, chosen, 0, str(tmp_path / "runs")).splitlines()
     assert [line for line in said if line.startswith("the same runs")] == [
         "the same runs in second: 'none', 'none, by key'",
@@ -454,7 +456,7 @@ def test_a_parents_own_list_is_checked_too(own, what):
 def test_a_command_line_that_contradicts_itself_is_refused(tmp_path):
     asked = ("task=rte", "task=mrpc")
     with pytest.raises(BadInput, match="quickstart: task=rte and task=mrpc contradict each other"):
-        commands.request("quickstart", asked, str(tmp_path))
+        commands.requested("quickstart", asked, str(tmp_path))
 
 
 def test_a_table_has_one_layout_whichever_block_names_it(example):

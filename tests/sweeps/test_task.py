@@ -6,9 +6,10 @@ import pytest
 
 from kdlab.config.compose import compose, execution
 from kdlab.errors import BadInput
-from sweeps.journal import events, failures, run_states
+from sweeps.journal import events, failures
+from sweeps.launchers import contract
 from sweeps.task import shards, worker
-from sweeps.task.trainer_process import DONE
+from sweeps.task.trainer_process import TRAINED
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,9 @@ def task(runs, tmp_path, monkeypatch):
     """
     calls, pauses = [], []
     monkeypatch.setattr("sweeps.task.worker._pause", lambda _, seconds: pauses.append(seconds))
-    monkeypatch.setattr("sweeps.task.worker.subprocess.run", lambda words, **_: calls.append(words))
+    monkeypatch.setattr(
+        "sweeps.task.allocation.subprocess.run", lambda words, **_: calls.append(words)
+    )
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     for name in ("SLURM_ARRAY_JOB_ID", "SUBMITIT_FOLDER"):
         monkeypatch.delenv(name, raising=False)
@@ -50,7 +53,7 @@ def task(runs, tmp_path, monkeypatch):
             def stop(self):
                 pass
 
-        monkeypatch.setattr("sweeps.task.worker.Slot", Played)
+        monkeypatch.setattr("sweeps.task.worker.TrainerProcess", Played)
         where = execution(f"root={tmp_path}")
         path = shards.write(
             [[runs[n] for n in cohort] for cohort in cohorts], "s", where, set(), {}
@@ -73,17 +76,17 @@ def broken(kind):
 @pytest.mark.parametrize("cohorts", [[[0]], [[0, 1], [2]]])
 def test_a_task_that_is_asked_to_end_in_its_last_cohort_is_not_done(task, runs, cohorts, number):
     last = [runs[n].uid for n in cohorts[-1]]
-    state, calls, _ = task(cohorts, lambda uids: (number, None) if uids == last else DONE)
-    assert set(state.exits.values()) == {run_states.ASKED}
+    state, calls, _ = task(cohorts, lambda uids: (number, None) if uids == last else TRAINED)
+    assert set(state.exits.values()) == {events.ASKED_TO_STOP}
     assert calls == ([["scontrol", "requeue", "7"]] if number == signal.SIGUSR2 else [])
     # So that the twin that waits in the queue is not submitted once more.
-    assert run_states.by_launcher(state) != {}
+    assert contract.open_intents(state) != {}
 
 
 def test_a_task_that_is_done_when_it_is_asked_to_end_is_not_started_again(task):
-    state, calls, _ = task([[0]], lambda _: (signal.SIGUSR2, DONE))
+    state, calls, _ = task([[0]], lambda _: (signal.SIGUSR2, TRAINED))
     assert (set(state.exits.values()), calls) == ({"all done"}, [])
-    assert run_states.by_launcher(state) == {}
+    assert contract.open_intents(state) == {}
 
 
 def test_an_error_that_lasts_parts_a_cohort_with_pauses_and_fails_each_run(task):
@@ -101,7 +104,7 @@ def test_an_error_that_lasts_parts_a_cohort_with_pauses_and_fails_each_run(task)
 def test_one_run_that_meets_it_alone_does_not_take_its_company_along(task, runs):
     bad = runs[1].uid
     state, _, _ = task(
-        [[0, 1, 2]], lambda uids: broken("io_error") if bad in uids else {"class": DONE}
+        [[0, 1, 2]], lambda uids: broken("io_error") if bad in uids else {"class": TRAINED}
     )
     failed = {uid for uid, trouble in state.trouble.items() if failures.failure(trouble)}
     assert failed == {bad}

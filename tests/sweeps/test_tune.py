@@ -15,6 +15,7 @@ from sweeps.plan import cohorts
 from sweeps.study import cells as expand
 from sweeps.study import reading, schema, tuning
 from sweeps.study.cells import Cell
+from sweeps.study.outline import outline
 
 TEXT = """
 question: Which?
@@ -50,7 +51,7 @@ def uid(cell: Cell) -> str | None:
 
 
 def pairs(loaded, winners=None) -> list[tuple[Cell, str | None]]:
-    return [(cell, uid(cell)) for cell in expand.expand(loaded, winners=winners)]
+    return [(cell, uid(cell)) for cell in expand.expand(outline(loaded), winners=winners)]
 
 
 def scored(by_trial: dict[str, float], otherwise: float | None = 0.5):
@@ -88,8 +89,8 @@ def test_the_best_mean_wins_in_every_group_and_is_confirmed(read):
         "train.lr=0.0001": 0.5,
         "train.lr=1e-05": 0.8,
     }
-    confirmed = [c for c in expand.expand(loaded, winners=winners) if c.stage == "confirm"]
-    assert expand.count_open(loaded, winners=winners) == 0
+    confirmed = [c for c in expand.expand(outline(loaded), winners=winners) if c.stage == "confirm"]
+    assert expand.count_open(outline(loaded), winners=winners) == 0
     assert [(c.row, c.overrides[1], c.trial, c.seed) for c in confirmed] == [
         (row, task, trial, seed)
         for seed in (1, 2)
@@ -116,7 +117,7 @@ def test_a_group_waits_for_all_its_runs_and_for_no_other(read):
 
 
 def test_a_trial_with_a_diverged_run_loses(read):
-    hot = scored({"train.lr=0.001 seed=0": 1.0, "train.lr=0.001 seed=7": tuning.DIVERGED})
+    hot = scored({"train.lr=0.001 seed=0": 1.0, "train.lr=0.001 seed=7": tuning.DIVERGED_SCORE})
     winners = tuning.choose(pairs(read()), hot)
     assert winners[RTE].overrides == ("train.lr=0.0001",)
     assert winners[RTE].scores["train.lr=0.001"] == -math.inf
@@ -238,7 +239,7 @@ blocks:
 """
     )
     loaded = reading.load(str(path))
-    runs = {cell: compose(*cell.overrides) for cell in expand.expand(loaded)}
+    runs = {cell: compose(*cell.overrides) for cell in expand.expand(outline(loaded))}
     where = execution(*next(iter(runs)).overrides, f"root={tmp_path}")
     for cohort in cohorts.group(runs.values(), 8):
         distill(cohort, where)
@@ -259,5 +260,5 @@ blocks:
     for winner in winners.values():
         best = max(winner.scores.values())
         assert winner.scores[" ".join(winner.overrides)] == best
-    cells = list(expand.expand(loaded, winners=winners))
+    cells = list(expand.expand(outline(loaded), winners=winners))
     assert [cell.stage for cell in cells] == ["tune"] * 4 + ["confirm"] * 2

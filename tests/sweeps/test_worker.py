@@ -17,7 +17,7 @@ from kdlab.config.identity import digest, effective
 from kdlab.durable import Damaged
 from sweeps.journal import events, failures
 from sweeps.task import shards
-from sweeps.task.trainer_process import Slot
+from sweeps.task.trainer_process import TrainerProcess
 
 FAULTS = Path(__file__).parent / "faults"
 
@@ -73,7 +73,7 @@ def test_bad_runs_fail_by_their_class_and_their_neighbours_come_home(small, tmp_
 
 
 def test_a_process_that_dies_as_it_is_given_a_cohort_has_crashed():
-    slot = Slot("no shard")
+    slot = TrainerProcess("no shard")
     slot.connection, theirs = multiprocessing.Pipe()
     # As the kernel ends a process: first its end of the pipe is closed, then its death is told.
     slot.process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(1,))

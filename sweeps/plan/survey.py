@@ -1,0 +1,186 @@
+"""What of a study is left to do, and what that takes. Writes nothing."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from kdlab import record
+from kdlab.options.memo import still
+from kdlab.run import Run, parents
+from sweeps.journal import events, failures, run_states
+from sweeps.journal.run_states import DONE, WAITING
+from sweeps.launchers import contract
+from sweeps.launchers.choice import Launcher
+from sweeps.plan import cohorts, estimate, packing
+from sweeps.plan.levels import levels, with_ancestors
+from sweeps.plan.row import Planned
+
+SHORTEST_TASK = 60.0  # seconds of work that are worth a process of its own
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demand:
+    """What is asked for beyond the runs that have no record.
+
+    Attributes:
+        hours: of work at most; None: all. What comes first in the plan is done first.
+        paid: seconds by uid of what was submitted on this budget before; it costs nothing more.
+        again: uids to repeat although they are recorded.
+        unpredicted: uids that are recorded without the test outputs that are asked for.
+        ask: ask the schedulers what they still have; else all that was submitted counts as lost.
+    """
+
+    hours: float | None = None
+    paid: Mapping[str, float] = field(default_factory=dict)
+    again: Collection[str] = ()
+    unpredicted: Collection[str] = ()
+    ask: bool = False
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be done.
+
+    Attributes:
+        states: every run of the study by uid.
+        due: runs to submit, in order of priority.
+        parents: uids of those runs, and of their ancestors, whose models others need.
+        beyond: runs that the budget leaves out.
+        levels: the due runs by depth; each level has tasks, a task cohorts, a cohort runs.
+        seconds: what each due run takes.
+        measured: how many cells the estimate knows from records, of how many.
+        predicted: how many due runs are done but for test outputs: with a saved model, without.
+    """
+
+    states: Mapping[str, str]
+    due: list[Run]
+    parents: set[str]
+    beyond: list[Run]
+    levels: list[list[list[Sequence[Run]]]]
+    seconds: Mapping[str, float]
+    measured: tuple[int, int]
+    predicted: tuple[int, int]
+
+
+NOTHING_MORE = Demand()
+
+
+def survey(
+    runs: Sequence[Run], root: str, launcher: Launcher, demand: Demand = NOTHING_MORE
+) -> Work:
+    """What is to be done of a study's runs, and how it is divided into cohorts and tasks.
+
+    Args:
+        runs: in order of priority.
+        root: where records and events are.
+        launcher: how large cohorts and tasks may be, and how many tasks work at a time.
+        demand: a budget, and what to do beyond the runs that have no record.
+
+    Raises:
+        RuntimeError: a scheduler that is asked does not answer.
+    """
+    done, history = record.index(root), events.fold(root)
+    family = with_ancestors(runs)
+    links = {uid: [parent.uid for parent in parents(run)] for uid, run in family.items()}
+    live = contract.live(root, history) if demand.ask else {}
+    # A record without the test outputs that are asked for counts as none.
+    complete = {uid: entry for uid, entry in done.items() if uid not in demand.unpredicted}
+    states = run_states.states(links, complete, history, live)
+    again = set(demand.again) & set(family)
+    saved = {uid for uid in demand.unpredicted if _has_model(root, uid)} - again
+    seconds = estimate.seconds(list(family.values()), done, launcher.keys.gflops)
+    seconds |= dict.fromkeys(saved, estimate.START)  # a saved model predicts without training
+    of_study = {run.uid for run in runs}
+    candidates = [*runs, *(family[uid] for uid in again if uid not in of_study)]
+    needs = partial(_with_missing_parents, states=states, root=root, saved=saved)
+    due, beyond = _due(candidates, states, needs, seconds, demand)
+    alone = {uid for uid, held in history.trouble.items() if failures.must_be_alone(held)}
+    unsaved = set(demand.unpredicted) - saved
+    return Work(
+        states={run.uid: states[run.uid] for run in runs},
+        due=due,
+        parents={parent for uid in with_ancestors(due) for parent in links[uid]},
+        beyond=beyond,
+        levels=_tasks(due, launcher, seconds, alone),
+        seconds=seconds,
+        measured=estimate.measured_cells(runs, done),
+        predicted=(
+            sum(1 for run in due if run.uid in saved),
+            sum(1 for run in due if run.uid in unsaved),
+        ),
+    )
+
+
+def _tasks(
+    due: Sequence[Run], launcher: Launcher, seconds: Mapping[str, float], alone: Collection[str]
+) -> list[list[list[Sequence[Run]]]]:
+    """Runs level by level in cohorts, and these in tasks: as many tasks as may work at a time."""
+    total = sum(seconds[run.uid] for run in due)
+    limit = min(60 * launcher.keys.minutes, max(total / launcher.parallel, SHORTEST_TASK))
+    with still({}):  # or every run's data would be looked at again
+        grouped = [cohorts.group(level, launcher.keys.cohort, alone) for level in levels(due)]
+    return [packing.pack(level, seconds, limit) for level in grouped]
+
+
+def _due(
+    runs: Sequence[Run],
+    states: Mapping[str, str],
+    needs: Callable[[Run], list[Run]],
+    seconds: Mapping[str, float],
+    demand: Demand,
+) -> tuple[list[Run], list[Run]]:
+    """Runs to do with the parents that they miss, and those that the budget leaves out."""
+    due: dict[str, Run] = {}
+    beyond, spent = [], sum(demand.paid.values())
+    for run in runs:
+        if states[run.uid] != WAITING and run.uid not in demand.again:
+            continue
+        new = {needed.uid: needed for needed in needs(run) if needed.uid not in due}
+        cost = sum(seconds[uid] for uid in new if uid not in demand.paid)
+        # A run that is too dear is passed over: a cheaper one behind it may fit.
+        if demand.hours is not None and cost and spent + cost > 3600 * demand.hours:
+            beyond.append(run)
+            continue
+        spent += cost
+        due |= new
+    return list(due.values()), beyond
+
+
+def _with_missing_parents(
+    run: Run, *, states: Mapping[str, str], root: str, saved: Collection[str]
+) -> list[Run]:
+    """A run after the ancestors that must be trained for it, each before its children."""
+    needs = partial(_with_missing_parents, states=states, root=root, saved=saved)
+    needed = [] if run.uid in saved else parents(run)
+    missing = [parent for parent in needed if _is_missing(parent, states, root)]
+    return [*(ancestor for parent in missing for ancestor in needs(parent)), run]
+
+
+def _is_missing(parent: Run, states: Mapping[str, str], root: str) -> bool:
+    """Whether a parent must be trained: it is not done, or its model was not kept."""
+    state = states[parent.uid]
+    return state == WAITING or (state == DONE and not _has_model(root, parent.uid))
+
+
+def _has_model(root: str, uid: str) -> bool:
+    return (Path(root) / "models" / uid).is_dir()
+
+
+def counts(planned: Sequence[Planned], work: Work) -> dict[str, int]:
+    """How many cells are raw, excluded and duplicate, and how many runs are in each state."""
+    excluded = sum(1 for entry in planned if entry.run is None)
+    by_state = Counter(work.states.values())
+    known = {state: by_state[state] for state in run_states.STATES}
+    # These two are always named: 0 of them is what a reader looks for.
+    named = {state: n for state, n in known.items() if n or state in (DONE, WAITING)}
+    if work.beyond:
+        named[WAITING] -= len(work.beyond)
+        named["beyond the budget"] = len(work.beyond)
+    return {
+        "raw": len(planned),
+        "excluded": excluded,
+        "duplicate": len(planned) - excluded - len(work.states),
+        **named,
+    }

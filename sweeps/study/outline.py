@@ -1,0 +1,205 @@
+"""A study file expands to an outline: the arms of its blocks with their trials, without seeds.
+
+A study is expanded once. Its cells follow from the outline (`sweeps.study.cells`) by seeds, by the
+winners that are known, and by what composing the cells refused; these change while a study is
+planned, and the outline does not.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sweeps.study import arms, checks, overrides
+from sweeps.study.schema import Block, Study, Tune
+from sweeps.study.trials import trials
+
+SEED_KEYS = ("seed", "teacher.seed")
+SeedPair = tuple[int, int | None]  # a seed and a teacher's seed
+# The name of a skip rule, and which seeds it asks for beside what the cell's overrides meet.
+OpenRule = tuple[str, frozenset[overrides.KeyValue]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One run of a study before it is composed: its overrides and its place in a table.
+
+    Attributes:
+        table: the table that it feeds.
+        case: what the row is called without the grid's part.
+        row: the row's label.
+        control: the row that it is compared with.
+        seed: the student's.
+        teacher_seed: None where all seeds share one teacher.
+        overrides: of the run.
+        excluded: the skip rule that leaves the cell out, or why its options do not go together.
+        stage: "tune" for a trial, "confirm" for a winner, "" where nothing is tuned.
+        tuned: the overrides of the trial or winner.
+        trials: how many trials the arm had.
+        group: what a winner is chosen for; the group's trials are compared by `rule`.
+        rule: a function of `sweeps.study.tuning`.
+        unequal: the written reason if the block's arms have unequal numbers of trials.
+    """
+
+    table: str
+    case: str
+    row: str
+    control: str
+    seed: int
+    teacher_seed: int | None
+    overrides: tuple[str, ...]
+    excluded: str
+    stage: str = ""
+    tuned: tuple[str, ...] = ()
+    trials: int = 0
+    group: str = ""
+    rule: str = ""
+    unequal: str = ""
+
+    @property
+    def trial(self) -> str:
+        """The tuned overrides as one text."""
+        return " ".join(self.tuned)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A cell whose seeds are still open.
+
+    Attributes:
+        cell: with overrides that precede those of the seeds.
+        tail: the overrides that follow those of the seeds: the command line's, which count last.
+        rules: the skip rules that the cell meets but for its seeds.
+    """
+
+    cell: Cell
+    tail: tuple[str, ...]
+    rules: tuple[OpenRule, ...]
+
+
+@dataclass(frozen=True)
+class BlockOutline:
+    """A block's arms, and the seeds that they are run with.
+
+    Attributes:
+        block: of the study.
+        arms: for each arm its lines: its trials, or one line where nothing is tuned.
+        tuning_seeds: of the trials; none where nothing is tuned.
+        seeds: of the arms, or of the winners where something is tuned.
+    """
+
+    block: Block
+    arms: Sequence[Sequence[Line]]
+    tuning_seeds: Sequence[SeedPair]
+    seeds: Sequence[SeedPair]
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A study expanded but for seeds and winners."""
+
+    study: Study
+    blocks: Sequence[BlockOutline]
+
+
+def outline(study: Study, extra: tuple[str, ...] = ()) -> Outline:
+    """Expand a study but for seeds and winners.
+
+    Args:
+        study: as `sweeps.study.reading.load` gives it.
+        extra: overrides added to every run; to arms without knowledge only those that apply.
+
+    Raises:
+        BadInput: an override would make a row say what is not so.
+    """
+    checks.check_extra(study, extra)
+    names = _group_names(study)
+    return Outline(
+        study,
+        [_block_outline(study, b, n, extra) for b, n in zip(study.blocks, names, strict=True)],
+    )
+
+
+def _block_outline(study: Study, block: Block, name: str, extra: tuple[str, ...]) -> BlockOutline:
+    in_rows = arms.arms(study, block)
+    if not (block.tune and block.confirm):
+        lines = [[_line(study, block, arm, extra)] for arm in in_rows]
+        return BlockOutline(
+            block, lines, [], _pairs(study, block, block.seeds or study.seeds or [])
+        )
+    tune = block.tune
+    of_arms = [
+        [
+            _line(study, block, arm, extra, tuned=trial, stage="tune", group=group, rule=tune.rule)
+            for trial in trials(tune, arm.case)
+        ]
+        for arm in in_rows
+        for group in [_group(name, block, tune, arm)]
+    ]
+    confirming = _pairs(study, block, block.confirm.seeds)
+    return BlockOutline(block, of_arms, _tuning_pairs(study, block, tune), confirming)
+
+
+def _line(study: Study, block: Block, arm: arms.Arm, extra: tuple[str, ...], **tuning: Any) -> Line:
+    """A line of an arm; `tuning` has the fields of a trial's cell."""
+    tail = extra if arm.has_knowledge else overrides.without_knowledge(extra)
+    cell = Cell(
+        table=block.table,
+        case=arm.case,
+        row=arm.row,
+        control=arm.control,
+        seed=-1,
+        teacher_seed=None,
+        overrides=(*arm.overrides, *tuning.get("tuned", ())),
+        excluded="",
+        **tuning,
+    )
+    return Line(cell, tail, _rules(study, (*cell.overrides, *tail)))
+
+
+def _rules(study: Study, texts: Sequence[str]) -> tuple[OpenRule, ...]:
+    """The skip rules that overrides meet but for their seeds, each with the seeds it asks for."""
+    if not study.skip:
+        return ()
+    key_values = {overrides.key_value(text) for text in texts}
+    unmet = (
+        (rule.name, {*map(overrides.key_value, rule.when)} - key_values) for rule in study.skip
+    )
+    return tuple(
+        (name, frozenset(missing))
+        for name, missing in unmet
+        if all(key in SEED_KEYS for key, _ in missing)
+    )
+
+
+def _group(name: str, block: Block, tune: Tune, arm: arms.Arm) -> str:
+    """The name of an arm's group of trials: what a winner is chosen for.
+
+    By default each row and column has a winner of its own. An arm without knowledge has no values
+    of knowledge's keys, so that these are no part of its group's name.
+    """
+    per = ["case", *checks.swept(block)] if tune.per is None else tune.per
+    parts = {"case": f"case={arm.case}", **arm.values}
+    return ": ".join(x for x in (name, ", ".join(parts[key] for key in per if key in parts)) if x)
+
+
+def _group_names(study: Study) -> list[str]:
+    """What each block's groups of trials are called: its table, numbered if several feed it."""
+    tables = [block.table for block in study.blocks]
+    return [
+        table if tables.count(table) == 1 else f"{table} (block {tables[: n + 1].count(table)})"
+        for n, table in enumerate(tables)
+    ]
+
+
+def _pairs(study: Study, block: Block, seeds: Sequence[int]) -> list[SeedPair]:
+    """Seeds and teachers' seeds; of crossed ones all seeds with the first teacher come first."""
+    how = checks.teachers(study, block)
+    if how == "crossed":
+        return [(s, t) for t in block.teacher_seeds or study.teacher_seeds or [] for s in seeds]
+    return [(seed, seed if how == "paired" else None) for seed in seeds]
+
+
+def _tuning_pairs(study: Study, block: Block, tune: Tune) -> list[SeedPair]:
+    """Trials are not crossed: each has the teacher of its own seed, or the one there is."""
+    is_one = checks.teachers(study, block) == "one"
+    return [(seed, None if is_one else seed) for seed in tune.seeds]

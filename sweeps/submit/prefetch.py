@@ -1,0 +1,46 @@
+"""Bringing here what runs read, since tasks have no network."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from kdlab.data import test_splits
+from kdlab.models import checkpoints
+from kdlab.run import Run
+
+
+def fetch(runs: Sequence[Run], predict: Collection[str]) -> None:
+    """Fetch the checkpoints and the data of runs, as far as they are not here.
+
+    Args:
+        runs: to be submitted.
+        predict: uids of those that predict test splits.
+
+    Raises:
+        BadInput: something is not to be had.
+    """
+    for name in sorted({name for run in runs for name in _checkpoints(run)}):
+        checkpoints.locate(name)
+    # Thousands of runs read the same few splits: each source and set of splits is read once.
+    sources: dict[str, Any] = {}
+    for run in runs:
+        splits = _splits(run)
+        sources.setdefault(repr((run.source, splits)), (run.source, splits))
+    for source, splits in sources.values():
+        for split in splits:
+            source.bind()().read(split)
+    tested = {repr((run.source, run.task)): run for run in runs if run.uid in predict}
+    for run in tested.values():
+        test_splits.rows(run.task, run.source.bind()())
+
+
+def _splits(run: Run) -> list[str]:
+    """The splits that training and its scores read; the test split where its rows teach."""
+    splits = [run.task.train, *run.task.report.values()]
+    if run.task.test and run.data.transfer == "unlabelled" and run.data.extra_split == "test":
+        splits.append(run.task.test)
+    return splits
+
+
+def _checkpoints(run: Run) -> set[str]:
+    names = (run.init.checkpoint, run.tokenizer, run.teacher_checkpoint)
+    return {name for name in names if name}
