@@ -92,7 +92,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(
-        name: str, text: str, run: Callable[[argparse.Namespace], None], epilog: str, *of: str
+        name: str,
+        text: str,
+        run: Callable[[argparse.Namespace], None],
+        epilog: str,
+        *positional: str,
     ) -> argparse.ArgumentParser:
         command = commands.add_parser(
             name,
@@ -101,8 +105,8 @@ def _parser() -> argparse.ArgumentParser:
             epilog=epilog,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        for place in of:
-            command.add_argument(place.lower(), metavar=place)
+        for metavar in positional:
+            command.add_argument(metavar.lower(), metavar=metavar)
         command.add_argument("--root", default=default_root(), help="where runs are (%(default)s)")
         command.set_defaults(run=run)
         return command
@@ -151,6 +155,7 @@ def _add_figures(commands: Any) -> None:
 
 
 def _formats(text: str) -> list[str]:
+    """The names of formats, from a list with commas or `all`."""
     from analysis.tables.formats import FORMATS
 
     chosen = list(FORMATS) if text == "all" else text.split(",")
@@ -173,21 +178,21 @@ def _tables(arguments: argparse.Namespace) -> None:
     chosen, arrange = _formats(arguments.format), layout(arguments.layout)
     _check_margin(arguments.margin)
     runs = analysis.load(arguments.study, arguments.root)
-    said = [*completeness.lines(completeness.audit(runs)), *record.damaged(arguments.root)]
-    print("\n".join(said), file=sys.stderr)
-    shown = arrange(runs, split=arguments.split, margin=arguments.margin)
-    if not shown:
+    problems = [*completeness.lines(completeness.audit(runs)), *record.damaged(arguments.root)]
+    print("\n".join(problems), file=sys.stderr)
+    tables = arrange(runs, split=arguments.split, margin=arguments.margin)
+    if not tables:
         raise BadInput(
             f"{arguments.study}: nothing to show on {arguments.split}; trials: --split select"
         )
-    room = Path(arguments.root) / "studies" / arguments.study / "tables"
-    write(shown, room, arguments.split, chosen)
-    print("\n".join(formats.markdown(table) for table in shown))
-    print(f"written to {room} ({', '.join(f'.{suffix}' for suffix in chosen)})")
+    folder = Path(arguments.root) / "studies" / arguments.study / "tables"
+    write(tables, folder, arguments.split, chosen)
+    print("\n".join(formats.markdown(table) for table in tables))
+    print(f"written to {folder} ({', '.join(f'.{suffix}' for suffix in chosen)})")
 
 
 def layout(name: str | None) -> "Callable[..., list[Table]]":
-    """How a study's tables are arranged: each as its block says, or all in one way."""
+    """The function that arranges a study's tables: each as its block says, or all in one way."""
     from analysis.tables import papers
 
     try:
@@ -196,19 +201,19 @@ def layout(name: str | None) -> "Callable[..., list[Table]]":
         raise BadInput(f"--{error}") from None
 
 
-def write(shown: "list[Table]", room: Path, split: str, chosen: list[str]) -> None:
-    """A file for each table and format, under names that LaTeX and shells like."""
+def write(tables: "list[Table]", folder: Path, split: str, chosen: list[str]) -> None:
+    """Write a file for each table and format, under names that LaTeX and shells can take."""
     from analysis.tables.formats import FORMATS
     from kdlab.record import write_whole
 
     stems: Counter[str] = Counter()
-    for table in shown:
+    for table in tables:
         stem = re.sub(r"[^\w.+-]+", "_", table.name).strip("_.") or "table"
         stem += "" if split == "report" else f"_{split}"
         stems[stem] += 1  # a paper's table may be several, one of each of the study's
         stem += f"_{stems[stem]}" * (stems[stem] > 1)
         for suffix in chosen:
-            write_whole(room / f"{stem}.{suffix}", FORMATS[suffix](table).encode())
+            write_whole(folder / f"{stem}.{suffix}", FORMATS[suffix](table).encode())
 
 
 def _guideline(arguments: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""What a notebook's cells say in a line: open a study, show its tables."""
+"""For notebooks: open a study, and show its tables, in one line each."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,8 +16,8 @@ NOTHING = "Nothing to show on this split yet; of what is still tuned: split='sel
 
 
 @dataclass(frozen=True, repr=False)
-class Page:
-    """Tables below each other, which a notebook or a terminal shows by itself."""
+class Tables:
+    """Tables below each other, which a notebook or a terminal displays by itself."""
 
     tables: tuple[Table, ...]
 
@@ -40,9 +40,9 @@ def opened(study: str, root: str | None = None) -> pd.DataFrame:
     return runs
 
 
-def show(tables: Sequence[Table]) -> Page:
+def show(tables: Sequence[Table]) -> Tables:
     """Tables as a cell's last line: of `analysis.tables.papers`, or any others."""
-    return Page(tuple(tables))
+    return Tables(tuple(tables))
 
 
 def register(formatters: Any) -> None:

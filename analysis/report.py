@@ -1,4 +1,4 @@
-"""A study as one page: what it asked, what is there, tables, guideline, effects, figures, sources.
+"""A study as one HTML page: question, audit, tables, guideline, effects, figures, sources.
 
 The page needs no network and no file beside it, and the same records make the same bytes.
 """
@@ -14,18 +14,17 @@ from typing import Any
 import pandas as pd
 
 from analysis import figures
-from analysis.effects import variance
+from analysis.effects import variance_shares
 from analysis.figures import Drawing, Gallery
 from analysis.guideline import Guideline, directional, guideline
 from analysis.read.axes import axes
-from analysis.read.completeness import SHOWN, audit
-from analysis.read.frame import NO_SEED, scores
+from analysis.read.completeness import LISTED, audit
+from analysis.read.frame import NO_SEED, PERCENT, scores
 from analysis.statistics import trials as selection
-from analysis.statistics.cells import PERCENT
 from analysis.statistics.seed_tests import MARGIN
 from analysis.tables import formats, papers, rerun_commands
 from analysis.tables.formats import template
-from analysis.tables.layout import EXCLUDED, shown
+from analysis.tables.layout import EXCLUDED, value_text
 from analysis.tables.model import Table
 from kdlab.errors import BadInput
 
@@ -58,10 +57,11 @@ READING = {
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A drawing as a page holds it: its source, what it is called and what it says.
+class EmbeddedFigure:
+    """A drawing as the page holds it: its source, its name and its caption.
 
     Attributes:
+        source: the SVG, as a data URL.
         width: in pixels, so that letters of a paper's size are as large as the page's.
     """
 
@@ -82,7 +82,7 @@ def report(runs: pd.DataFrame, *, split: str = "report", margin: float = MARGIN)
     long = scores(runs)
     reported = long[long["split"].fillna("").str.startswith("report")]
     tables = papers.of_study(runs, split=split, margin=margin)
-    found, why = _guideline(runs, margin)
+    advice, why = _guideline(runs, margin)
     chosen = _chosen(long)
     text: str = template("report.html").render(
         study=runs.attrs["study"],
@@ -90,11 +90,11 @@ def report(runs: pd.DataFrame, *, split: str = "report", margin: float = MARGIN)
         varied=_varied(runs),
         audit=audit(runs),
         todo=_todo(runs),
-        few=SHOWN,
+        few=LISTED,
         named=NAMED,
         split=split,
         tables=[(table, _safe(formats.html(table))) for table in tables],
-        guideline=found,
+        guideline=advice,
         why=why,
         effects=_effects(reported, axes(runs)),
         galleries=_galleries(figures.by_kind(runs)),
@@ -117,20 +117,20 @@ def _guideline(runs: pd.DataFrame, margin: float) -> tuple[Guideline | None, str
 
 
 def _todo(runs: pd.DataFrame) -> str:
-    """The command that does what is open; empty if nothing is."""
+    """The command that does what is missing or failed; "" if nothing is."""
     states = set(runs["state"]) & set(rerun_commands.OPEN)
     return rerun_commands.command(runs.attrs["study"], runs.attrs["root"], states) if states else ""
 
 
 def _varied(runs: pd.DataFrame) -> list[tuple[str, str, str]]:
-    """Each axis, how many levels it has, and which; tasks and seeds are as good as axes here."""
+    """Each axis with the number of its levels and their names; tasks and seeds are listed alike."""
     students = runs[(runs["seed"] != NO_SEED) & (runs["state"] != EXCLUDED)]
     names = {"tasks": "task", **{axis: axis for axis in axes(runs)}, "seeds": "seed"}
-    found = []
+    varied = []
     for title, name in names.items():
-        levels = [level for level in dict.fromkeys(students[name].map(shown)) if level]
-        found.append((title, str(len(levels)), ", ".join(levels)))
-    return found
+        levels = [level for level in dict.fromkeys(students[name].map(value_text)) if level]
+        varied.append((title, str(len(levels)), ", ".join(levels)))
+    return varied
 
 
 def _effects(reported: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
@@ -138,64 +138,65 @@ def _effects(reported: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
     if len(names) < ENOUGH:
         axis = f"in {names[0]} alone" if names else "in nothing"
         return {"why": f"The study's students differ {axis}: there is nothing to share."}
-    shares = variance.shares(reported, names)
+    shares = variance_shares(reported, names)
     if shares.empty:
         return {"why": "No two runs that are done differ in their score."}
     columns = {}
     for column, part in shares.groupby("column", sort=False):
-        known = part["eta"].notna()
+        known = part["eta_squared"].notna()
         terms = [_term(row) for row in part[known].to_dict("records")]
         columns[str(column)] = {"terms": terms, "left": part.loc[~known, "term"].tolist()}
     return {"why": "", "columns": columns}
 
 
 def _term(row: dict[Any, Any]) -> dict[str, str]:
-    """A row of `variance.shares` in percent."""
+    """A row of `variance_shares` in percent."""
     p = row["p"]
     return {
         "term": row["term"],
         "kind": row["kind"],
         "df": str(row["df"]),
-        "eta": _number(PERCENT * row["eta"]),
-        "share": _number(PERCENT * row["share"]),
+        "eta_squared": _number(PERCENT * row["eta_squared"]),
+        "omega_squared": _number(PERCENT * row["omega_squared"]),
         "p": "" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}",
         "n": str(row["n"]),
         "note": row["note"] if isinstance(row["note"], str) else "",
     }
 
 
-def _galleries(found: dict[str, Gallery]) -> list[dict[str, Any]]:
+def _galleries(by_kind: dict[str, Gallery]) -> list[dict[str, Any]]:
     return [
         {
             "name": kind,
             "title": READING[kind][0],
             "reading": READING[kind][1],
-            "drawings": [_drawn(drawing) for drawing in gallery.drawings],
+            "drawings": [_embedded(drawing) for drawing in gallery.drawings],
             "notes": gallery.notes,
         }
-        for kind, gallery in found.items()
+        for kind, gallery in by_kind.items()
     ]
 
 
-def _drawn(drawing: Drawing) -> Shown:
+def _embedded(drawing: Drawing) -> EmbeddedFigure:
     data = base64.b64encode(figures.rendered(drawing.figure, "svg")).decode()
     width = round(PIXELS * drawing.figure.get_size_inches()[0])
-    return Shown(f"data:image/svg+xml;base64,{data}", width, drawing.name, drawing.caption)
+    return EmbeddedFigure(f"data:image/svg+xml;base64,{data}", width, drawing.name, drawing.caption)
 
 
 def _chosen(long: pd.DataFrame) -> list[dict[str, Any]]:
-    """What each arm's settings were chosen from, and how good the best of fewer trials would be."""
+    """The choice of each arm's settings, and how good the best of fewer trials would be."""
     trials = selection.trials(long)
-    found = []
+    chosen = []
     for row in selection.best_of(long).to_dict("records"):
-        is_own = (trials[selection.ARM] == [row[name] for name in selection.ARM]).all(axis=1)
-        own = trials.loc[is_own, "score"].dropna()
-        finite = own.where(own > selection.DIVERGED, 0.0)  # as in `single`
+        is_of_arm = (trials[selection.ARM] == [row[name] for name in selection.ARM]).all(axis=1)
+        scores = trials.loc[is_of_arm, "score"].dropna()
+        finite = scores.where(scores > selection.DIVERGED, 0.0)  # as in `single`
         points = [_number(value) for value in selection.curve(finite.tolist())["expected"]]
-        told: dict[Any, Any] = {**row, "points": points}
-        told |= {name: _number(row[name]) for name in ("score", "second", "single")}
-        found.append(told)
-    return found
+        numbers = {name: _number(row[name]) for name in ("score", "second", "single")}
+        chosen.append(
+            {str(name): value for name, value in row.items()} | numbers | {"points": points}
+        )
+    return chosen
 
 
 def _sources(tables: Iterable[Table]) -> list[str]:
@@ -203,10 +204,9 @@ def _sources(tables: Iterable[Table]) -> list[str]:
 
 
 def _made(runs: pd.DataFrame, split: str, margin: float) -> list[tuple[str, str]]:
-    """What the page is made from, and the command that makes it again."""
+    """The data that the page is made from, and the command that makes it again."""
     study, root = str(runs.attrs["study"]), str(runs.attrs["root"])
-    found = audit(runs)
-    commits = ", ".join(f"{commit} ({n} records)" for commit, n in found.commits.items())
+    commits = ", ".join(f"{commit} ({n} records)" for commit, n in audit(runs).commits.items())
     command = ["python", "-m", "analysis", "report", study, "--root", root]
     command += ["--margin", f"{margin:g}"] if margin != MARGIN else []
     recorded = runs[runs["file"].notna()].drop_duplicates("uid")
@@ -231,15 +231,12 @@ def _launched(runs: pd.DataFrame) -> str:
 
 
 def _number(value: float) -> str:
-    """With one digit; nothing for what is not known."""
-    if math.isnan(value):
-        return ""
-    text = f"{value:.1f}"
-    return "0.0" if text == "-0.0" else text.replace("-", "−")
+    """A number with one digit; "" for NaN."""
+    return "" if math.isnan(value) else f"{value:z.1f}".replace("-", "−")
 
 
 def _safe(html: str) -> Any:
-    """HTML that is escaped already."""
+    """HTML that is escaped already, marked so that the template does not escape it again."""
     from markupsafe import Markup
 
     return Markup(html)

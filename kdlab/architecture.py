@@ -5,7 +5,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Architecture:
-    """`family` is transformers' model type, `intermediate` the width of the feed-forward."""
+    """The dimensions of an encoder.
+
+    Attributes:
+        family: transformers' model type, a key of `kdlab.models.families.FAMILIES`.
+        layers: Transformer layers.
+        hidden: width of the hidden states.
+        heads: attention heads of a layer.
+        intermediate: width of the feed-forward.
+    """
 
     family: str
     layers: int

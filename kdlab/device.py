@@ -1,7 +1,7 @@
-"""What depends on where tensors are: choosing a device, random state, determinism, time, memory.
+"""What depends on the device of tensors: its choice, random state, determinism, time, memory.
 
-A GPU does what it is told later than it is told: nothing here makes it wait but reading a clock, so
-that times are of the work itself and cost none.
+A GPU works asynchronously: an operation is queued and done later. Nothing here waits for it except
+reading a clock, so that times are of the work itself and measuring costs no time.
 """
 
 import os
@@ -21,15 +21,15 @@ from kdlab.errors import BadInput
 from kdlab.options.schema import Execution
 
 CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
-WORKSPACE = ":4096:8"  # with which cuBLAS adds in one order; 24 MB (NVIDIA's documentation of it)
-LAPS = 512  # after so many, the earlier half is added up: a GPU is long done with it
+WORKSPACE = ":4096:8"  # 24 MB with which cuBLAS adds in one order (NVIDIA's documentation)
+LAPS = 512  # after so many, the earlier half is added up: by then a GPU has done their work
 
 
 def chosen(execution: Execution) -> torch.device:
-    """The device that a place names.
+    """The device that an execution names; `auto` is a GPU if there is one.
 
     Raises:
-        BadInput: if there is none.
+        BadInput: a GPU is asked for and there is none.
     """
     if execution.device == "cuda" and not torch.cuda.is_available():
         raise BadInput("device=cuda: there is no such device here")
@@ -41,16 +41,16 @@ def chosen(execution: Execution) -> torch.device:
 
 @contextmanager
 def deterministic(device: torch.device) -> Iterator[None]:
-    """On a GPU, use the algorithms that give the same bits each time, where there are such.
+    """On a GPU, use algorithms that give the same bits each time, where there are such.
 
-    An operation without one warns and runs all the same: see `kdlab.repeats` for what is promised.
-    CPU operations are deterministic at equal threads as they are.
+    An operation without one warns and runs nevertheless: see `kdlab.repeats` for what is promised.
+    On a CPU operations are deterministic anyway, at an equal number of threads.
     """
     if device.type != "cuda":
         yield
         return
     os.environ.setdefault(CUBLAS, WORKSPACE)  # read when CUDA's first matrix product is made
-    before = torch.are_deterministic_algorithms_enabled()
+    enabled = torch.are_deterministic_algorithms_enabled()
     warned = torch.is_deterministic_algorithms_warn_only_enabled()
     memory: Any = torch.utils.deterministic  # a module whose attributes are properties
     filled = memory.fill_uninitialized_memory
@@ -59,7 +59,7 @@ def deterministic(device: torch.device) -> Iterator[None]:
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before, warn_only=warned)
+        torch.use_deterministic_algorithms(enabled, warn_only=warned)
         memory.fill_uninitialized_memory = filled
 
 
@@ -67,16 +67,17 @@ def deterministic(device: torch.device) -> Iterator[None]:
 
 
 def seeded(device: torch.device, seed: int) -> list[Tensor]:
-    """The random state of the CPU, and of the device if it is another, after a seed."""
+    """The random state after a seed, of the CPU and of the device if that is a GPU."""
     kinds = [torch.device("cpu"), *([device] if device.type == "cuda" else [])]
     return [torch.Generator(kind).manual_seed(seed).get_state() for kind in kinds]
 
 
 @contextmanager
 def random_state(states: list[Tensor], device: torch.device) -> Iterator[None]:
-    """Draw from these states inside; they become what is drawn from next, and the process's return.
+    """Inside, draw from these states; afterwards the process has its own random state again.
 
-    Only the device's own state is touched, no other GPU's.
+    The list is changed in place, so that the next use goes on where this one ended. Only the
+    device's own state is touched, no other GPU's.
     """
     outer = _random_state(device)
     _set_random_state(states, device)
@@ -103,14 +104,15 @@ def _set_random_state(states: list[Tensor], device: torch.device) -> None:
 
 @dataclass
 class Clock:
-    """How long a device works on something.
+    """Seconds that a device spends on something, added up over laps.
 
-    On a GPU a lap lies between two events in its stream of work, and whoever asked for other work
-    meanwhile pays for that himself.
+    On a GPU a lap is the time between two events in its stream of work, so that work which others
+    queued is not counted.
 
     Attributes:
-        earlier: seconds that are added up.
-        laps: the events of those that are not yet.
+        device: that works.
+        earlier: seconds of the laps that are added up.
+        laps: first and last event of each lap that is not, on a GPU.
     """
 
     device: torch.device
@@ -119,7 +121,7 @@ class Clock:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Count what is done inside."""
+        """One lap: count the work inside."""
         began = self._now()
         try:
             yield
@@ -133,7 +135,7 @@ class Clock:
                 self.earlier += ended - began
 
     def seconds(self) -> float:
-        """Seconds until now; on a GPU this waits for the last lap."""
+        """Seconds of all laps; on a GPU this waits for the last one's work."""
         self._add(len(self.laps))
         return self.earlier
 
@@ -152,13 +154,13 @@ class Clock:
 
 
 def settle(device: torch.device) -> None:
-    """Wait for what a GPU was told to do."""
+    """Wait until a GPU has done all its queued work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def forget_peak(device: torch.device) -> None:
-    """Measure `peak_memory` from here."""
+    """Measure `peak_memory` from here on."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
@@ -167,7 +169,7 @@ def forget_peak(device: torch.device) -> None:
 
 
 def peak_memory(device: torch.device) -> int:
-    """The most bytes held since `forget_peak`: on a GPU by tensors, else by the process."""
+    """The most bytes held at once since `forget_peak`: on a GPU by tensors, else by the process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     with suppress(OSError, StopIteration):

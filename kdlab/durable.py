@@ -1,8 +1,8 @@
 """Files that are whole or not there, and whose content is checked when it is read.
 
-A disk, a cable or a memory may change a bit without a word. What is kept therefore carries a
-digest of itself: each line of a ledger its own, a sealed file one at its end. Parquet's pages have
-checksums of their own.
+A disk, a cable or a memory may change a bit without an error. What is kept therefore carries a
+digest of itself: each line of a ledger (a file of JSON lines that is only appended to) has its own,
+a sealed file has one at its end. Parquet's pages have checksums of their own.
 """
 
 import hashlib
@@ -33,16 +33,17 @@ def short_digest(content: bytes) -> str:
 
 
 def check_root(root: str | Path) -> None:
-    """Refuse a root under which no file can be written, before any work; leaves nothing behind.
+    """Refuse a root under which no file can be written, before any work; create nothing.
 
     Raises:
-        BadInput: naming the root and what the system says.
+        BadInput: naming the root and the system's error.
     """
     try:
-        place = Path(root).absolute()
-        while not place.exists():
-            place = place.parent
-        with tempfile.TemporaryFile(dir=place):
+        # The root itself may not be there yet.
+        existing = Path(root).absolute()
+        while not existing.exists():
+            existing = existing.parent
+        with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
         raise BadInput(f"root={root}: no files can be written there: {error.strerror}") from None
@@ -53,7 +54,10 @@ def _for_owner(path: str, flags: int) -> int:
 
 
 def write_whole(path: Path, content: bytes, *, private: bool = False) -> None:
-    """Write a file so that it is there whole or not at all; a `private` one for its owner alone."""
+    """Write a file so that it is there whole or not at all; a `private` one for its owner alone.
+
+    It is written and synced under another name first, and then renamed, which is one step.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{worker()}{PARTIAL}")
     try:
@@ -68,7 +72,7 @@ def write_whole(path: Path, content: bytes, *, private: bool = False) -> None:
 
 
 def append(path: Path, content: bytes) -> os.stat_result:
-    """Append and sync; return the state of the file after it."""
+    """Append to a file and sync it to disk; return the file's state afterwards."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "ab") as file:
         file.write(content)
@@ -83,7 +87,7 @@ def _worker(process: int) -> str:
 
 
 def worker() -> str:
-    """This process's name in file names: host, process id and start."""
+    """This process's part of file names: host, process id, and time of its first use."""
     return _worker(os.getpid())
 
 
@@ -91,48 +95,52 @@ def worker() -> str:
 
 
 def check(content: bytes) -> bytes:
-    """The digest that ends a line."""
+    """The digest of a line's content, which ends the line."""
     return hashlib.blake2b(content, digest_size=8).hexdigest().encode()
 
 
-def line(page: Mapping[str, Any]) -> bytes:
-    """A page as one line of JSON, whose last key `check` is a digest of all before it."""
-    body = json.dumps(page, separators=(",", ":")).encode()[:-1]
+def line(content: Mapping[str, Any]) -> bytes:
+    """An object as one line of JSON, whose last key `check` is a digest of all before it.
+
+    Example:
+        {"uid": "1"} becomes {"uid":"1","check":"6a3c..."}.
+    """
+    body = json.dumps(content, separators=(",", ":")).encode()[:-1]
     return body + _KEY + check(body) + _CLOSE
 
 
 def is_whole(written: bytes) -> bool:
-    """Whether a line is as `line` made it."""
+    """Whether a line is as `line` made it: not torn, damaged or foreign."""
     body, _, end = written.rpartition(_KEY)
     return end == check(body) + _CLOSE
 
 
 def page_of(written: bytes) -> dict[str, Any] | None:
-    """The page of a line, None if the line is torn, damaged or foreign."""
+    """The object that a line holds; None if the line is torn, damaged or foreign."""
     if not is_whole(written):
         return None
-    page = json.loads(written.rpartition(_KEY)[0] + b"}")
-    return page if isinstance(page, dict) else None
+    content = json.loads(written.rpartition(_KEY)[0] + b"}")
+    return content if isinstance(content, dict) else None
 
 
-def append_line(path: Path, page: Mapping[str, Any]) -> tuple[int, int]:
-    """Append one line of JSON and sync it; return the bytes where it begins and ends."""
-    content = line(page)
+def append_line(path: Path, content: Mapping[str, Any]) -> tuple[int, int]:
+    """Append an object as one line of JSON, synced; return the bytes where it begins and ends."""
+    written = line(content)
     # The newline before ends a line that an earlier, failed write may have torn.
-    end = append(path, b"\n" + content).st_size
-    return end - len(content), end
+    end = append(path, b"\n" + written).st_size
+    return end - len(written), end
 
 
 def whole_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Every whole line of a file that `append_line` wrote."""
-    return (page for page, _, _ in addressed_lines(path, 0, path.stat().st_size))
+    """The objects in the whole lines of a file that `append_line` wrote."""
+    return (content for content, _, _ in addressed_lines(path, 0, path.stat().st_size))
 
 
 def addressed_lines(path: Path, start: int, end: int) -> Iterator[tuple[dict[str, Any], int, int]]:
-    """Every whole line within some bytes of a file, and the bytes where it begins and ends."""
-    for page, first, last in stretches(path, start, end):
-        if page is not None:
-            yield page, first, last
+    """The objects in the whole lines within some bytes of a file, and the bytes where they lie."""
+    for content, first, last in stretches(path, start, end):
+        if content is not None:
+            yield content, first, last
 
 
 def stretches(path: Path, start: int, end: int) -> Iterator[tuple[dict[str, Any] | None, int, int]]:
@@ -157,7 +165,7 @@ def read_sealed(path: Path) -> bytes:
     """The content of a file that `write_sealed` wrote.
 
     Raises:
-        Damaged: if it is another.
+        Damaged: its digest is not that of its content.
     """
     written = path.read_bytes()
     content, seal = written[:-SEAL], written[-SEAL:]

@@ -1,8 +1,13 @@
 """GLUE's metrics, from scikit-learn and SciPy, and masked-LM's: fractions, higher is better.
 
-Outputs are logits [n, classes] for classification and [n, 1] for regression. For masked-LM labels
-are how many tokens of each row were masked [n], outputs [n, 2] their mean loss in nats and the
-share of them that was right.
+A metric is a function `(labels, outputs) -> score`:
+
+- of classification, labels are class numbers [n], outputs logits [n, classes];
+- of regression, labels are values [n], outputs [n, 1];
+- of masked-LM, labels are how many tokens of each row were masked [n], outputs [n, 2] their mean
+  loss in nats and the share of them that was predicted right.
+
+Libraries are imported where they are used: tables need the names alone.
 """
 
 import math
@@ -65,24 +70,24 @@ NAMES: dict[str, Metric] = {
 
 
 def majority(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Outputs [n, classes] that say the most frequent label of every row.
+    """Outputs [n, classes] that predict the most frequent label for every row.
 
-    Of equally frequent ones the largest; of regression one value for all rows.
+    Of equally frequent labels the largest; of regression one value for all rows.
     """
     if classes == 1:
         return np.zeros((len(labels), 1))
     counts = np.bincount(labels.astype(int), minlength=classes)
-    answer = classes - 1 - int(counts[::-1].argmax())
-    return np.tile(np.eye(classes)[answer], (len(labels), 1))
+    most_frequent = classes - 1 - int(counts[::-1].argmax())  # argmax takes the first of equals
+    return np.tile(np.eye(classes)[most_frequent], (len(labels), 1))
 
 
 def selection(scored: Mapping[str, float], select_by: Sequence[str]) -> float:
-    """The score that settings and weights are chosen by: the mean of a task's `select_by`."""
+    """The score by which settings and weights are chosen: the mean of a task's `select_by`."""
     return math.fsum(scored[name] for name in select_by) / len(select_by)
 
 
 def ranked(score: float, is_degenerate: bool) -> float:
-    """What a score counts where settings and weights are chosen: 0 of a constant prediction.
+    """What a score counts where settings or weights are chosen: 0 for a constant prediction.
 
     All-positive predictions have an F1 of 0.8 on MRPC: they must not win a selection.
     """

@@ -1,4 +1,6 @@
-"""What a run leaves behind, written once, durably, and read back.
+"""The files that a run leaves, written once, durably, and read back.
+
+`kdlab.record_schema` says what a record holds. Here is where it is kept, and how it is found.
 
 Under `root`:
 
@@ -11,11 +13,12 @@ Under `root`:
     models/<uid>/              parents, and students saved on request (Hugging Face folders)
     checkpoints/<uid>.pt       unfinished runs, for resuming
     locks/<uid>.lock           held while a process trains the run
-    latency/<digest>.json      what an architecture takes on a kind of machine, measured once
+    latency/<digest>.json      milliseconds of an architecture on a kind of machine, measured once
     wandb/                     W&B's own files
 
 `sweeps.journal.events` says what a sweep keeps beside these, and `kdlab.durable` how files are
-written and checked. A line of a ledger that is torn or damaged is no record: its run is due again.
+written and checked. A worker is a process: each appends to files of its own, so that none waits for
+another. A line of a ledger that is torn or damaged is no record: its run is due again.
 """
 
 import io
@@ -44,12 +47,18 @@ from kdlab.record_schema import SCHEMA as SCHEMA
 from kdlab.record_schema import Record as Record
 from kdlab.record_schema import Result as Result
 
-SHORT, EXACT = "<f2", "<f4"  # how outputs are kept
-NO_RECORD = "-"  # in an index, in place of a uid: a stretch that holds no record
+SHORT, EXACT = "<f2", "<f4"  # NumPy's types of kept outputs: float16, and float32 of test splits
+NO_RECORD = "-"  # in an index, in place of a uid: a stretch of bytes that holds no record
 
 
 class Entry(NamedTuple):
-    """A record in short: status, training seconds, and the bytes of `file` where it lies."""
+    """A record in brief.
+
+    Attributes:
+        status: `done` or `diverged`.
+        seconds: of training.
+        file: the ledger's name, and `start` and `end` the bytes where the record lies in it.
+    """
 
     status: str
     seconds: float
@@ -61,22 +70,23 @@ class Entry(NamedTuple):
 def append(root: str | Path, record: Record) -> None:
     """Write a record as one line and sync it to disk."""
     path = Path(root) / "records" / f"{worker()}.jsonl"
-    page = asdict(record)
-    content = durable.line(page)
-    state = durable.append(path, b"\n" + content)
-    entry = _entry(page, path.name, state.st_size - len(content), state.st_size)
+    content = asdict(record)
+    written = durable.line(content)
+    # The newline before ends a line that an earlier, failed write may have torn.
+    state = durable.append(path, b"\n" + written)
+    entry = _entry(content, path.name, state.st_size - len(written), state.st_size)
     # Not synced: what the index lacks is read from the ledger.
     with open(_index(path), "ab") as file:
         file.write(_index_line(record.uid, entry, state.st_mtime_ns))
 
 
 def index(root: str | Path) -> dict[str, Entry]:
-    """What is recorded under a root, by uid, without reading the records themselves."""
-    return {uid: each[0] for uid, each in entries(root).items()}
+    """The first entry of every recorded run, by uid, without reading the records themselves."""
+    return {uid: of_run[0] for uid, of_run in entries(root).items()}
 
 
 def entries(root: str | Path) -> dict[str, list[Entry]]:
-    """As `index`, with every record of a run that was recorded several times."""
+    """Every entry of every recorded run, by uid: a run may have been recorded several times."""
     recorded: dict[str, list[Entry]] = {}
     for path in _ledgers(root):
         for uid, entry in _indexed(path):
@@ -86,7 +96,7 @@ def entries(root: str | Path) -> dict[str, list[Entry]]:
 
 
 def damaged(root: str | Path) -> list[str]:
-    """Where lines of ledgers are torn or damaged, to print."""
+    """A sentence for each line of a ledger that is torn or damaged."""
     return [
         f"records/{entry.file}: no record in bytes {entry.start} to {entry.end}: torn or damaged"
         for path in _ledgers(root)
@@ -96,16 +106,20 @@ def damaged(root: str | Path) -> list[str]:
 
 
 def heal(root: str | Path, uids: Collection[str] | None = None) -> None:
-    """Hold the index to the ledgers: what cannot be read there is no record any more.
+    """Check the index against the ledgers: a record that cannot be read there leaves the index.
 
-    An index is believed as long as its ledger keeps size and time, which a disk that loses a bit
-    does not change. This reads the lines themselves, of all runs or of some.
+    An index is trusted as long as its ledger keeps size and time, which do not change when a disk
+    loses a bit. This reads the lines themselves, of all runs or of some.
     """
     for path in _ledgers(root):
-        own = [e for uid, e in _indexed(path) if uid != NO_RECORD and (uids is None or uid in uids)]
-        if own and not all(map(durable.is_whole, _lines(path, own))):
+        checked = [
+            entry
+            for uid, entry in _indexed(path)
+            if uid != NO_RECORD and (uids is None or uid in uids)
+        ]
+        if checked and not all(map(durable.is_whole, _lines(path, checked))):
             _reindex(path)
-            _remembered.pop(path)
+            _cached.pop(path)
 
 
 def _ledgers(root: str | Path) -> list[Path]:
@@ -113,6 +127,7 @@ def _ledgers(root: str | Path) -> list[Path]:
 
 
 def _lines(path: Path, of: Sequence[Entry]) -> list[bytes]:
+    """The lines of a ledger where some entries say that their records are."""
     lines = []
     with open(path, "rb") as file:
         for entry in of:
@@ -121,7 +136,8 @@ def _lines(path: Path, of: Sequence[Entry]) -> list[bytes]:
     return lines
 
 
-Indexed = list[tuple[str, Entry]]
+Indexed = list[tuple[str, Entry]]  # the entries of a ledger with their uids, in its order
+_cached: dict[Path, tuple[tuple[int, int], Indexed]] = {}  # with the ledger's size and time
 
 
 def _index(ledger: Path) -> Path:
@@ -129,79 +145,80 @@ def _index(ledger: Path) -> Path:
 
 
 def _indexed(path: Path) -> Indexed:
-    """What lies where in a ledger: by its index, if that is of the ledger as it is now."""
+    """The entries of a ledger as it is now, read at most once for each of its states."""
     state = path.stat()
     key = (state.st_size, state.st_mtime_ns)
-    if _remembered.get(path, (None, []))[0] != key:
-        _remembered[path] = key, _from_index(path, state)
-    return _remembered[path][1]
-
-
-_remembered: dict[Path, tuple[tuple[int, int], Indexed]] = {}  # by size and time of a ledger
+    if _cached.get(path, (None, []))[0] != key:
+        _cached[path] = key, _from_index(path, state)
+    return _cached[path][1]
 
 
 def _from_index(path: Path, state: os.stat_result) -> Indexed:
-    said = _index(path)
-    believed = _believed(path, said.read_bytes(), state.st_mtime_ns) if said.exists() else None
-    end = believed[-1][1].end if believed else 0
-    if believed is not None and end <= state.st_size <= end + 1:  # the newline before a line
-        return believed
+    """The entries in a ledger's index, or in the ledger itself if the two disagree."""
+    index_file = _index(path)
+    indexed = (
+        _trusted(path, index_file.read_bytes(), state.st_mtime_ns) if index_file.exists() else None
+    )
+    end = indexed[-1][1].end if indexed else 0
+    if indexed is not None and end <= state.st_size <= end + 1:  # the newline before a line
+        return indexed
     return _reindex(path)
 
 
-def _believed(path: Path, content: bytes, time: int) -> Indexed | None:
-    """The entries of an index; None if it is not whole, without a gap, and of this time."""
+def _trusted(path: Path, content: bytes, time: int) -> Indexed | None:
+    """The entries of an index; None unless it is whole, without a gap, and of the ledger's time."""
     indexed: Indexed = []
-    end, at = 0, str(time)
+    end, written_at = 0, str(time)
     for written in content.splitlines():
         body, _, check = written.rpartition(b" ")
         if durable.check(body) != check:
             return None
-        uid, status, seconds, start, last, at = body.decode().split()
-        if not end <= int(start) <= end + 1:  # the newline before a line is not its own
+        uid, status, seconds, start, last, written_at = body.decode().split()
+        if not end <= int(start) <= end + 1:  # the newline before a line is not part of it
             return None
         end = int(last)
         indexed.append((uid, Entry(status, float(seconds), path.name, int(start), end)))
-    return indexed if at == str(time) else None
+    return indexed if written_at == str(time) else None
 
 
 def _reindex(path: Path) -> Indexed:
-    """Read a ledger, and write its index."""
+    """Read a whole ledger, and write its index."""
     with open(path, "rb") as file:
         state = os.fstat(file.fileno())
     indexed: Indexed = []
-    for page, start, end in durable.stretches(path, 0, state.st_size):
-        if page is not None and is_record(page):
-            indexed.append((page["uid"], _entry(page, path.name, start, end)))
+    for content, start, end in durable.stretches(path, 0, state.st_size):
+        if content is not None and is_record(content):
+            indexed.append((content["uid"], _entry(content, path.name, start, end)))
         else:
             indexed.append((NO_RECORD, Entry("-", 0.0, path.name, start, end)))
     lines = b"".join(_index_line(uid, entry, state.st_mtime_ns) for uid, entry in indexed)
-    with suppress(OSError):  # somebody else's folder, or a full disk
+    with suppress(OSError):  # a colleague's folder, or a full disk: the ledger has it all
         write_whole(_index(path), lines)
     return indexed
 
 
 def _index_line(uid: str, entry: Entry, time: int) -> bytes:
+    """An entry as a line of an index, with the ledger's time and a digest of the line."""
     body = f"{uid} {entry.status} {entry.seconds} {entry.start} {entry.end} {time}".encode()
     return body + b" " + durable.check(body) + b"\n"
 
 
-def _entry(page: Mapping[str, Any], file: str, start: int, end: int) -> Entry:
-    seconds = float(page["cost"].get("seconds", 0.0))
-    return Entry(page["result"]["status"], seconds, file, start, end)
+def _entry(content: Mapping[str, Any], file: str, start: int, end: int) -> Entry:
+    seconds = float(content["cost"].get("seconds", 0.0))
+    return Entry(content["result"]["status"], seconds, file, start, end)
 
 
 def read(root: str | Path, entry: Entry) -> Record:
     """The record that an entry of the index points to.
 
     Raises:
-        Damaged: if it cannot be read; `heal` takes it out of the index.
+        Damaged: it cannot be read; `heal` takes it out of the index.
     """
     (written,) = _lines(Path(root) / "records" / entry.file, [entry])
-    page = durable.page_of(written)
-    if page is None:
+    content = durable.page_of(written)
+    if content is None:
         raise Damaged(f"records/{entry.file}: damaged at byte {entry.start}; launch heals it")
-    return Record(**page)
+    return Record(**content)
 
 
 def read_all(root: str | Path, of: Sequence[Entry]) -> list[Record]:
@@ -210,57 +227,57 @@ def read_all(root: str | Path, of: Sequence[Entry]) -> list[Record]:
 
 
 def best(root: str | Path, of: Sequence[Entry]) -> Record:
-    """Of a run's records that with the outputs of most splits, the first of equals."""
-    several = read_all(root, of)
-    return max(several, key=lambda each: len(kept(root, each))) if of[1:] else several[0]
+    """Of a run's records the one with the outputs of most splits, of equals the first."""
+    of_run = read_all(root, of)
+    return max(of_run, key=lambda record: len(kept(root, record))) if of[1:] else of_run[0]
 
 
 def pages(root: str | Path) -> Iterator[tuple[dict[str, Any], Path, int, int]]:
-    """The page of every record under a root, its ledger, and the bytes where it lies."""
+    """Every record under a root as it is written, its ledger, and the bytes where it lies."""
     for path in _ledgers(root):
-        for page, start, end in addressed_lines(path, 0, path.stat().st_size):
-            if is_record(page):
-                yield page, path, start, end
+        for content, start, end in addressed_lines(path, 0, path.stat().st_size):
+            if is_record(content):
+                yield content, path, start, end
 
 
-def is_record(page: Mapping[str, Any]) -> bool:
-    """Whether a line's page is that of a record, not something that came there otherwise."""
-    return {each.name for each in fields(Record)} == page.keys()
+def is_record(content: Mapping[str, Any]) -> bool:
+    """Whether the object in a line has the keys of a record."""
+    return {field.name for field in fields(Record)} == content.keys()
 
 
 def records(root: str | Path) -> dict[str, Record]:
     """Every record under a root by uid.
 
-    A run that was recorded several times is read once: where the outputs of most splits are, the
-    first of equals, whether or not the results are equal (`kdlab.repeats` says which are).
+    Of a run that was recorded several times it is the record with the outputs of most splits, of
+    equals the first, whether or not the results are equal (`kdlab.repeats` says which are).
     """
-    read: dict[str, Record] = {}
-    for page, _, _, _ in pages(root):
-        record = Record(**page)
-        first = read.setdefault(record.uid, record)
-        if first is not record and len(kept(root, record)) > len(kept(root, first)):
-            read[record.uid] = record
-    return read
+    by_uid: dict[str, Record] = {}
+    for content, _, _, _ in pages(root):
+        record = Record(**content)
+        earlier = by_uid.setdefault(record.uid, record)
+        if earlier is not record and len(kept(root, record)) > len(kept(root, earlier)):
+            by_uid[record.uid] = record
+    return by_uid
 
 
 def kept(root: str | Path, record: Record) -> list[str]:
-    """The splits whose per-example outputs a record names, if they are there as they were left."""
+    """The splits whose per-example outputs a record names, and which are there unchanged."""
     named = [split for split in record.artifacts.get("outputs", {}) if split != "file"]
     return [split for split in named if _stored(root, record, split) is not None]
 
 
 def write_outputs(
-    root: str | Path, found: Mapping[str, np.ndarray], exact: Collection[str] = ()
+    root: str | Path, outputs: Mapping[str, np.ndarray], exact: Collection[str] = ()
 ) -> dict[str, Any]:
     """Append outputs [n, classes] by split as float16; return their address for `artifacts`.
 
-    The splits `exact` are written as float32, in which no two classes become equal.
+    The splits `exact` are written as float32: rounding might make two classes equal.
     """
     path = Path(root) / "outputs" / f"{worker()}.f16"
     offset = path.stat().st_size if path.exists() else 0
     address: dict[str, Any] = {"file": path.name}
     packed = b""
-    for split, array in found.items():
+    for split, array in outputs.items():
         kind = EXACT if split in exact else SHORT
         content = array.astype(kind).tobytes()
         address[split] = [offset + len(packed), *array.shape, kind, short_digest(content)]
@@ -275,7 +292,7 @@ def read_outputs(root: str | Path, record: Record, split: str) -> np.ndarray:
     They are float16, on a test split float32.
 
     Raises:
-        Damaged: if they are not there as they were left.
+        Damaged: they are gone, or not what was written.
     """
     content = _stored(root, record, split)
     if content is None:
@@ -300,7 +317,7 @@ def _stored(root: str | Path, record: Record, split: str) -> bytes | None:
 
 
 def write_examples(root: str | Path, ids: np.ndarray, labels: np.ndarray) -> str:
-    """Keep the ids and labels of a split's rows once; return the digest that names them."""
+    """Write the ids and labels of a split's rows, once for all runs; return their digest."""
     digest = _examples_digest(ids, labels)
     path = _examples(root, digest)
     if _read_examples(path) is None:
@@ -311,10 +328,10 @@ def write_examples(root: str | Path, ids: np.ndarray, labels: np.ndarray) -> str
 
 
 def read_examples(root: str | Path, record: Record, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """The ids [n] and labels [n] of a record's rows of a split; on a test split NaN.
+    """The ids [n] and labels [n] of a record's rows of a split; labels of a test split are NaN.
 
     Raises:
-        Damaged: if they are not there as they were left.
+        Damaged: they are gone, or not what was written.
     """
     digests = record.result["examples"] | record.artifacts.get("examples", {})
     path = _examples(root, digests[split])
@@ -336,7 +353,7 @@ def _examples_digest(ids: np.ndarray, labels: np.ndarray) -> str:
 
 
 def _read_examples(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
-    """Ids and labels; None if they are not those that name the file."""
+    """Ids and labels in a file; None if their digest is not the file's name."""
     try:
         with np.load(path) as stored:
             ids, labels = stored["ids"], stored["labels"]

@@ -1,17 +1,17 @@
-"""When a run that was recorded again is the same.
+"""Whether a run that was recorded again has the same result.
 
-A run may be repeated: for lost outputs, for a model that was purged, by a task that was submitted
+A run may be repeated: for lost outputs, for a model that was deleted, by a task that was submitted
 twice. What equality of the two results means depends on where they were computed:
 
-- On CPUs a result is promised bit for bit, at equal code, versions, processor and `threads`.
-- On GPUs it is not. Deterministic algorithms are used (`kdlab.device`), so that a repeat on the
-  same model of GPU is mostly equal; an operation that has none is no reason to fail.
+- On a CPU a result is the same bit for bit, at equal code, versions, processor and `threads`.
+- On a GPU this is not promised. Deterministic algorithms are used (`kdlab.device`), so that a
+  repeat on the same model of GPU is mostly equal; an operation that has none is allowed.
 - With another device, processor, number of threads, library or commit, sums are added in
   another order, and nothing is promised.
 
 So two results are `equal`; or `close`, if nothing was promised and every score is within TOLERANCE;
 or else `apart`. A repeat never fails and is never lost: unless it is equal, it is a record of its
-own. Records are counted, `diff` shows what differs, `tables` and `status` name what is apart.
+own. `diff` shows what differs, `tables` and `status` name the runs whose records are apart.
 """
 
 from collections.abc import Mapping
@@ -31,17 +31,17 @@ SAID = {
     APART: "REPEATED WITH A RESULT THAT NO RUN HAS TWICE (analysis diff UID UID shows it)",
 }
 SHOWN = 5  # uids in a line
-LATER = ("examples_seen",)  # keys of a result that earlier records lack
+LATER = ("examples_seen",)  # keys of a result that the earliest records lack
 
 
 def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two results are equal, but for what one of them was recorded too early to have."""
+    """Whether two results are equal, but for the keys LATER, which one of them may lack."""
     lacking = {key for key in LATER if key not in one or key not in other}
     return all(one.get(key) == other.get(key) for key in (one.keys() | other.keys()) - lacking)
 
 
 def kind(one: Record, other: Record) -> str:
-    """What two records of a run are to each other: equal, close or apart."""
+    """How alike two records of a run are: equal, close or apart."""
     if is_same(one.result, other.result):
         return EQUAL
     if is_promised(one.cost, other.cost):
@@ -55,32 +55,34 @@ def is_promised(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def notes(root: str | Path) -> list[str]:
-    """What is not as it should be of the records under a root, to print."""
-    several = {uid: each for uid, each in record.entries(root).items() if each[1:]}
-    kinds = {uid: worst(record.read_all(root, each)) for uid, each in several.items()}
+    """A sentence for each thing that is wrong with the records under a root."""
+    repeated = {uid: entries for uid, entries in record.entries(root).items() if entries[1:]}
+    kinds = {uid: worst(record.read_all(root, entries)) for uid, entries in repeated.items()}
     lines = record.damaged(root)
-    for kind, said in SAID.items():
-        if uids := [uid for uid, each in kinds.items() if each == kind]:
-            lines.append(f"{len(uids)} runs {said}: {' '.join(uids[:SHOWN])}")
+    for kind, sentence in SAID.items():
+        if uids := [uid for uid, worst_kind in kinds.items() if worst_kind == kind]:
+            lines.append(f"{len(uids)} runs {sentence}: {' '.join(uids[:SHOWN])}")
     return lines
 
 
 def worst(records: list[Record]) -> str:
-    """What the records of a run are to the first of them, at the worst."""
+    """How alike the records of a run are to the first of them, at the worst."""
     kinds = [kind(records[0], other) for other in records[1:]]
     return max(kinds, key=KINDS.index, default=EQUAL)
 
 
 def _is_near(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two results have the same status, steps and metrics, and scores within TOLERANCE."""
     if any(one.get(key) != other.get(key) for key in ("status", "steps")):
         return False
-    ours, theirs = (_scores(result) for result in (one, other))
-    return ours.keys() == theirs.keys() and all(
-        abs(ours[place] - theirs[place]) <= TOLERANCE for place in ours
+    first, second = (_scores(result) for result in (one, other))
+    return first.keys() == second.keys() and all(
+        abs(first[name] - second[name]) <= TOLERANCE for name in first
     )
 
 
 def _scores(result: Mapping[str, Any]) -> dict[tuple[str, str], float]:
+    """The scores of a result by split and metric."""
     return {
         (split, metric): score
         for split, scores in result.get("scores", {}).items()

@@ -1,7 +1,7 @@
 """Random streams, keyed by (seed, name) and by nothing else.
 
-Equal seeds mean the same order, the same classifier and the same dropout in every arm, and
-adding a term never shifts another's numbers.
+Equal seeds mean the same order of rows, the same classifier and the same dropout in every arm of a
+study, and adding a term never shifts another term's numbers.
 """
 
 import hashlib
@@ -9,11 +9,11 @@ from random import Random
 
 
 def key(seed: int, name: str) -> int:
-    """A 63-bit seed."""
+    """A 63-bit seed for any generator, such as PyTorch's or NumPy's."""
     digest = hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
 
 
 def stream(seed: int, name: str) -> Random:
-    """A Python generator for what needs no tensors."""
+    """A generator of Python's `random`, for what needs no tensors."""
     return Random(key(seed, name))

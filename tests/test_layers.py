@@ -145,6 +145,12 @@ def test_what_starts_at_once_loads_nothing_heavy(module, heavy):
     assert loaded.stdout.strip() == "[]"
 
 
+def test_what_kdlab_offers_is_there():
+    import kdlab
+
+    assert all(callable(getattr(kdlab, name)) for name in kdlab.__all__)
+
+
 def test_no_room_for_odds_and_ends():
     banned = {"utils", "util", "common", "helper", "helpers", "manager", "misc"}
     for package in PACKAGES:

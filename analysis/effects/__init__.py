@@ -2,6 +2,6 @@
 
 from analysis.effects.pairing import matched
 from analysis.effects.reversals import flips
-from analysis.effects.variance import means, shares
+from analysis.effects.variance import marginal_means, variance_shares
 
-__all__ = ["flips", "matched", "means", "shares"]
+__all__ = ["flips", "marginal_means", "matched", "variance_shares"]

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from analysis.read.frame import NO_SEED
-from analysis.statistics.cells import PERCENT
+from analysis.read.frame import NO_SEED, PERCENT
+from analysis.statistics.pairs import SEEDS
 from analysis.tables.layout import column_name
 
-SEEDS = ["seed", "teacher_seed"]
-NULL = "null"
-TUNED = "tuned"  # in place of the value that each arm's own trials chose
-# What a group decides to have at all: a temperature belongs to the knowledge that has one.
+NULL = "null"  # the level of a key that every run has and that is empty
+TUNED = "tuned"  # the level of a key whose value each arm's own trials chose
+# By group the axes that exist only under some of its options: a temperature belongs to the
+# knowledge that has one, a matching to the knowledge of layers.
 GOVERNED = {
     "knowledge": ("knowledge.", "matching", "teacher"),
     "matching": ("matching.",),
@@ -23,7 +23,8 @@ GOVERNED = {
 }
 ALWAYS = ("hard.", "data.", "train.", "protocol.", "task.")  # there in every run: empty is null
 NOT_APPLIED = ("matching", "teacher")  # groups of which `none` says that they do not apply
-SAID = ("recipe", "task")  # a name for values of other columns; what a column is of
+# No axes: a recipe is a name for values of other columns, and each task has columns of its own.
+NO_AXES = ("recipe", "task")
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,14 @@ class Grid:
     """The students of one table column.
 
     Attributes:
+        column: its name, of its task and `metric`; `split` is what that is measured on.
         runs: those that are done, once for each teacher that they are paired with: uid, row, task,
             seed, teacher_seed, score (points), degenerate, and their level on each of the axes,
-            None where it does not apply.
-        axes: the columns in which they differ, in order.
+            None where the axis does not apply.
+        axes: the columns in which they differ, in order, without those that are `joined`.
         levels: of each axis, in the study's order.
-        joined: axes that part the runs exactly as an earlier one does, by that one.
-        left: how many runs are not among them, by why.
+        joined: by an axis the later ones that part the runs exactly as it does (aliases).
+        left_out: how many runs are not in `runs`, by the reason.
         seeds: how many are planned.
     """
 
@@ -48,12 +50,12 @@ class Grid:
     axes: list[str]
     levels: dict[str, list[str]]
     joined: dict[str, list[str]]
-    left: dict[str, int]
+    left_out: dict[str, int]
     seeds: int
 
     @property
     def by_run(self) -> "Grid":
-        """With each run once, whatever teachers it is paired with."""
+        """The grid with each run once, however many teachers it is paired with."""
         return replace(self, runs=self.runs.drop_duplicates("uid", ignore_index=True))
 
 
@@ -69,17 +71,17 @@ def grids(scores: pd.DataFrame, axes: Sequence[str]) -> dict[str, Grid]:
     """
     is_student = (scores["seed"] != NO_SEED) & (scores["stage"] != "tune")
     students = scores[is_student & (scores["state"] != "excluded")]
-    asked = [axis for axis in dict.fromkeys(axes) if axis in students.columns and axis not in SAID]
-    found = {}
+    known = [axis for axis in dict.fromkeys(axes) if axis in students and axis not in NO_AXES]
+    by_column = {}
     for (task, split, metric), part in students.groupby(["task", "split", "metric"], sort=False):
         column = column_name(str(task), str(split), str(metric))
-        found[column] = _grid((column, str(split), str(metric)), part, asked)
-    return found
+        by_column[column] = _grid((column, str(split), str(metric)), part, known)
+    return by_column
 
 
-def same_or_absent(ours: pd.Series, theirs: pd.Series) -> pd.Series:
-    """Whether levels are equal, or one of the two does not apply."""
-    return (ours == theirs) | absent(ours) | absent(theirs)
+def same_or_absent(levels: pd.Series, others: pd.Series) -> pd.Series:
+    """Whether two levels are equal, or one of them does not apply; elementwise."""
+    return (levels == others) | absent(levels) | absent(others)
 
 
 def absent(levels: pd.Series) -> pd.Series:
@@ -88,7 +90,10 @@ def absent(levels: pd.Series) -> pd.Series:
 
 
 def with_null(scores: pd.DataFrame) -> list[str]:
-    """Keys that all runs have, null in some students and a value in others: all rows, or 500."""
+    """Keys that all runs have, null in some students and a value in others.
+
+    Example: `data.rows` is null for all rows of a task, and 500 for a part of them.
+    """
     students = scores[(scores["seed"] != NO_SEED) & (scores["state"] != "excluded")]
     keys = [name for name in map(str, scores.columns) if name.startswith(ALWAYS)]
     return [name for name in keys if 0 < students[name].isna().sum() < len(students)]
@@ -99,42 +104,44 @@ def governs(axis: str, other: str) -> bool:
     return other != axis and other.startswith(GOVERNED.get(axis, ("\0",)))
 
 
-def _grid(name: tuple[str, str, str], part: pd.DataFrame, asked: Sequence[str]) -> Grid:
-    part = part.drop_duplicates(["uid", *SEEDS])
-    texts = pd.DataFrame({axis: _levels(part, axis) for axis in asked}, index=part.index)
+def _grid(name: tuple[str, str, str], scores: pd.DataFrame, axes: Sequence[str]) -> Grid:
+    scores = scores.drop_duplicates(["uid", *SEEDS])
+    levels = pd.DataFrame({axis: _levels(scores, axis) for axis in axes}, index=scores.index)
     kept = ["uid", "row", "task", *SEEDS, "degenerate"]
-    kept += [name for name in ("transformer", "layers") if name in part]
-    runs = pd.concat([part[kept], texts], axis=1).assign(score=PERCENT * part["score"])
+    kept += [name for name in ("transformer", "layers") if name in scores]
+    runs = pd.concat([scores[kept], levels], axis=1).assign(score=PERCENT * scores["score"])
     is_done = runs["score"].notna()
-    # Runs alike in all of this differ in something that the plan does not name.
-    is_unclear = runs[is_done].duplicated([*asked, *SEEDS], keep=False)
+    # Runs that agree in all axes and seeds differ in something that the plan does not name: no pair
+    # of them and others would be of one axis alone.
+    is_unclear = runs[is_done].duplicated([*axes, *SEEDS], keep=False)
     is_unclear = is_unclear.reindex(runs.index, fill_value=False)
-    # A run that is paired with several teachers is one run.
-    states = part[~is_done].drop_duplicates("uid")["state"].replace("done", "without a score")
-    left = {str(why): int(n) for why, n in states.value_counts().sort_index().items()}
-    if (unclear := runs["uid"][is_done & is_unclear].nunique()) and asked:
-        left["told apart by no key of the plan"] = unclear
+    # A run that is paired with several teachers counts once.
+    states = scores[~is_done].drop_duplicates("uid")["state"].replace("done", "without a score")
+    left_out = {str(why): int(n) for why, n in states.value_counts().sort_index().items()}
+    if (unclear := runs["uid"][is_done & is_unclear].nunique()) and axes:
+        left_out["told apart by no key of the plan"] = unclear
         is_done &= ~is_unclear
     runs = runs[is_done].reset_index(drop=True)
-    levels = {axis: [str(v) for v in runs[axis].dropna().unique()] for axis in asked}
-    differing = [axis for axis in asked if len(levels[axis]) > 1]
-    joined = _joined(runs, differing)
+    by_axis = {axis: [str(level) for level in runs[axis].dropna().unique()] for axis in axes}
+    varying = [axis for axis in axes if len(by_axis[axis]) > 1]
+    joined = _joined(runs, varying)
     later = {other for others in joined.values() for other in others}
-    first = [axis for axis in differing if axis not in later]
-    return Grid(*name, runs, first, levels, joined, left, part["seed"].nunique())
+    first = [axis for axis in varying if axis not in later]
+    return Grid(*name, runs, first, by_axis, joined, left_out, scores["seed"].nunique())
 
 
-def _levels(part: pd.DataFrame, axis: str) -> pd.Series:
+def _levels(scores: pd.DataFrame, axis: str) -> pd.Series:
     """An axis' levels as texts; None where it does not apply."""
     empty = NULL if axis.startswith(ALWAYS) else None
-    texts = part[axis].map(_text, na_action="ignore").astype(object)
+    texts = scores[axis].map(_text, na_action="ignore").astype(object)
     texts = texts.where(texts.notna(), empty)
     if axis in NOT_APPLIED:
         texts = texts.where(texts != "none", None)
-    is_confirmed = part["stage"] == "confirm"
+    # What trials chose differs from arm to arm by design: all of a tuned key is one level.
+    is_confirmed = scores["stage"] == "confirm"
     if not is_confirmed.any():
         return texts
-    trials = " " + part["trial"].fillna("").astype(object)
+    trials = " " + scores["trial"].fillna("").astype(object)
     is_named = trials.str.contains(f" {axis}=", regex=False)
     return texts.mask(is_named & is_confirmed, TUNED)
 
@@ -144,17 +151,17 @@ def _text(value: object) -> str:
 
 
 def _joined(runs: pd.DataFrame, axes: Sequence[str]) -> dict[str, list[str]]:
-    """Axes that part the runs alike, by the first of them."""
+    """By an axis the later ones whose levels change exactly where its own do."""
     first: dict[tuple[int, ...], str] = {}
-    found: dict[str, list[str]] = {}
+    joined: dict[str, list[str]] = {}
     for axis in axes:
         codes = tuple(pd.factorize(runs[axis], use_na_sentinel=False)[0].tolist())
         if (same := first.setdefault(codes, axis)) != axis:
-            found.setdefault(same, []).append(axis)
-    return found
+            joined.setdefault(same, []).append(axis)
+    return joined
 
 
 def named(grid: Grid, axis: str) -> str:
-    """An axis with those that it cannot be told from: `data (with hard.weight)`."""
+    """An axis with those that it is joined with, as `data (with hard.weight)`."""
     others: Mapping[str, Sequence[str]] = grid.joined
     return f"{axis} (with {', '.join(others[axis])})" if axis in others else axis

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.effects.comparable import SEEDS, Grid, grids, named
+from analysis.effects.comparable import Grid, grids, named
 from analysis.statistics import seed_tests
+from analysis.statistics.pairs import SEEDS
 from kdlab.power import SEEDS_NEEDED
 
-ROUNDING = 1e-8  # relative
+ROUNDING = 1e-8  # relative: smaller singular values count as 0
 NOTHING = float("nan")
 MEAN = "mean"
 AXIS, PAIR, SEED = "axis", "pair", "seed"
@@ -26,37 +27,44 @@ RESIDUAL = "residual"
 
 @dataclass(frozen=True)
 class Design:
-    """Sum-coded columns [runs, ...] of every term, and the axes (or the seed) that it is of."""
+    """A linear model of one table column.
+
+    Attributes:
+        points: the runs' scores, centred [runs].
+        columns: the sum-coded columns of every term [runs, ...].
+        holds: of every term the axes, or the seed, that it is of.
+    """
 
     points: np.ndarray
     columns: dict[str, np.ndarray]
     holds: dict[str, frozenset[str]]
 
 
-def shares(scores: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
+def variance_shares(scores: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
     """The share of the variance of each column that each axis, each pair and the seed account for.
 
-    One row each of column and term: `kind` (axis, pair, seed, residual), `df`, `eta` (type II
-    sum of squares over the total: in a balanced grid these add up to one), `share` (omega squared:
-    eta less what so many levels account for by chance, which may be below zero), `p` of F, `n`
-    runs, `note`. A share has no interval: with so few seeds none was found that holds its level.
+    One row each of column and term: `kind` (axis, pair, seed, residual), `df`, `eta_squared` (type
+    II sum of squares over the total, a fraction: in a balanced grid these add up to one),
+    `omega_squared` (that less what so many levels account for by chance, which may be below zero),
+    `p` of F, `n` runs, `note`. There is no interval: with so few seeds none was found that holds
+    its level.
 
     Type II: a term beside all others but those it is part of. A pair of which cells are empty is
     estimated from those there, and the note counts them; NaN, with the reason, stands where other
     terms account for the same runs. Axes that part the runs alike are one term, named so. Runs that
     are not done are no part, and the residual's note counts them. F takes examples and teachers as
-    they are; where the model leaves no residual, only eta is there.
+    they are; where the model leaves no residual, only eta squared is there.
     """
-    found = [
+    rows = [
         {"column": grid.column, **row}
         for grid in grids(scores, axes).values()
-        for row in _of(grid.by_run)
+        for row in _of_column(grid.by_run)
     ]
-    names = ["column", "term", "kind", "df", "eta", "share", "p", "n", "note"]
-    return pd.DataFrame(found, columns=names)
+    names = ["column", "term", "kind", "df", "eta_squared", "omega_squared", "p", "n", "note"]
+    return pd.DataFrame(rows, columns=names)
 
 
-def means(scores: pd.DataFrame, axis: str, axes: Sequence[str]) -> pd.DataFrame:
+def marginal_means(scores: pd.DataFrame, axis: str, axes: Sequence[str]) -> pd.DataFrame:
     """Marginal means of the levels of an axis, in points, over a balanced grid of the other axes.
 
     Of the additive model, every level of every other axis and every seed weighing the same. One row
@@ -64,61 +72,63 @@ def means(scores: pd.DataFrame, axis: str, axes: Sequence[str]) -> pd.DataFrame:
     the jackknife, as grids are not balanced), `n` runs, `seeds`, `note`. NaN, with the reason,
     where other axes differ whenever this one does.
     """
-    found = [
+    rows = [
         {"column": grid.column, "axis": axis, **row}
         for grid in grids(scores, [*axes, axis]).values()
         if axis in grid.axes
         for row in _means(grid.by_run, axis)
     ]
     names = ["column", "axis", "level", "mean", "low", "high", "n", "seeds", "note"]
-    return pd.DataFrame(found, columns=names)
+    return pd.DataFrame(rows, columns=names)
 
 
-def _of(grid: Grid) -> list[dict[str, Any]]:
-    """The rows of one column."""
+def _of_column(grid: Grid) -> list[dict[str, Any]]:
+    """The rows of `variance_shares` of one column."""
     if len(grid.runs) < 2 or not np.ptp(grid.runs["score"]):
         return []
     full, n = _design(grid), len(grid.runs)
     total = float(full.points @ full.points)
-    rest, free = _left(full, list(full.columns))
-    error = rest / free if free else NOTHING
+    residual, free = _residual(full, list(full.columns))
+    error = residual / free if free else NOTHING  # mean square of the residual
     rows: list[dict[str, Any]] = []
     for term in list(full.columns)[1:]:
         squares, df = _squares(full, term)
-        told = {"term": term, "kind": _kind(full, term), "df": df, "n": n}
+        row = {"term": term, "kind": _kind(full, term), "df": df, "n": n}
         if df == 0:
-            rows.append(told | {"note": "not estimated: other terms account for the same runs"})
+            rows.append(row | {"note": "not estimated: other terms account for the same runs"})
             continue
         numbers = {
-            "eta": squares / total,
-            "share": (squares - df * error) / (total + error),
+            "eta_squared": squares / total,
+            "omega_squared": (squares - df * error) / (total + error),
             "p": _p_of_f(squares / df, error, df, free),
         }
-        rows.append(told | numbers | {"note": _empty(grid, full, term)})
-    left = ", ".join(f"{count} {why}" for why, count in grid.left.items())
-    last = {"term": RESIDUAL, "kind": RESIDUAL, "df": free, "eta": rest / total, "n": n}
-    return [*rows, last | {"note": f"runs left out: {left}" if left else ""}]
+        rows.append(row | numbers | {"note": _empty(grid, full, term)})
+    left_out = ", ".join(f"{count} {why}" for why, count in grid.left_out.items())
+    last = {"term": RESIDUAL, "kind": RESIDUAL, "df": free, "eta_squared": residual / total, "n": n}
+    return [*rows, last | {"note": f"runs left out: {left_out}" if left_out else ""}]
 
 
 def _means(grid: Grid, axis: str) -> list[dict[str, Any]]:
-    """The rows of one column and axis."""
+    """The rows of `marginal_means` of one column and axis."""
     seeds = grid.runs["seed"].unique().tolist()
     fitted = _marginal(grid, axis)
     others = [replace(grid, runs=grid.runs[grid.runs["seed"] != seed]) for seed in seeds]
     # Pseudo-values of the jackknife (Tukey 1958): in a balanced grid each seed's own mean.
-    left = np.array([_marginal(other, axis) for other in others if len(seeds) >= SEEDS_NEEDED])
-    found = []
+    without_one = np.array(
+        [_marginal(other, axis) for other in others if len(seeds) >= SEEDS_NEEDED]
+    )
+    rows = []
     for place, level in enumerate(grid.levels[axis]):
         of_level = grid.runs[grid.runs[axis] == level]
         mean, low, high = float(fitted[place]), NOTHING, NOTHING
-        if len(left):
-            pseudo = len(seeds) * mean - (len(seeds) - 1) * left[:, place]
+        if len(without_one):
+            pseudo = len(seeds) * mean - (len(seeds) - 1) * without_one[:, place]
             source = (float(pseudo.var(ddof=1)) / len(seeds), len(seeds) - 1.0)
             low, high = seed_tests.interval(seed_tests.combined(mean, [source]))
-        told = {"level": level, "mean": mean, "low": low, "high": high, "n": len(of_level)}
+        row = {"level": level, "mean": mean, "low": low, "high": high, "n": len(of_level)}
         why = "not estimated: other axes differ whenever this one does" if np.isnan(mean) else ""
-        found.append(told | {"seeds": of_level["seed"].nunique(), "note": why})
-    return found
+        rows.append(row | {"seeds": of_level["seed"].nunique(), "note": why})
+    return rows
 
 
 def _marginal(grid: Grid, axis: str) -> np.ndarray:
@@ -130,12 +140,14 @@ def _marginal(grid: Grid, axis: str) -> np.ndarray:
     is_axis = np.concatenate(
         [np.full(own.shape[1], term == named(grid, axis)) for term, own in design.columns.items()]
     )
-    wanted = np.zeros((len(levels), matrix.shape[1]))
-    wanted[:, 0] = 1
-    wanted[:, is_axis] = _sum_code(len(levels))
+    # Of sum-coded columns a marginal mean takes the grand mean and the level's own effect alone.
+    means = np.zeros((len(levels), matrix.shape[1]))
+    means[:, 0] = 1
+    means[:, is_axis] = _sum_code(len(levels))
     independent, back = _basis(matrix)
-    is_known = np.isclose(wanted @ back @ back.T @ matrix.T @ matrix, wanted, atol=1e-6).all(1)
-    fitted = wanted @ (back @ OLS(design.points, independent).fit().params)
+    # A mean is estimable if it lies in the row space of the design: projected there it is itself.
+    is_known = np.isclose(means @ back @ back.T @ matrix.T @ matrix, means, atol=1e-6).all(1)
+    fitted = means @ (back @ OLS(design.points, independent).fit().params)
     return np.where(is_known, float(grid.runs["score"].mean()) + fitted, NOTHING)
 
 
@@ -153,8 +165,9 @@ def _design(grid: Grid, pairs: bool = True) -> Design:
         both = (first[:, :, None] * second[:, None, :]).reshape(len(runs), -1)
         columns[term] = _independent(np.concatenate([columns[MEAN], first, second], 1), both)
         holds[term] = frozenset([one, other])
-    kinds = runs[SEEDS].drop_duplicates()
-    is_crossed = len(kinds) > kinds["seed"].nunique()  # else a teacher goes with its seed
+    pairs_of_seeds = runs[SEEDS].drop_duplicates()
+    # Else each seed has one teacher, whose effect is a part of the seed's.
+    is_crossed = len(pairs_of_seeds) > pairs_of_seeds["seed"].nunique()
     for name in SEEDS if is_crossed else SEEDS[:1]:
         if runs[name].nunique() > 1:
             columns[name] = _coded(runs[name], runs[name].unique().tolist())
@@ -164,7 +177,7 @@ def _design(grid: Grid, pairs: bool = True) -> Design:
 
 
 def _sum_code(levels: int) -> np.ndarray:
-    """[levels, levels - 1] of which columns add up to nothing, so that none is the reference."""
+    """Sum coding [levels, levels - 1]: columns add up to 0, so that no level is the reference."""
     return np.concatenate([np.eye(levels - 1), -np.ones((1, levels - 1))])
 
 
@@ -176,24 +189,28 @@ def _coded(values: pd.Series, levels: Sequence[object]) -> np.ndarray:
 
 
 def _independent(before: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """An orthonormal basis of what columns have beyond those before: cells that are empty go."""
+    """An orthonormal basis of what columns have beyond those before.
+
+    Columns of a pair of axes of which cells are empty are not independent: the basis has fewer.
+    """
     return _basis(columns - before @ (np.linalg.pinv(before) @ columns))[0]
 
 
 def _squares(full: Design, term: str) -> tuple[float, int]:
     """Type II sum of squares of a term, and its degrees of freedom."""
-    beside = _beside(full, term)
-    (more, more_free), (less, less_free) = _left(full, beside), _left(full, [*beside, term])
-    return more - less, more_free - less_free
+    others = _beside(full, term)
+    squares, free = _residual(full, others)
+    squares_with, free_with = _residual(full, [*others, term])
+    return squares - squares_with, free - free_with
 
 
 def _beside(full: Design, term: str) -> list[str]:
-    """All terms but this and those that it is part of."""
-    own = full.holds[term]
-    return [other for other in full.columns if other == MEAN or not own <= full.holds[other]]
+    """All terms but this one and those that it is part of: beside `size` not `size x init`."""
+    axes = full.holds[term]
+    return [other for other in full.columns if other == MEAN or not axes <= full.holds[other]]
 
 
-def _left(full: Design, terms: Sequence[str]) -> tuple[float, int]:
+def _residual(full: Design, terms: Sequence[str]) -> tuple[float, int]:
     """Residual sum of squares and degrees of freedom of a model of some terms."""
     from statsmodels.api import OLS
 
@@ -203,7 +220,7 @@ def _left(full: Design, terms: Sequence[str]) -> tuple[float, int]:
 
 
 def _basis(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Independent columns [n, rank] that span a matrix's [n, p], and what it takes back [p, rank].
+    """Independent columns [n, rank] that span those of a matrix [n, p], and the way back [p, rank].
 
     A coefficient of the matrix's own columns is `back @` those of the independent ones.
     """
@@ -225,7 +242,7 @@ def _kind(full: Design, term: str) -> str:
 
 
 def _empty(grid: Grid, full: Design, term: str) -> str:
-    """How many of a pair's cells are there, if not all."""
+    """The note on a pair of axes of which not all cells are there."""
     axes = [axis for axis in grid.axes if axis in full.holds[term]]
     if len(axes) < 2:
         return ""

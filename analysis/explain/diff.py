@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from analysis.explain.lookup import SEEDS, Run, Target, find
+from analysis.explain.lookup import SEEDS, FoundRun, Target, find
+from analysis.read.frame import PERCENT
 from analysis.statistics import seed_tests
 from analysis.statistics.bootstrap import resample
-from analysis.statistics.cells import PERCENT
 from analysis.statistics.contrasts import Sample, contrast
 from analysis.tables.layout import column_name
 from kdlab import record, repeats
@@ -16,18 +16,28 @@ from kdlab.power import SEEDS_NEEDED
 from kdlab.record import Record, kept, read_examples, read_outputs
 from kdlab.repeats import is_same
 
-# What a run was computed with: no part of what it is.
-WITH = ("commit", "python", "torch", "transformers", "numpy", "device", "threads", "cores", "host")
+# Keys of a record's cost that say with what a run was computed, which is no part of it.
+COMPUTED_WITH = (
+    "commit",
+    "python",
+    "torch",
+    "transformers",
+    "numpy",
+    "device",
+    "threads",
+    "cores",
+    "host",
+)
 MOST = 6  # parts of unequal results, in print
 Column = tuple[str, str, str]  # task, split, metric
 
 
-class Pair(NamedTuple):
-    """Two runs of one task and equal seeds."""
+class SeedPair(NamedTuple):
+    """Two recorded runs of one task and equal seeds: a run's own, and its teacher's."""
 
     seeds: tuple[int, int]
-    ours: Record
-    theirs: Record
+    a: Record
+    b: Record
 
 
 def diff(
@@ -43,10 +53,10 @@ def diff(
     Raises:
         BadInput: if there is no such cell or run.
     """
-    ours, theirs = find(name, root), find(other, other_root)
-    lines = [f"A: {_counted(ours)}", f"B: {_counted(theirs)}", ""]
-    lines += [*_options(ours, theirs), *_overrides(ours, theirs), *_computed(ours, theirs), ""]
-    lines += [*_scores(ours, theirs, margin), "", *_equality(ours, theirs)]
+    a, b = find(name, root), find(other, other_root)
+    lines = [f"A: {_counted(a)}", f"B: {_counted(b)}", ""]
+    lines += [*_options(a, b), *_overrides(a, b), *_computed(a, b), ""]
+    lines += [*_scores(a, b, margin), "", *_equality(a, b)]
     return "\n".join(lines)
 
 
@@ -56,53 +66,57 @@ def _counted(target: Target) -> str:
     return f"{target.name} ({counts}; {target.root})"
 
 
-def _options(ours: Target, theirs: Target) -> list[str]:
+def _options(a: Target, b: Target) -> list[str]:
     """Options and keys with other values.
 
-    A key in which only one of two studies' runs differ is not told by the other.
+    A key in which only one of two studies' runs differ is not known of the other.
     """
-    a, b = (_values([run.told for run in target.runs]) for target in (ours, theirs))
-    shared = [name for name in a if name in b]
+    of_a, of_b = (_values([run.options for run in target.runs]) for target in (a, b))
+    shared = [name for name in of_a if name in of_b]
     same = "options and keys: the same" if shared else "options and keys: not known of both"
-    found = _lines(shared, a, b)
-    if ours.study and theirs.study:
-        found += [
-            f"  {name}: only {'A' if name in a else 'B'} tells: {(a | b)[name]}"
-            for name in {**a, **b}
+    lines = _lines(shared, of_a, of_b)
+    if a.study and b.study:
+        lines += [
+            f"  {name}: only {'A' if name in of_a else 'B'} tells: {(of_a | of_b)[name]}"
+            for name in {**of_a, **of_b}
             if name not in shared and "." in name
         ]
-    return ["options and keys that differ (A | B):", *found] if found else [same]
+    return ["options and keys that differ (A | B):", *lines] if lines else [same]
 
 
-def _overrides(ours: Target, theirs: Target) -> list[str]:
-    a, b = (
+def _overrides(a: Target, b: Target) -> list[str]:
+    of_a, of_b = (
         dict.fromkeys(o for run in t.runs for o in run.overrides if not o.startswith(SEEDS))
-        for t in (ours, theirs)
+        for t in (a, b)
     )
-    only = {"A": [o for o in a if o not in b], "B": [o for o in b if o not in a]}
-    found = [f"  only {which}: {' '.join(texts)}" for which, texts in only.items() if texts]
-    return ["overrides that differ:", *found] if found else ["overrides: the same but for seeds"]
+    only = {"A": [o for o in of_a if o not in of_b], "B": [o for o in of_b if o not in of_a]}
+    lines = [f"  only {which}: {' '.join(texts)}" for which, texts in only.items() if texts]
+    return ["overrides that differ:", *lines] if lines else ["overrides: the same but for seeds"]
 
 
-def _computed(ours: Target, theirs: Target) -> list[str]:
+def _computed(a: Target, b: Target) -> list[str]:
     """Code, versions and machines that differ."""
-    a, b = (
-        _values([{k: str(r.record.cost.get(k)) for k in WITH} for r in t.runs if r.record])
-        for t in (ours, theirs)
+    of_a, of_b = (
+        _values([_computed_with(run.record) for run in target.runs if run.record])
+        for target in (a, b)
     )
-    if not a or not b:
+    if not of_a or not of_b:
         return ["code, versions and machines: not recorded of both"]
-    found = _lines(WITH, a, b)
-    if not found:
+    lines = _lines(COMPUTED_WITH, of_a, of_b)
+    if not lines:
         return ["code, versions and machines: the same"]
-    return ["code, versions and machines that differ (A | B):", *found]
+    return ["code, versions and machines that differ (A | B):", *lines]
 
 
-def _values(pages: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """Every value that some runs have, by key."""
-    names = dict.fromkeys(name for page in pages for name in page)
+def _computed_with(record: Record) -> dict[str, str]:
+    return {key: str(record.cost.get(key)) for key in COMPUTED_WITH}
+
+
+def _values(runs: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """By key every value that some of the runs have, joined by `or`."""
+    names = dict.fromkeys(name for run in runs for name in run)
     return {
-        name: " or ".join(dict.fromkeys(page.get(name, "none") for page in pages)) for name in names
+        name: " or ".join(dict.fromkeys(run.get(name, "none") for run in runs)) for name in names
     }
 
 
@@ -110,35 +124,34 @@ def _lines(names: Sequence[str], a: Mapping[str, str], b: Mapping[str, str]) -> 
     return [f"  {name}: {a[name]} | {b[name]}" for name in names if a[name] != b[name]]
 
 
-def _scores(ours: Target, theirs: Target, margin: float) -> list[str]:
+def _scores(a: Target, b: Target, margin: float) -> list[str]:
     """Each column's means, and the difference over the seeds that both have."""
-    a, b = _by_column(ours), _by_column(theirs)
-    found = [_line(c, a[c], b[c], (ours.root, theirs.root), margin) for c in a if c in b]
-    lines = [f"  {line}" for line in found] or ["  no column that both have scores in"]
-    return ["scores in points, mean ± standard deviation (runs):", *lines]
+    of_a, of_b = _by_column(a), _by_column(b)
+    shared = [column for column in of_a if column in of_b]
+    lines = [_line(c, of_a[c], of_b[c], (a.root, b.root), margin) for c in shared]
+    indented = [f"  {line}" for line in lines] or ["  no column that both have scores in"]
+    return ["scores in points, mean ± standard deviation (runs):", *indented]
 
 
-Scored = list[tuple[Run, float]]
+Scored = list[tuple[FoundRun, float]]
 
 
 def _by_column(target: Target) -> dict[Column, Scored]:
-    """Runs with their scores, those to report first."""
-    found: dict[Column, Scored] = {}
+    """By column the runs with their scores in points; splits to report come first."""
+    scored: dict[Column, Scored] = {}
     for run in target.runs:
         scores = run.record.result.get("scores", {}) if run.record else {}
         for split in sorted(scores, key=lambda split: split == "select"):
             for metric, score in scores[split].items():
-                found.setdefault((run.task, split, metric), []).append((run, PERCENT * score))
-    return found
+                scored.setdefault((run.task, split, metric), []).append((run, PERCENT * score))
+    return scored
 
 
-def _line(
-    column: Column, ours: Scored, theirs: Scored, roots: tuple[str, str], margin: float
-) -> str:
+def _line(column: Column, a: Scored, b: Scored, roots: tuple[str, str], margin: float) -> str:
     _, split, _ = column
     name = column_name(*column) + (" on select" if split == "select" else "")
-    shown = [_mean([score for _, score in scored]) for scored in (ours, theirs)]
-    return f"{name}: A {shown[0]}, B {shown[1]}; {_difference(column, ours, theirs, roots, margin)}"
+    means = [_mean([score for _, score in scored]) for scored in (a, b)]
+    return f"{name}: A {means[0]}, B {means[1]}; {_difference(column, a, b, roots, margin)}"
 
 
 def _mean(scores: Sequence[float]) -> str:
@@ -146,44 +159,41 @@ def _mean(scores: Sequence[float]) -> str:
     return f"{np.mean(scores):.2f}{'' if np.isnan(spread) else f' ± {spread:.2f}'} ({len(scores)})"
 
 
-def _difference(
-    column: Column, ours: Scored, theirs: Scored, roots: tuple[str, str], margin: float
-) -> str:
+def _difference(column: Column, a: Scored, b: Scored, roots: tuple[str, str], margin: float) -> str:
     """The mean over pairs with its interval, as a table has it."""
     _, split, metric = column
-    pairs = _pairs([run for run, _ in ours], [run for run, _ in theirs])
+    pairs = _pairs([run for run, _ in a], [run for run, _ in b])
     if not pairs:
-        gap = np.mean([score for _, score in ours]) - np.mean([score for _, score in theirs])
-        return f"A − B {gap:+.2f}, no seed in common: not paired"
-    if any(p.ours.result["examples"][split] != p.theirs.result["examples"][split] for p in pairs):
+        gap = np.mean([score for _, score in a]) - np.mean([score for _, score in b])
+        return f"A − B {gap:+z.2f}, no seed in common: not paired"
+    if any(p.a.result["examples"][split] != p.b.result["examples"][split] for p in pairs):
         return "not comparable: scored on other rows"
-    gaps = [_points(p.ours, split, metric) - _points(p.theirs, split, metric) for p in pairs]
-    said = f"A − B {np.mean(gaps):+.2f} over {len(pairs)} shared seed{'s' * (len(pairs) > 1)}"
+    gaps = [_points(p.a, split, metric) - _points(p.b, split, metric) for p in pairs]
+    text = f"A − B {np.mean(gaps):+z.2f} over {len(pairs)} shared seed{'s' * (len(pairs) > 1)}"
     if len({p.seeds[0] for p in pairs}) < SEEDS_NEEDED:
-        return f"{said}, no interval: it needs {SEEDS_NEEDED} seeds"
+        return f"{text}, no interval: it needs {SEEDS_NEEDED} seeds"
     if not all(
-        split in kept(roots[0], pair.ours) and split in kept(roots[1], pair.theirs)
-        for pair in pairs
+        split in kept(roots[0], pair.a) and split in kept(roots[1], pair.b) for pair in pairs
     ):
-        return f"{said}, no interval: outputs are gone"
+        return f"{text}, no interval: outputs are gone"
     drawn = [
-        _draws(roots[0], p.ours, split, metric) - _draws(roots[1], p.theirs, split, metric)
-        for p in pairs
+        _draws(roots[0], p.a, split, metric) - _draws(roots[1], p.b, split, metric) for p in pairs
     ]
     seeds, teachers = np.array([p.seeds for p in pairs]).T
-    told = contrast(Sample(seeds, teachers, np.array(gaps), PERCENT * np.stack(drawn, 1)), margin)
-    tested = "" if np.isnan(told.p) else f", p {told.p:.2g}"
-    return f"{said} [{told.low:.2f}, {told.high:.2f}]{tested}"
+    estimate = contrast(
+        Sample(seeds, teachers, np.array(gaps), PERCENT * np.stack(drawn, 1)), margin
+    )
+    tested = "" if np.isnan(estimate.p) else f", p {estimate.p:.2g}"
+    return f"{text} [{estimate.low:z.2f}, {estimate.high:z.2f}]{tested}"
 
 
-def _pairs(ours: Sequence[Run], theirs: Sequence[Run]) -> list[Pair]:
-    """Runs of equal seeds, each once."""
-    known = {(run.seed, run.teacher_seed): run.record for run in theirs}
-    mine = {(run.seed, run.teacher_seed): run.record for run in ours}
+def _pairs(a: Sequence[FoundRun], b: Sequence[FoundRun]) -> list[SeedPair]:
+    """Recorded runs of equal seeds, each once."""
+    of_a, of_b = ({(r.seed, r.teacher_seed): r.record for r in runs} for runs in (a, b))
     return [
-        Pair(seeds, record, other)
-        for seeds, record in mine.items()
-        if record and (other := known.get(seeds))
+        SeedPair(seeds, record, other)
+        for seeds, record in of_a.items()
+        if record and (other := of_b.get(seeds))
     ]
 
 
@@ -196,28 +206,27 @@ def _draws(root: str, record: Record, split: str, metric: str) -> np.ndarray:
     return resample(metric, labels, read_outputs(root, record, split))
 
 
-def _equality(ours: Target, theirs: Target) -> list[str]:
+def _equality(a: Target, b: Target) -> list[str]:
     """Whether runs that both have are equal bit for bit, and what of them is not."""
-    a = {run.uid: run.record for run in ours.runs if run.record}
-    b = {run.uid: run.record for run in theirs.runs if run.record}
-    shared = [str(uid) for uid in a if uid in b]
+    of_a, of_b = ({r.uid: r.record for r in target.runs if r.record} for target in (a, b))
+    shared = [str(uid) for uid in of_a if uid in of_b]
     if not shared:
         return ["no recorded run is the same in both (by uid): results need not be equal"]
-    if ours.root == theirs.root:
-        return _repeats(ours.root, shared)
-    unequal = [uid for uid in shared if not is_same(a[uid].result, b[uid].result)]
+    if a.root == b.root:
+        return _repeats(a.root, shared)
+    unequal = [uid for uid in shared if not is_same(of_a[uid].result, of_b[uid].result)]
     counted = (
         f"{len(shared) - len(unequal)} of {len(shared)} runs that both have are equal bit for bit"
     )
-    return [counted, *(line for uid in unequal for line in _unequal(str(uid), a[uid], b[uid]))]
+    return [counted, *(line for uid in unequal for line in _unequal(uid, of_a[uid], of_b[uid]))]
 
 
 def _repeats(root: str, uids: Sequence[str]) -> list[str]:
-    """Of runs that are the same in both, what the records of each are to each other."""
+    """Runs that are the same in both, and how several records of one agree (`kdlab.repeats`)."""
     recorded = record.entries(root)
     several = {uid: record.read_all(root, recorded[uid]) for uid in uids if recorded[uid][1:]}
-    said = "run is" if len(uids) == 1 else "runs are"
-    lines = [f"{len(uids)} {said} the same in both; {len(several)} recorded more than once"]
+    runs_are = "run is" if len(uids) == 1 else "runs are"
+    lines = [f"{len(uids)} {runs_are} the same in both; {len(several)} recorded more than once"]
     for uid, records in several.items():
         for number, other in enumerate(records[1:], 2):
             kind = repeats.kind(records[0], other)
@@ -226,23 +235,25 @@ def _repeats(root: str, uids: Sequence[str]) -> list[str]:
     return lines
 
 
-def _unequal(uid: str, ours: Record, theirs: Record) -> Iterator[str]:
-    a, b = dict(_leaves("", ours.result)), dict(_leaves("", theirs.result))
-    names = [name for name in {**a, **b} if a.get(name) != b.get(name)]
+def _unequal(uid: str, a: Record, b: Record) -> Iterator[str]:
+    """The parts of two results that are not equal, and with what else each was computed."""
+    of_a, of_b = (dict(_leaves("", record.result)) for record in (a, b))
+    names = [name for name in {**of_a, **of_b} if of_a.get(name) != of_b.get(name)]
     yield f"  unequal: {uid}"
     for name in names[:MOST]:
-        yield f"    {name}: {a.get(name, 'none')} | {b.get(name, 'none')}"
+        yield f"    {name}: {of_a.get(name, 'none')} | {of_b.get(name, 'none')}"
     if len(names) > MOST:
         yield f"    and {len(names) - MOST} more"
-    found = _lines(WITH, *({k: str(r.cost.get(k)) for k in WITH} for r in (ours, theirs)))
-    yield from (f"  {line}" for line in found)
-    if not found:
+    computed = _lines(COMPUTED_WITH, _computed_with(a), _computed_with(b))
+    yield from (f"  {line}" for line in computed)
+    if not computed:
         yield "    of the same code, versions and machine: is a file damaged, or the data another?"
 
 
-def _leaves(name: str, page: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(page, Mapping):
-        for key, value in page.items():
-            yield from _leaves(f"{name}.{key}" if name else str(key), value)
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The values of nested mappings by dotted names."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _leaves(f"{name}.{key}" if name else str(key), inner)
     else:
-        yield name, page
+        yield name, value

@@ -14,7 +14,7 @@ import pandas as pd
 from analysis.read import frame
 from analysis.read.axes import FIVE, GROUPS
 from analysis.read.frame import NO_SEED
-from analysis.tables.layout import EXCLUDED, column_name, shown
+from analysis.tables.layout import EXCLUDED, column_name, value_text
 from kdlab import record
 from kdlab.errors import BadInput
 from kdlab.record import Record
@@ -22,20 +22,22 @@ from kdlab.record import Record
 UID = re.compile(r"[0-9a-f]{6,32}")
 LISTED = 12  # names, in an error
 SEEDS = ("seed=", "teacher.seed=")
-# Where and how a run is computed, which is no part of it.
-PLACE = ("root=", "save=", "device=", "threads=", "checkpoint_seconds=", "tracker", "launcher")
+# Overrides of where and how a run is computed, which is no part of it: the fields of
+# `kdlab.options.schema.Execution` but for `predict_test`, without which a repeat lacks outputs.
+EXECUTION = ("root=", "save=", "device=", "threads=", "checkpoint_seconds=", "tracker", "launcher")
 
 
 @dataclass(frozen=True)
-class Run:
+class FoundRun:
     """One planned or recorded run.
 
     Attributes:
-        seed: NO_SEED of a teacher, and teacher_seed where all seeds share one.
+        uid: None of what was left out while planning.
+        seed: NO_SEED of a teacher; teacher_seed is that where all seeds share a teacher.
         state: done, diverged, failed, missing or excluded, and `trouble` why.
         overrides: without those that say where it is computed.
         teachers: uids of the runs that it learns from.
-        told: its options, and the keys in which its study's runs differ, by name.
+        options: by name its option of each group, and the keys in which its study's runs differ.
         record: None if there is none.
     """
 
@@ -47,22 +49,22 @@ class Run:
     trouble: str
     overrides: list[str]
     teachers: list[str]
-    told: dict[str, str]
+    options: dict[str, str]
     record: Record | None
 
 
 @dataclass(frozen=True)
 class Target:
-    """Runs, and the name under which they may be asked for again."""
+    """The runs that a name stands for; `study` is None of a run that no study has."""
 
     name: str
     study: str | None
     root: str
-    runs: list[Run]
+    runs: list[FoundRun]
 
 
-class Place(NamedTuple):
-    """Where a run is shown; `columns` are what the task's column may be called."""
+class CellName(NamedTuple):
+    """The cell of a table that a run is in; `columns` are names that the task's column may have."""
 
     table: str
     row: str
@@ -86,29 +88,29 @@ def find(name: str, root: str) -> Target:
 
 def read(root: str, uid: str) -> Record | None:
     """A run's record, if there is one."""
-    found = record.entries(root).get(uid)
-    return record.best(root, found) if found else None
+    entries = record.entries(root).get(uid)
+    return record.best(root, entries) if entries else None
 
 
 def _cell(study: str, rest: str, root: str) -> Target:
     runs = frame.runs(study, root)
-    places = _places(runs)
-    chosen = _chosen(study, rest, places)
-    rows = runs[[place in chosen for place in places]]
+    names = _cell_names(runs)  # of each run
+    chosen = _chosen(study, rest, names)
+    rows = runs[[name in chosen for name in names]]
     first = chosen[0]
     column = f"/{first.columns[0]}" if len(chosen) == 1 else ""
     return Target(f"{study}/{first.table}/{first.row}{column}", study, root, _planned(runs, rows))
 
 
-def _places(runs: pd.DataFrame) -> list[Place]:
-    """Where each run stands; a trial as in the tables of trials."""
+def _cell_names(runs: pd.DataFrame) -> list[CellName]:
+    """The cell of each run; a trial's as in the tables of trials."""
     columns = ["table", "row", "stage", "trial", "seed", "task", "reports", "metrics"]
-    every = []
+    names = []
     for table, row, stage, trial, seed, *of_task in runs[columns].itertuples(index=False):
         if stage == "tune":
             table, row = f"{table}_tune", row if seed == NO_SEED else f"{row}, {trial}"
-        every.append(Place(table, row, _columns(*of_task)))
-    return every
+        names.append(CellName(table, row, _columns(*of_task)))
+    return names
 
 
 @cache
@@ -118,47 +120,47 @@ def _columns(task: str | None, reports: str, metrics: str) -> tuple[str, ...]:
     return (str(task), *(column_name(str(task), s, m) for s in splits for m in names))
 
 
-def _chosen(study: str, text: str, places: list[Place]) -> list[Place]:
+def _chosen(study: str, text: str, names: list[CellName]) -> list[CellName]:
     """The cells of one row that a text names: exactly, else by its beginning."""
-    every = list(dict.fromkeys(places))
-    exact = [place for place in every if text in _names(place)]
-    found = exact or [p for p in every if any(n.startswith(text) for n in _names(p)) and text]
-    rows = list(dict.fromkeys(f"{place.table}/{place.row}" for place in found))
+    cells = list(dict.fromkeys(names))
+    exact = [cell for cell in cells if text in _texts(cell)]
+    chosen = exact or [c for c in cells if any(t.startswith(text) for t in _texts(c)) and text]
+    rows = list(dict.fromkeys(f"{cell.table}/{cell.row}" for cell in chosen))
     if len(rows) == 1:
-        return found
+        return chosen
     if rows:
         raise BadInput(f"{study}/{text} is several: {_listed(f'{study}/{row}' for row in rows)}")
-    there = list(dict.fromkeys(f"{place.table}/{place.row}" for place in every))
-    near = get_close_matches(text, there, LISTED, 0.5) or there
-    tasks = ", ".join(dict.fromkeys(place.columns[0] for place in every))
-    cells = _listed(f"{study}/{row}" for row in near)
-    raise BadInput(f"no cell {text!r} in study {study}; there: {cells}; columns: {tasks}")
+    known = list(dict.fromkeys(f"{cell.table}/{cell.row}" for cell in cells))
+    near = get_close_matches(text, known, LISTED, 0.5) or known
+    tasks = ", ".join(dict.fromkeys(cell.columns[0] for cell in cells))
+    listed = _listed(f"{study}/{row}" for row in near)
+    raise BadInput(f"no cell {text!r} in study {study}; there: {listed}; columns: {tasks}")
 
 
-def _names(place: Place) -> list[str]:
-    """What a cell may be called within its study."""
-    rows = [place.row, f"{place.table}/{place.row}"]
-    return rows + [f"{row}/{column}" for row in rows for column in place.columns]
+def _texts(cell: CellName) -> list[str]:
+    """All that a cell may be called within its study."""
+    rows = [cell.row, f"{cell.table}/{cell.row}"]
+    return rows + [f"{row}/{column}" for row in rows for column in cell.columns]
 
 
 def _listed(names: Iterable[str]) -> str:
-    every = [f"'{name}'" for name in names]
-    more = [f"and {len(every) - LISTED} more"] if len(every) > LISTED else []
-    return ", ".join([*every[:LISTED], *more])
+    quoted = [f"'{name}'" for name in names]
+    more = [f"and {len(quoted) - LISTED} more"] if len(quoted) > LISTED else []
+    return ", ".join([*quoted[:LISTED], *more])
 
 
 def _run(text: str, root: str) -> Target:
     """The run of a uid, or of the beginning of one: recorded, planned, or a parent of such."""
     studies = sorted(path.parent.name for path in Path(root).glob("studies/*/plan.parquet"))
-    known = {study: _planned_uids(study, root) for study in studies}
-    every = set(record.index(root)).union(*known.values())
-    found = sorted(uid for uid in every if uid.startswith(text))
-    if len(found) != 1:
-        said = f"is several: {_listed(found)}" if found else f"is no run under {root}"
-        raise BadInput(f"{text} {said}")
-    (uid,) = found
+    planned = {study: _planned_uids(study, root) for study in studies}
+    uids = set(record.index(root)).union(*planned.values())
+    matching = sorted(uid for uid in uids if uid.startswith(text))
+    if len(matching) != 1:
+        why = f"is several: {_listed(matching)}" if matching else f"is no run under {root}"
+        raise BadInput(f"{text} {why}")
+    (uid,) = matching
     for study in studies:
-        if uid in known[study]:
+        if uid in planned[study]:
             runs = frame.runs(study, root)
             rows = runs[runs["uid"] == uid]
             if len(rows):
@@ -173,53 +175,53 @@ def _planned_uids(study: str, root: str) -> set[str]:
     return set(plan["uid"]).union(*ancestors)
 
 
-def _planned(runs: pd.DataFrame, rows: pd.DataFrame) -> list[Run]:
+def _planned(runs: pd.DataFrame, rows: pd.DataFrame) -> list[FoundRun]:
     """Rows of a study's frame with their records."""
     names = [name for name in runs.columns if name in (*FIVE, *GROUPS) or "." in name]
     reader = frame.reader(rows)
-    order = rows.drop_duplicates(["uid", "seed", "teacher_seed", "task", "excluded"])
-    return [_of_row(row, names, reader) for row in order.to_dict("records")]
+    # A run that stands in several tables is listed once.
+    rows = rows.drop_duplicates(["uid", "seed", "teacher_seed", "task", "excluded"])
+    return [_of_row(row, names, reader) for row in rows.to_dict("records")]
 
 
-def _of_row(row: Mapping[Any, Any], names: list[str], reader: Any) -> Run:
-    found = reader(row["uid"]) if isinstance(row["file"], str) else None
+def _of_row(row: Mapping[Any, Any], names: list[str], reader: Any) -> FoundRun:
+    record = reader(row["uid"]) if isinstance(row["file"], str) else None
     is_teacher = row["seed"] == NO_SEED  # the plan has no overrides of it
-    overrides = found.overrides if is_teacher and found else json.loads(row["overrides"])
+    overrides = record.overrides if is_teacher and record else json.loads(row["overrides"])
+    has_teachers = isinstance(row["teachers"], str) and not is_teacher
     why = row["excluded"] if row["state"] == EXCLUDED else row["trouble"]
-    return Run(
+    return FoundRun(
         uid=row["uid"],
         task=str(row["task"]),
         seed=int(row["seed"]),
         teacher_seed=int(row["teacher_seed"]),
         state=row["state"],
         trouble=why if isinstance(why, str) else "",
-        overrides=_own(overrides),
-        teachers=json.loads(row["teachers"])
-        if isinstance(row["teachers"], str) and not is_teacher
-        else [],
-        told={name: text for name in names if (text := shown(row[name]))},
-        record=found,
+        overrides=_without_execution(overrides),
+        teachers=json.loads(row["teachers"]) if has_teachers else [],
+        options={name: text for name in names if (text := value_text(row[name]))},
+        record=record,
     )
 
 
-def _unplanned(uid: str, root: str) -> Run:
+def _unplanned(uid: str, root: str) -> FoundRun:
     """A run of no study here: of `python -m kdlab`, or a parent."""
-    found = read(root, uid)
-    overrides = found.overrides if found else []
+    record = read(root, uid)
+    overrides = record.overrides if record else []
     seeds = [text.partition("=")[2] for text in overrides if text.startswith("seed=")]
-    return Run(
+    return FoundRun(
         uid=uid,
-        task=found.choices["task"] if found else "",
+        task=record.choices["task"] if record else "",
         seed=int(seeds[-1]) if seeds else NO_SEED,
         teacher_seed=NO_SEED,
-        state=found.result["status"] if found else "missing",
+        state=record.result["status"] if record else "missing",
         trouble="",
-        overrides=_own(overrides),
+        overrides=_without_execution(overrides),
         teachers=[],
-        told=dict(found.choices) if found else {},
-        record=found,
+        options=dict(record.choices) if record else {},
+        record=record,
     )
 
 
-def _own(overrides: Iterable[str]) -> list[str]:
-    return [text for text in overrides if not text.startswith(PLACE)]
+def _without_execution(overrides: Iterable[str]) -> list[str]:
+    return [text for text in overrides if not text.startswith(EXECUTION)]

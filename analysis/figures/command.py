@@ -24,8 +24,8 @@ def run(arguments: argparse.Namespace) -> None:
 
     runs = analysis.load(arguments.study, arguments.root)
     gallery = figures.every(runs, arguments.only)
-    room = Path(arguments.root) / "studies" / arguments.study / "figures"
-    for path in figures.write(gallery, room, arguments.format):
+    folder = Path(arguments.root) / "studies" / arguments.study / "figures"
+    for path in figures.write(gallery, folder, arguments.format):
         print(path)
     for note in gallery.notes:
         print(f"not drawn: {note}")

@@ -43,28 +43,28 @@ def curves(runs: pd.DataFrame) -> Gallery:
     """
     if runs.empty:
         return NOTHING
-    found = traces.curves(runs)
+    points = traces.curves(runs)
     drawings, notes = [], []
     teachers = traces.teacher_scores(runs)
     for (table, task), part in runs.groupby(["table", "task"], sort=False):
-        own = found[(found["table"] == table) & (found["task"] == task)]
+        own = points[(points["table"] == table) & (points["task"] == task)]
         if own.empty:
-            notes.append(f"{table}, {task}: no curves: {_why(part, runs.attrs['study'])}")
+            notes.append(f"{table}, {task}: no curves: {_why_none(part, runs.attrs['study'])}")
             continue
-        taught = teachers[(teachers["table"] == table) & (teachers["task"] == task)]
+        of_teachers = teachers[(teachers["table"] == table) & (teachers["task"] == task)]
         is_few = own["arm"].nunique() <= MOST and len(traces.terms(own)) <= MOST
-        drawings += (_together if is_few else _apart)(own, taught, part)
+        drawings += (_together if is_few else _apart)(own, of_teachers, part)
     return Gallery(tuple(drawings), tuple(notes))
 
 
-def _why(part: pd.DataFrame, study: str) -> str:
+def _why_none(part: pd.DataFrame, study: str) -> str:
     if (part["state"] == "done").any():
         return "no record of its students has any (older ones do not)"
     return f"none of its runs is done; python -m sweeps launch {study} --wait"
 
 
 @paper()
-def _together(own: pd.DataFrame, taught: pd.DataFrame, runs: pd.DataFrame) -> list[Drawing]:
+def _together(own: pd.DataFrame, teachers: pd.DataFrame, runs: pd.DataFrame) -> list[Drawing]:
     """A panel for select and for each term, a line for each arm."""
     names = [SELECT, *traces.terms(own)]
     arms = signs(list(dict.fromkeys(own["arm"])))
@@ -76,7 +76,7 @@ def _together(own: pd.DataFrame, taught: pd.DataFrame, runs: pd.DataFrame) -> li
             _line(ax, mean[(mean["arm"] == arm) & (mean["term"] == term)], arm, sign)
         ax.set_title(f"{_metric(runs)} on select" if term == SELECT else _title(term))
         if term == SELECT:
-            _teachers(ax, taught)
+            _teachers(ax, teachers)
             roomy(ax)
         ax.set_xlim(0, 103)
     label(axes, DONE, "loss", per_row)
@@ -87,14 +87,14 @@ def _together(own: pd.DataFrame, taught: pd.DataFrame, runs: pd.DataFrame) -> li
 
 
 @paper()
-def _apart(own: pd.DataFrame, taught: pd.DataFrame, runs: pd.DataFrame) -> list[Drawing]:
+def _apart(own: pd.DataFrame, teachers: pd.DataFrame, runs: pd.DataFrame) -> list[Drawing]:
     """A panel for each arm: its score on select beside its control's, and then its losses."""
     control = runs.drop_duplicates("arm").set_index("arm")["control"].to_dict()
     mean = traces.over_seeds(own)
     pages = batches(list(dict.fromkeys(own["arm"])), FACETS)
     drawings, styles = [], _roles(own)
     for number, page in enumerate(pages, 1):
-        end = f"_{number}" if len(pages) > 1 else ""
+        suffix = f"_{number}" if len(pages) > 1 else ""
         for kind in (SELECT, "loss"):
             figure, axes = panels(
                 len(page), height=1.1, per_row=PER_ROW, sharex=True, sharey=True, is_wide=True
@@ -102,7 +102,7 @@ def _apart(own: pd.DataFrame, taught: pd.DataFrame, runs: pd.DataFrame) -> list[
             for arm, ax in zip(page, axes, strict=True):
                 if kind == SELECT:
                     _beside_control(ax, mean, arm, str(control.get(arm, "")))
-                    _teachers(ax, taught)
+                    _teachers(ax, teachers)
                 else:
                     of_arm = (mean["arm"] == arm) & (mean["term"] != SELECT)
                     _losses(ax, mean[of_arm], styles)
@@ -115,8 +115,8 @@ def _apart(own: pd.DataFrame, taught: pd.DataFrame, runs: pd.DataFrame) -> list[
                 logarithmic(axes[0].yaxis, *axes[0].get_ylim())
             label(axes, DONE, "select (points)" if kind == SELECT else "loss / first", PER_ROW)
             key(figure, *key_of(axes))
-            said = _caption(own, mean, runs) + ("" if kind == SELECT else f" {RELATIVE}")
-            drawings.append(Drawing(_name(f"curves_{kind}", own, end), settled(figure), said))
+            caption = _caption(own, mean, runs) + ("" if kind == SELECT else f" {RELATIVE}")
+            drawings.append(Drawing(_name(f"curves_{kind}", own, suffix), settled(figure), caption))
     return drawings
 
 
@@ -143,9 +143,9 @@ def _line(ax: "Axes", own: pd.DataFrame, label: str, sign: dict[str, Any]) -> No
         )
 
 
-def _teachers(ax: "Axes", taught: pd.DataFrame) -> None:
-    """A line for each kind of teacher: the mean of what its seeds scored."""
-    for row, own in taught.groupby("row", sort=False):
+def _teachers(ax: "Axes", teachers: pd.DataFrame) -> None:
+    """A horizontal line for each kind of teacher: the mean score of its seeds."""
+    for row, own in teachers.groupby("row", sort=False):
         mark = " †" if own["degenerate"].any() else ""
         ax.axhline(float(own["value"].mean()), **TEACHER, label=f"{row}{mark}")
 
@@ -190,14 +190,14 @@ def _title(term: str) -> str:
 
 
 def _metric(runs: pd.DataFrame) -> str:
-    """What the score on select is of: the task's metric, or the mean of several."""
+    """The name of the score on select: the task's metric, or the mean of several."""
     names = json.loads(runs["select_by"].dropna().iloc[0])
     return names[0] if len(names) == 1 else f"mean of {' and '.join(names)}"
 
 
-def _name(kind: str, own: pd.DataFrame, end: str = "") -> str:
+def _name(kind: str, own: pd.DataFrame, suffix: str = "") -> str:
     table, task = own["table"].iloc[0], own["task"].iloc[0]
-    return file_name(f"{kind}_{table}_{task}{end}")
+    return file_name(f"{kind}_{table}_{task}{suffix}")
 
 
 def _caption(own: pd.DataFrame, mean: pd.DataFrame, runs: pd.DataFrame) -> str:

@@ -1,4 +1,4 @@
-"""What is drawn: a figure with its caption, and what was not drawn and why."""
+"""Drawings: a figure with its caption, and notes on what was not drawn and why."""
 
 import base64
 import io
@@ -34,7 +34,7 @@ class Drawing:
 
 
 def settled(figure: "Figure") -> "Figure":
-    """A figure whose parts stay where they are: laid out anew at each drawing, they would creep."""
+    """The figure with its layout fixed: computed anew at each drawing, parts would creep."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     return figure
@@ -57,10 +57,10 @@ NOTHING = Gallery(notes=("no figures: the frame has no rows; was too much of it 
 
 def rendered(figure: "Figure", kind: str) -> bytes:
     """The bytes of a figure's file: the same for the same figure."""
-    room = io.BytesIO()
+    content = io.BytesIO()
     with paper():
-        figure.savefig(room, format=kind, metadata=METADATA[kind])
-    return room.getvalue()
+        figure.savefig(content, format=kind, metadata=METADATA[kind])
+    return content.getvalue()
 
 
 def html(drawing: Drawing) -> str:

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analysis import effects as found_effects
-from analysis.effects.pairing import reference
-from analysis.effects.variance import AXIS, PAIR, RESIDUAL, SEED
+from analysis.effects.pairing import matched, reference
+from analysis.effects.variance import AXIS, PAIR, RESIDUAL, SEED, variance_shares
 from analysis.figures.drawing import NOTHING, Drawing, Gallery, settled
 from analysis.figures.style import (
     MAJORITY,
@@ -22,10 +21,11 @@ from analysis.figures.style import (
     paper,
 )
 from analysis.read.axes import axes as axes_of
-from analysis.read.frame import scores
-from analysis.statistics.cells import PERCENT, sampler
+from analysis.read.frame import PERCENT, scores
+from analysis.statistics.draws import sampler
+from analysis.statistics.pairs import Inference
 from analysis.statistics.seed_tests import MARGIN
-from analysis.tables.arrange import compared
+from analysis.tables.arrange import control_contrasts
 from kdlab.power import SEEDS_NEEDED
 
 if TYPE_CHECKING:
@@ -53,40 +53,39 @@ def effects(
     reported = reported[reported["split"].str.startswith("report").fillna(False).astype(bool)]
     names = axes_of(runs) if axes is None else list(axes)
     drawings, notes = [], []
-    shares = found_effects.shares(reported, names)
-    if shares["eta"].notna().any():
+    shares = variance_shares(reported, names)
+    if shares["eta_squared"].notna().any():
         drawings.append(_shares(shares, runs.attrs["study"]))
     else:
         notes.append("shares of variance: no two runs that are done differ in their score")
-    draws = sampler(runs)
-    known = dict(compared(runs, margin=margin).verdicts)
+    # What the study's tables compare too has the verdict that it has there.
+    verdicts = dict(control_contrasts(runs, margin=margin).verdicts)
+    inference = Inference(margin, sampler(runs), verdicts)
     for axis in names:
-        matched = against(
-            found_effects.matched(reported, axis, names, margin=margin, draws=draws, known=known)
-        )
-        if matched.empty:
+        comparisons = against(matched(reported, axis, names, inference))
+        if comparisons.empty:
             notes.append(
                 f"{axis}: no two runs that are done differ in it alone; a study that crosses it "
                 "with the other axes has such pairs"
             )
         else:
-            drawings += _forest(matched, axis, margin)
+            drawings += _forest(comparisons, axis, margin)
     return Gallery(tuple(drawings), tuple(notes))
 
 
-def against(matched: pd.DataFrame) -> pd.DataFrame:
+def against(comparisons: pd.DataFrame) -> pd.DataFrame:
     """Of each column the comparisons with one level: that with most matched pairs, `other`.
 
     The difference is then of `level` minus `other`; of equally many pairs the first counts.
     """
-    parts = [_of_column(part) for _, part in matched.groupby("column", sort=False)]
-    return pd.concat(parts, ignore_index=True) if parts else matched
+    parts = [_of_column(part) for _, part in comparisons.groupby("column", sort=False)]
+    return pd.concat(parts, ignore_index=True) if parts else comparisons
 
 
-def _of_column(part: pd.DataFrame) -> pd.DataFrame:
-    first = reference(part)
-    same = part[part["other"] == first]
-    turned = part[part["level"] == first]
+def _of_column(comparisons: pd.DataFrame) -> pd.DataFrame:
+    first = reference(comparisons)
+    same = comparisons[comparisons["other"] == first]
+    turned = comparisons[comparisons["level"] == first]
     turned = turned.assign(
         level=turned["other"],
         other=first,
@@ -100,7 +99,7 @@ def _of_column(part: pd.DataFrame) -> pd.DataFrame:
 @paper()
 def _shares(shares: pd.DataFrame, study: str) -> Drawing:
     """Bars of eta squared, points of omega squared."""
-    known = shares[shares["eta"].notna()]
+    known = shares[shares["eta_squared"].notna()]
     columns = list(dict.fromkeys(known["column"]))
     terms = list(dict.fromkeys(known["term"]))
     terms.sort(key=lambda term: list(HATCH).index(known["kind"][known["term"] == term].iloc[0]))
@@ -114,18 +113,19 @@ def _shares(shares: pd.DataFrame, study: str) -> Drawing:
     grid[0].invert_yaxis()
     label(grid, "share of variance (%)", "", per_row)
     key(figure, *key_of(grid))
-    left = shares[shares["eta"].isna()]["term"].unique()
+    confounded = shares[shares["eta_squared"].isna()]["term"].unique()
     points = (
         "points: omega squared, which is less what chance accounts for"
-        if known["share"].notna().any()
+        if known["omega_squared"].notna().any()
         else "what chance accounts for is not known, as the model leaves nothing over"
     )
-    said = (
+    caption = (
         f"{study}: share of the variance of scores that each axis accounts for. Bars: eta squared; "
         f"{points}. {_counted(known)} runs."
     )
-    said += f" Not to be told from other terms: {', '.join(left)}." if len(left) else ""
-    return Drawing(file_name(f"effects_{study}"), settled(figure), said)
+    if len(confounded):
+        caption += f" Not to be told from other terms: {', '.join(confounded)}."
+    return Drawing(file_name(f"effects_{study}"), settled(figure), caption)
 
 
 def _bars(ax: "Axes", own: pd.DataFrame, terms: Sequence[str]) -> None:
@@ -134,7 +134,7 @@ def _bars(ax: "Axes", own: pd.DataFrame, terms: Sequence[str]) -> None:
         if len(part):
             ax.barh(
                 [terms.index(term) for term in part["term"]],
-                PERCENT * part["eta"],
+                PERCENT * part["eta_squared"],
                 height=0.7,
                 facecolor=TONES[kind],
                 edgecolor="0.25",
@@ -142,10 +142,10 @@ def _bars(ax: "Axes", own: pd.DataFrame, terms: Sequence[str]) -> None:
                 hatch=HATCH[kind],
                 label=title,
             )
-    part = own[own["share"].notna()]
+    part = own[own["omega_squared"].notna()]
     places = [terms.index(term) for term in part["term"]]
     ax.plot(
-        PERCENT * part["share"],
+        PERCENT * part["omega_squared"],
         places,
         linestyle="none",
         marker="D",
@@ -159,14 +159,14 @@ def _bars(ax: "Axes", own: pd.DataFrame, terms: Sequence[str]) -> None:
 
 
 @paper()
-def _forest(matched: pd.DataFrame, axis: str, margin: float) -> list[Drawing]:
+def _forest(comparisons: pd.DataFrame, axis: str, margin: float) -> list[Drawing]:
     """A row for each level, a panel for each column; some figures if there are many levels."""
-    columns = list(dict.fromkeys(matched["column"]))
-    pages = batches(list(dict.fromkeys(matched["level"])), MOST_ROWS)
+    columns = list(dict.fromkeys(comparisons["column"]))
+    pages = batches(list(dict.fromkeys(comparisons["level"])), MOST_ROWS)
     drawings = []
     for number, levels in enumerate(pages, 1):
         per_row = balanced(len(columns), 3)
-        own = matched[matched["level"].isin(levels)]
+        own = comparisons[comparisons["level"].isin(levels)]
         height = 0.7 + ROW * len(levels)
         figure, grid = panels(
             len(columns), height=height, per_row=per_row, sharey=True, is_wide=len(levels) > 8
@@ -185,7 +185,7 @@ def _forest(matched: pd.DataFrame, axis: str, margin: float) -> list[Drawing]:
         key(figure, *key_of(grid))
         end = f"_{number}" if len(pages) > 1 else ""
         name = file_name(f"matched_{axis}{end}")
-        drawings.append(Drawing(name, settled(figure), _caption(matched, axis, margin)))
+        drawings.append(Drawing(name, settled(figure), _caption(comparisons, axis, margin)))
     return drawings
 
 
@@ -221,16 +221,16 @@ def _rows(ax: "Axes", part: pd.DataFrame, levels: Sequence[str], margin: float) 
         ax.text(0.5, 0.5, "no matched pairs", transform=ax.transAxes, ha="center", va="center")
 
 
-def _caption(matched: pd.DataFrame, axis: str, margin: float) -> str:
-    seeds = sorted(matched["seeds"].unique())
+def _caption(comparisons: pd.DataFrame, axis: str, margin: float) -> str:
+    seeds = sorted(comparisons["seeds"].unique())
     numbers = " to ".join(dict.fromkeys(f"{n}" for n in (seeds[0], seeds[-1])))
     numbers += " seed" if seeds[-1] == 1 else " seeds"
     is_few = seeds[0] < SEEDS_NEEDED
     few = f" No interval and no test under {SEEDS_NEEDED} seeds." if is_few else ""
-    constant = int(matched["degenerate"].sum())
+    constant = int(comparisons["degenerate"].sum())
     few += f" In {constant} pairs a run predicts the same for every row." if constant else ""
     return (
-        f"{axis}: runs that differ in it alone, {matched['n'].sum()} pairs of {numbers}; "
+        f"{axis}: runs that differ in it alone, {comparisons['n'].sum()} pairs of {numbers}; "
         "mean difference with the 95 % interval of a paired t over seeds whose error also holds "
         "what comes from teachers and examples." + few
     )

@@ -1,4 +1,8 @@
-"""Numbers beside points, where they cover neither points nor one another."""
+"""Numbers beside points, where they cover neither points nor one another.
+
+Each number in turn takes the place around its point that covers least: offsets at 12 angles and
+six distances are tried.
+"""
 
 import math
 from collections.abc import Sequence
@@ -21,12 +25,12 @@ def number(ax: "Axes", points: Sequence[tuple[float, float, str]]) -> None:
     """
     from matplotlib.patheffects import withStroke
 
-    places, room = _places(ax, points)
+    places, panel = _places(ax, points)
     taken = [(x - POINT, y - POINT, x + POINT, y + POINT) for x, y in places]
     for (x, y, text), place in zip(points, places, strict=True):
         dx, dy = min(
             ((r * math.cos(a), r * math.sin(a)) for r in RADII for a in ANGLES),
-            key=lambda offset: _cost(_box(place, offset, text), taken, room),
+            key=lambda offset: _cost(_box(place, offset, text), taken, panel),
         )
         taken.append(_box(place, (dx, dy), text))
         is_far = math.hypot(dx, dy) > RADII[0] + 1
@@ -52,10 +56,10 @@ def _places(
     figure = ax.get_figure(root=True)
     assert figure is not None
     scale = 72 / figure.dpi
-    found = [ax.transData.transform((x, y)) * scale for x, y, _ in points]
+    places = [ax.transData.transform((x, y)) * scale for x, y, _ in points]
     box = ax.get_window_extent()
-    room = (box.x0 * scale, box.y0 * scale, box.x1 * scale, box.y1 * scale)
-    return [(float(x), float(y)) for x, y in found], room
+    panel = (box.x0 * scale, box.y0 * scale, box.x1 * scale, box.y1 * scale)
+    return [(float(x), float(y)) for x, y in places], panel
 
 
 def _box(place: tuple[float, float], offset: tuple[float, float], text: str) -> Box:
@@ -64,10 +68,10 @@ def _box(place: tuple[float, float], offset: tuple[float, float], text: str) -> 
     return x - width, y - 0.45 * SIZE, x + width, y + 0.45 * SIZE
 
 
-def _cost(box: Box, taken: Sequence[Box], room: Box) -> float:
-    """How much a box covers of others, and how much of it is outside; of equal ones the first."""
-    own = (box[2] - box[0]) * (box[3] - box[1])
-    return sum(_shared(box, other) for other in taken) + own - _shared(box, room)
+def _cost(box: Box, taken: Sequence[Box], panel: Box) -> float:
+    """The area of other boxes that a box covers, and of it the area outside of the panel."""
+    area = (box[2] - box[0]) * (box[3] - box[1])
+    return sum(_shared(box, other) for other in taken) + area - _shared(box, panel)
 
 
 def _shared(one: Box, other: Box) -> float:

@@ -26,14 +26,14 @@ from analysis.read.axes import axes
 from analysis.read.frame import NO_SEED
 from analysis.statistics.cells import Cell
 from analysis.tables.arrange import arranged
-from analysis.tables.layout import EXCLUDED, shown
+from analysis.tables.layout import EXCLUDED, value_text
 from analysis.tables.majority_baseline import MAJORITY as CONSTANT
 from analysis.tables.model import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# What it is called, its unit, and how many of the cell's are one.
+# By field of a cell: the label of the axis, and how many of the field's units are one of the axis.
 COSTS = {
     "parameters": ("parameters (M)", 1e6),
     "flops": ("FLOPs of one row of 128 tokens (G)", 1e9),
@@ -60,7 +60,7 @@ def pareto(runs: pd.DataFrame, tables: Sequence[Table] | None = None) -> Gallery
     drawings, notes = [], []
     for table in _tables(runs, tables):
         for cost in COSTS:
-            if why := _nothing(table, cost, runs.attrs["study"]):
+            if why := _why_none(table, cost, runs.attrs["study"]):
                 notes.append(f"{table.name}: no score against {cost}: {why}")
             else:
                 drawings.append(_figure(table, cost, runs))
@@ -68,12 +68,12 @@ def pareto(runs: pd.DataFrame, tables: Sequence[Table] | None = None) -> Gallery
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Of (cost, score) those that no other one beats at the same or at a smaller cost."""
-    found: list[tuple[float, float]] = []
+    """The Pareto front of points (cost, score): those that none of the same or less cost beats."""
+    best: list[tuple[float, float]] = []
     for cost, score in sorted(points, key=lambda point: (point[0], -point[1])):
-        if not found or score > found[-1][1]:
-            found.append((cost, score))
-    return found
+        if not best or score > best[-1][1]:
+            best.append((cost, score))
+    return best
 
 
 def _tables(runs: pd.DataFrame, made: Sequence[Table] | None) -> Sequence[Table]:
@@ -82,7 +82,7 @@ def _tables(runs: pd.DataFrame, made: Sequence[Table] | None) -> Sequence[Table]
     students = runs[(runs["seed"] != NO_SEED) & (runs["state"] != EXCLUDED)]
     others = [axis for axis in axes(runs) if axis not in MODELS]
     values = [
-        {axis: set(part[axis].map(shown)) for axis in others}
+        {axis: set(part[axis].map(value_text)) for axis in others}
         for _, part in students.groupby("table")
     ]
     is_shared = students.drop_duplicates(["table", "row"])["row"].duplicated().any()
@@ -94,7 +94,7 @@ def _tables(runs: pd.DataFrame, made: Sequence[Table] | None) -> Sequence[Table]
     return arranged(whole)
 
 
-def _nothing(table: Table, cost: str, study: str) -> str:
+def _why_none(table: Table, cost: str, study: str) -> str:
     """Why there is nothing to draw; "" if there is."""
     students = _students(table)
     own = _points(table, cost, students, table.columns)
@@ -116,15 +116,15 @@ def _students(table: Table) -> list[str]:
 
 def _points(table: Table, cost: str, rows: Sequence[str], columns: Sequence[str]) -> list[Point]:
     """Rows that have both a score and the cost, in the table's order."""
-    found = []
+    points = []
     for row in rows:
         of_row = [table.cells[row, c] for c in table.columns if (row, c) in table.cells]
         known = [getattr(cell, cost) for cell in of_row if getattr(cell, cost) > 0]
         for column in columns:
             cell = table.cells.get((row, column))
             if cell and cell.n and known:
-                found.append((row, sum(known) / len(known) / COSTS[cost][1], cell))
-    return found
+                points.append((row, sum(known) / len(known) / COSTS[cost][1], cell))
+    return points
 
 
 @paper()
@@ -209,7 +209,7 @@ def _baselines(ax: "Axes", table: Table, cost: str, column: str, handles: dict[s
             ax.axhline(cell.mean, **TEACHER)
             spread = None if math.isnan(cell.spread) else cell.spread
             sign = _sign("*") | {"markersize": 8, "markerfacecolor": "black"}
-            (handles.setdefault(teacher, ax.errorbar(value, cell.mean, spread, **sign, zorder=3)))
+            handles.setdefault(teacher, ax.errorbar(value, cell.mean, spread, **sign, zorder=3))
     if (CONSTANT, column) in table.cells:
         line = ax.axhline(table.cells[CONSTANT, column].mean, **MAJORITY)
         handles.setdefault(CONSTANT, line)
@@ -226,18 +226,18 @@ def _caption(
     table: Table, cost: str, rows: Sequence[str], columns: Sequence[str], runs: pd.DataFrame
 ) -> str:
     cells = [cell for _, _, cell in _points(table, cost, rows, columns)]
-    left = [row for row in _students(table) if row not in rows]
-    said = [
+    absent = [row for row in _students(table) if row not in rows]
+    sentences = [
         f"{table.name}: score against {COSTS[cost][0]}, {over_runs(cell.n for cell in cells)}.",
         STEPS if any(_is_able(cell) for cell in cells) else NO_STEPS,
     ]
     if any(cell.degenerate for cell in cells):
-        said.append("Some arms predict the same for every row: they are no part of the line.")
+        sentences.append("Some arms predict the same for every row: they are no part of the line.")
     empty = [column for column in table.columns if column not in columns]
     if cost == MEASURED and len(devices := runs["device"].dropna().unique()) > 1:
-        said.append(f"Measured on several machines: {', '.join(sorted(devices))}.")
+        sentences.append(f"Measured on several machines: {', '.join(sorted(devices))}.")
     if empty:
-        said.append(f"Without any score yet: {', '.join(empty)}.")
-    if left:
-        said.append(f"Without score or cost, and not drawn: {', '.join(left)}.")
-    return " ".join(said)
+        sentences.append(f"Without any score yet: {', '.join(empty)}.")
+    if absent:
+        sentences.append(f"Without score or cost, and not drawn: {', '.join(absent)}.")
+    return " ".join(sentences)

@@ -22,7 +22,7 @@ from analysis.figures.style import (
     wrapped,
 )
 from analysis.figures.traces import ARM, HARD
-from analysis.statistics.cells import PERCENT
+from analysis.read.frame import PERCENT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,25 +42,25 @@ def shares(runs: pd.DataFrame) -> Gallery:
     """
     if runs.empty:
         return NOTHING
-    found = traces.shares(runs)
+    points = traces.gradient_shares(runs)
     drawings, notes = [], []
     for (table, task), part in runs.groupby(["table", "task"], sort=False):
-        own = found[(found["table"] == table) & (found["task"] == task)]
+        own = points[(points["table"] == table) & (points["task"] == task)]
         counts = own[own["share"] > 0].groupby("arm")["term"].nunique()
         several = own[own["arm"].map(counts) > 1]
         if len(several):
             drawings += _figures(several)
         else:
-            why = _why(part, own, runs.attrs["study"])
+            why = _why_none(part, own, runs.attrs["study"])
             notes.append(f"{table}, {task}: no gradient shares: {why}")
     return Gallery(tuple(drawings), tuple(notes))
 
 
 def stacked(own: pd.DataFrame) -> pd.DataFrame:
-    """Of one arm: each term's mean share at each point, and where its bar begins.
+    """The stacked bars of one arm: each term's mean share at each point of training.
 
-    Rows in the order of drawing: done (percent of training), term, share, below, and `spread`, the
-    standard deviation over runs of where the bar ends.
+    Rows in the order of drawing: done (percent of training), term, share (percent), `below` (where
+    the bar begins) and `spread`, the standard deviation over runs of where it ends.
     """
     names = traces.terms(own)
     wide = own.pivot_table(index=["uid", "done"], columns="term", values="share")
@@ -72,11 +72,11 @@ def stacked(own: pd.DataFrame) -> pd.DataFrame:
         for done in share.index
         for term in names
     ]
-    found = pd.DataFrame(rows)
-    return found.assign(below=found.groupby("done")["share"].cumsum() - found["share"])
+    bars = pd.DataFrame(rows)
+    return bars.assign(below=bars.groupby("done")["share"].cumsum() - bars["share"])
 
 
-def _why(part: pd.DataFrame, own: pd.DataFrame, study: str) -> str:
+def _why_none(part: pd.DataFrame, own: pd.DataFrame, study: str) -> str:
     if len(own):
         return "every arm has one term"
     if (part["state"] == "done").any():

@@ -154,7 +154,7 @@ def roomy(ax: "Axes", least: float = 2.0) -> None:
 
 
 def over_runs(counts: Iterable[float]) -> str:
-    """What the points and bars are, in words: over so many runs."""
+    """The part of a caption on how many runs points and bars are over."""
     known = sorted({int(count) for count in counts if count})
     if not known or known[-1] == 1:
         return "one run each"
@@ -163,12 +163,12 @@ def over_runs(counts: Iterable[float]) -> str:
 
 
 def key_of(axes: Sequence["Axes"]) -> tuple[list[Any], list[str]]:
-    """What panels show by name, each once, for `key`."""
-    found: dict[str, Any] = {}
+    """Handles and labels of all panels, each label once, for `key`."""
+    by_label: dict[str, Any] = {}
     for ax in axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
-    return list(found.values()), list(found)
+            by_label.setdefault(label, handle)
+    return list(by_label.values()), list(by_label)
 
 
 def wrapped(text: str, width: int = 26, lines: int = 2) -> str:

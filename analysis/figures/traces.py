@@ -1,18 +1,17 @@
-"""What records hold of the course of training, as tidy frames."""
+"""The course of training as tidy frames: losses, scores on select, shares of the gradient."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.read.frame import NO_SEED, reader
-from analysis.statistics.cells import PERCENT
+from analysis.read.frame import NO_SEED, PERCENT, reader
 from kdlab.record import Record
 
 SELECT, HARD = "select", "hard"
 ARM = ["table", "task", "arm"]
-PLACE = ["table", "task", "row", "uid"]  # of a teacher
+TEACHER = ["table", "task", "row", "uid"]
 
 
 def trained(runs: pd.DataFrame) -> pd.DataFrame:
@@ -30,67 +29,71 @@ def curves(runs: pd.DataFrame) -> pd.DataFrame:
     whether every row got the same prediction).
     """
     columns = [*ARM, "uid", "term", "done", "steps", "value", "degenerate"]
-    return pd.DataFrame(_found(runs, _points), columns=columns)
+    return pd.DataFrame(_points_of(runs, _evaluations), columns=columns)
 
 
-def shares(runs: pd.DataFrame) -> pd.DataFrame:
+def gradient_shares(runs: pd.DataFrame) -> pd.DataFrame:
     """Each weighted term's share of the gradient at 10, 50 and 90 % of training, in percent.
 
     One row each: table, task, arm, uid, term, `done` (percent of training) and `share`.
     """
-    return pd.DataFrame(_found(runs, _shares), columns=[*ARM, "uid", "term", "done", "share"])
+    return pd.DataFrame(_points_of(runs, _shares), columns=[*ARM, "uid", "term", "done", "share"])
 
 
 def teacher_scores(runs: pd.DataFrame) -> pd.DataFrame:
-    """What each teacher scored on select, in points: table, task, row, uid, value, degenerate."""
+    """Each teacher's score on select: table, task, row, uid, value (points), degenerate."""
     read = reader(runs)
     teachers = runs[(runs["seed"] == NO_SEED) & (runs["state"] == "done")]
     rows = [
-        {**{name: row[name] for name in PLACE}, "value": scored[0], "degenerate": scored[1]}
-        for row in teachers.drop_duplicates(PLACE).to_dict("records")
-        if (scored := _scored(read(row["uid"]))) is not None
+        {**{name: row[name] for name in TEACHER}, "value": score[0], "degenerate": score[1]}
+        for row in teachers.drop_duplicates(TEACHER).to_dict("records")
+        if (score := _select_score(read(row["uid"]))) is not None
     ]
-    return pd.DataFrame(rows, columns=[*PLACE, "value", "degenerate"])
+    return pd.DataFrame(rows, columns=[*TEACHER, "value", "degenerate"])
 
 
-def over_seeds(found: pd.DataFrame) -> pd.DataFrame:
-    """Mean, smallest, largest and number of the runs of an arm: a term and a time each.
+def over_seeds(points: pd.DataFrame) -> pd.DataFrame:
+    """Mean, smallest, largest and number over the runs of an arm, for each term and time.
 
     `degenerate`: whether one of them has the same prediction for every row there.
     """
-    grouped = found.groupby([*ARM, "term", "done"], sort=False)
+    grouped = points.groupby([*ARM, "term", "done"], sort=False)
     value = {"mean": "mean", "low": "min", "high": "max", "n": "count"}
     return grouped.agg(
         **{name: ("value", how) for name, how in value.items()}, degenerate=("degenerate", "any")
     ).reset_index()
 
 
-def terms(found: pd.DataFrame) -> list[str]:
+def terms(points: pd.DataFrame) -> list[str]:
     """The terms of the loss, the task's own first."""
-    names = [str(term) for term in found["term"].unique() if term != SELECT]
+    names = [str(term) for term in points["term"].unique() if term != SELECT]
     return sorted(names, key=lambda name: name != HARD)
 
 
-def _found(runs: pd.DataFrame, of_record: Any) -> Iterator[dict[str, Any]]:
+def _points_of(
+    runs: pd.DataFrame, of_record: Callable[[Record], Iterator[dict[str, Any]]]
+) -> Iterator[dict[str, Any]]:
+    """The points that each student's record has, with its table, task and arm."""
     read = reader(runs)
     known: dict[str, list[dict[str, Any]]] = {}
     for row in trained(runs).to_dict("records"):
         uid = str(row["uid"])
         if uid not in known:  # a run may stand in several tables
             known[uid] = list(of_record(read(uid)))
-        place = {name: row[name] for name in ARM}
-        yield from ({**place, "uid": uid, **point} for point in known[uid])
+        arm = {name: row[name] for name in ARM}
+        yield from ({**arm, "uid": uid, **point} for point in known[uid])
 
 
-def _points(record: Record) -> Iterator[dict[str, Any]]:
+def _evaluations(record: Record) -> Iterator[dict[str, Any]]:
+    """The points of `curves` of one record."""
     steps = record.result["steps"]
     for term, values in record.result.get("curves", {}).items():
         unit = PERCENT if term == SELECT else 1.0
         constant = record.result["select_degenerate"]
-        for number, place in enumerate(evaluated(steps, len(values))):
+        for number, step in enumerate(evaluated(steps, len(values))):
             yield {
                 "term": term,
-                "done": PERCENT * place / steps,
+                "done": PERCENT * step / steps,
                 "steps": steps,
                 "value": unit * values[number],
                 "degenerate": term == SELECT and constant[number],
@@ -98,6 +101,7 @@ def _points(record: Record) -> Iterator[dict[str, Any]]:
 
 
 def _shares(record: Record) -> Iterator[dict[str, Any]]:
+    """The points of `gradient_shares` of one record."""
     for point, by_term in record.result.get("shares", {}).items():
         for term, share in by_term.items():
             yield {"term": term, "done": PERCENT * float(point), "share": PERCENT * share}
@@ -108,17 +112,16 @@ def evaluated(steps: int, count: int) -> list[int]:
     return [max(1, round(steps * k / count)) for k in range(1, count + 1)]
 
 
-def _scored(record: Record) -> tuple[float, bool] | None:
-    """What a run scored on select with the weights that were kept; None if no record says it.
-
-    And whether every row got the same prediction.
+def _select_score(record: Record) -> tuple[float, bool] | None:
+    """A run's score on select with the weights that were kept, in points, and whether every row got
+    the same prediction; None if the record does not say it.
     """
-    found = record.result.get("curves", {}).get(SELECT)
+    curve = record.result.get("curves", {}).get(SELECT)
     steps, kept = record.result.get("steps"), record.result.get("scored_step")
-    if found and steps and kept is not None:
-        places = np.array(evaluated(steps, len(found)))
-        number = int(np.abs(places - kept).argmin())
-        return PERCENT * float(found[number]), bool(record.result["select_degenerate"][number])
+    if curve and steps and kept is not None:
+        # Of several metrics the curve has the mean, which the scores at the end do not.
+        number = int(np.abs(np.array(evaluated(steps, len(curve))) - kept).argmin())
+        return PERCENT * float(curve[number]), bool(record.result["select_degenerate"][number])
     scores = record.result.get("scores", {}).get(SELECT, {})
     constant = SELECT in record.result.get("degenerate", ())
     return (PERCENT * float(next(iter(scores.values()))), constant) if len(scores) == 1 else None

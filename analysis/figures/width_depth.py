@@ -26,7 +26,7 @@ from analysis.read.axes import axes
 from analysis.read.frame import NO_SEED
 from analysis.statistics.cells import NOTHING as NOT_KNOWN
 from analysis.tables.arrange import arranged
-from analysis.tables.layout import EXCLUDED, shown
+from analysis.tables.layout import EXCLUDED, value_text
 from analysis.tables.majority_baseline import MAJORITY as CONSTANT
 from analysis.tables.model import Table
 
@@ -86,15 +86,15 @@ def budgets(runs: pd.DataFrame, tables: Sequence[Table]) -> pd.DataFrame:
     empty = pd.DataFrame(columns=[*NAMES, *GAIN])
     if cells.empty or models.empty:
         return empty
-    found = cells[cells["n"] > 0].merge(models, on="row").dropna(subset="transformer")
-    found = found.drop_duplicates(["column", "row"]).sort_values("transformer", kind="stable")
-    found = found.assign(group=_groups(found["transformer"].to_numpy(dtype=float)))
-    shapes = found["layers"].astype(str) + "x" + found["hidden"].astype(str)
-    is_choice = shapes.groupby([found["group"], found["column"]]).transform("nunique") > 1
-    found = found[is_choice]
-    found = found.assign(arm=_arms(found, others))
-    found = found.assign(budget=found.groupby("group")["transformer"].transform("mean"))
-    return found.sort_index()[[*NAMES, *GAIN]].reset_index(drop=True) if len(found) else empty
+    points = cells[cells["n"] > 0].merge(models, on="row").dropna(subset="transformer")
+    points = points.drop_duplicates(["column", "row"]).sort_values("transformer", kind="stable")
+    points = points.assign(group=_groups(points["transformer"].to_numpy(dtype=float)))
+    shapes = points["layers"].astype(str) + "x" + points["hidden"].astype(str)
+    is_choice = shapes.groupby([points["group"], points["column"]]).transform("nunique") > 1
+    points = points[is_choice]
+    points = points.assign(arm=_arms(points, others))
+    points = points.assign(budget=points.groupby("group")["transformer"].transform("mean"))
+    return points.sort_index()[[*NAMES, *GAIN]].reset_index(drop=True) if len(points) else empty
 
 
 def _row(table: Table, row: str, column: str) -> dict[str, Any]:
@@ -104,8 +104,8 @@ def _row(table: Table, row: str, column: str) -> dict[str, Any]:
 
 
 def _arms(models: pd.DataFrame, others: Sequence[str]) -> list[str]:
-    """What a student is beside its size: the values of the other axes in which these differ."""
-    texts = [models[axis].map(shown) for axis in others]
+    """The name of each student but for its size: the values of the other axes that vary."""
+    texts = [models[axis].map(value_text) for axis in others]
     several = [column for column in texts if column.nunique() > 1]
     return [", ".join(filter(None, own)) for own in zip(*several, strict=True)] or [""] * len(
         models
@@ -114,23 +114,23 @@ def _arms(models: pd.DataFrame, others: Sequence[str]) -> list[str]:
 
 def _groups(sizes: np.ndarray) -> list[int]:
     """The group of each of ascending sizes: within 5 % of one budget."""
-    found: list[int] = []
+    groups: list[int] = []
     first = NOT_KNOWN
     for size in sizes:
         is_new = not size <= first * WITHIN
         first = size if is_new else first
-        found.append((found[-1] if found else 0) + is_new)
-    return found
+        groups.append((groups[-1] if groups else 0) + is_new)
+    return groups
 
 
 def _lines(tables: Sequence[Table], column: str) -> dict[str, float]:
     """The teacher's and the majority's score, where all tables agree on it."""
-    found: dict[str, set[float]] = {}
+    means_of: dict[str, set[float]] = {}
     for table in tables:
         for row in (*table.teachers, CONSTANT):
             if (row, column) in table.cells and table.cells[row, column].n:
-                found.setdefault(row, set()).add(table.cells[row, column].mean)
-    return {row: means.pop() for row, means in found.items() if len(means) == 1}
+                means_of.setdefault(row, set()).add(table.cells[row, column].mean)
+    return {row: means.pop() for row, means in means_of.items() if len(means) == 1}
 
 
 def _parts(own: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -206,13 +206,13 @@ def _models(points: pd.DataFrame) -> Iterable[tuple[float, float]]:
 
 
 def _caption(points: pd.DataFrame, has_gain: bool) -> str:
-    said = [
+    sentences = [
         f"{points['column'].iloc[0]}: students of about the same Transformer parameters (within "
         f"5 %), from wide to deep; {over_runs(points['n'])}."
     ]
     if has_gain:
-        said.append(
+        sentences.append(
             "Below, the paired difference to the control of the same model, with the 95 % interval "
             "of a paired t over seeds whose error also holds what comes from teachers and examples."
         )
-    return " ".join(said)
+    return " ".join(sentences)

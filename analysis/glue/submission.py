@@ -1,7 +1,7 @@
 """Students' outputs on GLUE's test sets as the zip that its server takes.
 
-Which students is said, never searched for on a test set: those of one row of a study, and of each
-task the seed with the best score on select, or any uids.
+Which students is chosen on select, never on a test set: of one row of a study, for each task the
+seed with the best score on select; or any uids that the caller names.
 """
 
 import argparse
@@ -17,14 +17,14 @@ import pandas as pd
 
 from analysis import default_root
 from analysis.glue.zip_format import HEADER, HIGHEST, LOWEST, SHEETS, Sheet, check
-from analysis.read.frame import NO_SEED, reader, runs
+from analysis.read.frame import NO_SEED, PERCENT, reader, runs
 from analysis.read.record_rows import SEP
-from analysis.statistics.cells import PERCENT
-from analysis.tables import rerun_commands as missing
+from analysis.tables import rerun_commands
+from kdlab import metrics
 from kdlab.errors import BadInput
 from kdlab.record import Record, kept, read_examples, read_outputs, write_whole
 
-EPOCH = (1980, 1, 1, 0, 0, 0)  # of a zip's files: the same predictions are the same bytes
+EPOCH = (1980, 1, 1, 0, 0, 0)  # date of a zip's files: the same predictions are the same bytes
 TASKS = tuple(dict.fromkeys(sheet.task for sheet in SHEETS))
 
 
@@ -34,7 +34,9 @@ class Choice:
 
     Attributes:
         seed: its own; None of a teacher.
-        score: on select, in points: the mean of the task's metrics, 0 for a constant prediction.
+        uid: its run, and `row` the label of its arm.
+        score: on select, in points: the mean of its `metrics`, those that the task selects by, or 0
+            for a constant prediction.
         is_constant: whether its prediction on select is.
         done: runs of the row that it was chosen from, of so many `planned`.
         trials: of the settings that all of these share; 0 where they were not tuned.
@@ -69,28 +71,36 @@ def best_on_select(
     """
     part = frame[(frame["stage"] != "tune") & frame["task"].isin(TASKS)]
     part = part[part["uid"].notna() & (part["table"].eq(table) if table else True)]
-    known = list(dict.fromkeys(part["row"][part["seed"] != NO_SEED]))
-    if row is None and len(known) != 1:
-        raise BadInput(f"--row: which of {', '.join(known) or 'no'} rows with a task of GLUE?")
-    part = part[part["row"] == (known[0] if row is None else row)]
+    rows = list(dict.fromkeys(part["row"][part["seed"] != NO_SEED]))
+    if row is None and len(rows) != 1:
+        raise BadInput(f"--row: which of {', '.join(rows) or 'no'} rows with a task of GLUE?")
+    part = part[part["row"] == (rows[0] if row is None else row)]
     if part.empty:
-        raise BadInput(f"--row {row}: no such row with a task of GLUE; there: {', '.join(known)}")
-    found = [_best(str(task), rows) for task, rows in part.groupby("task", sort=False)]
-    return sorted((each for each in found if each), key=lambda each: TASKS.index(each.task))
+        raise BadInput(f"--row {row}: no such row with a task of GLUE; there: {', '.join(rows)}")
+    choices = [_best(str(task), runs) for task, runs in part.groupby("task", sort=False)]
+    return sorted(filter(None, choices), key=lambda choice: TASKS.index(choice.task))
 
 
-def _best(task: str, rows: pd.DataFrame) -> Choice | None:
-    different = rows.groupby("table")["uid"].agg(frozenset)
-    if different.nunique() > 1:
-        raise BadInput(f"--table: {task} has other runs in each of {', '.join(different.index)}")
-    rows = rows.drop_duplicates("uid")
-    done = rows[rows["state"] == "done"]
+def _best(task: str, runs: pd.DataFrame) -> Choice | None:
+    """The choice for one task; None if no run is done."""
+    by_table = runs.groupby("table")["uid"].agg(frozenset)
+    if by_table.nunique() > 1:
+        raise BadInput(f"--table: {task} has other runs in each of {', '.join(by_table.index)}")
+    runs = runs.drop_duplicates("uid")
+    done = runs[runs["state"] == "done"]
     if done.empty:
         return None
-    metrics = tuple(json.loads(done["metrics"].iloc[0]))
-    score = done[[f"select{SEP}{name}" for name in metrics]].mean(axis=1)
+    select_by = tuple(json.loads(done["select_by"].iloc[0]))
     constant = done["degenerate"].fillna("").str.split().map(lambda splits: "select" in splits)
-    ordered = done.assign(score=score.where(~constant, 0.0), constant=constant).sort_values(
+    # The rule by which trials and weights are chosen, too.
+    columns = (done[f"select{SEP}{name}"] for name in select_by)
+    by_run = zip(*columns, strict=True)
+    scored = [dict(zip(select_by, values, strict=True)) for values in by_run]
+    scores = [
+        metrics.ranked(metrics.selection(scores, select_by), is_constant)
+        for scores, is_constant in zip(scored, constant, strict=True)
+    ]
+    ordered = done.assign(score=scores, constant=constant).sort_values(
         ["score", "seed", "teacher_seed"], ascending=[False, True, True], kind="stable"
     )
     best = ordered.iloc[0]
@@ -101,26 +111,28 @@ def _best(task: str, rows: pd.DataFrame) -> Choice | None:
         seed=None if best["seed"] == NO_SEED else int(best["seed"]),
         score=PERCENT * float(best["score"]),
         is_constant=bool(best["constant"]),
-        metrics=metrics,
+        metrics=select_by,
         done=len(done),
-        planned=len(rows),
+        planned=len(runs),
         trials=int(best["trials"] or 0),
         is_held_out=best["select_on"] == "held_out",
     )
 
 
-def told(choices: Sequence[Choice]) -> list[str]:
-    """What was chosen by which rule, on which split and of how many, a line each."""
+def described(choices: Sequence[Choice]) -> list[str]:
+    """A line on each choice: by which rule it was made, on which split, and of how many runs."""
     lines = ["chosen for each task: the seed with the best mean of its metrics on select"]
-    for each in choices:
-        seed = "a teacher" if each.seed is None else f"seed {each.seed}"
-        split = "select (held out of train)" if each.is_held_out else "select, WHICH IS THE DEV SET"
-        missing = f" ({each.planned} planned)" if each.done < each.planned else ""
-        tuned = f", settings tuned in {each.trials} trials" if each.trials else ""
-        tuned += ", EVERY PREDICTION THE SAME" if each.is_constant else ""
+    for choice in choices:
+        seed = "a teacher" if choice.seed is None else f"seed {choice.seed}"
+        split = (
+            "select (held out of train)" if choice.is_held_out else "select, WHICH IS THE DEV SET"
+        )
+        missing = f" ({choice.planned} planned)" if choice.done < choice.planned else ""
+        tuned = f", settings tuned in {choice.trials} trials" if choice.trials else ""
+        tuned += ", EVERY PREDICTION THE SAME" if choice.is_constant else ""
         lines.append(
-            f"{each.task}: {each.row}, {seed}, run {each.uid}: {each.score:.1f} "
-            f"{'/'.join(each.metrics)} on {split}, the best of {each.done} runs{missing}{tuned}"
+            f"{choice.task}: {choice.row}, {seed}, run {choice.uid}: {choice.score:.1f} "
+            f"{'/'.join(choice.metrics)} on {split}, the best of {choice.done} runs{missing}{tuned}"
         )
     return lines
 
@@ -147,57 +159,57 @@ def submission(
     if unknown := sorted(uids.keys() - set(TASKS)):
         raise BadInput(f"submission: {unknown[0]}: no task of GLUE; those are {', '.join(TASKS)}")
     root, read = frame.attrs["root"], reader(frame)
-    found = {task: read(uid) for task, uid in uids.items()}
+    records = {task: read(uid) for task, uid in uids.items()}
     written, lacking = {}, {}
     for sheet in SHEETS:
-        if sheet.task in found and sheet.split in kept(root, found[sheet.task]):
-            written[sheet.file] = _lines(sheet, found[sheet.task], root)
+        if sheet.task in records and sheet.split in kept(root, records[sheet.task]):
+            written[sheet.file] = _lines(sheet, records[sheet.task], root)
         else:
             lacking[sheet.file] = sheet.task
     if lacking and not (partial and written):
-        raise BadInput(_lacking(frame, found, lacking))
+        raise BadInput(_lacking(frame, records, lacking))
     content = _zip(written)
     names = check(content, partial=partial)
     write_whole(Path(path), content)
     return names
 
 
-def _lacking(frame: pd.DataFrame, found: Mapping[str, Record], lacking: Mapping[str, str]) -> str:
-    """What a submission lacks, and how it is made."""
+def _lacking(frame: pd.DataFrame, records: Mapping[str, Record], lacking: Mapping[str, str]) -> str:
+    """The error of a submission that lacks files, with the commands that make them."""
     root, study = frame.attrs["root"], frame.attrs["study"]
-    without = [name for name, task in lacking.items() if task not in found]
-    said = [f"no run for {', '.join(without)}"] if without else []
+    without = [name for name, task in lacking.items() if task not in records]
+    reasons = [f"no run for {', '.join(without)}"] if without else []
     if len(without) < len(lacking):
         names = [name for name in lacking if name not in without]
         teachers = set(frame["uid"][frame["seed"] == NO_SEED])
-        tasks = dict.fromkeys(task for task in lacking.values() if task in found)
+        tasks = dict.fromkeys(task for task in lacking.values() if task in records)
         commands = dict.fromkeys(
-            missing.one(found[task].overrides, root)
-            if found[task].uid in teachers
-            else missing.command(study, root, ())
+            rerun_commands.single(records[task].overrides, root)
+            if records[task].uid in teachers
+            else rerun_commands.command(study, root, ())
             for task in tasks
         )
         first, *others = commands
         more = f" and so for {len(others)} more" if others else ""
-        said.append(f"no test outputs for {', '.join(names)}: `{first} predict_test=true`{more}")
-    return f"not a whole submission: {'; '.join(said)}; --partial writes what there is"
+        reasons.append(f"no test outputs for {', '.join(names)}: `{first} predict_test=true`{more}")
+    return f"not a whole submission: {'; '.join(reasons)}; --partial writes what there is"
 
 
-def _lines(sheet: Sheet, found: Record, root: str) -> str:
+def _lines(sheet: Sheet, record: Record, root: str) -> str:
     """A file: a line for each row in the official order."""
-    ids, _ = read_examples(root, found, sheet.split)
-    outputs = read_outputs(root, found, sheet.split)
+    ids, _ = read_examples(root, record, sheet.split)
+    outputs = read_outputs(root, record, sheet.split)
     if not np.isfinite(outputs).all():
-        raise BadInput(f"{sheet.file}: run {found.uid} has outputs that are no numbers")
+        raise BadInput(f"{sheet.file}: run {record.uid} has outputs that are no numbers")
     if outputs.shape[1] != (len(sheet.words) or 1):
         what = f"{outputs.shape[1]} outputs a row"
-        raise BadInput(f"{sheet.file}: run {found.uid} has {what}: it is not of {sheet.task}")
+        raise BadInput(f"{sheet.file}: run {record.uid} has {what}: it is not of {sheet.task}")
     outputs = outputs[np.argsort(ids, kind="stable")]
     if sheet.words:
-        said = [sheet.words[label] for label in outputs.argmax(1)]
+        predictions = [sheet.words[label] for label in outputs.argmax(1)]
     else:
-        said = [f"{score:.3f}" for score in np.clip(outputs[:, 0], LOWEST, HIGHEST)]
-    lines = [f"{index}\t{text}" for index, text in zip(np.sort(ids), said, strict=True)]
+        predictions = [f"{score:.3f}" for score in np.clip(outputs[:, 0], LOWEST, HIGHEST)]
+    lines = [f"{index}\t{text}" for index, text in zip(np.sort(ids), predictions, strict=True)]
     return "\n".join([HEADER, *lines, ""])
 
 
@@ -232,7 +244,7 @@ def run(arguments: argparse.Namespace) -> None:
         return
     frame = runs(arguments.study, arguments.root)
     choices = best_on_select(frame, arguments.row, arguments.table)
-    print("\n".join(told(choices)))
+    print("\n".join(described(choices)))
     path = arguments.out or Path(arguments.root) / "studies" / arguments.study / "glue.zip"
     names = submission(frame, choices, path, partial=arguments.partial)
     lacking = [sheet.file for sheet in SHEETS if sheet.file not in names]

@@ -14,7 +14,7 @@ BINARY = ("0", "1")
 TWO_WAY = ("entailment", "not_entailment")
 THREE_WAY = ("entailment", "neutral", "contradiction")
 LOWEST, HIGHEST = 0.0, 5.0  # of STS-B
-SHOWN = 6  # problems, in a message
+LISTED = 6  # problems, in a message
 
 
 @dataclass(frozen=True)
@@ -65,30 +65,30 @@ def check(submission: str | Path | bytes, *, partial: bool = False) -> list[str]
     Raises:
         BadInput: naming what is wrong with names, headers, rows, indices, words or scores.
     """
-    where = "the submission" if isinstance(submission, bytes) else str(submission)
+    name_of_zip = "the submission" if isinstance(submission, bytes) else str(submission)
     opened = io.BytesIO(submission) if isinstance(submission, bytes) else submission
     try:
         with ZipFile(opened) as archive:
             content = {name: archive.read(name) for name in archive.namelist()}
             counts = Counter(archive.namelist())
     except (OSError, BadZipFile) as error:
-        raise BadInput(f"{where}: not a zip that can be read: {error}") from None
-    known = {sheet.file: sheet for sheet in SHEETS}
+        raise BadInput(f"{name_of_zip}: not a zip that can be read: {error}") from None
+    sheets = {sheet.file: sheet for sheet in SHEETS}
     problems = [f"{name}: twice" for name, count in counts.items() if count > 1]
-    problems += [f"{name}: no file of a submission" for name in content if name not in known]
-    missing = [name for name in known if name not in content]
-    if missing and (not partial or len(missing) == len(known)):
+    problems += [f"{name}: no file of a submission" for name in content if name not in sheets]
+    missing = [name for name in sheets if name not in content]
+    if missing and (not partial or len(missing) == len(sheets)):
         problems.append(f"missing: {', '.join(missing)}")
-    for name in known.keys() & content.keys():
-        problems += [f"{name}: {text}" for text in _faults(known[name], content[name])]
+    for name in sheets.keys() & content.keys():
+        problems += [f"{name}: {text}" for text in _faults(sheets[name], content[name])]
     if problems:
-        more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
-        raise BadInput(f"{where}: {'; '.join(sorted(problems)[:SHOWN])}{more}")
-    return [name for name in known if name in content]
+        more = f"; and {len(problems) - LISTED} more" if len(problems) > LISTED else ""
+        raise BadInput(f"{name_of_zip}: {'; '.join(sorted(problems)[:LISTED])}{more}")
+    return [name for name in sheets if name in content]
 
 
 def _faults(sheet: Sheet, content: bytes) -> list[str]:
-    """The first thing that is wrong with a file, if one is."""
+    """The first thing that is wrong with a file's content; [] if nothing is."""
     try:
         lines = content.decode("utf-8").split("\n")
     except UnicodeDecodeError as error:

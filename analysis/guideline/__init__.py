@@ -1,9 +1,9 @@
 """The best-practice guideline that a study's own data supports: no sentence without a number.
 
-Per axis what to prefer, on what evidence, where it flips, whether the literature is borne out, and
-what the data cannot say. A level is recommended only by matched comparisons that hold after Holm's
-correction in their family, and beside it stands every level that is not shown to be worse. What the
-study's tables compare too has the verdict that it has there.
+For each axis it says what to prefer, on what evidence, where that flips, whether the literature is
+borne out, and what the data cannot say. A level is recommended only by matched comparisons that
+hold after Holm's correction in their family, and beside it stands every level that is not shown to
+be worse. What the study's tables compare too has the verdict that it has there.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,9 @@ from analysis.guideline.text import Statement
 from analysis.read import frame
 from analysis.read.axes import FIVE
 from analysis.read.axes import axes as differing
+from analysis.statistics.pairs import Inference
 from analysis.statistics.seed_tests import MARGIN
-from analysis.tables import arms
+from analysis.tables.arms import against_controls
 from analysis.tables.layout import EXCLUDED
 from analysis.tables.plain_text import code, item, literal, prose
 
@@ -28,7 +29,7 @@ RECOMMENDED, UNKNOWN, NOT_STUDIED = "recommendation", "cannot tell", "not studie
 
 @dataclass(frozen=True)
 class Section:
-    """What is said of one axis.
+    """The statements on one axis.
 
     Attributes:
         verdict: `recommendation`, `cannot tell`, or `not studied` where the axis does not vary.
@@ -85,62 +86,70 @@ def guideline(runs: pd.DataFrame, margin: float = MARGIN) -> Guideline:
     scores = frame.scores(runs)
     scores = scores[scores["split"].fillna("").str.startswith(SPLIT)]
     draws = limits.draws(runs, scores)
-    reported = scores[scores["state"] != EXCLUDED]
-    verdicts = arms.compared(reported[reported["stage"] != "tune"], draws, margin).verdicts
-    found = gathered(scores, differing(runs), margin, draws, verdicts)
-    return worded(runs, scores, found, margin, draws is not None)
+    is_of_tables = (scores["state"] != EXCLUDED) & (scores["stage"] != "tune")
+    verdicts = against_controls(scores[is_of_tables], draws, margin).verdicts
+    evidence = gathered(scores, differing(runs), Inference(margin, draws, dict(verdicts)))
+    return worded(runs, scores, evidence, margin, draws is not None)
 
 
 def worded(
-    runs: pd.DataFrame, scores: pd.DataFrame, found: Evidence, margin: float, has_examples: bool
+    runs: pd.DataFrame, scores: pd.DataFrame, evidence: Evidence, margin: float, has_examples: bool
 ) -> Guideline:
-    """Evidence in words: `has_examples` says whether intervals resample examples too."""
-    claimed = [judged.claim.axis for judged in found.claims]
-    varying = [axis for axis in found.axes if _is_first(found, axis)]
+    """A guideline of evidence.
+
+    Args:
+        runs: as `analysis.load` gives them.
+        scores: of these, on the split that is reported.
+        evidence: as of `gathered`.
+        margin: points within which a difference does not matter.
+        has_examples: whether intervals hold what comes from the examples.
+    """
+    claimed = [judged.claim.axis for judged in evidence.claims]
+    varying = [axis for axis in evidence.axes if _is_first(evidence, axis)]
     return Guideline(
         study=str(runs.attrs["study"]),
         question=str(runs["question"].iloc[0]),
         margin=margin,
-        data=text.data(found, has_examples),
+        data=text.data(evidence, has_examples),
         sections=[
-            _section(found, axis, margin) for axis in dict.fromkeys([*FIVE, *claimed, *varying])
+            _section(evidence, axis, margin) for axis in dict.fromkeys([*FIVE, *claimed, *varying])
         ],
-        limits=limits.general(runs, scores, found.grids, has_examples),
+        limits=limits.general(runs, scores, evidence.grids, has_examples),
     )
 
 
-def _is_first(found: Evidence, axis: str) -> bool:
+def _is_first(evidence: Evidence, axis: str) -> bool:
     """Whether an axis that varies is more than a second name of another in some column."""
-    return any(axis in grid.axes for grid in found.grids.values())
+    return any(axis in grid.axes for grid in evidence.grids.values())
 
 
-def _section(found: Evidence, axis: str, margin: float) -> Section:
-    own = found.compared[found.compared["axis"] == axis]
-    flipped = found.flips[found.flips["axis"] == axis]
-    claims = [judged for judged in found.claims if judged.claim.axis == axis]
-    prefer = text.preferred(own, flipped)
-    is_varied = axis in found.axes
+def _section(evidence: Evidence, axis: str, margin: float) -> Section:
+    compared = evidence.compared[evidence.compared["axis"] == axis]
+    flips = evidence.flips[evidence.flips["axis"] == axis]
+    claims = [judged for judged in evidence.claims if judged.claim.axis == axis]
+    prefer = text.preferred(compared, flips)
+    is_varied = axis in evidence.axes
     return Section(
         axis=axis,
         verdict=RECOMMENDED if prefer else UNKNOWN if is_varied else NOT_STUDIED,
-        recommended=prefer or text.undecided(own, is_varied, found.grids, axis),
+        recommended=prefer or text.undecided(compared, is_varied, evidence.grids, axis),
         evidence=[
-            *text.differences(own, margin),
-            *context.costs(found.grids, axis),
-            *context.shared(found.shares, axis),
+            *text.differences(compared, margin),
+            *context.costs(evidence.grids, axis),
+            *context.shared(evidence.shares, axis),
         ],
-        flips=context.flipped(flipped),
-        changes=context.changed(found.changes[found.changes["axis"] == axis]),
+        flips=context.flipped(flips),
+        changes=context.changed(evidence.changes[evidence.changes["axis"] == axis]),
         literature=context.borne_out(claims),
-        unknown=limits.of_axis(found.grids, axis, own, margin) if is_varied else [],
+        unknown=limits.of_axis(evidence.grids, axis, compared, margin) if is_varied else [],
     )
 
 
-def markdown(found: Guideline) -> str:
+def markdown(guideline: Guideline) -> str:
     """A guideline as Markdown: the same records give the same bytes."""
-    lines = [f"# Guideline of study {literal(found.study)}", "", prose(found.question), ""]
-    lines += _bullets("What it is made from", found.data, 2)
-    for section in found.sections:
+    lines = [f"# Guideline of study {literal(guideline.study)}", "", prose(guideline.question), ""]
+    lines += _bullets("What it is made from", guideline.data, 2)
+    for section in guideline.sections:
         lines += [f"## {code(section.axis)}: {section.verdict}", ""]
         lines += [item(prose(statement.text)) for statement in section.recommended] + [""]
         for title, statements in (
@@ -151,7 +160,7 @@ def markdown(found: Guideline) -> str:
             ("What the data cannot say", section.unknown),
         ):
             lines += _bullets(title, statements, 3)
-    lines += _bullets("What the data cannot say of any axis", found.limits, 2)
+    lines += _bullets("What the data cannot say of any axis", guideline.limits, 2)
     return "\n".join(lines).rstrip() + "\n"
 
 

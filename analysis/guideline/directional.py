@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from analysis.effects.comparable import Grid
-from analysis.effects.pairing import OTHER, TESTED, TOLD, contrast, pairs, sampled
+from analysis.effects.pairing import NUMBERS, TESTED, contrast, pairs
 from analysis.published.numbers import ALLOWED
 from analysis.statistics import contrasts
-from analysis.statistics.cells import Draws
-from analysis.statistics.contrasts import Sample, Verdict, less, mean_of
+from analysis.statistics.contrasts import Sample, less, mean_of
+from analysis.statistics.pairs import OTHER, Inference, sample_of
 from kdlab.errors import BadInput
 
 FILE = Path(__file__).parents[1] / "published" / "claims" / "directional.csv"
@@ -23,15 +23,17 @@ AGREES, DISAGREES, UNKNOWN = "agrees", "disagrees", "cannot tell"
 BOTH = "agrees and disagrees"
 LOGITS = "logits"
 DEEPER = "deeper_of_equal_parameters"  # in place of patterns: of two sizes the one with more layers
-EQUAL = 0.1  # of a size's Transformer parameters
+EQUAL = 0.1  # relative difference of Transformer parameters that still counts as equal
 JOIN = "+"  # between terms of knowledge
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What a paper says of levels of an axis.
+    """What a paper says of levels of an axis; the columns of `published/claims/directional.csv`.
 
     Attributes:
+        claim: the sentence.
+        axis: whose levels it is about.
         first: patterns of levels (of knowledge: of its terms, beside those that both have).
         second: what they are compared with; none stands for nothing else.
         relation: `better`, `at_least`, `not_better`: of the first than the second; `equal`: any
@@ -53,8 +55,8 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A claim, what the study says of it, and the comparisons that say so: rows as of `matched`."""
+class JudgedClaim:
+    """A claim, the study's verdict on it, and the comparisons behind that: rows as of `matched`."""
 
     claim: Claim
     verdict: str
@@ -67,19 +69,15 @@ def load(path: Path = FILE) -> list[Claim]:
     Raises:
         BadInput: naming the line that lacks something or says what is not allowed.
     """
-    page = pd.read_csv(path, dtype=str, keep_default_na=False)
-    if list(page.columns) != [*COLUMNS, "note"]:
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if list(table.columns) != [*COLUMNS, "note"]:
         raise BadInput(f"{path.name}: columns are {', '.join([*COLUMNS, 'note'])}")
-    return [_claim(path, line, row) for line, row in enumerate(page.to_dict("records"), 2)]
+    return [_claim(path, line, row) for line, row in enumerate(table.to_dict("records"), 2)]
 
 
-def judged(
-    claims: Sequence[Claim],
-    grids: Mapping[str, Grid],
-    margin: float,
-    draws: Draws | None,
-    known: dict[str, Verdict],
-) -> list[Judged]:
+def judge_claims(
+    claims: Sequence[Claim], grids: Mapping[str, Grid], inference: Inference
+) -> list[JudgedClaim]:
     """Each claim with the study's verdict.
 
     A column agrees or disagrees only by what is shown (see `contrasts.judged`) or shown to be
@@ -90,23 +88,20 @@ def judged(
     Args:
         claims: as `load` gives them.
         grids: of every column, with all columns that claims are about.
-        margin: points within which a difference counts as none.
-        draws: scores on resampled examples.
-        known: verdicts on what was tested elsewhere; it gets those that are new.
+        inference: margin, draws and verdicts, which get those that are new.
     """
-    found = [
+    rows = [
         {"claim": claim.claim, "levels": levels, **row}
         | {"path": ("claims", claim.claim, row["column"])}
         for claim in claims
-        for levels, row in _compared(claim, grids, margin, draws)
+        for levels, row in _compared(claim, grids, inference)
     ]
-    frame = pd.DataFrame(found, columns=["claim", "levels", "column", *TOLD, *TESTED])
-    frame = contrasts.judged(frame, known)
-    parts = {claim.claim: frame[frame["claim"] == claim.claim] for claim in claims}
+    frame = pd.DataFrame(rows, columns=["claim", "levels", "column", *NUMBERS, *TESTED])
+    frame = contrasts.judged(frame, inference.verdicts)
+    of_claims = [_with_verdicts(claim, frame[frame["claim"] == claim.claim]) for claim in claims]
     return [
-        Judged(claim, _verdict(told), told)
-        for claim in claims
-        for told in [_with_verdicts(claim, parts[claim.claim])]
+        JudgedClaim(claim, _verdict(compared), compared)
+        for claim, compared in zip(claims, of_claims, strict=True)
     ]
 
 
@@ -117,70 +112,75 @@ def _claim(path: Path, line: int, row: Mapping[Any, str]) -> Claim:
     for name, allowed in (("relation", set(RELATIONS)), ("certainty", ALLOWED["certainty"])):
         if row[name] not in allowed:
             raise BadInput(f"{path.name}, line {line}: {name} is one of {sorted(allowed)}")
-    asked = [part.strip().partition("=") for part in row["where"].split(";") if part.strip()]
+    conditions = [part.partition("=") for part in row["where"].split(";") if part.strip()]
     lists = {name: tuple(row[name].split()) for name in ("first", "second", "tasks")}
     words = {name: row[name] for name in ("claim", "axis", "relation", "certainty", "source")}
-    where = {axis: tuple(patterns.split()) for axis, _, patterns in asked}
+    where = {axis.strip(): tuple(patterns.split()) for axis, _, patterns in conditions}
     return Claim(**lists, **words, where=where, note=row["note"])  # type: ignore[arg-type]
 
 
 def _compared(
-    claim: Claim, grids: Mapping[str, Grid], margin: float, draws: Draws | None
+    claim: Claim, grids: Mapping[str, Grid], inference: Inference
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What the study has of a claim: a comparison each column, or each pair of levels."""
-    parts = {name: _asked(pairs(grid, claim.axis), claim) for name, grid in grids.items()}
-    parts = {name: both for name, both in parts.items() if len(both)}
+    """The comparisons that a claim is about: one each column, or of `equal` each pair of levels."""
+    by_column = {name: _pairs_of(claim, grid) for name, grid in grids.items()}
+    by_column = {name: own for name, own in by_column.items() if len(own)}
     if claim.relation == "larger_on":
-        yield from _between_tasks(claim, parts, grids, margin, draws)
+        yield from _between_tasks(claim, by_column, grids, inference)
         return
-    for name, both in parts.items():
-        levels = both["level"] + " and " + both["other"]
-        groups = both.groupby(levels if claim.relation == "equal" else lambda _: "", sort=False)
+    for name, own in by_column.items():
+        levels = own["level"] + " and " + own["other"]
+        groups = own.groupby(levels if claim.relation == "equal" else lambda _: "", sort=False)
         for label, part in groups:
-            told = contrast(part, grids[name], margin, draws)
-            yield str(label), {"column": name, "planned": grids[name].seeds} | told
+            numbers = contrast(part, grids[name], inference)
+            yield str(label), {"column": name, "planned": grids[name].seeds} | numbers
 
 
-def _asked(both: pd.DataFrame, claim: Claim) -> pd.DataFrame:
-    """The pairs that a claim is about, its first level first."""
+def _pairs_of(claim: Claim, grid: Grid) -> pd.DataFrame:
+    """The pairs of a grid's runs that a claim is about, the level that it names first first."""
+    own = pairs(grid, claim.axis)
     for axis, patterns in claim.where.items():
-        if axis not in both:
-            return both.iloc[:0]
-        sides = [both[name] for name in (axis, axis + OTHER) if name in both]
-        met = [side.map(lambda level, asked=patterns: _is_of(level, asked)) for side in sides]
-        both = both[np.logical_or.reduce(met).astype(bool)] if len(both) else both
-    if both.empty:
-        return both
-    ends = zip(both["level"].tolist(), both["other"].tolist(), strict=True)
+        if axis not in own:
+            return own.iloc[:0]
+        # An axis that applies to one side only has a column for each: one of them has to fit.
+        sides = [own[name] for name in (axis, axis + OTHER) if name in own]
+        fits = [side.map(lambda level, of=patterns: _is_of(level, of)) for side in sides]
+        own = own[np.logical_or.reduce(fits).astype(bool)] if len(own) else own
+    if own.empty:
+        return own
     if claim.first == (DEEPER,):
-        signs = _deeper(both)
+        signs = _deeper(own)
     else:
+        ends = zip(own["level"].tolist(), own["other"].tolist(), strict=True)
         signs = np.array([_direction(claim, level, other) for level, other in ends])
-    return pd.concat([both[signs > 0], _swapped(both[signs < 0])])
+    return pd.concat([own[signs > 0], _swapped(own[signs < 0])])
 
 
-def _swapped(both: pd.DataFrame) -> pd.DataFrame:
-    """Pairs with what is of the two runs exchanged."""
-    twins = [name for name in map(str, both.columns) if name.endswith(OTHER)]
-    ends = [("level", "other"), *((name.removesuffix(OTHER), name) for name in twins)]
-    names = dict([*ends, *((there, here) for here, there in ends)])
-    both = both.rename(columns=names)
-    return both.assign(difference=-both["difference"])
+def _swapped(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Pairs whose two runs are exchanged."""
+    of_other = [name for name in map(str, pairs.columns) if name.endswith(OTHER)]
+    ends = [("level", "other"), *((name.removesuffix(OTHER), name) for name in of_other)]
+    pairs = pairs.rename(columns=dict([*ends, *((there, here) for here, there in ends)]))
+    return pairs.assign(difference=-pairs["difference"])
 
 
-def _deeper(both: pd.DataFrame) -> np.ndarray:
+def _deeper(pairs: pd.DataFrame) -> np.ndarray:
     """1 where the first of two sizes of equal parameters has more layers, -1 where it has fewer."""
-    if not {"layers", "transformer"} <= set(both.columns):
-        return np.zeros(len(both))
-    ratio = (both["transformer"] / both["transformer" + OTHER]).to_numpy(dtype=float)
-    deeper = (both["layers"] - both["layers" + OTHER]).to_numpy(dtype=float)
+    if not {"layers", "transformer"} <= set(pairs.columns):
+        return np.zeros(len(pairs))
+    ratio = (pairs["transformer"] / pairs["transformer" + OTHER]).to_numpy(dtype=float)
+    deeper = (pairs["layers"] - pairs["layers" + OTHER]).to_numpy(dtype=float)
     return np.where(np.abs(ratio - 1) <= EQUAL, np.sign(deeper), 0.0)
 
 
 def _direction(claim: Claim, level: str, other: str) -> int:
-    """1 if a pair is the claim's, -1 if it is so the other way round, else 0."""
-    ours, theirs = set(level.split(JOIN)), set(other.split(JOIN))
-    sides = (ours - theirs - {"none"}, theirs - ours - {"none"})
+    """1 if a pair is the claim's, -1 if it is so the other way round, else 0.
+
+    Example: a claim of `cls_pkd` against nothing else is about `logits_kl+cls_pkd` and `logits_kl`,
+    for what both have is left aside.
+    """
+    terms, other_terms = set(level.split(JOIN)), set(other.split(JOIN))
+    sides = (terms - other_terms - {"none"}, other_terms - terms - {"none"})
     for sign, (first, second) in ((1, sides), (-1, sides[::-1])):
         if first and _are(first, claim.first) and _are(second, claim.second):
             return sign
@@ -207,39 +207,40 @@ def _matches(term: str, patterns: Sequence[str]) -> bool:
 
 def _between_tasks(
     claim: Claim,
-    parts: Mapping[str, pd.DataFrame],
+    by_column: Mapping[str, pd.DataFrame],
     grids: Mapping[str, Grid],
-    margin: float,
-    draws: Draws | None,
+    inference: Inference,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The mean difference on the claim's tasks less that on the others, if there are both."""
     samples: dict[bool, list[Sample]] = {True: [], False: []}
     columns: dict[bool, list[str]] = {True: [], False: []}
-    for name, both in parts.items():
-        is_named = both["task"].iloc[0] in claim.tasks
-        samples[is_named].append(sampled(both, grids[name], draws))
+    for name, own in by_column.items():
+        is_named = own["task"].iloc[0] in claim.tasks
+        grid = grids[name]
+        samples[is_named].append(sample_of(own, grid.split, grid.metric, inference.draws))
         columns[is_named].append(name)
     if not all(samples.values()):
         return
-    ours, theirs = (mean_of(own) for own in samples.values())
-    apart = less(ours, theirs) if ours and theirs else None
-    if apart is None:
+    on_named, on_others = (mean_of(of_tasks) for of_tasks in samples.values())
+    gap = less(on_named, on_others) if on_named and on_others else None
+    if gap is None:
         return
-    ours_at, theirs_at = (", ".join(names) for names in columns.values())
-    name = f"{ours_at} less {theirs_at}"
-    counts = [
-        (len(both), both["degenerate"] | both["degenerate" + OTHER]) for both in parts.values()
-    ]
+    name = " less ".join(", ".join(names) for names in columns.values())
+    all_pairs = pd.concat(by_column.values())
     yield (
         "",
         {"column": name, "over": "", "key": f"{claim.claim}: {name}"}
-        | contrasts.contrast(apart, margin)._asdict()
-        | {"n": sum(n for n, _ in counts), "degenerate": sum(int(d.sum()) for _, d in counts)}
-        | {"planned": max(grid.seeds for grid in grids.values())},
+        | contrasts.contrast(gap, inference.margin)._asdict()
+        | {
+            "n": len(all_pairs),
+            "degenerate": int((all_pairs["degenerate"] | all_pairs["degenerate" + OTHER]).sum()),
+            "planned": max(grid.seeds for grid in grids.values()),
+        },
     )
 
 
-# By relation, what a comparison that is so says; the first that holds.
+# By relation of a claim: what a comparison says of it that is above (the first level is shown to be
+# better), below, or alike (within the margin). The first row that holds counts.
 RELATIONS = {
     "better": ((AGREES, {"above"}), (DISAGREES, {"below", "alike"})),
     "at_least": ((DISAGREES, {"below"}), (AGREES, {"above", "alike"})),
@@ -253,18 +254,18 @@ def _with_verdicts(claim: Claim, compared: pd.DataFrame) -> pd.DataFrame:
     """Each comparison with what it says of the claim."""
     verdicts = []
     for row in compared.to_dict("records"):
-        told = {"alike"} if row["alike"] else set()
-        told |= {"above" if row["difference"] > 0 else "below"} if row["shown"] else set()
-        said = (verdict for verdict, kinds in RELATIONS[claim.relation] if told & kinds)
-        verdicts.append(next(said, UNKNOWN))
+        kinds = {"alike"} if row["alike"] else set()
+        kinds |= {"above" if row["difference"] > 0 else "below"} if row["shown"] else set()
+        possible = (verdict for verdict, of in RELATIONS[claim.relation] if kinds & of)
+        verdicts.append(next(possible, UNKNOWN))
     return compared.assign(verdict=verdicts)
 
 
 def _verdict(compared: pd.DataFrame) -> str:
-    """Of all columns: one of several pairs that disagrees does, all have to agree."""
+    """Of all columns: in a column one pair that disagrees is enough, to agree all have to."""
     by_column = [set(part["verdict"]) for _, part in compared.groupby("column", sort=False)]
-    is_against = any(DISAGREES in told for told in by_column)
-    is_for = any(told == {AGREES} for told in by_column)
+    is_against = any(DISAGREES in verdicts for verdicts in by_column)
+    is_for = any(verdicts == {AGREES} for verdicts in by_column)
     if is_for and is_against:
         return BOTH
     return AGREES if is_for else DISAGREES if is_against else UNKNOWN

@@ -1,19 +1,16 @@
 """What a guideline is made from: comparisons, flips, changes, shares and claims, all computed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from analysis.effects import pairing, reversals, variance
 from analysis.effects.comparable import Grid, grids, with_null
-from analysis.guideline import directional
-from analysis.guideline.directional import Judged
+from analysis.guideline.directional import JudgedClaim, judge_claims, load
 from analysis.read.axes import FIVE
 from analysis.statistics import contrasts
-from analysis.statistics.cells import Draws
-from analysis.statistics.contrasts import Verdict
-from analysis.statistics.seed_tests import MARGIN
+from analysis.statistics.pairs import Inference
 from kdlab.errors import BadInput
 
 
@@ -22,12 +19,14 @@ class Evidence:
     """Everything that sentences are made from.
 
     Attributes:
-        axes: in which the study's students differ.
-        compared: of `matched` for all axes.
+        grids: by column the study's students.
+        axes: in which these differ.
+        compared: `pairing.comparisons` of all axes: what recommendations rest on.
         flips: of `flips` for all axes by all others and by task.
         sides: all the comparisons that could be sides of flips.
         changes: of `reversals.changes` for the differences that are shown and beyond the margin, by
             all other axes.
+        shares: of the variance, as of `variance_shares`.
         claims: of the literature, with the study's verdicts.
     """
 
@@ -38,92 +37,77 @@ class Evidence:
     sides: pd.DataFrame
     changes: pd.DataFrame
     shares: pd.DataFrame
-    claims: list[Judged]
+    claims: list[JudgedClaim]
 
 
 def gathered(
-    scores: pd.DataFrame,
-    axes: Sequence[str],
-    margin: float = MARGIN,
-    draws: Draws | None = None,
-    verdicts: Mapping[str, Verdict] | None = None,
+    scores: pd.DataFrame, axes: Sequence[str], inference: Inference | None = None
 ) -> Evidence:
-    """What a guideline is made from, of scores of one split.
+    """What a guideline is made from.
 
-    A contrast is tested once: in the study's tables (`verdicts`), else with its axis, else where
-    the literature claims something of it, else as a side of a flip.
+    A contrast is tested once: in the study's tables, else with its axis, else where the literature
+    claims something of it, else as a side of a flip.
+
+    Args:
+        scores: as `analysis.read.frame.scores`, of one split.
+        axes: in which the study's students differ.
+        inference: margin and draws, with the verdicts of the study's tables.
 
     Raises:
         BadInput: if no student has a score.
     """
-    # Claims hold under one level of an axis too.
-    named = dict.fromkeys([*FIVE, "teacher", *axes, *with_null(scores)])
-    known_axes = [axis for axis in named if axis in scores]
-    found = grids(scores, known_axes)
-    if not any(len(grid.runs) for grid in found.values()):
+    inference = inference or Inference()
+    # Claims are looked up in axes with one level too: what the study holds constant is known.
+    names = dict.fromkeys([*FIVE, "teacher", *axes, *with_null(scores)])
+    known_axes = [axis for axis in names if axis in scores]
+    by_column = grids(scores, known_axes)
+    if not any(len(grid.runs) for grid in by_column.values()):
         raise BadInput("no student of the study has a score that is reported yet")
-    varying = [a for a in known_axes if any(len(g.levels[a]) > 1 for g in found.values())]
-    known = dict(verdicts or {})
-    compared = comparisons(found, varying, margin, draws, known)
-    claims = directional.judged(directional.load(), found, margin, draws, known)
-    sides = _sides(found, varying, margin, draws, known)
+    varying = [a for a in known_axes if any(len(g.levels[a]) > 1 for g in by_column.values())]
+    # In this order: the first that tests a contrast gives its verdict.
+    compared = comparisons(by_column, varying, inference)
+    claims = judge_claims(load(), by_column, inference)
+    sides = contrasts.judged(
+        _stacked(
+            reversals.sides(by_column, axis, by, inference)
+            for axis in varying or [""]
+            for by in [*(other for other in varying if other != axis), reversals.TASK]
+        ),
+        inference.verdicts,
+    )
+    rows = compared[pairing.matters(compared)]
+    changes = contrasts.judged(
+        _stacked(
+            reversals.changes(by_column, rows[rows["axis"] != by], by, inference)
+            for by in varying or [""]
+        ),
+        inference.verdicts,
+    )
     return Evidence(
-        grids=found,
+        grids=by_column,
         axes=varying,
         compared=compared,
         flips=reversals.reversed_of(sides),
         sides=sides,
-        changes=_changes(found, compared, varying, margin, draws, known),
-        shares=variance.shares(scores, known_axes),
+        changes=changes,
+        shares=variance.variance_shares(scores, known_axes),
         claims=claims,
     )
 
 
 def comparisons(
-    found_in: Mapping[str, Grid],
-    axes: Sequence[str],
-    margin: float,
-    draws: Draws | None,
-    known: dict[str, Verdict],
+    by_column: dict[str, Grid], axes: Sequence[str], inference: Inference
 ) -> pd.DataFrame:
-    """The matched comparisons of all axes: what recommendations rest on."""
-    return _stacked([pairing.judged(found_in, axis, margin, draws, known) for axis in axes or [""]])
+    """The matched comparisons of all axes."""
+    # Of no axis at all the frame is empty but has its columns.
+    return _stacked(pairing.comparisons(by_column, axis, inference) for axis in axes or [""])
 
 
-def _sides(
-    found_in: Mapping[str, Grid],
-    axes: Sequence[str],
-    margin: float,
-    draws: Draws | None,
-    known: dict[str, Verdict],
-) -> pd.DataFrame:
-    """All sides of each axis by every other and by task."""
-    found = [
-        reversals.sides(found_in, axis, by, margin, draws)
-        for axis in axes or [""]
-        for by in [*(other for other in axes if other != axis), reversals.TASK]
-    ]
-    return contrasts.judged(_stacked(found), known)
+def _stacked(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Frames one under the other.
 
-
-def _changes(
-    found_in: Mapping[str, Grid],
-    compared: pd.DataFrame,
-    axes: Sequence[str],
-    margin: float,
-    draws: Draws | None,
-    known: dict[str, Verdict],
-) -> pd.DataFrame:
-    """Of what is shown beyond the margin, whether it is more or less so by another axis."""
-    rows = compared[pairing.matters(compared)]
-    found = [
-        reversals.changes(found_in, rows[rows["axis"] != by], by, margin, draws)
-        for by in axes or [""]
-    ]
-    return contrasts.judged(_stacked(found), known)
-
-
-def _stacked(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Frames one under the other; empty ones, of which types are not known, only if all are."""
-    full = [part for part in parts if len(part)]
-    return pd.concat(full, ignore_index=True) if full else parts[0]
+    Empty ones, of whose columns pandas does not know the types, are left out unless all are empty.
+    """
+    frames = list(frames)
+    full = [frame for frame in frames if len(frame)]
+    return pd.concat(full, ignore_index=True) if full else frames[0]

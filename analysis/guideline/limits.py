@@ -7,11 +7,11 @@ from itertools import combinations
 import pandas as pd
 
 from analysis.effects.comparable import Grid, governs, same_or_absent
-from analysis.effects.pairing import OTHER
-from analysis.guideline.text import SHOWN, Statement, counted, signed
-from analysis.read.frame import NO_SEED, reader
+from analysis.guideline.text import LISTED, Statement, counted, signed
+from analysis.read.frame import NO_SEED, PERCENT, reader
 from analysis.statistics import seed_tests
-from analysis.statistics.cells import PERCENT, Draws, sampler
+from analysis.statistics.draws import Draws, sampler
+from analysis.statistics.pairs import OTHER
 from kdlab.power import SEEDS_NEEDED
 from kdlab.record import kept
 
@@ -30,14 +30,14 @@ def draws(runs: pd.DataFrame, scores: pd.DataFrame) -> Draws | None:
 
 
 def of_axis(
-    grids: Mapping[str, Grid], axis: str, own: pd.DataFrame, margin: float
+    grids: Mapping[str, Grid], axis: str, compared: pd.DataFrame, margin: float
 ) -> list[Statement]:
     """What cannot be told of one axis that varies."""
     return [
         *_joined(grids, axis),
-        *_unmatched(grids, axis, own),
-        *_few_seeds(own),
-        *_blind(own, margin),
+        *_unmatched(grids, axis, compared),
+        *_few_seeds(compared),
+        *_blind(compared, margin),
     ]
 
 
@@ -70,29 +70,29 @@ def _joined(grids: Mapping[str, Grid], axis: str) -> Iterator[Statement]:
             )
 
 
-def _unmatched(grids: Mapping[str, Grid], axis: str, own: pd.DataFrame) -> Iterator[Statement]:
+def _unmatched(grids: Mapping[str, Grid], axis: str, compared: pd.DataFrame) -> Iterator[Statement]:
     """Levels that never differ in this axis alone."""
     for grid in grids.values():
-        part = own[own["column"] == grid.column]
-        there = {frozenset(ends) for ends in zip(part["level"], part["other"], strict=True)}
+        part = compared[compared["column"] == grid.column]
+        matched = {frozenset(ends) for ends in zip(part["level"], part["other"], strict=True)}
         levels = grid.levels.get(axis, [])
-        lacking = [ends for ends in combinations(levels, 2) if frozenset(ends) not in there]
+        lacking = [ends for ends in combinations(levels, 2) if frozenset(ends) not in matched]
         if not lacking:
             continue
-        said = [
+        texts = [
             f"`{one}` and `{other}` ({', '.join(_apart(grid, axis, one, other))})"
-            for one, other in lacking[:SHOWN]
+            for one, other in lacking[:LISTED]
         ]
-        more = f"; and {len(lacking) - SHOWN} more" if len(lacking) > SHOWN else ""
+        more = f"; and {len(lacking) - LISTED} more" if len(lacking) > LISTED else ""
         yield Statement(
             f"{grid.column}: {counted(len(lacking), 'pair')} of levels with 0 matched pairs of "
-            f"runs, and in brackets what else differs: {'; '.join(said)}{more}.",
+            f"runs, and in brackets what else differs: {'; '.join(texts)}{more}.",
             (len(lacking), 0),
         )
 
 
 def _apart(grid: Grid, axis: str, one: str, other: str) -> list[str]:
-    """In how little else runs of two levels differ, for the two that differ least."""
+    """The other axes in which the two runs of two levels differ that differ in fewest."""
     names = [name for name in grid.levels if name != axis]
     ends = (grid.runs[grid.runs[axis] == level][names].drop_duplicates() for level in (one, other))
     both = next(ends).merge(next(ends), how="cross", suffixes=("", OTHER))
@@ -102,26 +102,27 @@ def _apart(grid: Grid, axis: str, one: str, other: str) -> list[str]:
 
 
 def _differs(both: pd.DataFrame, axis: str, name: str) -> pd.Series:
-    ours, theirs = both[name], both[name + OTHER]
+    levels, others = both[name], both[name + OTHER]
     if governs(axis, name):
-        return ~same_or_absent(ours, theirs)
-    return (ours != theirs) & ~(ours.isna() & theirs.isna())
+        return ~same_or_absent(levels, others)
+    return (levels != others) & ~(levels.isna() & others.isna())
 
 
-def _few_seeds(own: pd.DataFrame) -> Iterator[Statement]:
-    few = own[own["seeds"] < SEEDS_NEEDED]
+def _few_seeds(compared: pd.DataFrame) -> Iterator[Statement]:
+    """Comparisons that have too few seeds for a test."""
+    few = compared[compared["seeds"] < SEEDS_NEEDED]
     if len(few):
         least = int(few["seeds"].min())
         yield Statement(
             f"Comparisons of fewer than {SEEDS_NEEDED} seeds (down to {least}): {len(few)} of "
-            f"{len(own)}; nothing can be shown by them.",
-            (len(few), len(own), least),
+            f"{len(compared)}; nothing can be shown by them.",
+            (len(few), len(compared), least),
         )
 
 
-def _blind(own: pd.DataFrame, margin: float) -> Iterator[Statement]:
+def _blind(compared: pd.DataFrame, margin: float) -> Iterator[Statement]:
     """Comparisons that would not have found a difference of the margin."""
-    known = own["detectable"].dropna()
+    known = compared["detectable"].dropna()
     blind = known[known > margin]
     if len(blind):
         yield Statement(
@@ -139,23 +140,23 @@ def _range(points: pd.Series) -> str:
 
 def _tasks(grids: Mapping[str, Grid]) -> Iterator[Statement]:
     """Tasks of GLUE that the study does not have."""
-    there = dict.fromkeys(str(grid.runs["task"].iloc[0]) for grid in grids.values())
-    lacking = [task for task in GLUE if task not in there]
+    tasks = dict.fromkeys(str(grid.runs["task"].iloc[0]) for grid in grids.values())
+    lacking = [task for task in GLUE if task not in tasks]
     if lacking:
         n = len(GLUE) - len(lacking)
         text = f"{n} of GLUE's {len(GLUE)} tasks are in it"
-        text += f"; not {', '.join(lacking)}." if n else f": it is about {', '.join(there)} alone."
+        text += f"; not {', '.join(lacking)}." if n else f": it is about {', '.join(tasks)} alone."
         yield Statement(text, (n, len(GLUE)))
 
 
 def _left_out(grids: Mapping[str, Grid]) -> Iterator[Statement]:
     """Runs that should have a score and have none."""
     for grid in grids.values():
-        if grid.left:
-            said = ", ".join(f"{count} {why}" for why, count in grid.left.items())
+        if grid.left_out:
+            reasons = ", ".join(f"{count} {why}" for why, count in grid.left_out.items())
             yield Statement(
-                f"{grid.column}: runs left out of all comparisons: {said}.",
-                tuple(grid.left.values()),
+                f"{grid.column}: runs left out of all comparisons: {reasons}.",
+                tuple(grid.left_out.values()),
             )
 
 
@@ -189,6 +190,7 @@ def _untuned(runs: pd.DataFrame) -> Iterator[Statement]:
 
 
 def _degenerate(grids: Mapping[str, Grid]) -> Iterator[Statement]:
+    """Runs that predict one class for every row."""
     for grid in grids.values():
         runs = grid.by_run.runs
         if n := int(runs["degenerate"].sum()):
@@ -206,16 +208,16 @@ def _headroom(scores: pd.DataFrame, grids: Mapping[str, Grid]) -> Iterator[State
             continue
         is_here = (scores["split"] == grid.split) & (scores["metric"] == grid.metric)
         is_here &= scores["task"] == grid.runs["task"].iloc[0]
-        taught = scores[is_here & (scores["seed"] == NO_SEED)].drop_duplicates("uid")
-        teachers = PERCENT * taught["score"].dropna()
-        found = _headrooms(grid, teachers)
-        within = [room for room, spread in found if room <= spread]
+        teacher_runs = scores[is_here & (scores["seed"] == NO_SEED)].drop_duplicates("uid")
+        teachers = PERCENT * teacher_runs["score"].dropna()
+        headrooms = _headrooms(grid, teachers)
+        within = [headroom for headroom, spread in headrooms if headroom <= spread]
         if within:
             yield Statement(
-                f"{grid.column}: in {len(within)} of {counted(len(found), 'setting')} the headroom "
-                "(teacher minus student without knowledge) is within its spread, down to "
+                f"{grid.column}: in {len(within)} of {counted(len(headrooms), 'setting')} the "
+                "headroom (teacher minus student without knowledge) is within its spread, down to "
                 f"{signed(min(within))} points: little could be gained from teachers there.",
-                (len(within), len(found), min(within)),
+                (len(within), len(headrooms), min(within)),
             )
 
 
@@ -225,12 +227,12 @@ def _headrooms(grid: Grid, teachers: pd.Series) -> list[tuple[float, float]]:
     if nones.empty or teachers.empty:
         return []
     names = [name for name in grid.levels if name != "knowledge"] or ["knowledge"]
-    found = []
+    headrooms = []
     for _, part in nones.groupby(names, sort=False, dropna=False):
         spreads = [seed_tests.spread(values.tolist()) for values in (teachers, part["score"])]
         spread = math.hypot(*(value for value in spreads if not math.isnan(value)))
-        found.append((float(teachers.mean() - part["score"].mean()), spread))
-    return found
+        headrooms.append((float(teachers.mean() - part["score"].mean()), spread))
+    return headrooms
 
 
 def _examples_taken(grids: Mapping[str, Grid]) -> Statement:

@@ -1,4 +1,4 @@
-"""Numbers of the literature, each with its split, its source and how sure we are of it."""
+"""Numbers of the literature, each with its split, its source and how certain it is."""
 
 from pathlib import Path
 
@@ -9,10 +9,10 @@ from kdlab import metrics
 from kdlab.errors import BadInput
 
 FOLDER = Path(__file__).parent
-WORDS = ("paper", "arxiv", "system", "task", "metric", "split", "statistic", "certainty", "source")
-COLUMNS = (*WORDS[:7], "value", *WORDS[7:], "note")
+TEXTS = ("paper", "arxiv", "system", "task", "metric", "split", "statistic", "certainty", "source")
+COLUMNS = (*TEXTS[:7], "value", *TEXTS[7:], "note")
 RANKED = ("dev", "test")  # never one with the other
-STATISTICS = ("single", "best_mean", "best_run")  # the first that there is stands for a system
+STATISTICS = ("single", "best_mean", "best_run")  # the first of these that a system has counts
 SIZES = ("parameters", "transformer", "embeddings")
 ALLOWED = {
     "split": {*RANKED, "unstated", "none"},
@@ -25,7 +25,7 @@ ALLOWED = {
         *("flops_billions", "times_faster", "cpu_seconds"),
     },
 }
-# What identifies a number.
+# Two numbers of one file with equal values of these columns are a mistake.
 KEY = ["paper", "system", "task", "metric", "split", "statistic"]
 SPLITLESS = ("_millions", "_billions", "times_faster", "cpu_seconds")  # ends of metrics of no split
 
@@ -53,16 +53,17 @@ def ranked(published: pd.DataFrame, *, task: str, metric: str, split: str) -> pd
     """
     if split not in RANKED:
         raise BadInput(f"split={split!r}: dev and test are ranked apart; allowed: dev, test")
-    is_asked = (published["task"] == task) & (published["metric"] == metric)
-    found = published[is_asked & (published["split"] == split)]
-    if found.empty:
-        there = sorted(set(published["task"][published["split"] == split]))
-        raise BadInput(f"nothing published of {task} {metric} on {split}; tasks: {there}")
-    order = found["statistic"].map(STATISTICS.index)
-    found = found.assign(order=order).sort_values("order", kind="stable")
-    found = found.drop_duplicates(["paper", "system"]).drop(columns="order")
-    ranks = found["value"].rank(method="min", ascending=False).astype(int)
-    return found.assign(rank=ranks).sort_values("rank", kind="stable", ignore_index=True)
+    is_on_split = published["split"] == split
+    is_of_metric = (published["task"] == task) & (published["metric"] == metric)
+    scores = published[is_on_split & is_of_metric]
+    if scores.empty:
+        tasks = sorted(set(published["task"][is_on_split]))
+        raise BadInput(f"nothing published of {task} {metric} on {split}; tasks: {tasks}")
+    order = scores["statistic"].map(STATISTICS.index)
+    scores = scores.assign(order=order).sort_values("order", kind="stable")
+    scores = scores.drop_duplicates(["paper", "system"]).drop(columns="order")
+    ranks = scores["value"].rank(method="min", ascending=False).astype(int)
+    return scores.assign(rank=ranks).sort_values("rank", kind="stable", ignore_index=True)
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -70,7 +71,7 @@ def _read(path: Path) -> pd.DataFrame:
     if tuple(frame.columns) != COLUMNS:
         raise BadInput(f"{path.name}: columns are {', '.join(COLUMNS)}")
     values = pd.to_numeric(frame["value"], errors="coerce")
-    for column in WORDS:
+    for column in TEXTS:
         _refuse(path, frame[column].str.strip() == "", f"no {column}")
     for column, allowed in ALLOWED.items():
         _refuse(path, ~frame[column].isin(allowed), f"{column} is one of {sorted(allowed)}")
@@ -84,6 +85,6 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def _refuse(path: Path, wrong: "pd.Series[bool]", why: str) -> None:
-    """Name the first line that is wrong."""
+    """Raise BadInput with the first line that is wrong, if one is."""
     if wrong.any():
         raise BadInput(f"{path.name}, line {int(np.argmax(wrong.to_numpy())) + 2}: {why}")

@@ -1,10 +1,10 @@
-"""The columns of a frame in which its students differ."""
+"""The axes of a study: columns of its frame in which students differ."""
 
 import pandas as pd
 
 from analysis.read.frame import NO_SEED
 
-FIVE = ("knowledge", "matching", "init", "size", "shape")  # of the study
+FIVE = ("knowledge", "matching", "init", "size", "shape")  # the axes that every study has
 GROUPS = ("family", "teacher", "data", "train", "protocol", "recipe")
 # Keys that follow from an option of these groups, and do not stand beside them.
 OF_OPTIONS = {"data": "data.", "train": "train.", "protocol": "protocol."}
@@ -18,8 +18,8 @@ def axes(runs: pd.DataFrame) -> list[str]:
     """
     students = runs[(runs["seed"] != NO_SEED) & (runs["state"] != "excluded")]
     keys = sorted(name for name in runs.columns if "." in name)
-    known = [name for name in (*FIVE, *GROUPS, *keys) if name in runs.columns]
-    varying = [name for name in known if _values(students, students[name]) > 1]
+    names = [name for name in (*FIVE, *GROUPS, *keys) if name in runs.columns]
+    varying = [name for name in names if _count(students, students[name]) > 1]
     return [
         name
         for name in varying
@@ -27,11 +27,12 @@ def axes(runs: pd.DataFrame) -> list[str]:
     ]
 
 
-def _values(students: pd.DataFrame, column: "pd.Series[str]") -> int:
-    """How many values there are.
+def _count(students: pd.DataFrame, column: "pd.Series[str]") -> int:
+    """The number of values of an axis among the students.
 
-    Not to use a teacher or a matching is none of their options; nor has a key another value where
-    an option lacks it. A parent's key that another parent lacks has.
+    `none` is no value of teacher or matching: it says that they do not apply. Nor is it a value of
+    a key that some options lack. But where students have parents (teachers, or runs that they start
+    from), a key that only some of these have makes them differ.
     """
     name = str(column.name)
     if name in ("teacher", "matching"):

@@ -1,4 +1,4 @@
-"""What of a study is not as planned, named and counted."""
+"""The runs of a study that are not as planned, by name and number."""
 
 from dataclasses import dataclass
 
@@ -7,21 +7,21 @@ import pandas as pd
 from analysis.read.frame import NO_SEED
 from kdlab import repeats
 
-SHOWN = 5  # of a kind, in print
+LISTED = 5  # runs of a kind, in print
 
 
 @dataclass(frozen=True)
 class Audit:
-    """Runs by what is wrong with them.
+    """The runs of a study by what is wrong with them.
 
     Attributes:
         planned: how many runs there should be, teachers included, each once.
         done: how many have a result.
         excluded: how many cells were left out while planning.
-        named: kind (missing, failed, diverged, duplicate, close, apart, stale) to its runs, each by
-            its table, row, task, seeds and uid; a diverged run is a result, and those of the later
-            kinds have one as well. Close and apart: recorded several times, with other results,
-            within the tolerance of `kdlab.repeats` or beyond it.
+        named: by kind (missing, failed, diverged, duplicate, close, apart, stale) its runs, each as
+            a text with table, row, task, seeds and uid. A diverged run is a result, and those of
+            the later kinds have one as well. Close and apart: recorded several times with other
+            results, within the tolerance of `kdlab.repeats` or beyond it. Stale: of other code.
         code: the commit that records should be of; None if none says its own.
         commits: how many records are of each commit; `unknown` of those that do not say.
     """
@@ -35,12 +35,12 @@ class Audit:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many runs are of each kind."""
+        """The number of runs of each kind."""
         return {kind: len(runs) for kind, runs in self.named.items()}
 
 
 def audit(frame: pd.DataFrame) -> Audit:
-    """What a frame of `analysis.load` has of each kind."""
+    """The audit of a frame as `analysis.load` gives it."""
     planned = frame[frame["state"] != "excluded"].drop_duplicates("uid")
     state, recorded = planned["state"], planned[planned["copies"] > 0]
     kinds = {
@@ -63,19 +63,19 @@ def audit(frame: pd.DataFrame) -> Audit:
     )
 
 
-def lines(found: Audit) -> list[str]:
-    """An audit to print: a line a kind that has runs, with the first few of them."""
-    said = [f"{found.done} of {found.planned} runs done, {found.excluded} cells left out"]
-    for kind, runs in found.named.items():
+def lines(audit: Audit) -> list[str]:
+    """An audit to print: a line for each kind that has runs, with the first few of them."""
+    lines = [f"{audit.done} of {audit.planned} runs done, {audit.excluded} cells left out"]
+    for kind, runs in audit.named.items():
         if runs:
-            more = f"; and {len(runs) - SHOWN} more" if len(runs) > SHOWN else ""
-            said.append(
-                f"{len(runs)} {repeats.SAID.get(kind, kind)}: {'; '.join(runs[:SHOWN])}{more}"
+            more = f"; and {len(runs) - LISTED} more" if len(runs) > LISTED else ""
+            lines.append(
+                f"{len(runs)} {repeats.SAID.get(kind, kind)}: {'; '.join(runs[:LISTED])}{more}"
             )
-    if len(found.commits) > 1:
-        listed = ", ".join(f"{n} of {commit}" for commit, n in found.commits.items())
-        said.append(f"records of several versions of the code: {listed}")
-    return said
+    if len(audit.commits) > 1:
+        listed = ", ".join(f"{n} of {commit}" for commit, n in audit.commits.items())
+        lines.append(f"records of several versions of the code: {listed}")
+    return lines
 
 
 def _names(runs: pd.DataFrame) -> list[str]:

@@ -1,4 +1,4 @@
-"""A study's frame kept beside the study, for as long as what it was made of stays as it was."""
+"""A study's frame, kept in a file until one of the files that it was made from changes."""
 
 import io
 import json
@@ -12,8 +12,9 @@ import pyarrow
 from kdlab.record import short_digest, write_whole
 
 NAME = "frame.parquet"
-KEY = "made of"
-MAKERS = (
+KEY = "made of"  # attribute of the frame in the file
+# Code that makes the frame: another version of it makes the kept frame stale.
+CODE = (
     "analysis/read/frame.py",
     "analysis/read/record_rows.py",
     "sweeps/journal/events.py",
@@ -22,12 +23,17 @@ MAKERS = (
 )
 
 
-def recalled(study: str, root: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-    """What `make` gives, from a file if records, events, plan and this code are as they were.
+def kept_or_made(study: str, root: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    """The frame of a study: the kept one if records, events, plan and code are as they were.
 
-    The key is taken before anything is read: what is added meanwhile makes the file stale. A file
-    that cannot be read or written is gone without.
+    A file that cannot be read or written is done without.
+
+    Args:
+        study: its name.
+        root: where its runs are.
+        make: reads everything and makes the frame anew.
     """
+    # Taken before anything is read: a record that is added meanwhile makes the file stale.
     path = Path(root) / "studies" / study / NAME
     key = _key(path.parent, Path(root))
     with suppress(OSError, ValueError, pyarrow.ArrowException):
@@ -37,7 +43,7 @@ def recalled(study: str, root: str, make: Callable[[], pd.DataFrame]) -> pd.Data
     frame = make()
     frame.attrs[KEY] = key
     content = frame.to_parquet(index=False, write_page_checksum=True)
-    with suppress(OSError):  # somebody else's folder
+    with suppress(OSError):  # a folder that belongs to somebody else
         write_whole(path, content)
     frame = pd.read_parquet(io.BytesIO(content))  # the same types as from the file
     del frame.attrs[KEY]
@@ -45,6 +51,7 @@ def recalled(study: str, root: str, make: Callable[[], pd.DataFrame]) -> pd.Data
 
 
 def _key(folder: Path, root: Path) -> str:
+    """A digest of all that a frame depends on; of big files their size and time."""
     files = [
         (path.name, path.stat().st_size, path.stat().st_mtime_ns)
         for kind in ("records", "events")
@@ -57,5 +64,5 @@ def _key(folder: Path, root: Path) -> str:
 
 def _code() -> str:
     """A digest of the code that makes the frame."""
-    room = Path(__file__).parents[2]
-    return short_digest(b"".join((room / name).read_bytes() for name in MAKERS))
+    project = Path(__file__).parents[2]
+    return short_digest(b"".join((project / name).read_bytes() for name in CODE))

@@ -1,4 +1,7 @@
-"""What records and events say of runs, one flat row a run; no per-example output is read."""
+"""The part of a study's frame that comes from records and events: a flat row for each run.
+
+Per-example outputs are not read.
+"""
 
 from collections.abc import Iterator, Mapping, Set
 from typing import Any
@@ -11,32 +14,35 @@ from sweeps.journal import events, run_states
 from sweeps.study import launched
 
 Row = dict[str, Any]
-SEP = "/"  # between split and metric in a column's name
-CHOICE = "choice" + SEP  # before a group in a row, until columns are named
+SEP = "/"  # between split and metric in a column's name: report/accuracy
+CHOICE = "choice" + SEP  # before a group's name in a row: a task of that name is a column already
 COUNTS = ("steps", "examples_seen")
 NUMBERS = ("flops", "latency", "seconds", "teacher_seconds", "cohort", "peak_memory", "threads")
 WORDS = ("commit", "host", "device", "torch")
-COUNTED = {"embeddings": "embeddings", "transformer": "transformer", "total": "parameters"}
+# By key of a cost's parameters the column of the frame.
+PARAMETERS = {"embeddings": "embeddings", "transformer": "transformer", "total": "parameters"}
 
 
-def rows(root: str, wanted: Set[str]) -> Iterator[Row]:
-    """One row for each of the wanted runs that has a record, with the number of its `copies`, and
-    what these are to each other at the worst (`repeats`).
+def rows(root: str, uids: Set[str]) -> Iterator[Row]:
+    """One row for each of the runs that has a record.
+
+    Of a run that was recorded several times `copies` counts the records, and `repeats` is the worst
+    that two of them are to each other (`kdlab.repeats`).
     """
-    found: dict[str, Row] = {}
-    for page, path, start, end in record.pages(root):
-        if page["uid"] not in wanted:
+    by_uid: dict[str, Row] = {}
+    for content, path, start, end in record.pages(root):
+        if content["uid"] not in uids:
             continue
-        row = _row(page, path.name, start, end)
-        first = found.setdefault(page["uid"], row)
+        row = _row(content, path.name, start, end)
+        first = by_uid.setdefault(content["uid"], row)
         if first is not row:
-            found[page["uid"]] = _chosen(root, first, row, page)
-    yield from found.values()
+            by_uid[content["uid"]] = _chosen(root, first, row, content)
+    yield from by_uid.values()
 
 
-def _chosen(root: str, first: Row, row: Row, page: Row) -> Row:
-    """Of two records of a run that with the outputs of more splits, the first of equals."""
-    earlier, later = record.read(root, entry(first)), Record(**page)
+def _chosen(root: str, first: Row, row: Row, content: Row) -> Row:
+    """Of two records of a run that with the outputs of more splits, of equals the first."""
+    earlier, later = record.read(root, entry(first)), Record(**content)
     is_first = len(kept(root, earlier)) >= len(kept(root, later))
     worst = max(first["repeats"], repeats.kind(earlier, later), key=repeats.KINDS.index)
     return {
@@ -47,24 +53,24 @@ def _chosen(root: str, first: Row, row: Row, page: Row) -> Row:
 
 
 def entry(row: Mapping[Any, Any]) -> Entry:
-    """Where the record of a row lies."""
-    where = (row["file"], int(row["start"]), int(row["end"]))
-    return Entry(row["state"], float(row["seconds"] or 0), *where)
+    """The entry of the index that points to the record of a row."""
+    address = (row["file"], int(row["start"]), int(row["end"]))
+    return Entry(row["state"], float(row["seconds"] or 0), *address)
 
 
-def _row(page: Row, file: str, start: int, end: int) -> Row:
-    result, cost = page["result"], page["cost"]
-    counted = cost.get("parameters", {})
+def _row(content: Row, file: str, start: int, end: int) -> Row:
+    result, cost = content["result"], content["cost"]
+    parameters = cost.get("parameters", {})
     return {
-        "uid": page["uid"],
+        "uid": content["uid"],
         "state": result["status"],
         "copies": 1,
         "repeats": repeats.EQUAL,
         **{name: result.get(name) for name in COUNTS},
         "degenerate": " ".join(result.get("degenerate", ())),
-        **{name: counted.get(key) for key, name in COUNTED.items()},
+        **{name: parameters.get(key) for key, name in PARAMETERS.items()},
         **{name: cost.get(name) for name in NUMBERS + WORDS},
-        **{CHOICE + group: option for group, option in page["choices"].items()},
+        **{CHOICE + group: option for group, option in content["choices"].items()},
         **{
             f"{split}{SEP}{metric}": score
             for split, scores in result.get("scores", {}).items()
@@ -77,10 +83,10 @@ def _row(page: Row, file: str, start: int, end: int) -> Row:
 
 
 def failed(root: str, plan: pd.DataFrame) -> dict[str, str]:
-    """By uid the class of what failed a run of a plan, or an ancestor of one.
+    """By uid the class of failure of each run of a plan that failed, or of an ancestor of one.
 
-    A run has failed as `python -m sweeps status` says it: what is held against it is too much to
-    try it again unasked, or a parent of it failed.
+    A run has failed as `python -m sweeps status` says it: it failed so often that only `retry` has
+    it tried again, or a parent of it failed (`parent_failed`).
     """
     history, links = events.fold(root), launched.family(plan[plan["uid"].notna()])
     states = run_states.states(links, record.index(root), history, {})

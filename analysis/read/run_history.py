@@ -10,8 +10,8 @@ Event = dict[str, Any]
 
 
 @dataclass
-class Happened:
-    """Of one run.
+class RunHistory:
+    """What happened to one run.
 
     Attributes:
         forgiven: events of what went wrong and is held against it no more, oldest first.
@@ -26,18 +26,21 @@ class Happened:
     began: Event | None = None
 
 
-def happened(root: str, uids: Sequence[str]) -> dict[str, Happened]:
-    """What happened to each of some runs."""
+def histories(root: str, uids: Sequence[str]) -> dict[str, RunHistory]:
+    """By uid what happened to each of some runs under a root."""
     state = events.fold(root)
-    found = {uid: Happened(state.forgiven.get(uid, []), state.trouble.get(uid, [])) for uid in uids}
+    by_uid = {
+        uid: RunHistory(state.forgiven.get(uid, []), state.trouble.get(uid, [])) for uid in uids
+    }
     workers = [event for incarnations in state.workers.values() for event in incarnations]
     for event in sorted(workers, key=lambda event: event["time"]):
+        # A worker does the runs that a submission meant for its index of the job array.
         tasks = state.intents.get(event["intent"], {}).get("uids", [])
-        given = tasks[event["index"]] if event["index"] < len(tasks) else []
-        for uid in found.keys() & set(given):
-            if event["log"] and event["log"] not in found[uid].logs:
-                found[uid].logs.append(event["log"])
+        own_uids = tasks[event["index"]] if event["index"] < len(tasks) else []
+        for uid in by_uid.keys() & set(own_uids):
+            if event["log"] and event["log"] not in by_uid[uid].logs:
+                by_uid[uid].logs.append(event["log"])
     for event in state.running.values():
-        for uid in found.keys() & set(event["uids"]):
-            found[uid].began = event
-    return found
+        for uid in by_uid.keys() & set(event["uids"]):
+            by_uid[uid].began = event
+    return by_uid

@@ -12,7 +12,7 @@ import numpy as np
 
 from analysis.statistics import resampled_metrics
 
-DRAWS = 500
+DRAWS = 500  # 499 degrees of freedom: their own noise is far below that of a few seeds
 
 
 def resample(metric: str, labels: np.ndarray, outputs: np.ndarray) -> np.ndarray:
@@ -27,7 +27,7 @@ def resample(metric: str, labels: np.ndarray, outputs: np.ndarray) -> np.ndarray
 
 
 def resample_each(metric: str, labels: np.ndarray, outputs: np.ndarray) -> np.ndarray:
-    """The scores [DRAWS, runs] of several runs, much sooner than one by one.
+    """The scores [DRAWS, runs] of several runs, much faster than one by one.
 
     Args:
         metric: its name in `kdlab.metrics`.
@@ -41,16 +41,17 @@ def resample_each(metric: str, labels: np.ndarray, outputs: np.ndarray) -> np.nd
 def from_examples(differences: np.ndarray) -> float:
     """The variance of the mean difference that comes from the examples, which all seeds share.
 
-    Seeds that gain and lose on the same examples would on others too: a spread over seeds does not
-    show it. It does show what is of one seed and example, which is therefore taken off here.
+    If all seeds gain on the same examples, other examples would have changed all of them alike: the
+    spread over seeds does not show that. It does show what is of one seed and example, which is
+    therefore subtracted here. The square of the unit of the differences.
 
     Args:
         differences: of each seed on each draw of the examples [DRAWS, seeds], two seeds or more.
     """
     seeds = differences.shape[1]
     means = differences.mean(1)
-    own = (differences - means[:, None]).var(0, ddof=1).sum() / (seeds * (seeds - 1))
-    return max(0.0, float(means.var(ddof=1) - own))
+    of_seeds = (differences - means[:, None]).var(0, ddof=1).sum() / (seeds * (seeds - 1))
+    return max(0.0, float(means.var(ddof=1) - of_seeds))
 
 
 @lru_cache(maxsize=2)

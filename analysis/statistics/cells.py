@@ -1,55 +1,52 @@
-"""Cells of a table: scores of a row's runs, and their differences to the control's."""
+"""Cells of a table: the scores of an arm's runs, and their difference to its control."""
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from analysis.read.frame import NO_SEED, reader
+from analysis.read.frame import NO_SEED, PERCENT
 from analysis.statistics import seed_tests
-from analysis.statistics.bootstrap import resample_each
-from analysis.statistics.contrasts import Sample, mark
-from kdlab.record import Record, read_examples, read_outputs
+from analysis.statistics.contrasts import mark
+from analysis.statistics.pairs import OTHER, SEEDS
 
-PERCENT = 100.0
-SEEDS = ["seed", "teacher_seed"]
-SCORED = ("uid", "score", "degenerate")
-# What a cell is made of: of all columns pandas would copy every one for every cell.
+# The columns that a cell is made of: of a wider frame pandas would copy all for every cell.
 COLUMNS = [
-    *("row", "control", "task", "state", "degenerate", "teachers", "overrides", *SEEDS),
+    *("row", "control", "task", "state", "degenerate", "teachers", "knowledge", *SEEDS),
     *("uid", "score", "split", "metric"),
     *("transformer", "parameters", "flops", "latency"),
 ]
-BLOCK = 32  # runs resampled together: one product of matrices for many of a matrix and a vector
 NOTHING = float("nan")
-Seeds = tuple[int, int]  # a run's, and its teacher's
-# Of a run (uid, split, metric): the ids of its examples, and its scores on draws of them.
-Draws = Callable[[str, str, str], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
 class Cell:
     """Mean, spread over seeds and paired difference to the control, in points (0 to 100).
 
-    NaN stands for what there is not.
+    NaN stands for what there is not. The fields are the columns of a table's CSV file.
 
     Attributes:
-        difference: with `low`, `high`, `seeds`, `detectable` and `p` as of `contrasts.Contrast`.
-        adjusted: Holm's p of the difference, and `equivalence` of its being within the margin.
+        n: runs with a score, of the `expected` ones.
+        spread: standard deviation over the runs.
+        difference: mean paired difference to the control; with `low`, `high`, `detectable`, `p`
+            and `seeds` as of `contrasts.Contrast`.
+        adjusted: Holm's p of the difference, and `equivalence` Holm's p of its lying within the
+            margin.
         family: in which they are corrected; empty where nothing is compared.
-        contrast: what it is known by: cells that compare the same runs share it.
+        contrast: key of the comparison: cells that compare the same runs share it.
         mark: what the two claim: `*` (0.05), `**` (0.01), `≈` (none beyond the margin).
-        headroom: the row's teachers minus its arm without knowledge, and its spread (see `share`).
+        headroom: mean of the row's teachers minus that of its arm without knowledge.
+        headroom_spread: standard deviation of that difference between two runs.
         share: of the headroom closed, in percent; NaN where headroom is within its spread.
+        diverged: runs that diverged, and `degenerate` those that predict one class for every row.
         transformer: parameters of the model's layers, and `parameters` of all of it.
         flops: of one row of 128 tokens.
         latency: milliseconds of one row, the median over runs, which may have several machines.
-        of_teacher: the mean in percent of the teachers'.
+        of_teacher: the mean in percent of the teachers' mean.
     """
 
     n: int
@@ -84,86 +81,47 @@ class Cell:
         return 0 < self.n == self.expected
 
 
-def sampler(frame: pd.DataFrame) -> Draws:
-    """Reads and resamples each run once, however many cells it is compared in.
+class Scored(NamedTuple):
+    """A run and its score, a fraction."""
 
-    A run is resampled together with others of its task that the same table compares.
-    """
-    read, root = cache(_addresses(frame)), frame.attrs["root"]
-    blocks = _blocks(frame)
-    examples: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    known: dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]] = {}
-
-    def draws(uid: str, split: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
-        if (uid, split, metric) not in known:
-            digest = read(uid).result["examples"][split]
-            if digest not in examples:
-                examples[digest] = read_examples(root, read(uid), split)
-            ids, labels = examples[digest]
-            alike = [uid, *(x for x in blocks.get(uid, ()) if x != uid)]
-            alike = [x for x in alike if read(x).result["examples"].get(split) == digest]
-            outputs = np.stack([read_outputs(root, read(x), split) for x in alike])
-            drawn = resample_each(metric, labels, outputs).T.copy()
-            known.update(
-                {(x, split, metric): (ids, own) for x, own in zip(alike, drawn, strict=True)}
-            )
-        return known[uid, split, metric]
-
-    return draws
-
-
-def _addresses(frame: pd.DataFrame) -> Callable[[str], Record]:
-    """Of a run's record what says where its outputs and examples are: it is kept for all runs."""
-    read = reader(frame)
-
-    def addresses(uid: str) -> Record:
-        found = read(uid)
-        examples = found.result["examples"] if found.artifacts.get("outputs") else {}
-        return replace(found, result={"examples": examples}, cost={}, choices={}, overrides=[])
-
-    return addresses
-
-
-def _blocks(frame: pd.DataFrame) -> dict[str, list[str]]:
-    """By uid the runs that are resampled with it: done, of its task, and no trials."""
-    done = frame[(frame["state"] == "done") & (frame["stage"] != "tune")].drop_duplicates("uid")
-    found: dict[str, list[str]] = {}
-    for _, part in done.groupby("task", sort=False):
-        uids = list(part["uid"])
-        for start in range(0, len(uids), BLOCK):
-            block = uids[start : start + BLOCK]
-            found |= dict.fromkeys(block, block)
-    return found
+    uid: str
+    score: float
+    degenerate: bool
 
 
 @dataclass(frozen=True)
 class Column:
-    """All arms' runs of one task, split and metric: by row, the teachers', and those of arms
-    without knowledge.
+    """All arms' runs of one task, split and metric.
+
+    Attributes:
+        rows: the runs of each row of the table.
+        teachers: the runs of teachers.
+        without_knowledge: the students' runs that learn from no teacher.
     """
 
     rows: Mapping[str, pd.DataFrame]
     teachers: pd.DataFrame
-    nones: pd.DataFrame
+    without_knowledge: pd.DataFrame
 
 
 def column(frame: pd.DataFrame) -> Column:
-    """A column of its rows of a frame."""
+    """A column of its runs, rows of `analysis.read.frame.scores`."""
     is_teacher = frame["seed"] == NO_SEED
-    is_none = frame["overrides"].str.contains('"knowledge=none"', regex=False) & ~is_teacher
-    rows = {str(row): part for row, part in frame.groupby("row", sort=False)}
-    return Column(rows, frame[is_teacher], frame[is_none])
+    rows = {str(row): runs for row, runs in frame.groupby("row", sort=False)}
+    has_none = (frame["knowledge"] == "none") & ~is_teacher
+    return Column(rows, frame[is_teacher], frame[has_none])
 
 
-def build(part: pd.DataFrame, column: Column, told: Mapping[str, Any] | None) -> Cell:
-    """A cell of its rows of the frame and those of all its column.
+def build(arm: pd.DataFrame, column: Column, verdict: Mapping[str, Any] | None) -> Cell:
+    """The cell of an arm.
 
     Args:
-        part: an arm's runs of one task, split and metric.
-        column: of these.
-        told: the arm's contrast with its control, judged; None if it is compared with nothing.
+        arm: its runs of one task, split and metric.
+        column: of all arms.
+        verdict: the arm's contrast with its control, as of `contrasts.judged`; None if it is
+            compared with nothing.
     """
-    runs = part.drop_duplicates("uid")  # a run may stand for several seeds of teachers
+    runs = arm.drop_duplicates("uid")  # with crossed teachers a run stands once for each of them
     done = runs[runs["score"].notna()]
     scores = [PERCENT * score for score in done["score"]]
     cell = Cell(
@@ -178,98 +136,82 @@ def build(part: pd.DataFrame, column: Column, told: Mapping[str, Any] | None) ->
         flops=float(runs["flops"].max()),
         latency=float(runs["latency"].median()),
     )
-    if part["seed"].iloc[0] == NO_SEED:
+    if arm["seed"].iloc[0] == NO_SEED:  # a teacher is compared with nothing
         return cell
-    if told is not None:
+    if verdict is not None:
         names = ("difference", "low", "high", "seeds", "detectable", "p", "adjusted", "family")
-        numbers = {name: told[name] for name in names}
-        cell = replace(cell, **numbers, equivalence=told["equivalent"], contrast=told["key"])
-        cell = replace(cell, mark=mark(told))
-    return _headroom(cell, part, column)
+        cell = replace(
+            cell,
+            **{name: verdict[name] for name in names},
+            equivalence=verdict["equivalent"],
+            contrast=verdict["key"],
+            mark=mark(verdict),
+        )
+    return _with_headroom(cell, arm, column)
 
 
-def with_control(part: pd.DataFrame, column: Column) -> pd.DataFrame:
-    """An arm's runs beside its control's of the same seeds; empty if it is its own control."""
-    control = part["control"].iloc[0]
-    both = _paired(part, column.rows.get(control, part.iloc[:0]))
-    return both.iloc[:0] if part["row"].iloc[0] == control else both
+def with_control(arm: pd.DataFrame, column: Column) -> pd.DataFrame:
+    """An arm's runs paired with its control's of the same seeds, as `statistics.pairs` has them.
+
+    Empty if the control has no run of these seeds, or the arm is its own control.
+    """
+    control = arm["control"].iloc[0]
+    is_control = arm["row"].iloc[0] == control
+    others = arm.iloc[:0] if is_control else column.rows.get(control, arm.iloc[:0])
+    names = [*Scored._fields, *(name + OTHER for name in Scored._fields)]
+    rows = [(*seeds, *run, *other) for seeds, run, other in _same_seeds(arm, others)]
+    pairs = pd.DataFrame(rows, columns=[*SEEDS, *names])
+    return pairs.assign(difference=PERCENT * (pairs["score"] - pairs["score" + OTHER]))
 
 
-def sampled(both: pd.DataFrame, draws: Draws | None) -> Sample:
-    """The differences of runs to their control's, in points."""
-    return Sample(
-        both["seed"].to_numpy(dtype=int),
-        both["teacher_seed"].to_numpy(dtype=int),
-        PERCENT * both["difference"].to_numpy(dtype=float),
-        None if draws is None else _drawn(both, draws),
-    )
+def _same_seeds(
+    runs: pd.DataFrame, others: pd.DataFrame
+) -> list[tuple[tuple[int, int], Scored, Scored]]:
+    """Of each seed and teacher's seed that both have, the scored run of the one and the other."""
+    first, second = _by_seeds(runs), _by_seeds(others)
+    return [(seeds, first[seeds], second[seeds]) for seeds in first if seeds in second]
 
 
-def _paired(part: pd.DataFrame, control: pd.DataFrame) -> pd.DataFrame:
-    """A row's scores beside another's of the same seeds, once for each pair of seeds."""
-    names = [*SCORED, *(f"{name}_control" for name in SCORED)]
-    pairs = [(*key, *scored) for key, scored in _pairs(part, control)]
-    both = pd.DataFrame(pairs, columns=[*SEEDS, *names])
-    first = part.iloc[0]
-    return both.assign(
-        split=first["split"],
-        metric=first["metric"],
-        difference=both["score"] - both["score_control"],
-    )
-
-
-def _pairs(part: pd.DataFrame, control: pd.DataFrame) -> list[tuple[Seeds, tuple[Any, ...]]]:
-    """By seeds that both have what is SCORED of the one and of the other."""
-    ours, theirs = _by_seeds(part), _by_seeds(control)
-    return [(key, (*ours[key], *theirs[key])) for key in ours if key in theirs]
-
-
-def _by_seeds(rows: pd.DataFrame) -> dict[Seeds, tuple[str, float, bool]]:
-    """What is SCORED of the first run that has a score, of each seed and its teacher's."""
-    found: dict[Seeds, tuple[str, float, bool]] = {}
-    columns = (rows[name].tolist() for name in (*SEEDS, *SCORED))
-    for seed, teacher, uid, score, degenerate in zip(*columns, strict=True):
+def _by_seeds(runs: pd.DataFrame) -> dict[tuple[int, int], Scored]:
+    """By seed and teacher's seed the first run that has a score."""
+    scored: dict[tuple[int, int], Scored] = {}
+    # Lists, not rows of a frame: this is done for every cell, and pandas takes a hundred times
+    # as long for a few values.
+    columns = (runs[name].tolist() for name in (*SEEDS, *Scored._fields))
+    for seed, teacher_seed, uid, score, degenerate in zip(*columns, strict=True):
         if not math.isnan(score):
-            found.setdefault((seed, teacher), (uid, score, degenerate))
-    return found
+            scored.setdefault((seed, teacher_seed), Scored(uid, score, degenerate))
+    return scored
 
 
-def _drawn(both: pd.DataFrame, draws: Draws) -> np.ndarray:
-    """Each pair's difference in points on each draw of the examples [draws, pairs]."""
-    split, metric = str(both["split"].iloc[0]), str(both["metric"].iloc[0])
-    differences = []
-    for uid, other in zip(both["uid"], both["uid_control"], strict=True):
-        (ids, ours), (other_ids, theirs) = (draws(key, split, metric) for key in (uid, other))
-        assert np.array_equal(ids, other_ids)
-        differences.append(PERCENT * (ours - theirs))
-    return np.stack(differences, 1)
-
-
-def _headroom(cell: Cell, part: pd.DataFrame, column: Column) -> Cell:
-    """With what its teachers have above its arm without knowledge, and how much of it is closed."""
-    taught = [uid for text in part["teachers"].dropna() for uid in json.loads(text)]
-    own = column.teachers[column.teachers["uid"].isin(taught)]
+def _with_headroom(cell: Cell, arm: pd.DataFrame, column: Column) -> Cell:
+    """The cell with the gap between its teachers and its arm without knowledge, and how much of it
+    the arm closes.
+    """
+    uids = [uid for text in arm["teachers"].dropna() for uid in json.loads(text)]
+    own = column.teachers[column.teachers["uid"].isin(uids)]
     teachers = PERCENT * own.drop_duplicates("uid")["score"].dropna()
     if not teachers.empty and teachers.mean() > 0:
         cell = replace(cell, of_teacher=PERCENT * cell.mean / float(teachers.mean()))
-    pairs = _pairs(part, _without_knowledge(part, column.nones))
+    pairs = _same_seeds(arm, _without_knowledge(arm, column.without_knowledge))
     if not pairs or teachers.empty:
         return cell
-    scores = {none: PERCENT * score for _, (_, _, _, none, score, _) in pairs}
-    nones = list(scores.values())
-    headroom = float(teachers.mean() - np.mean(nones))
-    deviations = [seed_tests.spread(list(scores)) for scores in (teachers, nones)]
-    spread = math.hypot(*(d for d in deviations if not math.isnan(d)))
-    is_own = all(uid == none for _, (uid, _, _, none, _, _) in pairs)
-    if len(nones) < 2 or headroom <= spread or is_own:
-        return replace(cell, headroom=headroom, headroom_spread=spread)
-    difference = np.mean([ours - theirs for _, (_, ours, _, _, theirs, _) in pairs])
-    share = PERCENT * PERCENT * float(difference) / headroom
-    return replace(cell, headroom=headroom, headroom_spread=spread, share=share)
+    # With crossed teachers one run without knowledge is in several pairs: it counts once.
+    baselines = list({none.uid: PERCENT * none.score for _, _, none in pairs}.values())
+    headroom = float(teachers.mean() - np.mean(baselines))
+    deviations = [seed_tests.spread(list(scores)) for scores in (teachers, baselines)]
+    spread = math.hypot(*(deviation for deviation in deviations if not math.isnan(deviation)))
+    cell = replace(cell, headroom=headroom, headroom_spread=spread)
+    is_baseline = all(run.uid == none.uid for _, run, none in pairs)
+    # A share of a gap that noise alone could make would be any number.
+    if len(baselines) < 2 or headroom <= spread or is_baseline:
+        return cell
+    gain = float(np.mean([run.score - none.score for _, run, none in pairs]))
+    return replace(cell, share=PERCENT * PERCENT * gain / headroom)
 
 
-def _without_knowledge(part: pd.DataFrame, nones: pd.DataFrame) -> pd.DataFrame:
-    """The control's rows if it learns from no teacher, else of the only row that does not."""
-    if part["control"].iloc[0] in set(nones["row"]):
-        return nones[nones["row"] == part["control"].iloc[0]]
-    return nones if nones["row"].nunique() == 1 else nones.iloc[:0]
+def _without_knowledge(arm: pd.DataFrame, students: pd.DataFrame) -> pd.DataFrame:
+    """Of the students without knowledge those of the arm's control, else of the only such row."""
+    if arm["control"].iloc[0] in set(students["row"]):
+        return students[students["row"] == arm["control"].iloc[0]]
+    return students if students["row"].nunique() == 1 else students.iloc[:0]

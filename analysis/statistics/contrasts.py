@@ -5,7 +5,7 @@ differences, intervals and tests from here. A contrast is known by the runs that
 first family that has it tests it, and every later one quotes that verdict.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,13 +23,14 @@ STRONG = 0.01
 
 @dataclass(frozen=True)
 class Sample:
-    """Paired differences in points, one for each seed and teacher, sign as of the first arm.
+    """Paired differences in points, one for each seed and teacher: first arm minus second.
 
     Attributes:
-        seeds: of each.
-        teachers: each one's teacher's seed.
-        values: the differences.
-        drawn: of each on each draw of the examples [DRAWS, ...]; None where those are not there.
+        seeds: of each difference [n].
+        teachers: the seed of each one's teacher [n]; NO_SEED where all share one.
+        values: the differences [n].
+        drawn: the differences on each draw of the examples [DRAWS, n]; None takes the examples as
+            they are.
     """
 
     seeds: np.ndarray
@@ -39,17 +40,19 @@ class Sample:
 
     @property
     def keys(self) -> list[tuple[int, int]]:
-        """Seed and teacher's seed of each."""
+        """Seed and teacher's seed of each difference."""
         return list(zip(self.seeds.tolist(), self.teachers.tolist(), strict=True))
 
     def at(self, places: Sequence[int]) -> "Sample":
-        """Some of them, in this order."""
+        """The differences at these places, in this order."""
         drawn = None if self.drawn is None else self.drawn[:, places]
         return Sample(self.seeds[places], self.teachers[places], self.values[places], drawn)
 
 
 class Contrast(NamedTuple):
-    """What a sample says, in points; NaN where it has too few seeds or nothing varies.
+    """Estimate and tests of a mean difference, in points.
+
+    NaN stands where there are fewer than three seeds, or nothing varies.
 
     Attributes:
         difference: the mean over seeds, each the mean of its teachers.
@@ -68,7 +71,13 @@ class Contrast(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """Holm's p of a contrast and of its equivalence, and the family that they are corrected in."""
+    """The outcome of a contrast's tests.
+
+    Attributes:
+        adjusted: Holm's p of no difference.
+        equivalent: Holm's p of a difference as large as the margin.
+        family: the tests that they were corrected with.
+    """
 
     adjusted: float
     equivalent: float
@@ -79,29 +88,30 @@ def contrast(sample: Sample, margin: float) -> Contrast:
     """Mean, interval and tests of a sample, all of one standard error and one t.
 
     Args:
-        sample: of one pair or more.
+        sample: one difference or more.
         margin: points within which a difference counts as none.
     """
-    found = estimated(sample)
-    low, high = seed_tests.interval(found)
+    estimate = estimated(sample)
+    low, high = seed_tests.interval(estimate)
     return Contrast(
-        difference=found.mean,
+        difference=estimate.mean,
         low=low,
         high=high,
         seeds=len(set(sample.seeds.tolist())),
-        p=seed_tests.two_sided(found),
-        equivalence=seed_tests.equivalence(found, margin),
-        detectable=seed_tests.detectable(found),
+        p=seed_tests.two_sided(estimate),
+        equivalence=seed_tests.equivalence(estimate, margin),
+        detectable=seed_tests.detectable(estimate),
     )
 
 
 def estimated(sample: Sample) -> Estimate:
-    """The mean over seeds with the error that comes from seeds, teachers and examples.
+    """The mean over seeds with the standard error that comes from seeds, teachers and examples.
 
-    Seeds' means vary by seeds; where teachers are crossed with seeds, teachers' means vary by
-    teachers (an own teacher for each seed varies with it, and one teacher for all is taken as it
-    is). What a seed and a teacher have together is in both, so that crossed teachers make the error
-    too large rather than too small. Examples: see `bootstrap.from_examples`.
+    Seeds: the variance of the seeds' means over their number. Teachers, where they are crossed with
+    seeds: likewise of the teachers' means; if each seed has a teacher of its own, that teacher's
+    variance is in the seeds' already, and one teacher for all is taken as it is. What a seed and a
+    teacher have together is in both, so that crossed teachers make the error too large rather than
+    too small. Examples: see `bootstrap.from_examples`.
     """
     by_seed = averaging(sample.seeds)
     values = by_seed @ sample.values
@@ -119,89 +129,93 @@ def estimated(sample: Sample) -> Estimate:
 
 
 def averaging(labels: np.ndarray) -> np.ndarray:
-    """What takes values to the means of those with one label, in order [labels, values]."""
+    """The matrix [labels, n] that takes values [n] to the mean of each label, in rising order.
+
+    Example: of the labels 0, 0, 1 it is [[.5, .5, 0], [0, 0, 1]].
+    """
     names, place = np.unique(labels, return_inverse=True)
-    found = np.equal.outer(np.arange(len(names)), place.ravel()).astype(float)
-    return found / found.sum(1, keepdims=True)
+    is_of = np.equal.outer(np.arange(len(names)), place.ravel()).astype(float)
+    return is_of / is_of.sum(1, keepdims=True)
 
 
 def less(one: Sample, other: Sample) -> Sample | None:
-    """One sample less another, of the seeds and teachers that both have, if there are any."""
+    """One sample less another, of the seeds and teachers that both have; None if they have none."""
     if not (shared := _shared([one, other])):
         return None
-    ours, theirs = (each.at(places) for each, places in zip((one, other), shared, strict=True))
-    has_draws = ours.drawn is not None and theirs.drawn is not None
-    drawn = ours.drawn - theirs.drawn if has_draws else None  # type: ignore[operator]
-    return Sample(ours.seeds, ours.teachers, ours.values - theirs.values, drawn)
+    one, other = (sample.at(places) for sample, places in zip((one, other), shared, strict=True))
+    has_draws = one.drawn is not None and other.drawn is not None
+    drawn = one.drawn - other.drawn if has_draws else None  # type: ignore[operator]
+    return Sample(one.seeds, one.teachers, one.values - other.values, drawn)
 
 
 def mean_of(samples: Sequence[Sample]) -> Sample | None:
-    """The mean of several columns' samples, of the seeds and teachers that all have, if any."""
+    """The mean of several samples, of the seeds and teachers that all have; None if they have none.
+
+    Example: an arm's differences on each task become its difference on average.
+    """
     if not (shared := _shared(samples)):
         return None
-    own = [each.at(places) for each, places in zip(samples, shared, strict=True)]
-    drawn = [each.drawn for each in own if each.drawn is not None]
+    samples = [sample.at(places) for sample, places in zip(samples, shared, strict=True)]
+    drawn = [sample.drawn for sample in samples if sample.drawn is not None]
     return Sample(
-        own[0].seeds,
-        own[0].teachers,
-        np.mean([each.values for each in own], axis=0),
-        np.mean(drawn, axis=0) if len(drawn) == len(own) else None,
+        samples[0].seeds,
+        samples[0].teachers,
+        np.mean([sample.values for sample in samples], axis=0),
+        np.mean(drawn, axis=0) if len(drawn) == len(samples) else None,
     )
 
 
 def _shared(samples: Sequence[Sample]) -> list[list[int]]:
-    """Of each sample the places of what all have, in the first one's order; [] if that is none."""
+    """Of each sample the places of the seeds and teachers that all have, in the first one's order.
+
+    [] if there are none.
+    """
     places = [{key: place for place, key in enumerate(sample.keys)} for sample in samples]
-    shared = [key for key in places[0] if all(key in own for own in places)]
-    return [[own[key] for key in shared] for own in places] if shared else []
+    shared = [key for key in places[0] if all(key in of_sample for of_sample in places)]
+    return [[of_sample[key] for key in shared] for of_sample in places] if shared else []
 
 
-def identity(both: pd.DataFrame, other: str) -> str:
-    """What a contrast is known by: its split, its metric and the pairs of runs that it compares.
+def identity(uids: Iterable[str], others: Iterable[str], split: str, metric: str) -> str:
+    """The key of a contrast: a digest of its split, its metric and the pairs of runs it compares.
+
+    Neither the order of the pairs nor which run of a pair comes first matters: `a` minus `b` and
+    `b` minus `a` are one test.
+    """
+    pairs = sorted({tuple(sorted(pair)) for pair in zip(uids, others, strict=True)})
+    return short_digest("\n".join([split, metric, *map(" ".join, pairs)]).encode())
+
+
+def judged(compared: pd.DataFrame, verdicts: dict[str, Verdict]) -> pd.DataFrame:
+    """Contrasts with what they may claim; `verdicts` gets those that are new.
+
+    A contrast that has a verdict keeps it; the others are corrected by Holm within their families,
+    each once. Columns added are `adjusted` and `equivalent`, Holm's p; `shown`: adjusted p < 0.05
+    (the interval then leaves out zero); `alike`: equivalent p < 0.05 (the interval then lies within
+    the margin), unless all of its runs are degenerate, which are alike in nothing else; `family`.
 
     Args:
-        both: a pair a row, with `split`, `metric`, `uid` and the other run's uid.
-        other: the column of the other run's uid.
+        compared: one row a contrast, with `key`, `p`, `equivalence`, `n` and `degenerate` pairs,
+            `path` from the largest family it could be in to the smallest, and `planned` seeds (see
+            `kdlab.power.families`).
+        verdicts: by key; it grows.
     """
-    pairs = {tuple(sorted(ends)) for ends in zip(both["uid"], both[other], strict=True)}
-    place = [str(both[name].iloc[0]) for name in ("split", "metric")]
-    return short_digest("\n".join([*place, *(" ".join(ends) for ends in sorted(pairs))]).encode())
-
-
-def judged(found: pd.DataFrame, known: dict[str, Verdict]) -> pd.DataFrame:
-    """Contrasts with what they may claim, and `known` with the verdicts that are new.
-
-    What is known keeps its verdict; the others are corrected by Holm within their families, each
-    once. Added are `adjusted` and `equivalent`, Holm's p; `shown`: adjusted p < 0.05 (the interval
-    then leaves out zero); `alike`: equivalent p < 0.05 (the interval then lies within the margin),
-    unless all of its runs are degenerate, which are alike in nothing else; and `family`.
-
-    Args:
-        found: with `key`, `p`, `equivalence`, `n` and `degenerate` pairs, `path` from the largest
-            family to the smallest and `planned` seeds (see `kdlab.power.families`).
-        known: verdicts by key; it grows.
-    """
-    fresh = found[~found["key"].isin(list(known))].drop_duplicates("key")
+    fresh = compared[~compared["key"].isin(list(verdicts))].drop_duplicates("key")
     named = families(fresh["path"].tolist(), fresh["planned"].astype(int).tolist())
     for family in dict.fromkeys(named):
-        part = fresh[[name == family for name in named]]
-        corrected = (seed_tests.holm(part[name].tolist()) for name in ("p", "equivalence"))
-        for key, p, q in zip(part["key"], *corrected, strict=True):
-            known[key] = Verdict(p, q, family)
-    verdicts = [known[key] for key in found["key"]]
-    adjusted = np.array([verdict.adjusted for verdict in verdicts], dtype=float)
-    equivalent = np.array([verdict.equivalent for verdict in verdicts], dtype=float)
-    is_able = (found["degenerate"] < found["n"]).to_numpy(dtype=bool)
-    return found.assign(
-        adjusted=adjusted,
-        equivalent=equivalent,
-        family=pd.Series([verdict.family for verdict in verdicts], found.index, dtype=object),
-        shown=adjusted < LEVEL,
-        alike=is_able & (equivalent < LEVEL),
-    )
+        members = fresh[[name == family for name in named]]
+        corrected = (seed_tests.holm(members[name].tolist()) for name in ("p", "equivalence"))
+        for key, adjusted, equivalent in zip(members["key"], *corrected, strict=True):
+            verdicts[key] = Verdict(adjusted, equivalent, family)
+    # Also of contrasts that were just tested: all are read from one place.
+    known = pd.DataFrame(
+        [verdicts[key] for key in compared["key"]], compared.index, list(Verdict._fields)
+    ).astype({"adjusted": float, "equivalent": float, "family": object})
+    is_able = (compared["degenerate"] < compared["n"]).astype(bool)
+    is_shown, is_alike = known["adjusted"] < LEVEL, is_able & (known["equivalent"] < LEVEL)
+    return compared.assign(**known, shown=is_shown, alike=is_alike)
 
 
 def mark(row: Mapping[str, float]) -> str:
-    """What a judged contrast is marked with: `*` (0.05), `**` (0.01), `≈` (within the margin)."""
-    shown = ("**" if row["adjusted"] < STRONG else "*") if row["shown"] else ""
-    return f"{shown}≈" if row["alike"] else shown
+    """The marks of a judged contrast: `*` (p < 0.05), `**` (0.01), `≈` (within the margin)."""
+    stars = ("**" if row["adjusted"] < STRONG else "*") if row["shown"] else ""
+    return f"{stars}≈" if row["alike"] else stars

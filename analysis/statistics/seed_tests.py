@@ -12,16 +12,19 @@ import numpy as np
 from kdlab import power
 from kdlab.power import LEVEL
 
-ROUNDING = 1e-9
+ROUNDING = 1e-9  # below it an error or a mean counts as 0
 MARGIN = 1.0  # points: smaller differences do not matter, unless the caller says otherwise
 NOTHING = float("nan")
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean, its standard error (0 where nothing varies) and the degrees of freedom of its t.
+    """A mean and how well it is known; NaN stands for what so few seeds do not tell.
 
-    NaN stands for what so few seeds do not tell.
+    Attributes:
+        mean: in any unit.
+        error: its standard error, 0 where nothing varies.
+        df: degrees of freedom of its t.
     """
 
     mean: float
@@ -55,33 +58,37 @@ def combined(mean: float, sources: Sequence[tuple[float, float]]) -> Estimate:
     if not error > ROUNDING:
         return Estimate(mean, 0.0)
     upper = 1 - LEVEL / 2
+    # The squares of the sources' quantiles, each weighing as its variance does.
     squares = sum(stdtrit(df, upper) ** 2 * variance for variance, df in sources) / total
+    # The degrees of freedom of the t that has this quantile.
     return Estimate(mean, error, float(stdtridf(upper, np.sqrt(squares))))
 
 
-def interval(found: Estimate) -> tuple[float, float]:
+def interval(estimate: Estimate) -> tuple[float, float]:
     """The 95 % interval of the mean; NaN where seeds do not tell it."""
     from scipy.special import stdtrit
 
-    if found.error == 0:
-        return (found.mean, found.mean) if abs(found.mean) < ROUNDING else (NOTHING, NOTHING)
-    half = float(stdtrit(found.df, 1 - LEVEL / 2)) * found.error
-    return found.mean - half, found.mean + half
+    if estimate.error == 0:
+        return (
+            (estimate.mean, estimate.mean) if abs(estimate.mean) < ROUNDING else (NOTHING, NOTHING)
+        )
+    half = float(stdtrit(estimate.df, 1 - LEVEL / 2)) * estimate.error
+    return estimate.mean - half, estimate.mean + half
 
 
-def two_sided(found: Estimate) -> float:
+def two_sided(estimate: Estimate) -> float:
     """p of the mean being 0: below 0.05 where the interval leaves out 0.
 
     Seeds that all differ by exactly nothing have p = 1; NaN where they do not tell.
     """
     from scipy.special import stdtr
 
-    if found.error == 0:
-        return 1.0 if abs(found.mean) < ROUNDING else NOTHING
-    return float(2 * stdtr(found.df, -abs(found.mean) / found.error))
+    if estimate.error == 0:
+        return 1.0 if abs(estimate.mean) < ROUNDING else NOTHING
+    return float(2 * stdtr(estimate.df, -abs(estimate.mean) / estimate.error))
 
 
-def equivalence(found: Estimate, margin: float) -> float:
+def equivalence(estimate: Estimate, margin: float) -> float:
     """p of the mean being as large as ± `margin`: below 0.05 where the interval lies within.
 
     It is that of two one-sided tests (TOST; Schuirmann 1987) at half the level each: the usual
@@ -90,25 +97,28 @@ def equivalence(found: Estimate, margin: float) -> float:
     """
     from scipy.special import stdtr
 
-    if not found.error > 0:
+    if not estimate.error > 0:
         return NOTHING
-    within = margin - abs(found.mean)
-    return min(1.0, float(2 * stdtr(found.df, -within / found.error)))
+    within = margin - abs(estimate.mean)  # negative where the mean is beyond: p is then above 1
+    return min(1.0, float(2 * stdtr(estimate.df, -within / estimate.error)))
 
 
-def detectable(found: Estimate) -> float:
-    """The smallest mean that a single test of this error finds with 80 % power; NaN if unknown."""
-    if not found.error > 0:
+def detectable(estimate: Estimate) -> float:
+    """The smallest mean that a single test of this error finds with 80 % power; NaN if unknown.
+
+    Degrees of freedom are rounded to two digits, so that a table of thousands of cells solves for
+    the power of a few different ones only.
+    """
+    if not estimate.error > 0:
         return NOTHING
-    return power.detectable(1, float(f"{found.df:.2g}")) * found.error
+    return power.detectable(1, float(f"{estimate.df:.2g}")) * estimate.error
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Holm's adjusted p of one family; NaN are no part of it and stay."""
-    values = np.asarray(p, dtype=float)
-    tested = np.flatnonzero(~np.isnan(values))
-    ordered = tested[np.argsort(values[tested], kind="stable")]
-    factors = np.arange(len(ordered), 0, -1)
-    adjusted = values.copy()
-    adjusted[ordered] = np.minimum(1.0, np.maximum.accumulate(factors * values[ordered]))
+    """Holm's adjusted p of one family of tests; NaN, a test that could not be made, stays NaN."""
+    from statsmodels.stats.multitest import multipletests
+
+    adjusted = np.array(p, dtype=float)
+    is_tested = ~np.isnan(adjusted)
+    adjusted[is_tested] = multipletests(adjusted[is_tested], method="holm")[1]
     return [float(value) for value in adjusted]

@@ -1,4 +1,4 @@
-"""Best of a grid, said in full: split, keys, rule, trials; and how good the best of n would be."""
+"""The best trial of a grid, with how it was chosen, and how good the best of fewer would be."""
 
 import json
 from collections.abc import Sequence
@@ -7,22 +7,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.read.frame import NO_SEED
-from analysis.statistics.cells import PERCENT
+from analysis.read.frame import NO_SEED, PERCENT
 from kdlab.errors import BadInput
 
-SPLIT = "select"
+SPLIT = "select"  # on which settings are chosen
 ARM = ["table", "row", "task"]
-BAND = (0.1, 0.9)  # of the maximum's distribution
-DIVERGED = -np.inf
+BAND = (0.1, 0.9)  # quantiles of the maximum's distribution
+DIVERGED = -np.inf  # the score of a run that diverged: it never wins
 
 
 def trials(scores: pd.DataFrame) -> pd.DataFrame:
     """Every trial of every arm: table, row, task, trial, `score`, `seeds`, `missing`, `metrics`.
 
-    `score`, in points, is the mean over tuning seeds of the mean of the task's metrics on `select`;
-    a constant prediction is 0, a run that diverged minus infinity, and a trial with a run that is
-    `missing` has none.
+    `score`, in points, is the mean over tuning seeds of the mean of the metrics on `select` that
+    the task selects by; a constant prediction counts 0, a run that diverged minus infinity, and a
+    trial with a run that is `missing` has none.
 
     Args:
         scores: as `analysis.read.frame.scores`, of all stages and splits.
@@ -31,16 +30,16 @@ def trials(scores: pd.DataFrame) -> pd.DataFrame:
     rows = scores[is_trial & (scores["split"] == SPLIT) & (scores["state"] != "excluded")]
     points = (PERCENT * rows["score"]).mask(rows["degenerate"].astype(bool), 0.0)
     rows = rows.assign(score=points.mask(rows["state"] == "diverged", DIVERGED))
-    found = [
+    by_trial = [
         {**dict(zip([*ARM, "trial"], key, strict=True)), **_trial(part)}  # type: ignore[call-overload]
         for key, part in rows.groupby([*ARM, "trial"], sort=False)
     ]
     names = [*ARM, "trial", "score", "seeds", "missing", "metrics"]
-    return pd.DataFrame(found, columns=names)
+    return pd.DataFrame(by_trial, columns=names)
 
 
 def best_of(scores: pd.DataFrame) -> pd.DataFrame:
-    """What each arm's settings were chosen from, a row each arm and task.
+    """The choice of each arm's settings, a row each arm and task.
 
     Columns: table, row, task, `split`, `keys` (those tried), `rule`, `trials`, `unequal` (the
     study's reason for trials that are not as many as other arms'), `missing` (trials without a
@@ -51,14 +50,13 @@ def best_of(scores: pd.DataFrame) -> pd.DataFrame:
     Args:
         scores: as `analysis.read.frame.scores`, of all stages and splits.
     """
-    found = trials(scores)
     students = scores[scores["seed"] != NO_SEED]
     rows = []
-    for key, part in found.groupby(ARM, sort=False):
+    for key, of_arm in trials(scores).groupby(ARM, sort=False):
         is_arm = (students[ARM] == list(key)).all(axis=1)  # type: ignore[call-overload]
         arm = students[is_arm]
-        told = dict(zip(ARM, key, strict=True))  # type: ignore[call-overload]
-        rows.append(told | _best(part) | _planned(arm))
+        name = dict(zip(ARM, key, strict=True))  # type: ignore[call-overload]
+        rows.append(name | _best(of_arm) | _planned(arm))
     names = [*ARM, "split", "keys", "rule", "trials", "unequal", "missing", "diverged"]
     return pd.DataFrame(rows, columns=[*names, "best", "score", "second", "single", "confirmed"])
 
@@ -96,33 +94,39 @@ def curve(scores: Sequence[float]) -> pd.DataFrame:
 
 
 def _chances(count: int, n: int) -> np.ndarray:
-    """Of each of the scores in rising order, the chance to be the largest of n of them."""
+    """Of `count` scores in rising order, the chance of each to be the largest of n drawn ones.
+
+    The i-th smallest is the largest of n if the others are among the i - 1 beneath it, in
+    C(i - 1, n - 1) of C(count, n) draws.
+    """
     from scipy.special import gammaln
 
     if not 1 <= n <= count:
         raise BadInput(f"n={n}: the best of n trials needs 1 <= n <= {count}, which are there")
 
-    def chosen(of: np.ndarray, k: int) -> np.ndarray:
+    def log_binomial(of: np.ndarray, k: int) -> np.ndarray:
         return gammaln(of + 1) - gammaln(k + 1) - gammaln(of - k + 1)
 
     below = np.arange(n - 1, count, dtype=float)  # trials beneath it
-    logarithms = chosen(below, n - 1) - chosen(np.array(float(count)), n)
+    logarithms = log_binomial(below, n - 1) - log_binomial(np.array(float(count)), n)
     return np.concatenate([np.zeros(n - 1), np.exp(logarithms)])
 
 
 def _trial(part: pd.DataFrame) -> dict[str, Any]:
     """A trial's score over its seeds, each the mean of its metrics."""
-    asked = part.loc[part["metric"].isin(_selecting(part))]
-    missing = int(asked.loc[asked["score"].isna(), "uid"].nunique())
+    selecting = part.loc[part["metric"].isin(_select_by(part))]
+    missing = int(selecting.loc[selecting["score"].isna(), "uid"].nunique())
     return {
-        "score": float("nan") if missing else float(asked.groupby("uid")["score"].mean().mean()),
-        "seeds": int(asked["seed"].nunique()),
+        "score": float("nan")
+        if missing
+        else float(selecting.groupby("uid")["score"].mean().mean()),
+        "seeds": int(selecting["seed"].nunique()),
         "missing": missing,
-        "metrics": ", ".join(asked["metric"].unique()),
+        "metrics": ", ".join(selecting["metric"].unique()),
     }
 
 
-def _selecting(part: pd.DataFrame) -> list[str]:
+def _select_by(part: pd.DataFrame) -> list[str]:
     """The metrics that select: all of the task's, where the plan does not say which."""
     if "select_by" in part and isinstance(part["select_by"].iloc[0], str):
         return list(json.loads(part["select_by"].iloc[0]))
@@ -151,6 +155,6 @@ def _best(part: pd.DataFrame) -> dict[str, Any]:
 
 
 def _planned(arm: pd.DataFrame) -> dict[str, Any]:
-    """What the plan says of the arm: its reason for unequal trials, and what was confirmed."""
+    """From the plan: the reason for unequal trials, and the setting that was confirmed."""
     confirmed = arm.loc[arm["stage"] == "confirm", "trial"].unique()
     return {"unequal": arm["unequal"].iloc[0], "confirmed": "; ".join(sorted(confirmed))}

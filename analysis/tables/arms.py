@@ -7,31 +7,33 @@ from typing import Any
 import pandas as pd
 
 from analysis.read.frame import NO_SEED
-from analysis.statistics.cells import COLUMNS, Draws, column, sampled, with_control
-from analysis.statistics.contrasts import Sample, Verdict, contrast, identity, judged
+from analysis.statistics.cells import COLUMNS, column, with_control
+from analysis.statistics.contrasts import Sample, Verdict, judged
+from analysis.statistics.draws import Draws
+from analysis.statistics.pairs import Inference, compare, sample_of
 from analysis.tables.layout import column_name
 
-PLACE = ["table", "row", "task", "split", "metric"]
-COLUMN = [name for name in PLACE if name != "row"]
-Place = tuple[str, ...]
+KEY = ["table", "row", "task", "split", "metric"]  # of a cell, as the study labels it
+COLUMN = [name for name in KEY if name != "row"]
+CellKey = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Compared:
-    """Contrasts of arms with their controls by place (table, row, task, split, metric).
+class ControlContrasts:
+    """Contrasts of arms with their controls, by cell: table, row, task, split and metric.
 
     Attributes:
-        told: of each what `contrasts.judged` gives.
-        samples: of each its differences, for averages over columns.
-        verdicts: by what contrasts are known by, for whoever speaks of the same ones.
+        judged: of each cell the row that `contrasts.judged` gives.
+        samples: of each its paired differences, for averages over columns.
+        verdicts: by a contrast's key, for whoever speaks of the same one.
     """
 
-    told: Mapping[Place, Mapping[str, Any]] = field(default_factory=dict)
-    samples: Mapping[Place, Sample] = field(default_factory=dict)
+    judged: Mapping[CellKey, Mapping[str, Any]] = field(default_factory=dict)
+    samples: Mapping[CellKey, Sample] = field(default_factory=dict)
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
 
 
-def compared(frame: pd.DataFrame, draws: Draws | None, margin: float) -> Compared:
+def against_controls(frame: pd.DataFrame, draws: Draws | None, margin: float) -> ControlContrasts:
     """Every arm with its control, in each table, in the study's order.
 
     A family is a table, or, where so many tests could mark nothing at the seeds that are planned,
@@ -45,34 +47,35 @@ def compared(frame: pd.DataFrame, draws: Draws | None, margin: float) -> Compare
         margin: points within which a difference counts as none.
     """
     frame = frame[["table", *COLUMNS]]
-    columns = {key: column(part) for key, part in frame.groupby(COLUMN, sort=False)}
+    columns = {key: column(runs) for key, runs in frame.groupby(COLUMN, sort=False)}
+    inference = Inference(margin, draws)
     rows: list[dict[str, Any]] = []
-    samples: dict[Place, Sample] = {}
-    for key, part in frame[frame["seed"] != NO_SEED].groupby(PLACE, sort=False):
-        place = tuple(map(str, key))  # type: ignore[arg-type]
-        table, row, *of = place
-        control, whole = str(part["control"].iloc[0]), columns[(table, *of)]
-        if control in ("", row) or control not in whole.rows:
+    samples: dict[CellKey, Sample] = {}
+    for key, arm in frame[frame["seed"] != NO_SEED].groupby(KEY, sort=False):
+        cell = tuple(map(str, key))  # type: ignore[arg-type]
+        table, row, *in_column = cell
+        control, in_table = str(arm["control"].iloc[0]), columns[(table, *in_column)]
+        if control in ("", row) or control not in in_table.rows:
             continue
-        path = (f"table {table}", column_name(*of), control)
-        told = {"place": place, "path": path, "planned": part["seed"].nunique()}
-        both = with_control(part, whole)
-        if len(both):
-            samples[place] = sampled(both, draws)
-            is_degenerate = both["degenerate"] | both["degenerate_control"]
-            told |= contrast(samples[place], margin)._asdict()
-            told |= {"n": len(both), "degenerate": int(is_degenerate.sum())}
-            told["key"] = identity(both, "uid_control")
-        rows.append(told)
+        contrast = {
+            "cell": cell,
+            "path": (f"table {table}", column_name(*in_column), control),
+            "planned": arm["seed"].nunique(),
+            # What is planned and has no pair yet is a test of its family already: marks shall not
+            # come and go with the order in which runs are done.
+            "key": " ".join(cell),
+        }
+        pairs = with_control(arm, in_table)
+        if len(pairs):
+            of = (cell[-2], cell[-1])
+            samples[cell] = sample_of(pairs, *of, draws)
+            contrast |= compare(pairs, *of, inference, samples[cell])
+        rows.append(contrast)
     if not samples:
-        return Compared()
-    verdicts: dict[str, Verdict] = {}
-    found = pd.DataFrame(rows)
-    found["key"] = found["key"].fillna(found["place"].map(" ".join))  # planned, and not there yet
-    judgements = judged(found, verdicts).to_dict("records")
-    told_of: dict[Place, Mapping[str, Any]] = {
-        row["place"]: row  # type: ignore[misc]
-        for row in judgements
-        if row["place"] in samples
+        return ControlContrasts()
+    by_cell: dict[CellKey, Mapping[str, Any]] = {
+        row["cell"]: row  # type: ignore[misc]
+        for row in judged(pd.DataFrame(rows), inference.verdicts).to_dict("records")
+        if row["cell"] in samples
     }
-    return Compared(told_of, samples, verdicts)
+    return ControlContrasts(by_cell, samples, inference.verdicts)

@@ -3,12 +3,12 @@
 import pandas as pd
 
 from analysis.read.axes import axes
-from analysis.read.frame import NO_SEED, reader, scores
-from analysis.statistics.cells import COLUMNS, PERCENT, Cell, build, column, sampler
+from analysis.read.frame import NO_SEED, PERCENT, reader, scores
+from analysis.statistics.cells import COLUMNS, Cell, build, column
 from analysis.statistics.contrasts import Sample
+from analysis.statistics.draws import sampler
 from analysis.statistics.seed_tests import MARGIN
 from analysis.tables import (
-    arms,
     averages,
     footnotes,
     majority_baseline,
@@ -16,7 +16,7 @@ from analysis.tables import (
     published_rows,
     rerun_commands,
 )
-from analysis.tables.arms import PLACE, Compared
+from analysis.tables.arms import KEY, ControlContrasts, against_controls
 from analysis.tables.layout import EXCLUDED, GROUP, HEAD, LABEL, Layout, placed
 from analysis.tables.model import Cells, Table
 from kdlab.record import read_examples
@@ -28,33 +28,34 @@ def arranged(
     *,
     split: str = "report",
     margin: float = MARGIN,
-    found: Compared | None = None,
+    contrasts: ControlContrasts | None = None,
 ) -> list[Table]:
     """Every table of a study, arranged in one way.
 
     Args:
-        runs: as `analysis.load` gives them; some of its rows will do.
+        runs: as `analysis.load` gives them, all rows or some.
         layout: how; by default rows are as the study labels them.
-        split: `report`, or `select` for choosing settings; it also shows the trials of `TABLE`
-            in a table `TABLE_tune`.
+        split: `report`, or `select` for choosing settings; that also shows the trials of a table
+            `TABLE` in a table `TABLE_tune`.
         margin: points within which a difference counts as none.
-        found: as of `compared`, where these are some of a study's runs: a contrast of all of them
-            is tested once.
+        contrasts: as of `control_contrasts`, where `runs` are only some of a study's: what is
+            tested among all of them is not tested again among some.
     """
     layout = layout or Layout()
-    found = found or compared(runs, split=split, margin=margin)
-    left = _of_split(runs, split)
+    contrasts = contrasts or control_contrasts(runs, split=split, margin=margin)
     return [
-        _table(str(name), part, runs, layout, found, split, margin)
-        for name, part in left.groupby("table", sort=False)
-        if (part["state"] != EXCLUDED).any()
+        _table(str(name), of_table, runs, layout, contrasts, split, margin)
+        for name, of_table in _of_split(runs, split).groupby("table", sort=False)
+        if (of_table["state"] != EXCLUDED).any()
     ]
 
 
-def compared(runs: pd.DataFrame, *, split: str = "report", margin: float = MARGIN) -> Compared:
+def control_contrasts(
+    runs: pd.DataFrame, *, split: str = "report", margin: float = MARGIN
+) -> ControlContrasts:
     """Every arm of a study's runs against its control, as `arranged` shows them."""
     frame = _of_split(runs, split)
-    return arms.compared(frame[frame["state"] != EXCLUDED], sampler(runs), margin)
+    return against_controls(frame[frame["state"] != EXCLUDED], sampler(runs), margin)
 
 
 def _of_split(runs: pd.DataFrame, split: str) -> pd.DataFrame:
@@ -62,22 +63,24 @@ def _of_split(runs: pd.DataFrame, split: str) -> pd.DataFrame:
     frame = _with_tasks(scores(runs))
     frame.attrs = {}  # pandas copies them deeply with every part that is taken
     is_out = frame["state"] == EXCLUDED
-    is_shown = ~is_out & frame["split"].str.startswith(split).fillna(False).astype(bool)
-    if split == "report":  # an arm without any trial has no winner either: it is n/a
+    is_scored = ~is_out & frame["split"].str.startswith(split).fillna(False).astype(bool)
+    if split == "report":
         is_trial = frame["stage"] == "tune"
-        is_shown &= ~is_trial
+        is_scored &= ~is_trial
+        # Where every trial of an arm was left out it has no winner either, and its cell is n/a; a
+        # single trial that was left out is of no concern to the report.
         arm = [frame["table"], frame["row"], frame["task"]]
         is_out &= ~is_trial | is_out.groupby(arm, dropna=False).transform("all")
     else:
         frame = _with_trials(frame)
-    return frame[is_shown | is_out]
+    return frame[is_scored | is_out]
 
 
 def _with_tasks(frame: pd.DataFrame) -> pd.DataFrame:
-    """With the task of what was left out and names none, where all of its table share it."""
+    """The frame with the task of what was left out and names none, where its table has one only."""
     tasks = frame.groupby("table")["task"]
-    only = tasks.transform("first").where(tasks.transform("nunique") == 1)
-    return frame.assign(task=frame["task"].where(frame["task"].notna(), only))
+    only_task = tasks.transform("first").where(tasks.transform("nunique") == 1)
+    return frame.assign(task=frame["task"].where(frame["task"].notna(), only_task))
 
 
 def _with_trials(frame: pd.DataFrame) -> pd.DataFrame:
@@ -97,19 +100,20 @@ def _table(
     frame: pd.DataFrame,
     runs: pd.DataFrame,
     layout: Layout,
-    found: Compared,
+    contrasts: ControlContrasts,
     split: str,
     margin: float,
 ) -> Table:
     frame = placed(frame, layout)
-    out, shown = frame[frame["state"] == EXCLUDED], frame[frame["state"] != EXCLUDED]
-    columns = [str(column) for column in shown[HEAD].unique()]
-    cells, paired = _cells(shown, found)
-    teachers = list(dict.fromkeys(shown[LABEL][shown["seed"] == NO_SEED]))
+    is_out = frame["state"] == EXCLUDED
+    left_out, planned = frame[is_out], frame[~is_out]
+    columns = [str(column) for column in planned[HEAD].unique()]
+    cells, samples = _cells(planned, contrasts)
+    teachers = list(dict.fromkeys(planned[LABEL][planned["seed"] == NO_SEED]))
     students = [row for row in dict.fromkeys(frame[LABEL]) if row not in teachers]
-    constant = _majority(shown, runs)
-    average = averages.over(shown, cells, paired, students, margin)
-    published = published_rows.beside(layout, shown, split)
+    constant = _majority(planned, runs)
+    average = averages.over(planned, cells, samples, students, margin)
+    published = published_rows.beside(layout, planned, split)
     all_cells = {**cells, **constant, **average.cells}
     best = marks.best(all_cells, students, [*columns, *average.columns], published)
     return Table(
@@ -119,70 +123,76 @@ def _table(
         rows=[*teachers, *([majority_baseline.MAJORITY] if constant else []), *students],
         columns=[*columns, *average.columns],
         cells=all_cells,
-        legend=footnotes.legend(shown),
+        legend=footnotes.legend(planned),
         notes=[
-            *footnotes.notes(shown),
-            *footnotes.excluded(out),
-            *footnotes.differing(shown, axes(shown), layout.axes),
+            *footnotes.notes(planned),
+            *footnotes.excluded(left_out),
+            *footnotes.differing(planned, axes(planned), layout.axes),
             *marks.notes(name, cells, margin),
             *marks.ranks(cells, students, columns),
             *average.notes,
             *published.notes,
-            *rerun_commands.notes(shown, runs.attrs["study"], runs.attrs["root"]),
+            *rerun_commands.notes(planned, runs.attrs["study"], runs.attrs["root"]),
         ],
         layout=layout,
         teachers=teachers,
-        inits=_inits(shown),
-        inapplicable=_inapplicable(out, shown),
+        inits=_inits(planned),
+        inapplicable=_inapplicable(left_out, planned),
         average=next(iter(average.columns), None),
         published=published,
         best=best,
     )
 
 
-def _cells(frame: pd.DataFrame, found: Compared) -> tuple[Cells, dict[tuple[str, str], Sample]]:
-    """Every cell, and its differences to its control, which may be shown in another column."""
+def _cells(
+    frame: pd.DataFrame, contrasts: ControlContrasts
+) -> tuple[Cells, dict[tuple[str, str], Sample]]:
+    """Every cell by row and column as the layout has them, and its paired differences.
+
+    Contrasts are of rows and columns as the study has them: the control of a cell may stand in
+    another column of the layout.
+    """
     frame = frame[["table", *COLUMNS, LABEL, HEAD]]
-    columns = {key: column(part) for key, part in frame.groupby(PLACE[2:], sort=False)}
+    columns = {key: column(runs) for key, runs in frame.groupby(KEY[2:], sort=False)}
     cells, samples = {}, {}
-    for (row, head), part in frame.groupby([LABEL, HEAD], sort=False):
-        place = tuple(part[PLACE].iloc[0])
-        key = (str(row), str(head))
-        cells[key] = build(part, columns[place[2:]], found.told.get(place))
-        if place in found.samples:
-            samples[key] = found.samples[place]
+    for (row, head), arm in frame.groupby([LABEL, HEAD], sort=False):
+        key = tuple(arm[KEY].iloc[0])
+        place = (str(row), str(head))
+        cells[place] = build(arm, columns[key[2:]], contrasts.judged.get(key))
+        if key in contrasts.samples:
+            samples[place] = contrasts.samples[key]
     return cells, samples
 
 
 def _majority(frame: pd.DataFrame, runs: pd.DataFrame) -> Cells:
-    """The row of the baseline that looks at nothing; none where no run is recorded."""
+    """The cells of the majority baseline; none where no run is recorded."""
     read, root = reader(runs), runs.attrs["root"]
-    found = {}
-    for head, part in frame[frame["score"].notna()].groupby(HEAD, sort=False):
-        first = part.iloc[0]
+    cells = {}
+    for head, scored in frame[frame["score"].notna()].groupby(HEAD, sort=False):
+        first = scored.iloc[0]  # all runs of a column have the same labels
         _, labels = read_examples(root, read(first["uid"]), first["split"])
         score = majority_baseline.score(str(first["metric"]), labels)
         if score is not None:
-            found[majority_baseline.MAJORITY, str(head)] = Cell(1, 1, PERCENT * score, float("nan"))
-    return found
+            cells[majority_baseline.MAJORITY, str(head)] = Cell(1, 1, PERCENT * score, float("nan"))
+    return cells
 
 
 def _inits(frame: pd.DataFrame) -> dict[str, str]:
-    """Where each row's students start, if rows differ in it."""
+    """The initialization of each row's students, if rows differ in it."""
     students = frame[frame["seed"] != NO_SEED]
-    found = {
-        str(row): " or ".join(dict.fromkeys(part.dropna()))
-        for row, part in students.groupby(LABEL, sort=False)["init"]
+    inits = {
+        str(row): " or ".join(dict.fromkeys(of_row.dropna()))
+        for row, of_row in students.groupby(LABEL, sort=False)["init"]
     }
-    return found if len(set(found.values())) > 1 else {}
+    return inits if len(set(inits.values())) > 1 else {}
 
 
-def _inapplicable(out: pd.DataFrame, shown: pd.DataFrame) -> frozenset[tuple[str, str]]:
+def _inapplicable(left_out: pd.DataFrame, planned: pd.DataFrame) -> frozenset[tuple[str, str]]:
     """Cells that were left out: of the task that the overrides name, or of every task."""
-    heads = shown[[HEAD, GROUP, "task"]].drop_duplicates()
-    found = set()
-    for row, group, task in zip(out[LABEL], out[GROUP], out["task"], strict=True):
-        here = heads[heads[GROUP] == group]
-        here = here[here["task"] == task] if isinstance(task, str) else here
-        found |= {(row, str(head)) for head in here[HEAD]}
-    return frozenset(found)
+    heads = planned[[HEAD, GROUP, "task"]].drop_duplicates()
+    cells = set()
+    for row, group, task in zip(left_out[LABEL], left_out[GROUP], left_out["task"], strict=True):
+        in_group = heads[heads[GROUP] == group]
+        of_task = in_group[in_group["task"] == task] if isinstance(task, str) else in_group
+        cells |= {(row, str(head)) for head in of_task[HEAD]}
+    return frozenset(cells)

@@ -7,87 +7,92 @@ from typing import Any
 import pandas as pd
 
 from analysis.read.frame import NO_SEED
-from analysis.tables.layout import GROUP, LABEL, shown
+from analysis.tables.layout import GROUP, LABEL, value_text
 
-Place = tuple[str, str]  # an arm and a task
+ArmTask = tuple[str, str]  # an arm and a task
 
 
 def legend(frame: pd.DataFrame) -> dict[str, str]:
-    """What each arm and each task is: the overrides that not all runs share, and tuned values."""
-    said = _said(frame)
-    everywhere = set.intersection(*(set(own) for own, _ in said.values()))
+    """The overrides of each arm and of each task that not all runs share, and tuned values."""
+    overrides = _by_arm_and_task(frame)
+    everywhere = set.intersection(*(set(own) for own, _ in overrides.values()))
     by_task = {
-        task: set.intersection(*(set(said[key][0]) for key in said if key[1] == task)) - everywhere
-        for _, task in said
+        task: set.intersection(*(set(own) for key, (own, _) in overrides.items() if key[1] == task))
+        - everywhere
+        for _, task in overrides
     }
-    found = {task: " ".join(sorted(own)) for task, own in by_task.items() if own}
-    for arm in dict.fromkeys(arm for arm, _ in said):
-        texts = {
+    texts = {task: " ".join(sorted(own)) for task, own in by_task.items() if own}
+    for arm in dict.fromkeys(arm for arm, _ in overrides):
+        of_arm = {
             key[1]: " ".join([*(o for o in own if o not in everywhere | by_task[key[1]]), *tuned])
-            for key, (own, tuned) in said.items()
+            for key, (own, tuned) in overrides.items()
             if key[0] == arm
         }
-        if len(set(texts.values())) == 1:
-            found[arm] = next(iter(texts.values()))
+        if len(set(of_arm.values())) == 1:
+            texts[arm] = next(iter(of_arm.values()))
         else:
-            found |= {f"{arm} ({task})": text for task, text in texts.items()}
-    return {name: text for name, text in found.items() if text}
+            texts |= {f"{arm} ({task})": text for task, text in of_arm.items()}
+    return {name: text for name, text in texts.items() if text}
 
 
 def notes(frame: pd.DataFrame) -> list[str]:
-    """Seeds, trials, and what is missing, diverged or degenerate."""
+    """Notes on seeds, trials, and what is missing, diverged or degenerate."""
     students = _students(frame)
-    found = [f"seeds {_listed(students['seed'])}"]
+    notes = [f"seeds {_listed(students['seed'])}"]
     if len(paired := students["teacher_seed"][students["teacher_seed"] != NO_SEED]):
-        found.append(f"teacher seeds {_listed(paired)}")
-    found += _trials(students)
+        notes.append(f"teacher seeds {_listed(paired)}")
+    notes += _trials(students)
     states = students.drop_duplicates("uid")["state"].value_counts()
     for state in ("missing", "failed", "diverged"):
         if states.get(state, 0):
-            found.append(f"{states[state]} runs {state}")
+            notes.append(f"{states[state]} runs {state}")
     if "report" in set(students["select_on"]):
-        found.append(
+        notes.append(
             "weights were chosen on the split that is reported (protocol.select_on=report)"
         )
     if students["degenerate"].any():
-        found.append("† among the runs are some that predict the same for every row")
-    return found
+        notes.append("† among the runs are some that predict the same for every row")
+    return notes
 
 
 def differing(frame: pd.DataFrame, axes: Sequence[str], own: Sequence[str]) -> list[str]:
-    """What rows of a column differ in beyond the table's own axes, updates, and examples seen.
+    """Notes on what the rows of a column differ in, on updates, and on examples seen.
 
-    Of rows as the study labels them the names of the keys: the legend has their values.
+    Args:
+        frame: scores as `layout.placed` gives them.
+        axes: columns in which students differ.
+        own: those that the layout names rows and columns by; none where rows are as the study
+            labels them, whose values are in the legend.
     """
     students = _students(frame)
     values = {axis: _values(students, axis) for axis in axes if axis not in own}
-    told = [f"{axis} ({'; '.join(v)})" if own else axis for axis, v in values.items() if v]
-    found = [f"{'beyond its own axes ' if own else ''}rows differ in: {', '.join(told)}"]
-    found = found if told else ["beyond its own axes rows differ in nothing"] if own else []
+    named = [f"{axis} ({'; '.join(v)})" if own else axis for axis, v in values.items() if v]
+    notes = [f"{'beyond its own axes ' if own else ''}rows differ in: {', '.join(named)}"]
+    notes = notes if named else ["beyond its own axes rows differ in nothing"] if own else []
     for name, title in (("steps", "updates"), ("examples_seen", "examples seen")):
         recorded = students[students[name].notna() & (students["state"] == "done")]
         if len(recorded):
             counts = _values(recorded, name) or _values(recorded, name, "task")
-            found.append(f"{title}: {'; '.join(counts)}")
-    return found
+            notes.append(f"{title}: {'; '.join(counts)}")
+    return notes
 
 
 MOST = 6  # values of a key, in print
 
 
-def _values(students: pd.DataFrame, name: str, place: str = LABEL) -> list[str]:
-    """The values of a key, each with the rows that have it; none if a column's rows share one."""
-    texts = students[name].map(shown).replace("", "none")
+def _values(students: pd.DataFrame, name: str, by: str = LABEL) -> list[str]:
+    """The values of a key, each with the rows, or tasks, that have it; none if rows share one."""
+    texts = students[name].map(value_text).replace("", "none")
     columns = [students["task"], students[GROUP]]
-    if place == LABEL and texts.groupby(columns).nunique().max() <= 1:
+    if by == LABEL and texts.groupby(columns).nunique().max() <= 1:
         return []
-    every = students[place].nunique()
-    found = []
+    count = students[by].nunique()
+    values = []
     for value in dict.fromkeys(texts):
-        having = list(dict.fromkeys(students[place][texts == value]))
-        found.append(value if len(having) == every else f"{value}: {_few(having)}")
-    more = [f"and {len(found) - MOST} more values"] if len(found) > MOST else []
-    return found[:MOST] + more
+        having = list(dict.fromkeys(students[by][texts == value]))
+        values.append(value if len(having) == count else f"{value}: {_few(having)}")
+    more = [f"and {len(values) - MOST} more values"] if len(values) > MOST else []
+    return values[:MOST] + more
 
 
 def _few(names: Sequence[str], most: int = 3) -> str:
@@ -96,29 +101,28 @@ def _few(names: Sequence[str], most: int = 3) -> str:
 
 
 def excluded(frame: pd.DataFrame) -> list[str]:
-    """What was left out, and why."""
+    """Notes on how many runs each rule left out."""
     counts = frame["excluded"].value_counts(sort=False)
     return [f"{n} runs left out by {why}" for why, n in counts.items()]
 
 
-def _said(frame: pd.DataFrame) -> dict[Place, tuple[list[str], list[str]]]:
-    """The overrides of each arm and task but for task and seeds, and apart the tuned ones."""
+def _by_arm_and_task(frame: pd.DataFrame) -> dict[ArmTask, tuple[list[str], list[str]]]:
+    """By arm and task the overrides but for task and seeds, and beside these the tuned ones."""
     students = _students(frame).drop_duplicates(["arm", "task"])
     return {
-        (str(entry["arm"]), str(entry["task"])): _overrides(entry)
-        for entry in students.to_dict("records")
+        (str(run["arm"]), str(run["task"])): _overrides(run) for run in students.to_dict("records")
     }
 
 
-def _overrides(entry: dict[Any, Any]) -> tuple[list[str], list[str]]:
-    seeds = ["seed="] + ["teacher.seed="] * (entry["teacher_seed"] != NO_SEED)
+def _overrides(run: dict[Any, Any]) -> tuple[list[str], list[str]]:
+    seeds = ["seed="] + ["teacher.seed="] * (run["teacher_seed"] != NO_SEED)
     own = [
         text
-        for text in json.loads(entry["overrides"])
-        if not text.startswith(("task=", *seeds)) and f" {text} " not in f" {entry['trial']} "
+        for text in json.loads(run["overrides"])
+        if not text.startswith(("task=", *seeds)) and f" {text} " not in f" {run['trial']} "
     ]
     # A trial's row says its settings; a winner's does not.
-    return own, [f"(tuned: {entry['trial']})"] if entry["stage"] == "confirm" else []
+    return own, [f"(tuned: {run['trial']})"] if run["stage"] == "confirm" else []
 
 
 def _trials(students: pd.DataFrame) -> list[str]:

@@ -9,31 +9,33 @@ import pandas as pd
 
 from analysis.tables.latex import latex
 from analysis.tables.model import Table
-from analysis.tables.plain_text import cell, code, item, literal, prose
-from analysis.tables.text import BEST, PLAIN, SECOND, Entry, explanation, shown
+from analysis.tables.plain_text import cell as csv_cell
+from analysis.tables.plain_text import code, item, literal, prose
+from analysis.tables.text import BEST, PLAIN, SECOND, TextCell, explanation, rendered
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
 def markdown(table: Table) -> str:
     """The table, what its numbers are, and what its rows are."""
-    found = shown(table)
-    rows = [[_markdown(entry) for entry in row] for row in found.rows]
-    wide = pd.DataFrame(rows, columns=[literal(head) for head in found.heads])
+    text = rendered(table)
+    rows = [[_markdown(cell) for cell in row] for row in text.rows]
+    grid = pd.DataFrame(rows, columns=[literal(head) for head in text.heads])
     lines = [f"**{literal(table.name)}** ({table.split}): {prose(table.question)}", ""]
-    lines += [wide.to_markdown(index=False, disable_numparse=True), ""]
+    lines += [grid.to_markdown(index=False, disable_numparse=True), ""]
     lines += [item(prose(note)) for note in (explanation(table), *table.notes)]
-    lines += [item(f"{literal(f'{row}:')} {code(own)}") for row, own in table.legend.items()]
+    lines += [
+        item(f"{literal(f'{row}:')} {code(overrides)}") for row, overrides in table.legend.items()
+    ]
     return "\n".join(lines) + "\n"
 
 
 def html(table: Table) -> str:
     """A figure with the table and its notes, to stand in any page."""
-    found = shown(table)
-    text: str = template("table.html").render(
-        table=table, grid=found, explanation=explanation(table)
+    page: str = template("table.html").render(
+        table=table, grid=rendered(table), explanation=explanation(table)
     )
-    return text
+    return page
 
 
 def csv(table: Table) -> str:
@@ -43,13 +45,13 @@ def csv(table: Table) -> str:
     """
     rows = [
         {"table": table.name, "split": table.split, "row": row, "column": column}
-        | own.__dict__
-        | {"family": "; ".join(own.family)}
-        for (row, column), own in table.cells.items()
+        | numbers.__dict__
+        | {"family": "; ".join(numbers.family)}
+        for (row, column), numbers in table.cells.items()
     ]
-    # Contrasts are known by uids, which say nothing; a table without cells has none.
+    # The key of a contrast is a digest, which says nothing; a table without cells has none.
     frame = pd.DataFrame(rows).drop(columns="contrast", errors="ignore")
-    return str(frame.map(cell).to_csv(index=False, float_format="%.10g"))
+    return str(frame.map(csv_cell).to_csv(index=False, float_format="%.10g"))
 
 
 FORMATS: dict[str, Callable[[Table], str]] = {
@@ -66,32 +68,34 @@ HTML = {
 MARKDOWN = {PLAIN: "{}", BEST: "**{}**", SECOND: "<u>{}</u>"}
 
 
-def _markdown(entry: Entry) -> str:
-    return MARKDOWN[entry.emphasis].format(literal(entry.text))
+def _markdown(cell: TextCell) -> str:
+    return MARKDOWN[cell.emphasis].format(literal(cell.text))
 
 
 def template(name: str) -> Any:
-    """A page of `analysis/templates`: what is put into it is escaped, what it lacks is an error."""
+    """A template of `analysis/templates`; it escapes what it is given, and refuses to lack any."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     loader = FileSystemLoader(TEMPLATES)
-    room = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    room.filters |= {"code": _with_code, "emphasised": _html}
-    return room.get_template(name)
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters |= {"code": _with_code, "emphasised": _html}
+    return environment.get_template(name)
 
 
-def _html(entry: Entry) -> Any:
-    """Bold and underlined also where no style sheet is, as in a notebook."""
+def _html(cell: TextCell) -> Any:
+    """A cell as HTML: bold and underlined by tags, as a notebook has no style sheet of ours."""
     from markupsafe import Markup
 
-    return Markup(HTML[entry.emphasis]).format(entry.text)
+    return Markup(HTML[cell.emphasis]).format(cell.text)
 
 
 def _with_code(text: str) -> Any:
     """Text in which `this` is code, safe to stand in a page."""
     from markupsafe import Markup
 
-    parts = re.split(r"`([^`]*)`", text)
+    parts = re.split(r"`([^`]*)`", text)  # text and code in turns
     code = [Markup("<code>{}</code>").format(part) for part in parts[1::2]]
     return Markup("").join(
         a + b for a, b in zip(map(Markup.escape, parts[0::2]), [*code, Markup("")], strict=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 
 from analysis.tables.model import Table
-from analysis.tables.text import BEST, PLAIN, SECOND, Entry, Shown, explanation, shown
+from analysis.tables.text import BEST, PLAIN, SECOND, TextCell, TextTable, explanation, rendered
 
 WIDTH = 100  # characters of a panel in \scriptsize, on the text of an article
 APART = 2  # characters between two columns
@@ -17,15 +17,15 @@ STYLE = "\\scriptsize\\setlength{\\tabcolsep}{3pt}"
 BELOW = "\\par\\smallskip\n"
 EMPHASIS = {BEST: r"\textbf{{{}}}", SECOND: r"\underline{{{}}}"}
 MINUS = re.compile(r"(?<!\w)-(?=\d)")  # a hyphen before a number of its own
-Group = tuple[str, list[int]]  # what columns show something of, and their places
+Group = tuple[str, list[int]]  # a task and metric, and the places of its columns
 
 
 def latex(table: Table) -> str:
-    r"""The table and its notes; needs \usepackage{booktabs,graphicx}."""
-    found = shown(table)
+    r"""The table and its notes as LaTeX that needs \usepackage{booktabs,graphicx}."""
+    text = rendered(table)
     notes = [explanation(table), *table.notes]
     notes += [f"{row}: `{overrides}`" for row, overrides in table.legend.items()]
-    panels = [text for groups in _panels(found) for text in _panel(found, groups)]
+    panels = [page for groups in _panels(text) for page in _panel(text, groups)]
     caption = f"{escaped(table.name)} ({table.split}): {escaped(table.question)}"
     return (
         "\\begingroup\\makeatletter\\def\\@captype{table}\\makeatother\n"
@@ -37,16 +37,16 @@ def latex(table: Table) -> str:
     )
 
 
-def _panels(found: Shown) -> list[list[Group]]:
-    """The columns in as few parts as are each no wider than the text, if a group alone is not."""
-    labels = _width(found, [0])
+def _panels(table_text: TextTable) -> list[list[Group]]:
+    """The columns in as few panels as possible, each no wider than the page, unless a group is."""
+    labels = _width(table_text, [0])
     panels: list[list[Group]] = [[]]
     room = WIDTH - labels
-    for of, every in found.groups:
-        places = [place for place in every if place]  # the first is the rows' names
+    for of, columns in table_text.groups:
+        places = [place for place in columns if place]  # the first is the rows' names
         if not places:
             continue
-        width = max(_width(found, places), max(map(len, _lines(of))) + APART)
+        width = max(_width(table_text, places), max(map(len, _lines(of))) + APART)
         if width > room and panels[-1]:
             panels.append([])
             room = WIDTH - labels
@@ -55,26 +55,26 @@ def _panels(found: Shown) -> list[list[Group]]:
     return panels
 
 
-def _width(found: Shown, places: Sequence[int]) -> int:
+def _width(table_text: TextTable, places: Sequence[int]) -> int:
     """Characters of columns side by side."""
-    rows = [[found.columns[place].part for place in places]]
-    rows += [[row[place].text for place in places] for row in found.rows]
+    rows = [[table_text.columns[place].part for place in places]]
+    rows += [[row[place].text for place in places] for row in table_text.rows]
     return sum(max(map(len, column)) + APART for column in zip(*rows, strict=True))
 
 
-def _panel(found: Shown, groups: Sequence[Group]) -> list[str]:
-    """Some columns of a table, with the rows that have something in them, page by page."""
-    places = list(chain.from_iterable(own for _, own in groups))
+def _panel(table_text: TextTable, groups: Sequence[Group]) -> list[str]:
+    """The LaTeX of some columns, with the rows that have something in them, page by page."""
+    places = list(chain.from_iterable(columns for _, columns in groups))
     lines: list[str] = []
-    for part in (found.baselines, found.students, found.published):
+    for part in (table_text.baselines, table_text.students, table_text.published):
         rows = [_row(row, places) for row in part if any(row[place].text for place in places)]
         lines += ["\\midrule\n", *rows] if rows else []
     pages = [lines[n : n + LINES] for n in range(0, len(lines), LINES)]
-    return [_tabular(_heads(found, groups), page, len(places)) for page in pages]
+    return [_tabular(_heads(table_text, groups), page, len(places)) for page in pages]
 
 
 def _tabular(heads: str, lines: Sequence[str], columns: int) -> str:
-    """Shrunk, if it is still wider than the text."""
+    """One `tabular`, shrunk if it is still wider than the text."""
     rule = "" if lines[0].startswith("\\midrule") else "\\midrule\n"
     return (
         "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n"
@@ -83,20 +83,20 @@ def _tabular(heads: str, lines: Sequence[str], columns: int) -> str:
     )
 
 
-def _row(row: Sequence[Entry], places: Sequence[int]) -> str:
+def _row(row: Sequence[TextCell], places: Sequence[int]) -> str:
     return f"{' & '.join(_entry(row[place]) for place in [0, *places])} \\\\\n"
 
 
-def _entry(entry: Entry) -> str:
-    """Of what stands out only the number: a line under brackets is over the next row."""
+def _entry(entry: TextCell) -> str:
+    """A cell. Only its number is emphasised: a line under brackets would run into the next row."""
     number, space, rest = MINUS.sub("−", entry.text).partition(" ")
     if entry.emphasis == PLAIN:
         return escaped(number + space + rest)
     return EMPHASIS[entry.emphasis].format(escaped(number)) + escaped(space + rest)
 
 
-def _heads(found: Shown, groups: Sequence[Group]) -> str:
-    """What columns are of, above their own heads."""
+def _heads(table_text: TextTable, groups: Sequence[Group]) -> str:
+    """The head: tasks and metrics in a first line, each above its columns' own heads."""
     above, rules, column = [""], "", 2
     for of, places in groups:
         lines = r"\\".join(map(escaped, _lines(of)))
@@ -104,13 +104,13 @@ def _heads(found: Shown, groups: Sequence[Group]) -> str:
         above.append(rf"\multicolumn{{{len(places)}}}{{c}}{{{text}}}")
         rules += f"\\cmidrule(lr){{{column}-{column + len(places) - 1}}}" if of else ""
         column += len(places)
-    parts = [escaped(found.columns[place].part) for _, own in groups for place in own]
+    parts = [escaped(table_text.columns[place].part) for _, places in groups for place in places]
     first = f"{' & '.join(above)} \\\\{rules}\n" if rules else ""
     return f"{first}{' & '.join(['', *parts])} \\\\\n"
 
 
 def _lines(of: str) -> list[str]:
-    """A head over several columns, broken where a layout joined it."""
+    """The lines of a head over several columns: `logits: sst2 accuracy` is broken at the colon."""
     return of.replace(": ", ":\n").split("\n")
 
 
@@ -143,6 +143,6 @@ TEX = {
 CODE = {**TEX, "'": r"{\fontencoding{OT1}\selectfont\char13}"}
 
 
-def escaped(text: str, how: Mapping[str, str] = TEX) -> str:
+def escaped(text: str, symbols: Mapping[str, str] = TEX) -> str:
     """Text as LaTeX shows it."""
-    return "".join(how.get(character, character) for character in text)
+    return "".join(symbols.get(character, character) for character in text)

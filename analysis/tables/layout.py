@@ -8,8 +8,10 @@ import pandas as pd
 from analysis.read.axes import FIVE, axes
 from analysis.read.frame import NO_SEED
 
+# Columns that `placed` adds: the group of a table's columns, the row and the column of a cell.
 GROUP, LABEL, HEAD = "shown group", "shown row", "shown column"
-EXCLUDED = "excluded"
+CELL = [LABEL, GROUP, HEAD]
+EXCLUDED = "excluded"  # the state of what was left out while planning
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,8 @@ class Layout:
     Attributes:
         name: of the table; empty: as the study calls it.
         rows: columns of the frame whose values name a row; none: the study's own labels.
-        columns: columns of the frame whose values stand before the task in a column's name.
+        columns: columns of the frame whose values stand before the task in a column's name:
+            by `init` there is `random: rte accuracy` beside `copied: rte accuracy`.
         spread: whether an arm that others are compared with stands in each of their columns.
         models: whether parameters, FLOPs and latency are shown even where all rows share them.
         of_teacher: whether each score is also given in percent of its teacher's.
@@ -38,21 +41,25 @@ class Layout:
 
     @property
     def axes(self) -> tuple[str, ...]:
-        """What the table is about: what its rows and columns are named by, a model by two axes."""
+        """The axes that its rows and columns are named by; `model` stands for two."""
         return self.rows + self.columns + (("size", "shape") if "model" in self.rows else ())
 
 
 def column_name(task: str, split: str, metric: str) -> str:
-    """A column's name: report_mismatched is one of its own; report and select go without saying."""
+    """A column's name: `rte accuracy`; on report_mismatched `mnli-mismatched accuracy`."""
     suffix = split.partition("_")[2]
     return f"{task}{'-' + suffix if suffix else ''} {metric}"
 
 
 def placed(frame: pd.DataFrame, layout: Layout) -> pd.DataFrame:
-    """Scores with the row and the column where a layout shows them.
+    """Scores with the row, the column and the group of columns where a layout shows them.
 
-    Arms that would share a cell get apart by whatever else they differ in. What is left out has no
-    column where its task is not known.
+    Arms that would share a cell get labels that tell them apart. What was left out while planning
+    has no column where its task is not known.
+
+    Args:
+        frame: as `analysis.read.frame.scores`, some splits of it.
+        layout: which columns name rows and columns.
     """
     heads = [
         column_name(*key) if isinstance(key[2], str) else None
@@ -66,19 +73,20 @@ def placed(frame: pd.DataFrame, layout: Layout) -> pd.DataFrame:
     if layout.spread:
         students = _spread(students)
     students = _labelled(students, layout)
+    # A teacher has no knowledge or init: its score stands in every group that its task is in.
     teachers = frame[is_teacher].drop(columns=GROUP)
     groups = students[["table", "task", GROUP]].drop_duplicates()
     teachers = teachers.merge(groups, on=["table", "task"]) if layout.columns else teachers
     teachers = teachers.assign(**{LABEL: teachers["row"]})
-    found = pd.concat([teachers, students], ignore_index=True)
+    rows = pd.concat([teachers, students], ignore_index=True)
     if layout.columns:
-        apart = found[GROUP].where(found[GROUP] == "", found[GROUP] + ": ")
-        found[HEAD] = (apart + found[HEAD]).where(found[HEAD].notna())
-    return found
+        prefix = rows[GROUP].where(rows[GROUP] == "", rows[GROUP] + ": ")
+        rows[HEAD] = (prefix + rows[HEAD]).where(rows[HEAD].notna())
+    return rows
 
 
 def _filled(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    """With what the overrides of left out arms do not name, where all other arms share it."""
+    """The frame where what was left out has the values that all other arms share."""
     is_out = frame["state"] == EXCLUDED
     frame = frame.copy()
     for name in (name for name in names if name in frame.columns):
@@ -89,13 +97,13 @@ def _filled(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
 
 
 def _joined(frame: pd.DataFrame, names: Sequence[str]) -> "pd.Series[str]":
-    """The values of several columns as one text a row; a key that no runs differ in has none."""
-    texts = [frame[name].map(shown) for name in names if name in frame.columns]
+    """The values of several columns as one text a row; what is no column of the frame has none."""
+    texts = [frame[name].map(value_text) for name in names if name in frame.columns]
     joined = [", ".join(filter(None, parts)) for parts in zip(*texts, strict=True)]
     return pd.Series(joined or "", index=frame.index, dtype=object)
 
 
-def shown(value: object) -> str:
+def value_text(value: object) -> str:
     """A value of a column as text; "" for none."""
     if pd.isna(value):  # type: ignore[call-overload]
         return ""
@@ -104,41 +112,54 @@ def shown(value: object) -> str:
 
 
 def _spread(students: pd.DataFrame) -> pd.DataFrame:
-    """With the arms that others are compared with once in every group of those."""
-    is_other = students["row"] != students["control"]
-    is_run = students["state"] != EXCLUDED
-    taught = students[is_run & is_other & (students["control"] != "")]
-    place = ["table", "task", "row"]
-    groups = taught.assign(row=taught["control"])[[*place, GROUP]].drop_duplicates()
-    is_control = students.set_index(place).index.isin(groups.set_index(place).index)
-    spread = students[is_control].drop(columns=GROUP).merge(groups, on=place, how="left")
-    order = list(dict.fromkeys(taught[GROUP]))  # of columns: as the study has them
+    """The students with every control repeated in each group of columns where it is compared with.
+
+    Example: an arm without knowledge is the control of `logits` and of `hidden`, and stands in the
+    columns of both.
+    """
+    is_compared = (students["row"] != students["control"]) & (students["control"] != "")
+    compared = students[is_compared & (students["state"] != EXCLUDED)]
+    arm = ["table", "task", "row"]
+    groups = compared.assign(row=compared["control"])[[*arm, GROUP]].drop_duplicates()
+    is_control = students.set_index(arm).index.isin(groups.set_index(arm).index)
+    spread = students[is_control].drop(columns=GROUP).merge(groups, on=arm, how="left")
+    order = list(dict.fromkeys(compared[GROUP]))  # of columns: as the study has them
     spread = spread.sort_values(GROUP, key=lambda names: names.map(order.index), kind="stable")
     return pd.concat([spread, students[~is_control]], ignore_index=True)
 
 
 def _labelled(students: pd.DataFrame, layout: Layout) -> pd.DataFrame:
-    """With the row's label, told apart by what else the arms of a cell differ in."""
+    """The students with their row's label: the values of the layout's rows, and more where needed.
+
+    One cell is for one arm. Where several would share it, their labels get the value of the first
+    axis in which they differ, then of the next, until they stand apart; those that no axis tells
+    apart get the study's own label.
+    """
     if not layout.rows:
         return students.assign(**{LABEL: students["row"]})
     labels = _joined(students, layout.rows)
-    found = students.assign(**{LABEL: labels.where(labels != "", students["row"])})
-    cell = [LABEL, GROUP, HEAD]
-    is_run = found["state"] != EXCLUDED
-    for name in (a for a in axes(students) if a not in layout.axes):
-        arms = found[is_run].groupby(cell)["row"].transform("nunique")
-        crowded = found.loc[arms.index[arms > 1]]
-        if crowded.empty:
-            break
-        varied = crowded.groupby(cell)[name].transform("nunique", dropna=False) > 1
-        told = found[name].map(shown)
-        told = told if name in FIVE else f"{name}=" + told
-        is_told = found[LABEL].isin(crowded.loc[varied, LABEL]) & found[name].notna()
-        found[LABEL] = found[LABEL] + (", " + told).where(is_told, "")
-    # One arm may be called otherwise in each task: `logits` is KL or, on regression, MSE.
-    in_task = found.groupby(["row", "task", GROUP])[LABEL].transform("nunique") <= 1
-    by_task = found.groupby(["row", GROUP])[LABEL].transform("nunique") > 1
-    found[LABEL] = found[LABEL].where(~(in_task & by_task), found["row"])
-    is_shared = found.groupby(cell)["row"].transform("nunique") > 1
-    found[LABEL] = found[LABEL].where(~is_shared, found[LABEL] + ", " + found["row"])
-    return found
+    students = students.assign(**{LABEL: labels.where(labels != "", students["row"])})
+    for axis in (axis for axis in axes(students) if axis not in layout.axes):
+        students = students.assign(**{LABEL: _told_apart(students, axis)})
+    # One arm may be called otherwise in each task: `logits` is KL or, on regression, MSE. It is
+    # one row all the same, under the study's label.
+    in_task = students.groupby(["row", "task", GROUP])[LABEL].transform("nunique") <= 1
+    by_task = students.groupby(["row", GROUP])[LABEL].transform("nunique") > 1
+    labels = students[LABEL].where(~(in_task & by_task), students["row"])
+    students = students.assign(**{LABEL: labels})
+    is_shared = students.groupby(CELL)["row"].transform("nunique") > 1
+    return students.assign(**{LABEL: labels.where(~is_shared, labels + ", " + students["row"])})
+
+
+def _told_apart(students: pd.DataFrame, axis: str) -> "pd.Series[str]":
+    """Labels, with the value of an axis for rows with a cell whose arms differ in it."""
+    arms = students[students["state"] != EXCLUDED].groupby(CELL)["row"].transform("nunique")
+    crowded = students.loc[arms.index[arms > 1]]
+    is_varied = crowded.groupby(CELL)[axis].transform("nunique", dropna=False) > 1
+    # A row is called the same in all of its columns.
+    is_told = (
+        students[LABEL].isin(crowded.loc[is_varied.astype(bool), LABEL]) & students[axis].notna()
+    )
+    values = students[axis].map(value_text)
+    values = values if axis in FIVE else f"{axis}=" + values
+    return students[LABEL] + (", " + values).where(is_told, "")

@@ -10,7 +10,7 @@ MAJORITY = "majority"
 def score(metric: str, labels: np.ndarray) -> float | None:
     """The metric of the split's most frequent label (of equally frequent ones the largest).
 
-    None where there is no such answer: a regression's or a masked-LM's.
+    None where there is no such label: of regression and masked language models.
     """
     if metrics.is_regression(metric) or metrics.is_masked(metric):
         return None

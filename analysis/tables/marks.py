@@ -1,4 +1,4 @@
-"""What a table claims: the best, ranks, and what stands under it of its tests."""
+"""What a table claims: its best rows, ranks, and the notes on its tests."""
 
 import math
 from collections import Counter
@@ -8,7 +8,7 @@ import numpy as np
 
 from analysis.statistics.cells import Cell
 from analysis.statistics.contrasts import STRONG
-from analysis.tables.published_rows import Beside
+from analysis.tables.published_rows import PublishedRows
 from kdlab import power
 from kdlab.power import LARGEST, LEVEL, SEEDS_NEEDED
 
@@ -16,7 +16,7 @@ Cells = dict[tuple[str, str], Cell]
 
 
 def notes(table: str, cells: Mapping[tuple[str, str], Cell], margin: float) -> list[str]:
-    """The families, what could have been found, and the headroom.
+    """Notes on the families of tests, on what they could have found, and on headroom.
 
     Args:
         table: as the study calls it.
@@ -33,33 +33,42 @@ def best(
     cells: Mapping[tuple[str, str], Cell],
     rows: Sequence[str],
     columns: Sequence[str],
-    published: Beside,
+    published: PublishedRows,
 ) -> dict[str, tuple[list[str], list[str]]]:
-    """By column the best rows and the second best, equal as they are shown; no baselines.
+    """By column the best rows and the second best; rows that are printed alike share a place.
 
     Only rows that have all their runs and no degenerate one; of the literature only what may be
     ranked with ours.
+
+    Args:
+        cells: by row and column.
+        rows: those that may be best: no baselines.
+        columns: of the table.
+        published: rows of the literature.
     """
-    found = {}
+    places = {}
     for column in columns:
-        own = {row: cells[row, column] for row in rows if (row, column) in cells}
-        whole = {row: cell for row, cell in own.items() if cell.is_complete and not cell.degenerate}
-        means = {row: round(cell.mean, 1) for row, cell in whole.items()}
+        in_column = {row: cells[row, column] for row in rows if (row, column) in cells}
+        means = {
+            row: round(cell.mean, 1)
+            for row, cell in in_column.items()
+            if cell.is_complete and not cell.degenerate
+        }
         others = {row: published.values.get((row, column)) for row in published.ranked}
         means |= {row: round(value, 1) for row, value in others.items() if value is not None}
-        places = sorted(set(means.values()), reverse=True)[:2]
-        if len(places) > 1:  # where all are equal none is best
-            first, second = ([row for row in means if means[row] == place] for place in places)
-            found[column] = (first, second)
-    return found
+        largest = sorted(set(means.values()), reverse=True)[:2]
+        if len(largest) > 1:  # where all are equal none is best
+            first, second = ([row for row in means if means[row] == mean] for mean in largest)
+            places[column] = (first, second)
+    return places
 
 
 def ranks(
     cells: Mapping[tuple[str, str], Cell], rows: Sequence[str], columns: Sequence[str]
 ) -> list[str]:
-    """The mean rank over all columns of the rows that have every run of every column.
+    """A note on the mean rank over all columns of the rows that have every run of every column.
 
-    Nothing for one column, one complete row, or a table that compares nothing.
+    There is none for one column, one complete row, or a table that compares nothing.
     """
     from scipy.stats import rankdata
 
@@ -70,17 +79,17 @@ def ranks(
     means = np.array([[cells[row, column].mean for column in columns] for row in complete])
     mean_ranks = rankdata(-means, axis=0).mean(1)
     order = np.argsort(mean_ranks, kind="stable")
-    shown = "; ".join(f"{complete[i]} {mean_ranks[i]:.1f}" for i in order)
-    left = [row for row in rows if row not in complete]
-    note = f"mean rank over {', '.join(columns)} (1 is best, of {len(complete)}): {shown}"
-    return [note + (f"; without a rank, being incomplete: {', '.join(left)}" if left else "")]
+    ranked = "; ".join(f"{complete[i]} {mean_ranks[i]:.1f}" for i in order)
+    others = [row for row in rows if row not in complete]
+    note = f"mean rank over {', '.join(columns)} (1 is best, of {len(complete)}): {ranked}"
+    return [note + (f"; without a rank, being incomplete: {', '.join(others)}" if others else "")]
 
 
 def _is_complete(cell: Cell | None) -> bool:
     return cell is not None and cell.is_complete
 
 
-# What a family of a table is, by the length of its path.
+# What a family of a table is, by the length of its path (`arms.against_controls`).
 OF = {1: "of this table", 2: "of each column", 3: "of each column and control"}
 
 
@@ -88,15 +97,16 @@ def _tests(table: str, compared: Sequence[Cell], margin: float) -> list[str]:
     tested = [cell for cell in compared if not math.isnan(cell.p)]
     if not tested:
         return [f"no marks: a test needs {SEEDS_NEEDED} seeds that differ"]
-    own = [cell for cell in tested if cell.family[0] == f"table {table}"]
+    # The others quote the verdict of a table that has the same contrast and came first.
+    here = [cell for cell in tested if cell.family[0] == f"table {table}"]
     counted = []
-    if own:
-        sizes = _sizes(own)
+    if here:
+        sizes = _sizes(here)
         which = " and ".join(OF[n] for n in sorted({len(family) for family in sizes}))
         counted = [f"the {_span(sizes.values())} differences {which}"]
-    if len(own) < len(tested):
-        others = dict.fromkeys(cell.family[0] for cell in tested if cell not in own)
-        counted.append(f"that of {' or '.join(others)} for the {len(tested) - len(own)} it has")
+    if len(here) < len(tested):
+        others = dict.fromkeys(cell.family[0] for cell in tested if cell not in here)
+        counted.append(f"that of {' or '.join(others)} for the {len(tested) - len(here)} it has")
     if untested := len(compared) - len(tested):
         counted.append(f"{untested} without {SEEDS_NEEDED} seeds that differ are in none")
     return [
@@ -109,7 +119,7 @@ def _tests(table: str, compared: Sequence[Cell], margin: float) -> list[str]:
 
 
 def _unable(tested: Sequence[Cell]) -> list[str]:
-    """Families so large that no difference could be marked at these seeds."""
+    """A note on families so large that no difference could be marked at these seeds."""
     steps = {
         family: power.first_step(n, max(c.seeds for c in tested if c.family == family) - 1)
         for family, n in _sizes(tested).items()
@@ -134,33 +144,32 @@ def _span(counts: Collection[int]) -> str:
 
 
 def _detectable(cells: Mapping[tuple[str, str], Cell]) -> list[str]:
-    found = {key: cell.detectable for key, cell in cells.items()}
-    if not (shown := _ranges(found)):
+    if not (ranges := _ranges({key: cell.detectable for key, cell in cells.items()})):
         return []
     return [
         f"smallest difference that would have been found with 80 % power (at {LEVEL:g} by "
-        f"one test, uncorrected), in points: {shown}"
+        f"one test, uncorrected), in points: {ranges}"
     ]
 
 
 def _headroom(cells: Mapping[tuple[str, str], Cell]) -> list[str]:
-    if not (shown := _ranges({key: cell.headroom for key, cell in cells.items()})):
+    if not (ranges := _ranges({key: cell.headroom for key, cell in cells.items()})):
         return []
-    note = f"headroom (teacher minus none), in points: {shown}"
+    note = f"headroom (teacher minus none), in points: {ranges}"
     known = [cell for cell in cells.values() if not math.isnan(cell.headroom)]
     if any(math.isnan(cell.share) for cell in known):
         note += "; the share of it that a row closes is blank where it is within the spread"
     return [note]
 
 
-def _ranges(found: Mapping[tuple[str, str], float]) -> str:
+def _ranges(numbers_of: Mapping[tuple[str, str], float]) -> str:
     """The range of each column's numbers; "" if there are none."""
     columns: dict[str, list[float]] = {}
-    for (_, column), number in found.items():
+    for (_, column), number in numbers_of.items():
         if not math.isnan(number):
             columns.setdefault(column, []).append(number)
     ranges = {column: (min(numbers), max(numbers)) for column, numbers in columns.items()}
     return ", ".join(
-        f"{column} {low:.1f}" + (f" to {high:.1f}" if f"{low:.1f}" != f"{high:.1f}" else "")
+        f"{column} {low:z.1f}" + (f" to {high:z.1f}" if f"{low:z.1f}" != f"{high:z.1f}" else "")
         for column, (low, high) in ranges.items()
     )

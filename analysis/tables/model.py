@@ -1,26 +1,30 @@
-"""What a table is, before any format."""
+"""A table before it is text: its numbers, the order of rows and columns, and its notes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from analysis.statistics.cells import Cell
 from analysis.tables.layout import Layout
-from analysis.tables.published_rows import Beside
+from analysis.tables.published_rows import PublishedRows
 
 Cells = dict[tuple[str, str], Cell]
 
 
 @dataclass(frozen=True)
 class Table:
-    """Cells by (row, column), rows and columns in the study's order, and what each row is.
+    """A table of a study.
 
     Attributes:
+        rows, columns: their labels, in the study's order.
+        cells: by row and column; what was not planned has none.
         teachers: the rows that are teachers; `majority`, where there is one, comes after them.
         inapplicable: (row, column) of cells that were left out while planning.
         average: the column that is the mean over others, if there is one.
         published: rows of the literature below ours.
         best: column to rows: the best, and the second.
-        legend: what each row is.
+        legend: by row and task the overrides that make it what it is.
+        layout: how it is arranged.
+        inits: by row the initialization of its students, if rows differ in it.
         notes: what a reader must know, in order.
     """
 
@@ -37,5 +41,5 @@ class Table:
     inits: Mapping[str, str] = field(default_factory=dict)
     inapplicable: frozenset[tuple[str, str]] = frozenset()
     average: str | None = None
-    published: Beside = field(default_factory=Beside)
+    published: PublishedRows = field(default_factory=PublishedRows)
     best: Mapping[str, tuple[list[str], list[str]]] = field(default_factory=dict)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from analysis.published import numbers
 from analysis.read.frame import NO_SEED
-from analysis.tables.arrange import arranged, compared
+from analysis.tables.arrange import arranged, control_contrasts
 from analysis.tables.layout import Layout
 from analysis.tables.model import Table
 from kdlab.errors import BadInput
@@ -46,10 +46,11 @@ def a1_knowledge(runs: pd.DataFrame, **how: Any) -> list[Table]:
 def a2_matching(runs: pd.DataFrame, **how: Any) -> list[Table]:
     """Which matching: a column for each knowledge and init, as copied layers hardly need one."""
     columns = ("knowledge", "init")
-    how = {"found": compared(runs, **how), **how} if "found" not in how else how
-    # Knowledge without layers, which no matching concerns, stays out.
-    has_layers = runs["matching"].notna() & (runs["matching"] != "none")
-    is_about = has_layers | (runs["knowledge"] == "none")
+    how = {"contrasts": control_contrasts(runs, **how), **how} if "contrasts" not in how else how
+    # Contrasts are of all runs, so that a family has all that the study compares. Shown are only
+    # those that a matching concerns: knowledge without layers stays out.
+    has_matching = runs["matching"].notna() & (runs["matching"] != "none")
+    is_about = has_matching | (runs["knowledge"] == "none")
     runs = runs[is_about | (runs["seed"] == NO_SEED)]
     return arranged(runs, Layout("A2 matching", ("matching",), columns, spread=True), **how)
 
@@ -129,23 +130,23 @@ def of_study(runs: pd.DataFrame, **how: Any) -> list[Table]:
         BadInput: a layout that is no table of a paper.
     """
     functions = {name: table(part.iloc[0]) for name, part in runs.groupby("table")["layout"]}
-    found = compared(runs, **how)
+    contrasts = control_contrasts(runs, **how)
     tables = []
     for name, part in runs.groupby("table", sort=False):
         part.attrs = runs.attrs
-        tables += functions[name](part, found=found, **how)
+        tables += functions[name](part, contrasts=contrasts, **how)
     return tables
 
 
 def with_model(runs: pd.DataFrame) -> pd.DataFrame:
-    """With the column `model`: what size and shape come to, as `6x768`."""
+    """The runs with a column `model`, layers by width, which sizes and shapes come to: `6x768`."""
     known = runs["layers"].notna()
     text = runs["layers"].map("{:.0f}".format) + "x" + runs["hidden"].map("{:.0f}".format)
     return runs.assign(model=text.where(known))
 
 
 def table(name: str | None) -> Callable[..., list[Table]]:
-    """The function of a paper's table; of none, as the study labels its rows.
+    """The function of a paper's table; without a name the one that keeps the study's labels.
 
     Raises:
         BadInput: no table is called so.
@@ -158,15 +159,16 @@ def table(name: str | None) -> Callable[..., list[Table]]:
 
 
 def _of_pkd(systems: tuple[str, ...]) -> pd.DataFrame:
-    """Of PKD's numbers those of some systems."""
-    found = numbers.load()
-    return found[(found["paper"] == PKD) & found["system"].isin(systems)]
+    """The numbers of some systems in PKD's paper."""
+    published = numbers.load()
+    return published[(published["paper"] == PKD) & published["system"].isin(systems)]
 
 
 def _systems() -> pd.DataFrame:
-    """Published students; of repeated runs the mean, which is what ours are."""
-    found = numbers.load()
-    return found[found["system"].isin(SYSTEMS) & (found["statistic"] != "best_run")]
+    """The numbers of published students; of repeated runs the mean, as ours are means."""
+    published = numbers.load()
+    is_system = published["system"].isin(SYSTEMS)
+    return published[is_system & (published["statistic"] != "best_run")]
 
 
 TABLES: dict[str, Callable[..., list[Table]]] = {

@@ -24,12 +24,13 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 def literal(text: str) -> str:
     """Text that Markdown shows as it is, in one line."""
     one_line = re.sub(r"\s*[\r\n]+\s*", " ", text)
-    return ACTIVE.sub(lambda found: "".join(f"\\{each}" for each in found[0]), one_line)
+    return ACTIVE.sub(lambda match: "".join(f"\\{sign}" for sign in match[0]), one_line)
 
 
 def prose(text: str) -> str:
     """Sentences in which `this` is code and all else is shown as it is."""
     parts = CODE.split(text)
+    # Even parts are outside of backticks, odd ones inside.
     parts[0::2] = [literal(part) for part in parts[0::2]]
     return "".join(parts)
 
@@ -42,9 +43,9 @@ def item(text: str) -> str:
 def code(text: str) -> str:
     """Text as code, whatever backticks it has."""
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
-    room = " " if text.startswith("`") or text.endswith("`") else ""
+    space = " " if text.startswith("`") or text.endswith("`") else ""
     one_line = re.sub(r"[\r\n]+", " ", text)
-    return f"{fence}{room}{one_line}{room}{fence}"
+    return f"{fence}{space}{one_line}{space}{fence}"
 
 
 def cell(value: object) -> object:

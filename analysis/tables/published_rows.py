@@ -12,18 +12,20 @@ MEANINGS = {
     "§": "second-hand: reported by another paper or a review",
     "¶": "what the row is called is inferred from the authors' files",
 }
-OURS = "dev"  # what the table's `report` is
+OUR_SPLIT = "dev"  # of GLUE, which is what `report` is
 
 
 @dataclass(frozen=True)
-class Beside:
+class PublishedRows:
     """Published rows below a table.
 
     Attributes:
-        values: (row, column) to points.
-        marks: (row, column) to how sure they are.
-        sizes: row to parameters, in millions.
-        ranked: rows on the split that is ours.
+        rows: their labels.
+        values: by row and column, in points.
+        marks: by row and column how sure the value is, as of `MARKS`.
+        sizes: by row the parameters, in millions.
+        ranked: rows on the split that is ours, which may be ranked with ours.
+        notes: lines for under the table.
         sources: where the numbers are from.
     """
 
@@ -36,32 +38,38 @@ class Beside:
     sources: list[str] = field(default_factory=list)
 
 
-def beside(layout: Layout, frame: pd.DataFrame, split: str) -> Beside:
-    """What is published of a table's columns: one row for each system, split and statistic.
+def beside(layout: Layout, frame: pd.DataFrame, split: str) -> PublishedRows:
+    """Published numbers of a table's columns: one row for each system, split and statistic.
 
-    Nothing beside `select`, which nobody publishes. Numbers whose metric the source does not say
-    stand in no column.
+    There are none on `select`, which nobody publishes. Numbers whose metric the source does not
+    say stand in no column.
+
+    Args:
+        layout: of the table; it names the numbers.
+        frame: scores as `layout.placed` gives them.
+        split: `report` or `select`.
     """
     if layout.published is None or split != "report":
-        return Beside()
+        return PublishedRows()
     published = layout.published()
     scores = published[published["split"] != "none"]
     row = scores["system"] + " (" + scores["paper"] + ", " + scores["split"].map(_split)
     scores = scores.assign(row=row + scores["statistic"].map(_statistic) + ")")
-    values, marks, ranked, kept = {}, {}, [], []
+    values, marks, ranked, entries = {}, {}, [], []
     for head, of_head in frame.groupby(HEAD, sort=False):
         first = of_head.iloc[0]
         task = _task(str(first["task"]), str(first["split"]))
-        here = (scores["task"] == task) & (scores["metric"] == first["metric"])
-        for entry in scores[here].to_dict("records"):
+        is_here = (scores["task"] == task) & (scores["metric"] == first["metric"])
+        for entry in scores[is_here].to_dict("records"):
             values[entry["row"], str(head)] = float(entry["value"])
             marks[entry["row"], str(head)] = MARKS[entry["certainty"]]
-            kept.append(entry)
-    shown = [name for name in dict.fromkeys(scores["row"]) if any(name == key[0] for key in values)]
+            entries.append(entry)
+    rows = [name for name in dict.fromkeys(scores["row"]) if any(name == key[0] for key in values)]
     if layout.is_ranked:
-        ranked = [name for name in shown if f", {OURS}" in name]
-    sizes, sources = _sizes(published, scores), _sources(kept)
-    return Beside(shown, values, marks, sizes, ranked, _notes(kept, marks, sources), sources)
+        ranked = [name for name in rows if f", {OUR_SPLIT}" in name]
+    sizes, sources = _sizes(published, scores), _sources(entries)
+    notes = _notes(entries, marks, sources)
+    return PublishedRows(rows, values, marks, sizes, ranked, notes, sources)
 
 
 def _task(task: str, split: str) -> str:
@@ -77,24 +85,24 @@ def _statistic(statistic: str) -> str:
 
 
 def _sizes(published: pd.DataFrame, scores: pd.DataFrame) -> dict[str, float]:
-    """Parameters in millions of the rows whose system has them."""
+    """By row the parameters of its system in millions, where its paper gives them."""
     sizes = published[published["metric"] == "parameters_millions"]
     known = {(p, s): float(v) for p, s, v in sizes[["paper", "system", "value"]].to_numpy()}
     rows = scores.drop_duplicates("row")[["row", "paper", "system"]].to_numpy()
     return {row: known[p, s] for row, p, s in rows if (p, s) in known}
 
 
-def _sources(kept: list[dict[str, str]]) -> list[str]:
-    return list(dict.fromkeys(f"{e['paper']} (arXiv {e['arxiv']}): {e['source']}" for e in kept))
+def _sources(entries: list[dict[str, str]]) -> list[str]:
+    return list(dict.fromkeys(f"{e['paper']} (arXiv {e['arxiv']}): {e['source']}" for e in entries))
 
 
 def _notes(
-    kept: list[dict[str, str]], marks: dict[tuple[str, str], str], sources: list[str]
+    entries: list[dict[str, str]], marks: dict[tuple[str, str], str], sources: list[str]
 ) -> list[str]:
-    """Where the numbers are from, and what their marks mean."""
-    if not kept:
+    """Notes on where the numbers are from, and on what their marks mean."""
+    if not entries:
         return []
-    splits = sorted({_split(entry["split"]) for entry in kept})
+    splits = sorted({_split(entry["split"]) for entry in entries})
     notes = [
         "published numbers stand below ours, as their papers give them "
         f"({', '.join(splits)}); ours are on GLUE's dev set: never ranked with test",

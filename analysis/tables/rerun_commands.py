@@ -1,4 +1,4 @@
-"""What is missing in a table, and the commands that fill it."""
+"""The commands that do what is missing in a table."""
 
 import json
 import shlex
@@ -10,59 +10,57 @@ import pandas as pd
 from analysis.read.frame import NO_SEED
 from analysis.tables.layout import GROUP, HEAD, LABEL
 
-SHOWN = 5  # cells, in print
-OPEN = ("missing", "failed")
+LISTED = 5  # cells, in print
+OPEN = ("missing", "failed")  # states of runs that a launch would do
 
 
 def notes(frame: pd.DataFrame, study: str, root: str) -> list[str]:
-    """A line for each cell with a run to do, the first few of them, and what does them all."""
+    """Notes on the first few cells with runs to do, and the command that does them all."""
     students = frame[frame["seed"] != NO_SEED]
     todo = students[students["state"].isin(OPEN)]
     if todo.empty:
         return []
-    cells = [
+    lines = [
         _cell(str(row), part, root)
         for (row, _, _), part in todo.groupby([LABEL, GROUP, "task"], sort=False)
     ]
-    found = cells[:SHOWN]
-    if len(cells) > SHOWN:
-        found.append(f"and {len(cells) - SHOWN} more cells with runs to do")
-    return [*found, f"all of them: `{command(study, root, set(todo['state']))}`"]
+    more = [f"and {len(lines) - LISTED} more cells with runs to do"] if lines[LISTED:] else []
+    return [*lines[:LISTED], *more, f"all of them: `{command(study, root, set(todo['state']))}`"]
 
 
 def command(study: str, root: str, states: Collection[str]) -> str:
-    """What does the runs of a study that are in these states, of `OPEN`."""
-    words = ["python", "-m", "sweeps", "launch", study, *asked(study, root), "--wait"]
+    """The command that does a study's runs in some states of `OPEN`."""
+    words = ["python", "-m", "sweeps", "launch", study, *launched_with(study, root), "--wait"]
     launch = shlex.join([*words, f"root={root}"])
     retry = shlex.join(["python", "-m", "sweeps", "retry", study, "--all", "--root", root])
     return f"{retry} && {launch}" if "failed" in states else launch
 
 
-def one(overrides: Sequence[str], root: str) -> str:
-    """What does one run."""
+def single(overrides: Sequence[str], root: str) -> str:
+    """The command that does one run."""
     return shlex.join(["python", "-m", "kdlab", *overrides, f"root={root}"])
 
 
-def asked(study: str, root: str) -> list[str]:
-    """What the study was launched with on the command line, its root aside."""
+def launched_with(study: str, root: str) -> list[str]:
+    """The overrides that a study was launched with on the command line, its root aside."""
     path = Path(root) / "studies" / study / "study.yaml"
     if not path.is_file():
         return []
     from omegaconf import OmegaConf
 
     try:
-        page = OmegaConf.to_container(OmegaConf.load(path))
+        launch = OmegaConf.to_container(OmegaConf.load(path))
     except Exception:  # damaged: a launch from the study's own file writes it anew
         return []
-    said = page.get("asked", []) if isinstance(page, dict) else []
-    return [str(text) for text in said if not str(text).startswith("root=")]
+    overrides = launch.get("asked", []) if isinstance(launch, dict) else []
+    return [str(text) for text in overrides if not str(text).startswith("root=")]
 
 
 def _cell(row: str, part: pd.DataFrame, root: str) -> str:
-    """A row's runs of one task, whatever columns show their scores."""
+    """A line on a row's runs of one task, which may stand in several columns."""
     runs = part.drop_duplicates("uid")
     first = runs.iloc[0]
-    own = one(json.loads(first["overrides"]), root)
+    first_command = single(json.loads(first["overrides"]), root)
     states = ", ".join(f"{n} {state}" for state, n in runs["state"].value_counts().items())
     heads = " and ".join(dict.fromkeys(part[HEAD]))
-    return f"to do: {row}, {heads} ({states}), first: `{own}`"
+    return f"to do: {row}, {heads} ({states}), first: `{first_command}`"

@@ -1,4 +1,8 @@
-"""What a table shows: every cell as text, and what of it stands out; the same in all formats."""
+"""A table as text, the same in all formats: what each cell says, and which ones stand out.
+
+`rendered` turns a `Table`, which holds numbers, into a `TextTable`; Markdown, LaTeX and HTML differ
+in how they set that.
+"""
 
 import math
 from collections.abc import Callable
@@ -17,7 +21,7 @@ MEAN = "mean"
 
 
 @dataclass(frozen=True)
-class Entry:
+class TextCell:
     """A cell as text; `emphasis` is PLAIN, BEST or SECOND."""
 
     text: str
@@ -25,9 +29,11 @@ class Entry:
 
 
 class Head(NamedTuple):
-    """What a column shows `of` what: the mean (MEAN), a difference, ... of a task's metric.
+    """The head of a column.
 
-    Of rows themselves and of their models there is nothing to show it of.
+    Attributes:
+        part: what is shown: MEAN, `Δ` (a difference), `gap closed`, `parameters`, ...
+        of: the task and metric that it is of; "" for what is of a row itself, such as its size.
     """
 
     part: str
@@ -40,57 +46,58 @@ class Head(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Shown:
-    """Heads of columns, the first that of the rows' names; rows of entries, in three parts.
+class TextTable:
+    """A table as text.
 
     Attributes:
-        baselines: teachers and the majority.
+        columns: their heads, the first that of the rows' names.
+        baselines: rows of teachers and of the majority baseline, a cell for each column.
         students: our rows.
         published: the literature's.
     """
 
     columns: list[Head]
-    baselines: list[list[Entry]]
-    students: list[list[Entry]]
-    published: list[list[Entry]]
+    baselines: list[list[TextCell]]
+    students: list[list[TextCell]]
+    published: list[list[TextCell]]
 
     @property
     def heads(self) -> list[str]:
-        """Of columns, each in one line."""
+        """The heads of columns, each in one line."""
         return [column.text for column in self.columns]
 
     @property
-    def rows(self) -> list[list[Entry]]:
-        """Of all parts."""
+    def rows(self) -> list[list[TextCell]]:
+        """The rows of all three parts."""
         return [*self.baselines, *self.students, *self.published]
 
     @property
     def groups(self) -> list[tuple[str, list[int]]]:
-        """What columns beside each other show something of, and their places."""
+        """Columns side by side that are of the same task and metric: that, and their places."""
         places = range(len(self.columns))
-        return [(of, list(g)) for of, g in groupby(places, lambda n: self.columns[n].of)]
+        return [(of, list(group)) for of, group in groupby(places, lambda n: self.columns[n].of)]
 
 
-def shown(table: Table) -> Shown:
+def rendered(table: Table) -> TextTable:
     """A table's cells as text."""
-    heads = [(Head(""), lambda row: Entry(row)), *_models(table), *_scores(table)]
+    columns = [(Head(""), lambda row: TextCell(row)), *_models(table), *_scores(table)]
     baselines = {*table.teachers, MAJORITY}
 
-    def entries(rows: list[str]) -> list[list[Entry]]:
-        return [[show(row) for _, show in heads] for row in rows]
+    def cells(rows: list[str]) -> list[list[TextCell]]:
+        return [[cell_of(row) for _, cell_of in columns] for row in rows]
 
-    return Shown(
-        [head for head, _ in heads],
-        entries([row for row in table.rows if row in baselines]),
-        entries([row for row in table.rows if row not in baselines]),
-        entries(table.published.rows),
+    return TextTable(
+        [head for head, _ in columns],
+        cells([row for row in table.rows if row in baselines]),
+        cells([row for row in table.rows if row not in baselines]),
+        cells(table.published.rows),
     )
 
 
 def explanation(table: Table) -> str:
-    """What a cell says."""
-    texts = {entry.text for row in shown(table).students for entry in row}
-    said = [
+    """The note on how to read a cell."""
+    texts = {cell.text for row in rendered(table).students for cell in row}
+    notes = [
         "Cells: mean ± standard deviation over seeds, in points (runs); (runs/expected) where some "
         "are missing. Δ: the paired difference to the control with its 95 % interval, of a paired "
         f"t over seeds ({SEEDS_NEEDED} or more) whose error also holds what comes from teachers "
@@ -98,12 +105,12 @@ def explanation(table: Table) -> str:
         "baselines aside; underlined: the second."
     ]
     if table.layout.models or models_differ(table):
-        said.append("FLOPs and latency: of one row of 128 tokens, latency where the runs were.")
+        notes.append("FLOPs and latency: of one row of 128 tokens, latency where the runs were.")
     if LEFT_OUT in texts:
-        said.append(f"{LEFT_OUT}: cannot apply, left out while planning.")
+        notes.append(f"{LEFT_OUT}: cannot apply, left out while planning.")
     if NOT_PLANNED in texts:
-        said.append(f"{NOT_PLANNED}: not in this study.")
-    return " ".join(said)
+        notes.append(f"{NOT_PLANNED}: not in this study.")
+    return " ".join(notes)
 
 
 def models_differ(table: Table) -> bool:
@@ -112,7 +119,8 @@ def models_differ(table: Table) -> bool:
     return len({(cell.transformer, cell.flops) for cell in students if cell.flops > 0}) > 1
 
 
-Column = tuple[Head, Callable[[str], Entry]]
+Column = tuple[Head, Callable[[str], TextCell]]  # its head, and its cell of a row
+# Columns on a row's model: the head, the field of a cell, and the unit it is shown in.
 MODEL = {
     "Transformer": ("transformer", 1e6, "M"),
     "parameters": ("parameters", 1e6, "M"),
@@ -122,63 +130,66 @@ MODEL = {
 
 
 def _models(table: Table) -> list[Column]:
-    """What rows' models are, if they differ or the layout asks for it; and where they start."""
+    """Sizes of rows' models, if they differ or the layout asks for them; and the initialization."""
     if not (table.layout.models or models_differ(table)):
         return []
-    found: list[Column] = []
+    columns: list[Column] = []
     for head, (key, unit, sign) in MODEL.items():
         numbers = {row: _model(table, row, key, unit, sign) for row in table.rows}
         if head == "parameters":
             numbers |= {row: f"{size:.1f} M" for row, size in table.published.sizes.items()}
         if any(numbers.values()):
-            found.append((Head(head), _looked_up(numbers)))
+            columns.append((Head(head), _looked_up(numbers)))
     if table.inits:
-        found.append((Head("init"), _looked_up(dict(table.inits))))
-    return found
+        columns.append((Head("init"), _looked_up(dict(table.inits))))
+    return columns
 
 
-def _looked_up(texts: dict[str, str]) -> Callable[[str], Entry]:
-    return lambda row: Entry(texts.get(row, ""))
+def _looked_up(texts: dict[str, str]) -> Callable[[str], TextCell]:
+    return lambda row: TextCell(texts.get(row, ""))
 
 
 def _model(table: Table, row: str, key: str, unit: float, sign: str) -> str:
     """A row's number, the same in every column but for the classifier; "" if no record has it."""
-    found = [getattr(cell, key) / unit for (name, _), cell in table.cells.items() if name == row]
-    found = [number for number in found if not math.isnan(number)]
-    if key == "latency" and found:  # measured: it differs from machine to machine
-        found = [sum(found) / len(found)]
-    shown = [f"{number:.{2 if number >= 1 else 3}f} {sign}" for number in found]
-    return " or ".join(dict.fromkeys(shown))
+    cells = [cell for (name, _), cell in table.cells.items() if name == row]
+    numbers = [getattr(cell, key) / unit for cell in cells if not math.isnan(getattr(cell, key))]
+    if key == "latency" and numbers:  # measured: it differs from machine to machine
+        numbers = [sum(numbers) / len(numbers)]
+    texts = [f"{number:.{2 if number >= 1 else 3}f} {sign}" for number in numbers]
+    return " or ".join(dict.fromkeys(texts))
 
 
 def _scores(table: Table) -> list[Column]:
-    found: list[Column] = []
+    """Of each column the score, and what else some of its cells have."""
+    columns: list[Column] = []
     for column in table.columns:
-        own = [cell for (_, name), cell in table.cells.items() if name == column]
-        found.append((Head(MEAN, column), _show(table, column, _score)))
-        if any(not math.isnan(cell.difference) for cell in own):
-            found.append((Head("Δ", column), _show(table, column, _difference)))
-        if any(not math.isnan(cell.share) for cell in own):
-            found.append((Head("gap closed", column), _show(table, column, _share)))
-        if table.layout.of_teacher and any(not math.isnan(cell.of_teacher) for cell in own):
-            found.append((Head("of teacher", column), _show(table, column, _of_teacher)))
-    return found
+        cells = [cell for (_, name), cell in table.cells.items() if name == column]
+        columns.append((Head(MEAN, column), _cell_of(table, column, _score)))
+        if any(not math.isnan(cell.difference) for cell in cells):
+            columns.append((Head("Δ", column), _cell_of(table, column, _difference)))
+        if any(not math.isnan(cell.share) for cell in cells):
+            columns.append((Head("gap closed", column), _cell_of(table, column, _share)))
+        if table.layout.of_teacher and any(not math.isnan(cell.of_teacher) for cell in cells):
+            columns.append((Head("of teacher", column), _cell_of(table, column, _of_teacher)))
+    return columns
 
 
-def _show(table: Table, column: str, text: Callable[[Cell], str]) -> Callable[[str], Entry]:
-    def show(row: str) -> Entry:
+def _cell_of(table: Table, column: str, text: Callable[[Cell], str]) -> Callable[[str], TextCell]:
+    """A function that gives a row's cell of a column, with one of its numbers as text."""
+
+    def cell_of(row: str) -> TextCell:
         is_score = text is _score
         emphasis = _emphasis(table, row, column) if is_score else PLAIN
         if (row, column) in table.published.values:
             value = table.published.values[row, column]
             mark = table.published.marks[row, column]
-            return Entry(f"{value:.1f}{mark}" if is_score else "", emphasis)
+            return TextCell(f"{value:.1f}{mark}" if is_score else "", emphasis)
         cell = table.cells.get((row, column))
         if cell is None:
-            return Entry(_absent(table, row, column) if is_score else "")
-        return Entry(text(cell), emphasis)
+            return TextCell(_absent(table, row, column) if is_score else "")
+        return TextCell(text(cell), emphasis)
 
-    return show
+    return cell_of
 
 
 def _emphasis(table: Table, row: str, column: str) -> str:
@@ -189,25 +200,33 @@ def _emphasis(table: Table, row: str, column: str) -> str:
 def _absent(table: Table, row: str, column: str) -> str:
     if (row, column) in table.inapplicable:
         return LEFT_OUT
-    is_ours = row in table.rows and column != table.average
-    return NOT_PLANNED if is_ours and row not in {*table.teachers, MAJORITY} else ""
+    # An average is blank for a row that has not all runs, and a published row where its paper is.
+    is_of_study = row in table.rows and column != table.average
+    return NOT_PLANNED if is_of_study and row not in {*table.teachers, MAJORITY} else ""
 
 
 def _score(cell: Cell) -> str:
+    """`83.1 ± 0.4 (5)`; (4/5) where a run is missing, † where some predict one class for all."""
     count = f"{cell.n}" if cell.n == cell.expected else f"{cell.n}/{cell.expected}"
     if not cell.n:
         return f"{'diverged' if cell.diverged else 'missing'} ({count})"
     mark = "†" if cell.degenerate else ""
     deviation = "" if math.isnan(cell.spread) else f" ± {cell.spread:.1f}"
-    return f"{cell.mean:.1f}{deviation}{mark} ({count})"
+    return f"{_points(cell.mean)}{deviation}{mark} ({count})"
 
 
 def _difference(cell: Cell) -> str:
     if math.isnan(cell.difference):
         return ""
+    difference = _points(cell.difference, "+")
     if math.isnan(cell.low):
-        return f"{cell.difference:+.1f}"
-    return f"{cell.difference:+.1f} [{cell.low:.1f}, {cell.high:.1f}]{cell.mark}"
+        return difference
+    return f"{difference} [{_points(cell.low)}, {_points(cell.high)}]{cell.mark}"
+
+
+def _points(value: float, sign: str = "-") -> str:
+    """Points with one digit; what rounds to zero is `0.0`, without a sign."""
+    return f"{value:{sign}z.1f}".replace("+0.0", "0.0")
 
 
 def _share(cell: Cell) -> str:

@@ -1,4 +1,4 @@
-"""A task where order decides: generated here, no download, and its ceiling is known."""
+"""A generated task in which word order decides: no download, and the best accuracy is known."""
 
 from collections.abc import Sequence
 from functools import partial

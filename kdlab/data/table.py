@@ -15,8 +15,8 @@ from kdlab.data.splits import order
 from kdlab.errors import BadInput
 from kdlab.models.checkpoints import file_digest
 
-PARTS = ("train", "validation")  # of a single table
-VALIDATION = 0.1  # the second's share of its rows
+PARTS = ("train", "validation")  # the splits of a single table
+VALIDATION = 0.1  # the share of its rows that are validation
 TWO_FILES = "several: task.path=FOLDER task.train=a.csv task.report.report=b.csv"
 
 
@@ -34,17 +34,18 @@ def source(*, path: str, revision: str | None, subset: str | None, folder: str |
         subset: the hub's configuration of the data set, such as `sst2`.
         folder: the subset's folder below `path`, where it is not named as `subset`.
     """
-    place = Path(path).expanduser()
-    if place.is_file() or (place / files.STATE).is_file():
-        return _single(place.resolve())
-    if place.is_dir():
-        root = place.resolve()
-        rooms = [root / name for name in (folder, subset) if name and (root / name).is_dir()]
-        if not rooms and (folder or subset):
+    local = Path(path).expanduser()
+    if local.is_file() or (local / files.STATE).is_file():
+        return _single(local.resolve())
+    if local.is_dir():
+        root = local.resolve()
+        below = [root / name for name in (folder, subset) if name and (root / name).is_dir()]
+        if not below and (folder or subset):
             raise BadInput(f"task.path: {root} has no folder {folder or subset}")
-        room = rooms[0] if rooms else root
-        return Source(partial(_read, root, room), partial(_identity, root, room))
-    if not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", path) or place.suffix in files.READERS:
+        directory = below[0] if below else root
+        return Source(partial(_read, root, directory), partial(_identity, root, directory))
+    # Anything else must be a name of the hub; a missing file would look like one.
+    if not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", path) or local.suffix in files.READERS:
         raise BadInput(f"task.path={path}: no such file or folder")
     if not revision or not re.fullmatch("[0-9a-f]{40}", revision):
         raise BadInput(
@@ -57,6 +58,7 @@ def source(*, path: str, revision: str | None, subset: str | None, folder: str |
 
 
 def _single(path: Path) -> Source:
+    """A single table, split once for all by the fixed order of its rows' positions."""
     if path.is_file() and path.suffix not in files.READERS:
         raise BadInput(f"task.path={path}: not one of {', '.join(files.READERS)}")
 
@@ -64,9 +66,9 @@ def _single(path: Path) -> Source:
         _check_part(path, split)
         table = files.read(path)
         shuffled, size = order(np.arange(len(table))), int(VALIDATION * len(table))
-        kept = np.sort(shuffled[:size] if split == "validation" else shuffled[size:])
-        part = table.iloc[kept]
-        return part if "idx" in part else part.assign(idx=kept)
+        positions = np.sort(shuffled[:size] if split == "validation" else shuffled[size:])
+        part = table.iloc[positions]
+        return part if "idx" in part else part.assign(idx=positions)
 
     def identity(splits: Sequence[str]) -> Any:
         for split in splits:
@@ -84,59 +86,62 @@ def _check_part(path: Path, split: str) -> None:
         )
 
 
-def _file(room: Path, split: str) -> Path:
-    if (room / split).suffix in files.READERS and (room / split).is_file():
-        return room / split
+def _file(directory: Path, split: str) -> Path:
+    """The file of a split: of that whole name, or of that name and a known ending."""
+    if (directory / split).suffix in files.READERS and (directory / split).is_file():
+        return directory / split
     # Local copies often say dev where the hub says validation.
     for name in (split, split.replace("validation", "dev")):
         endings = [end + kind for kind in files.READERS for end in ("", "-00000-of-00001")]
-        found = [path for end in endings if (path := room / f"{name}{end}").is_file()]
-        found += [room / name] if (room / name / files.STATE).is_file() else []
-        if len(found) > 1:
-            both = ", ".join(path.name for path in found)
-            raise BadInput(f"task: split {split} in {room} may be any of {both}: name the file")
-        if found:
-            return found[0]
-    there = ", ".join(sorted({path.name for path in room.iterdir() if _is_table(path)})) or "none"
-    raise BadInput(f"task: no file for split {split} in {room}; there: {there}")
+        candidates = [path for end in endings if (path := directory / f"{name}{end}").is_file()]
+        candidates += [directory / name] if (directory / name / files.STATE).is_file() else []
+        if len(candidates) > 1:
+            names = ", ".join(path.name for path in candidates)
+            raise BadInput(
+                f"task: split {split} in {directory} may be any of {names}: name the file"
+            )
+        if candidates:
+            return candidates[0]
+    tables = ", ".join(sorted({p.name for p in directory.iterdir() if _is_table(p)})) or "none"
+    raise BadInput(f"task: no file for split {split} in {directory}; there: {tables}")
 
 
 def _is_table(path: Path) -> bool:
     return path.suffix in files.READERS or (path / files.STATE).is_file()
 
 
-def _elsewhere(root: Path, room: Path, split: str) -> tuple[Path, str]:
-    """The folder and the name of a split, whose subset may be written in other letters there."""
+def _in_subset(root: Path, directory: Path, split: str) -> tuple[Path, str]:
+    """The folder and the name of a split; `SUBSET/NAME` is in SUBSET's, upper case or lower."""
     subset, _, name = split.rpartition("/")
-    rooms = [path for path in sorted(root.iterdir()) if path.name.lower() == subset.lower()]
-    if subset and not rooms:
+    folders = [path for path in sorted(root.iterdir()) if path.name.lower() == subset.lower()]
+    if subset and not folders:
         raise BadInput(f"task.path: {root} has no folder {subset}")
-    return (rooms[0] if subset else room), name
+    return (folders[0] if subset else directory), name
 
 
-def _read(root: Path, room: Path, split: str) -> pd.DataFrame:
-    return files.read(_file(*_elsewhere(root, room, split)))
+def _read(root: Path, directory: Path, split: str) -> pd.DataFrame:
+    return files.read(_file(*_in_subset(root, directory, split)))
 
 
-def _identity(root: Path, room: Path, splits: Sequence[str]) -> dict[str, Any]:
-    return {split: _digests(_file(*_elsewhere(root, room, split))) for split in splits}
+def _identity(root: Path, directory: Path, splits: Sequence[str]) -> dict[str, Any]:
+    return {split: _digests(_file(*_in_subset(root, directory, split))) for split in splits}
 
 
 def _digests(path: Path) -> str:
-    """What names a table's content, and how it is read."""
+    """What names a table's content, and how it is read: the ending and digests of its files."""
     try:
-        found = [file_digest(part) for part in files.parts(path)]
+        digests = [file_digest(part) for part in files.parts(path)]
     except OSError as error:
         raise BadInput(f"task: {path} cannot be read: {error.strerror}") from None
-    return f"{path.suffix.lstrip('.') or 'saved'}:{'+'.join(found)}"
+    return f"{path.suffix.lstrip('.') or 'saved'}:{'+'.join(digests)}"
 
 
 def _download(path: str, revision: str, subset: str | None, split: str) -> pd.DataFrame:
     import datasets
 
-    other, _, name = split.rpartition("/")
+    own_subset, _, name = split.rpartition("/")
     try:
-        table = datasets.load_dataset(path, other or subset, split=name, revision=revision)
+        table = datasets.load_dataset(path, own_subset or subset, split=name, revision=revision)
     except Exception as error:
         raise BadInput(f"task.path={path}: no such folder, and not fetched: {error}") from None
     return files.ordered(pd.DataFrame(table.to_pandas()), table.features)

@@ -1,1 +1,1 @@
-"""What a student minimises: the loss of its task and terms of knowledge."""
+"""What a student minimises: the loss of its task and weighted terms of knowledge."""

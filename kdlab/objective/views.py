@@ -1,7 +1,11 @@
-"""What a term looks at: functions of a trace, or of a trace and a layer.
+"""Views: which part of a forward pass a term compares.
 
-A view returns a tensor and the mask of its valid units. Taking `layer` makes a term layered: its
-matching says which layers meet. A stacked view takes `layers`: all matched layers of its side.
+A view is a function of a trace that returns a tensor and the mask of its valid units (rows, or
+tokens). What it takes beside the trace decides how a term uses it:
+
+- `(trace)`: it has no layers, such as logits;
+- `(trace, layer)`: one layer, 1-based; the term's matching says which layers are compared;
+- `(trace, layers)`: all matched layers of a side at once, stacked.
 """
 
 import torch
@@ -10,17 +14,17 @@ from torch import Tensor
 from kdlab.errors import Misfit
 from kdlab.models.trace import Trace
 
-View = tuple[Tensor, Tensor]
-UNSEEN = -1e4  # a score whose exponential is zero, and whose square is finite
+View = tuple[Tensor, Tensor]  # values [..., d] and the mask [...] of valid units
+UNSEEN = -1e4  # the score of a key that a query cannot see: its exponential is 0, its square finite
 
 
 def logits(trace: Trace) -> View:
-    """Outputs [b, c]; of a language model [n, vocabulary], counted where a token is masked."""
+    """Logits [b, c]; of a language model [n, vocabulary], valid where the token is masked."""
     return trace.logits, trace.mask.any(-1) if trace.masked is None else trace.masked
 
 
 def token_logits(trace: Trace) -> View:
-    """A language model's outputs [n, vocabulary] at every token, masked or not.
+    """A language model's logits [n, vocabulary] at every token, masked or not.
 
     Sanh et al. 2019, arXiv 1910.01108: their code without `restrict_ce_to_mask`.
     """
@@ -30,7 +34,7 @@ def token_logits(trace: Trace) -> View:
 
 
 def embeddings(trace: Trace) -> View:
-    """Embeddings [b, t, d], as they enter the first layer."""
+    """The embedding output [b, t, d], which enters the first layer."""
     return trace.hidden[0], trace.mask
 
 
@@ -65,8 +69,8 @@ def attention_scores(trace: Trace, layer: int) -> View:
     """Scaled scores Q Kᵀ / √d before mask and softmax [b, h, t, t] of a layer.
 
     Where a query cannot see a key (causal attention, or a window), the score is `UNSEEN`: finite,
-    and after a softmax nothing. Compare layers that see alike: a key that one side alone sees
-    outweighs all others in a squared difference.
+    and zero after a softmax. Compare layers whose queries see the same keys: in a squared
+    difference, a key that only one side sees outweighs all others.
     """
     heads = trace.heads[layer]
     scores = heads.query.float() @ heads.key.float().transpose(2, 3) * heads.scaling

@@ -55,17 +55,18 @@ def processor() -> str:
 @cache
 def commit() -> str | None:
     """The commit of kdlab's checkout, with a plus sign if files differ from it."""
-    room = Path(__file__).resolve().parents[1]
-    if (room / COMMIT).is_file():  # a copy that a sweep made for its workers
-        return (room / COMMIT).read_text().strip() or None
+    checkout = Path(__file__).resolve().parents[1]
+    if (checkout / COMMIT).is_file():  # a copy that a sweep made for its workers
+        return (checkout / COMMIT).read_text().strip() or None
     try:
-        head = _git(room, "rev-parse", "--short=12", "HEAD")
-        return head + ("+" if _git(room, "status", "--porcelain", "--untracked-files=no") else "")
+        head = _git(checkout, "rev-parse", "--short=12", "HEAD")
+        changed = _git(checkout, "status", "--porcelain", "--untracked-files=no")
+        return head + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return None
 
 
-def _git(room: Path, *command: str) -> str:
+def _git(checkout: Path, *command: str) -> str:
     return subprocess.run(
-        ["git", "-C", str(room), *command], check=True, capture_output=True, text=True
+        ["git", "-C", str(checkout), *command], check=True, capture_output=True, text=True
     ).stdout.strip()

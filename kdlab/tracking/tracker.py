@@ -24,9 +24,9 @@ class Watch:
     """An open view of one run.
 
     Attributes:
-        evaluated: is told every evaluation: `step`, `select`, `select_degenerate` (1: every row got
-            the same prediction), and the losses' means since the last.
-        ended: is told the record once all is over, or None if the run was cut short.
+        evaluated: called with every evaluation: `step`, `select`, `select_degenerate` (1: every row
+            got the same prediction), and each loss's mean since the last evaluation.
+        ended: called once with the record, or with None if the run was cut short.
     """
 
     evaluated: Callable[[Mapping[str, float]], None]
@@ -55,16 +55,17 @@ def watching(runs: Sequence[Run], execution: Execution) -> Iterator[Mapping[str,
 
 
 def _open(watches: dict[str, Watch], runs: Sequence[Run], tracker: Callable[[Run], Watch]) -> None:
+    """Open a view of every run, until one fails."""
     try:
         for run in runs:
             watches[run.uid] = _guarded(tracker(run))
     except Exception as error:  # the rest of the cohort would only wait for the same time-out
-        _warn(_said(error))
+        _warn(_message(error))
 
 
 def _guarded(watch: Watch) -> Watch:
-    """The view, closed for good when it fails or ends."""
-    still_open = [watch]
+    """A view that is closed for good when it fails or ends, whichever is first."""
+    still_open = [watch]  # empty once it is closed
 
     def evaluated(event: Mapping[str, float]) -> None:
         if still_open and not _works(watch.evaluated, event):
@@ -77,21 +78,22 @@ def _guarded(watch: Watch) -> Watch:
     return Watch(evaluated, ended)
 
 
-def _works(function: Callable[[Any], None], about: Any) -> bool:
+def _works(function: Callable[[Any], None], argument: Any) -> bool:
+    """Call a function of a view; false, with a warning, if it fails."""
     try:
-        function(about)
+        function(argument)
     except Exception as error:
-        _warn(_said(error))
+        _warn(_message(error))
         return False
     return True
 
 
-def _said(error: Exception) -> str:
+def _message(error: Exception) -> str:
     text = " ".join(str(error).split()).rstrip(".")
     return text if isinstance(error, BadInput) else f"{type(error).__name__}: {text}"
 
 
 @cache
-def _warn(what: str) -> None:
-    """Once a message and process: a sweep would repeat it for every run."""
-    tqdm.write(f"tracker: {what}; the run goes on without this view", file=sys.stderr)
+def _warn(message: str) -> None:
+    """Print each message once in a process: a sweep would repeat it for every run."""
+    tqdm.write(f"tracker: {message}; the run goes on without this view", file=sys.stderr)

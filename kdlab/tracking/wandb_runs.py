@@ -1,7 +1,7 @@
-"""Runs as Weights & Biases shows them: id = uid, a history row an evaluation, scores as summary.
+"""Runs on Weights & Biases: the uid as id, a row of history an evaluation, scores as summary.
 
 Nothing but what is passed here leaves the process: no code, console, git state, environment,
-command line or machine. The account's key is wandb's own business: kdlab never reads it.
+command line or machine. The account's key stays with wandb: kdlab never reads it.
 """
 
 import os
@@ -20,9 +20,9 @@ from kdlab.tracking.tracker import Watch
 
 Project = Annotated[str, Field(pattern=r"^[^/\\#?%:]{1,128}$")]
 Mode = Literal["online", "offline"]
-INIT_SECONDS = 30.0  # what a run may wait for a network that is not there
-FINISH_SECONDS = 60.0  # at its end, for what is not uploaded yet; `wandb sync` can do it later
-NAME, TAG = 128, 64  # characters that W&B takes
+INIT_SECONDS = 30.0  # that a run waits for a network that is not there
+FINISH_SECONDS = 60.0  # that it waits at its end for uploads; `wandb sync` can do them later
+NAME, TAG = 128, 64  # characters that W&B allows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,14 +136,15 @@ def _quiet() -> dict[str, Any]:
 
 
 def config(choices: Mapping[str, str], overrides: tuple[str, ...] | list[str]) -> dict[str, Any]:
-    """What a run's filters see: choices, and overrides by key (W&B wants no dot in a key)."""
+    """What runs can be filtered by: choices, and overrides by key."""
     pairs = [override.partition("=") for override in overrides]
-    said = {key: value for key, _, value in pairs}
-    return _without_dots(choices) | {"overrides": _without_dots(said)}
+    values = {key: value for key, _, value in pairs}
+    return _without_dots(choices) | {"overrides": _without_dots(values)}
 
 
-def _without_dots(page: Mapping[str, str]) -> dict[str, Any]:
-    return {key.replace(".", "/"): value for key, value in page.items()}
+def _without_dots(values: Mapping[str, str]) -> dict[str, Any]:
+    """With slashes for dots in keys, which W&B would read as nesting."""
+    return {key.replace(".", "/"): value for key, value in values.items()}
 
 
 def summary(record: Record) -> dict[str, Any]:
@@ -158,9 +159,10 @@ def summary(record: Record) -> dict[str, Any]:
     }
 
 
-def _flat(prefix: str, page: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _flat(prefix: str, nested: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """{a: {b: value}} as {prefix a/b: value}."""
     return {
         f"{prefix}{outer}/{inner}": value
-        for outer, values in page.items()
+        for outer, values in nested.items()
         for inner, value in values.items()
     }

@@ -222,7 +222,7 @@ def test_two_seeds_have_no_interval_and_make_no_claim(five):
     assert {cell.mark for cell in cells(table).values()} == {""}
     assert "no marks: a test needs 3 seeds that differ" in table.notes
     assert math.isnan(cells(table)["unsure"].low)
-    assert re.search(r"unsure .*\| \+0\.0 +\|", formats.markdown(table))
+    assert re.search(r"unsure .*\| 0\.0 +\|", formats.markdown(table))
 
 
 def test_three_seeds_are_tested_by_the_interval_that_is_shown(five):

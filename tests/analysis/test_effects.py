@@ -10,6 +10,7 @@ from simulated import AXES, study
 
 from analysis import effects
 from analysis.statistics import bootstrap
+from analysis.statistics.pairs import Inference
 from analysis.statistics.seed_tests import holm
 
 STUDIES = 80
@@ -39,20 +40,20 @@ def test_shares_of_a_balanced_grid_are_sums_of_squares_by_hand():
     seed = 4 * ((cube.mean((0, 1)) - mean) ** 2).sum()
     both = 3 * ((cube.mean(2) - mean) ** 2).sum() - init - size
     rest = total - init - size - seed - both
-    found = rows(effects.shares(scores, ["init", "size"]), "term")
+    found = rows(effects.variance_shares(scores, ["init", "size"]), "term")
     expected = {"init": init, "size": size, "init x size": both, "seed": seed, "residual": rest}
     assert list(found.index) == list(expected)
-    assert found["eta"].to_dict() == pytest.approx(
+    assert found["eta_squared"].to_dict() == pytest.approx(
         {term: squares / total for term, squares in expected.items()}
     )
     assert found["df"].to_dict() == {
         "init": 1, "size": 1, "init x size": 1, "seed": 2, "residual": 6
     }  # fmt: skip
     omega = (init - rest / 6) / (total + rest / 6)
-    assert found.loc["init", "share"] == pytest.approx(omega)
+    assert found.loc["init", "omega_squared"] == pytest.approx(omega)
     f = init / (rest / 6)
     assert found.loc["init", "p"] == pytest.approx(scipy_stats.f.sf(f, 1, 6))
-    assert found["eta"].sum() == pytest.approx(1)
+    assert found["eta_squared"].sum() == pytest.approx(1)
 
 
 def test_shares_of_an_unbalanced_grid_are_type_two_sums_of_squares_of_statsmodels():
@@ -62,14 +63,14 @@ def test_shares_of_an_unbalanced_grid_are_type_two_sums_of_squares_of_statsmodel
     axes = {"knowledge": list("abc"), "init": list("xy"), "size": list("pqr")}
     scores = study(axes, lambda levels: 2.0 * (levels["knowledge"] == "a"), draw=3)
     scores = scores.drop(index=[0, 7, 20, 33, 50, 51])
-    found = rows(effects.shares(scores, list(axes)), "term")
+    found = rows(effects.variance_shares(scores, list(axes)), "term")
     fit = formulas.ols("score ~ (knowledge + init + size) ** 2 + C(seed)", scores).fit()
     table = anova_lm(fit, typ=2)
     table.index = table.index.str.replace(":", " x ").str.replace("C(seed)", "seed")
     terms = [term for term in table.index if term != "Residual"]
     total = ((scores["score"] - scores["score"].mean()) ** 2).sum()
     for term in terms:
-        assert found.loc[term, "eta"] == pytest.approx(table.loc[term, "sum_sq"] / total)
+        assert found.loc[term, "eta_squared"] == pytest.approx(table.loc[term, "sum_sq"] / total)
         assert found.loc[term, "p"] == pytest.approx(table.loc[term, "PR(>F)"])
         assert found.loc[term, "df"] == table.loc[term, "df"]
 
@@ -78,11 +79,11 @@ def test_a_planted_interaction_shows_as_the_share_of_its_pair():
     def crossed(levels):
         return 3.0 * ((levels["init"] == "random") == (levels["size"] == "tiny"))
 
-    found = rows(effects.shares(study(TWO, crossed, spread=0.5), ["init", "size"]), "term")
+    found = rows(effects.variance_shares(study(TWO, crossed, spread=0.5), ["init", "size"]), "term")
     pair = found.loc["init x size"]
     assert pair["kind"] == "pair"
     assert pair["p"] < 1e-6
-    assert pair["share"] > 0.5 > 0.1 > found.loc["init", "share"]
+    assert pair["omega_squared"] > 0.5 > 0.1 > found.loc["init", "omega_squared"]
     assert found.loc["init", "p"] > 0.05
 
 
@@ -90,31 +91,31 @@ def test_pairs_whose_cells_are_not_all_there_say_so_or_are_left_out_with_the_rea
     axes = {"knowledge": ["a", "b", "c"], "init": ["x", "y"]}
     scores = study(axes)
     lacking = scores[(scores["knowledge"] != "c") | (scores["init"] != "y")]
-    pair = rows(effects.shares(lacking, list(axes)), "term").loc["knowledge x init"]
+    pair = rows(effects.variance_shares(lacking, list(axes)), "term").loc["knowledge x init"]
     assert (pair["df"], pair["note"]) == (1, "5 of 6 cells are there")
     cross = scores[(scores["knowledge"] == "a") | (scores["init"] == "x")]
-    pair = rows(effects.shares(cross, list(axes)), "term").loc["knowledge x init"]
-    assert math.isnan(pair["share"])
+    pair = rows(effects.variance_shares(cross, list(axes)), "term").loc["knowledge x init"]
+    assert math.isnan(pair["omega_squared"])
     assert pair["note"] == "not estimated: other terms account for the same runs"
 
 
 def test_axes_that_part_the_runs_alike_are_one_term_and_named():
     scores = study(TWO)
     scores["hard.weight"] = np.where(scores["init"] == "random", 0.0, 1.0)
-    found = effects.shares(scores, ["init", "size", "hard.weight"])
+    found = effects.variance_shares(scores, ["init", "size", "hard.weight"])
     assert list(found["term"][found["kind"] == "axis"]) == ["init (with hard.weight)", "size"]
     assert effects.matched(scores, "init", ["init", "size", "hard.weight"]).empty
-    assert effects.means(scores, "hard.weight", ["init", "size", "hard.weight"]).empty
+    assert effects.marginal_means(scores, "hard.weight", ["init", "size", "hard.weight"]).empty
 
 
 def test_an_axis_that_another_decides_is_named_and_not_estimated():
     axes = {"size": ["tiny", "mini", "small"]}
     scores = study(axes)
     scores["data.rows"] = np.where(scores["size"] == "tiny", 100.0, 200.0)
-    found = rows(effects.shares(scores, ["size", "data.rows"]), "term")
-    assert math.isnan(found.loc["data.rows", "share"])
+    found = rows(effects.variance_shares(scores, ["size", "data.rows"]), "term")
+    assert math.isnan(found.loc["data.rows", "omega_squared"])
     assert "other terms" in found.loc["data.rows", "note"]
-    (note,) = set(effects.means(scores, "data.rows", ["size", "data.rows"])["note"])
+    (note,) = set(effects.marginal_means(scores, "data.rows", ["size", "data.rows"])["note"])
     assert note == "not estimated: other axes differ whenever this one does"
 
 
@@ -122,16 +123,16 @@ def test_runs_without_a_score_are_left_out_and_counted():
     scores = study(TWO)
     scores.loc[[0, 1], ["state", "score"]] = ["diverged", math.nan]
     scores.loc[2, ["state", "score"]] = ["missing", math.nan]
-    last = rows(effects.shares(scores, list(TWO)), "term").loc["residual"]
+    last = rows(effects.variance_shares(scores, list(TWO)), "term").loc["residual"]
     assert (last["n"], last["note"]) == (17, "runs left out: 2 diverged, 1 missing")
     (row,) = effects.matched(scores, "init", list(TWO)).to_dict("records")
     assert (row["n"], row["seeds"]) == (7, 5)
 
 
 def test_without_a_residual_only_the_plain_share_is_there():
-    found = rows(effects.shares(study(TWO, seeds=1), list(TWO)), "term")
-    assert found["eta"].sum() == pytest.approx(1)
-    assert found.loc[["init", "size"], ["share", "p"]].isna().all(axis=None)
+    found = rows(effects.variance_shares(study(TWO, seeds=1), list(TWO)), "term")
+    assert found["eta_squared"].sum() == pytest.approx(1)
+    assert found.loc[["init", "size"], ["omega_squared", "p"]].isna().all(axis=None)
 
 
 # Marginal means
@@ -143,7 +144,7 @@ def test_marginal_means_weigh_the_levels_of_other_axes_alike():
 
     scores = study(TWO, added, spread=0.0)
     few = scores.drop(index=scores.index[(scores["row"] == "random, mini") & (scores["seed"] > 1)])
-    found = rows(effects.means(few, "init", list(TWO)), "level")
+    found = rows(effects.marginal_means(few, "init", list(TWO)), "level")
     gap = found.loc["random", "mean"] - found.loc["teacher_first", "mean"]
     assert gap == pytest.approx(2.0)
     whole = 100 * scores["score"].groupby(scores["init"]).mean()
@@ -153,15 +154,15 @@ def test_marginal_means_weigh_the_levels_of_other_axes_alike():
 
 def test_marginal_means_have_the_interval_of_a_t_over_seeds():
     scores = study(TWO, draw=4)
-    found = rows(effects.means(scores, "init", list(TWO)), "level")
+    found = rows(effects.marginal_means(scores, "init", list(TWO)), "level")
     for level, part in scores.groupby("init"):
         by_seed = 100 * part.groupby("seed")["score"].mean()
         expected = scipy_stats.ttest_1samp(by_seed, 0).confidence_interval(0.95)
         assert tuple(found.loc[level, ["low", "high"]]) == pytest.approx(tuple(expected))
     lacking = scores.drop(index=scores.index[:3])
-    few = rows(effects.means(lacking, "init", list(TWO)), "level")
+    few = rows(effects.marginal_means(lacking, "init", list(TWO)), "level")
     assert (few["low"] < few["mean"]).all()
-    assert effects.means(scores[scores["seed"] < 2], "init", list(TWO))["low"].isna().all()
+    assert effects.marginal_means(scores[scores["seed"] < 2], "init", list(TWO))["low"].isna().all()
 
 
 def test_marginal_means_of_knowledge_take_a_matching_only_where_there_is_one():
@@ -169,11 +170,11 @@ def test_marginal_means_of_knowledge_take_a_matching_only_where_there_is_one():
         return without_task(levels, {"hidden_mse": 3.0, "logits_kl": 1.0, "last": -2.0})
 
     scores = study(AXES, added, spread=0.0)
-    found = rows(effects.means(scores, "knowledge", list(AXES)), "level")["mean"]
+    found = rows(effects.marginal_means(scores, "knowledge", list(AXES)), "level")["mean"]
     # Half of the hidden states' runs match the last layers.
     assert found["hidden_mse"] - found["none"] == pytest.approx(3.0 - 1.0)
     assert found["logits_kl"] - found["none"] == pytest.approx(1.0)
-    matching = rows(effects.means(scores, "matching", list(AXES)), "level")["mean"]
+    matching = rows(effects.marginal_means(scores, "matching", list(AXES)), "level")["mean"]
     assert list(matching.index) == ["skip", "last"]
     assert matching["skip"] - matching["last"] == pytest.approx(2.0)
 
@@ -252,7 +253,7 @@ def test_a_run_that_stands_in_two_tables_counts_once_and_unclear_ones_not_at_all
     other["uid"] += other["seed"].astype(str)
     unclear = pd.concat([scores, other], ignore_index=True)
     assert list(effects.matched(unclear, "init", list(TWO))["n"]) == [5]
-    last = rows(effects.shares(unclear, list(TWO)), "term").loc["residual", "note"]
+    last = rows(effects.variance_shares(unclear, list(TWO)), "term").loc["residual", "note"]
     assert last == "runs left out: 10 told apart by no key of the plan"
     # What is not done yet stands in nobody's way.
     unclear.loc[unclear["uid"].str.startswith("another"), ["state", "score"]] = ["missing", None]
@@ -276,7 +277,7 @@ def test_what_examples_add_widens_intervals_and_errors():
         return np.arange(3), points[uid] + shared * (", a," in uid)
 
     (plain,) = effects.matched(scores, "init", ["init"]).to_dict("records")
-    (wide,) = effects.matched(scores, "init", ["init"], draws=draws).to_dict("records")
+    (wide,) = effects.matched(scores, "init", ["init"], Inference(draws=draws)).to_dict("records")
     assert wide["difference"] == plain["difference"]
     assert wide["high"] - wide["low"] > 2 * (plain["high"] - plain["low"])
     assert wide["p"] > plain["p"]

@@ -17,7 +17,7 @@ from matplotlib.text import Annotation
 from traced import POINTS, ROWS, fill, launch
 
 from analysis import figures
-from analysis.effects import matched, shares
+from analysis.effects import matched, variance_shares
 from analysis.figures import Gallery, traces
 from analysis.figures.command import add_arguments, run
 from analysis.figures.drawing import settled
@@ -27,7 +27,8 @@ from analysis.figures.pareto import front
 from analysis.figures.width_depth import budgets
 from analysis.read.axes import axes
 from analysis.read.frame import NO_SEED, runs, scores
-from analysis.statistics.cells import sampler
+from analysis.statistics.draws import sampler
+from analysis.statistics.pairs import Inference
 from analysis.tables.arrange import arranged
 from analysis.tables.majority_baseline import MAJORITY
 from kdlab.errors import BadInput
@@ -179,13 +180,13 @@ def test_width_depth_shows_models_of_one_budget_and_their_gain(now, gallery):
 def test_bars_are_the_shares_of_variance(now, gallery):
     reported = scores(now)
     reported = reported[reported["split"] == "report"]
-    known = shares(reported, axes(now)).set_index("term")
+    known = variance_shares(reported, axes(now)).set_index("term")
     (ax,) = figure(gallery, "effects_now").axes
     terms = [tick.get_text().replace("×", "x") for tick in ax.get_yticklabels()]
     assert terms == ["knowledge", "size", "knowledge x size", "seed", "residual"]
     bars = [bar for c in ax.containers if isinstance(c, BarContainer) for bar in c]
     drawn = {terms[round(bar.get_y() + bar.get_height() / 2)]: bar.get_width() for bar in bars}
-    assert drawn == pytest.approx((100 * known["eta"]).to_dict())
+    assert drawn == pytest.approx((100 * known["eta_squared"]).to_dict())
     (dots,) = (line.get_xydata() for line in ax.lines if line.get_label() == "less chance (ω²)")
     share = {terms[round(y)]: x for x, y in dots}
     assert share == pytest.approx((100 * known["share"].dropna()).to_dict())
@@ -194,7 +195,7 @@ def test_bars_are_the_shares_of_variance(now, gallery):
 def test_a_forest_shows_differences_to_the_level_with_most_pairs(now, gallery):
     reported = scores(now)
     reported = reported[reported["split"] == "report"]
-    found = against(matched(reported, "knowledge", axes(now), draws=sampler(now)))
+    found = against(matched(reported, "knowledge", axes(now), Inference(draws=sampler(now))))
     assert set(found["other"]) == {"none"}
     (ax,) = figure(gallery, "matched_knowledge").axes
     levels = [tick.get_text() for tick in ax.get_yticklabels()]
@@ -297,7 +298,7 @@ def test_one_seed_has_no_band_and_no_bar(now):
 
 def test_bars_of_the_gradient_add_up_to_all_of_it(now, gallery):
     drawn = figure(gallery, "shares_sizes_synthetic")
-    found = traces.shares(now)
+    found = traces.gradient_shares(now)
     arms = [arm for arm, part in found.groupby("arm", sort=False) if part["term"].nunique() > 1]
     assert [ax.get_title("left") for ax in drawn.axes] == arms
     for arm, ax in zip(arms, drawn.axes, strict=True):

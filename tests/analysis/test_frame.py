@@ -1,5 +1,7 @@
 """One row a run: what was planned, what is recorded, and what of it is not as it should be."""
 
+import json
+import re
 import subprocess
 import sys
 from contextlib import suppress
@@ -66,6 +68,17 @@ def made(tmp_path):
     trouble(tmp_path, uids["lost", 1], "code_error")
     uids["teacher", 1] = runs["logits", 1].teacher.uid
     return str(tmp_path), uids
+
+
+def test_the_readme_describes_every_column(made):
+    root, _ = made
+    rows = re.findall(
+        r"^\| (`.*?) \|", Path(frame.__file__).with_name("README.md").read_text(), re.M
+    )
+    described = {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
+    options = json.loads(frame.read_plan("made", root)["choices"].dropna().iloc[0])
+    plain = {name for name in frame.runs("made", root) if not re.search("[./]", name)}
+    assert plain - set(options) <= described
 
 
 def trouble(root, uid: str, kind: str) -> None:

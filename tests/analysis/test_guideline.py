@@ -31,6 +31,7 @@ from analysis.guideline.evidence import gathered
 from analysis.guideline.text import Statement
 from analysis.read.axes import FIVE
 from analysis.statistics.contrasts import Verdict
+from analysis.statistics.pairs import Inference
 from analysis.tables.plain_text import item, prose
 from kdlab.errors import BadInput
 from kdlab.run import teachers
@@ -44,7 +45,7 @@ def written(scores: pd.DataFrame, axes=LEVELS, margin: float = 1.0) -> Guideline
     """The guideline of scores, which have no records."""
     runs = scores.assign(report="")
     runs.attrs = {"study": "simulated", "root": ""}
-    return guideline.worded(runs, scores, gathered(scores, axes, margin), margin, False)
+    return guideline.worded(runs, scores, gathered(scores, axes, Inference(margin)), margin, False)
 
 
 def section(found: Guideline, axis: str) -> Section:
@@ -104,7 +105,7 @@ def test_in_studies_in_which_nothing_is_there_nothing_is_recommended():
     claims = dict.fromkeys(axes, 0)
     for draw in range(STUDIES):
         found_in = grids(study(axes, draw=draw), list(axes))
-        shown = evidence.comparisons(found_in, list(axes), 1.0, None, {})
+        shown = evidence.comparisons(found_in, list(axes), Inference(1.0))
         none = shown.iloc[:0].assign(verdict="")
         for axis in axes:
             claims[axis] += bool(text.preferred(shown[shown["axis"] == axis], none))
@@ -156,7 +157,7 @@ def test_one_contrast_has_one_verdict_wherever_it_is_spoken_of():
     assert {len(told) for told in verdicts.values()} == {1}
     key = made.compared["key"][made.compared["axis"] == "init"].iloc[0]
     table = {key: Verdict(0.4, 0.9, ("table main",))}
-    again = gathered(scores, ["knowledge", "init"], verdicts=table)
+    again = gathered(scores, ["knowledge", "init"], Inference(verdicts=table))
     told = pd.concat([again.compared, *(judged.compared for judged in again.claims)])
     assert set(told["adjusted"][told["key"] == key]) == {0.4}
 
@@ -230,7 +231,7 @@ def test_every_bullet_has_a_number_and_it_is_one_of_the_data(found):
         *made.compared[["difference", "low", "high", "detectable"]].to_numpy().ravel(),
         *made.sides["difference"],
         *made.changes[["difference", "difference_there", "apart"]].to_numpy().ravel(),
-        *(100 * made.shares["share"].to_numpy()),
+        *(100 * made.shares["omega_squared"].to_numpy()),
         *(d for judged in made.claims for d in judged.compared["difference"]),
         *gaps(made),
     ]
@@ -265,7 +266,7 @@ def test_the_same_scores_give_the_same_bytes(found):
 
 
 def verdicts(scores: pd.DataFrame, axes=LEVELS, margin: float = 1.0) -> dict[str, str]:
-    told = directional.judged(directional.load(), grids(scores, axes), margin, None, {})
+    told = directional.judge_claims(directional.load(), grids(scores, axes), Inference(margin))
     return {one.claim.claim.split()[0]: one.verdict for one in told}
 
 
@@ -290,7 +291,7 @@ def test_matching_matters_under_random_init_and_hardly_under_copied_layers():
     told = verdicts(scores)
     assert told["uniform"] == "agrees"
     assert told["which"] == "cannot tell"  # of attention, which is not there; the last of two
-    mapping = directional.judged(directional.load(), grids(scores, LEVELS), 1.0, None, {})[2]
+    mapping = directional.judge_claims(directional.load(), grids(scores, LEVELS), Inference(1.0))[2]
     assert mapping.claim.relation == "equal"
     assert (mapping.verdict, len(mapping.compared)) == ("agrees", 1)
     reverse = study(AXES, lambda levels: -published(levels), spread=0.4, seeds=6)
@@ -299,7 +300,7 @@ def test_matching_matters_under_random_init_and_hardly_under_copied_layers():
 
 def test_that_nothing_is_found_is_not_that_nothing_is_there():
     noisy = study(AXES, spread=6.0)
-    mapping = directional.judged(directional.load(), grids(noisy, LEVELS), 1.0, None, {})[2]
+    mapping = directional.judge_claims(directional.load(), grids(noisy, LEVELS), Inference(1.0))[2]
     assert mapping.verdict == "cannot tell"
     assert len(mapping.compared) == 1
 
@@ -313,8 +314,8 @@ def test_terms_that_both_sides_have_do_not_hide_what_is_compared():
     def better(levels):
         return 3.0 * (levels["knowledge"] == "attention_kl+logits_kl")
 
-    told = directional.judged(
-        directional.load(), grids(study(axes, better), list(axes)), 1.0, None, {}
+    told = directional.judge_claims(
+        directional.load(), grids(study(axes, better), list(axes)), Inference(1.0)
     )
     (attention,) = (one for one in told if one.claim.claim.startswith("attention"))
     assert attention.verdict == "agrees"
@@ -331,12 +332,10 @@ def test_a_gain_that_is_larger_on_some_tasks_is_a_difference_of_differences():
         return 3.0 * is_large * (levels["knowledge"] != "logits_kl")
 
     tasks = ["mnli", "qnli", "rte", "mrpc"]
-    told = directional.judged(
+    told = directional.judge_claims(
         directional.load(),
         grids(study(axes, concentrated, tasks=tasks, spread=0.5), list(axes)),
-        1.0,
-        None,
-        {},
+        Inference(1.0),
     )
     (pkd,) = (one for one in told if one.claim.relation == "larger_on")
     assert pkd.verdict == "agrees"
@@ -344,7 +343,7 @@ def test_a_gain_that_is_larger_on_some_tasks_is_a_difference_of_differences():
     label = "mnli accuracy, qnli accuracy less rte accuracy, mrpc accuracy"
     assert pkd.compared["column"].iloc[0] == label
     few = study(axes, concentrated, tasks=["mnli"])
-    told = directional.judged(directional.load(), grids(few, list(axes)), 1.0, None, {})
+    told = directional.judge_claims(directional.load(), grids(few, list(axes)), Inference(1.0))
     assert next(one for one in told if one.claim.relation == "larger_on").compared.empty
 
 
@@ -355,7 +354,7 @@ def test_of_sizes_of_equal_parameters_the_deeper_is_compared_with_the_shallower(
     scores["transformer"] = scores["size"].map(
         {"l3_h768": 21.26e6, "l12_h384": 21.29e6, "l6_h384": 10.65e6}
     )
-    told = directional.judged(directional.load(), grids(scores, ["size"]), 1.0, None, {})
+    told = directional.judge_claims(directional.load(), grids(scores, ["size"]), Inference(1.0))
     (deep,) = (one for one in told if one.claim.axis == "size")
     assert deep.verdict == "agrees"
     assert deep.compared["difference"].iloc[0] == pytest.approx(2.0, abs=0.8)

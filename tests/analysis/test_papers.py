@@ -15,7 +15,7 @@ from analysis.tables import averages, formats, majority_baseline, papers
 from analysis.tables import published_rows as literature
 from analysis.tables.arrange import arranged
 from analysis.tables.model import Table
-from analysis.tables.text import shown
+from analysis.tables.text import rendered
 from kdlab.errors import BadInput
 from sweeps.plan import plan
 from sweeps.study import reading, schema
@@ -50,7 +50,7 @@ def made(tmp_path, text: str, right, teacher: int = 360):
 
 
 def row(table: Table, name: str) -> list[str]:
-    found = shown(table)
+    found = rendered(table)
     every = [*found.baselines, *found.students, *found.published]
     return [entry.text for entry in next(r for r in every if r[0].text == name)]
 
@@ -107,7 +107,7 @@ def test_deep_and_wide_stand_fine_tuned_and_distilled_side_by_side(tmp_path):
 
 def test_a_size_is_shown_in_percent_of_its_teacher(tmp_path):
     (table,) = papers.a5_model_size(made(tmp_path, SIZES, lambda cell: 240))
-    heads = shown(table).heads
+    heads = rendered(table).heads
     assert row(table, "l2_h64_a4")[heads.index("of teacher logits: synthetic accuracy")] == "66.7 %"
 
 
@@ -126,7 +126,7 @@ def test_init_classes_share_a_size_table_only_with_their_names(tmp_path):
         for size in ("l1_h64_a4", "l2_h64_a4")
         for init in ("teacher_last", "teacher_first")
     ]
-    assert "init" in shown(table).heads
+    assert "init" in rendered(table).heads
     assert row(table, "l1_h64_a4, teacher_first")[5] == "teacher_first"
 
 
@@ -244,7 +244,7 @@ def test_each_of_pkds_tables_has_its_own_rows_beside_it(tmp_path):
 def test_nothing_is_published_beside_select(tmp_path):
     runs = made(tmp_path, RATES, lambda cell: 240)
     (table,) = papers.a7_systems(runs, split="select")
-    assert table.published == literature.Beside()
+    assert table.published == literature.PublishedRows()
 
 
 def test_an_average_is_over_the_tasks_it_names_and_of_complete_rows(tmp_path):

@@ -16,7 +16,7 @@ from made import leave_run
 import analysis
 from analysis import __main__ as command
 from analysis import figures
-from analysis.effects import variance
+from analysis.effects import variance_shares
 from analysis.guideline import guideline
 from analysis.read.axes import axes
 from analysis.read.completeness import audit
@@ -205,9 +205,10 @@ def test_every_sentence_of_the_guideline_is_there(page, runs):
 
 def test_shares_of_variance_are_those_of_the_effects(page, runs):
     long = scores(runs)
-    shares = variance.shares(long[long["split"] == "report"], axes(runs))
+    shares = variance_shares(long[long["split"] == "report"], axes(runs))
     row = shares[shares["term"] == "knowledge"].iloc[0]
-    said = f"knowledge axis {row['df']} {100 * row['eta']:.1f} {100 * row['share']:.1f} "
+    eta, omega = 100 * row["eta_squared"], 100 * row["omega_squared"]
+    said = f"knowledge axis {row['df']} {eta:.1f} {omega:.1f} "
     assert said in page.text
 
 

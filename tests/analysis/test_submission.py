@@ -146,14 +146,14 @@ def test_the_best_seed_on_select_is_chosen_and_said(made):
     for choice in choices:
         seed = 3 if choice.task == "wnli" else BEST
         assert (choice.seed, choice.uid) == (seed, runs["sent", choice.task, seed].uid)
-    lines = submission.told(choices)
+    lines = submission.described(choices)
     assert lines[0] == "chosen for each task: the seed with the best mean of its metrics on select"
     assert (
         f"stsb: sent, seed 2, run {runs['sent', 'stsb', 2].uid}: 70.0 pearson/spearman on select "
         "(held out of train), the best of 3 runs"
     ) in lines
     frame = analysis.load("glue_made", root=root).assign(select_on="report", trials=4)
-    (_, line, *_) = submission.told(submission.best_on_select(frame, "none"))
+    (_, line, *_) = submission.described(submission.best_on_select(frame, "none"))
     assert line.endswith(
         "on select, WHICH IS THE DEV SET, the best of 1 runs (3 planned), "
         "settings tuned in 4 trials"
@@ -166,7 +166,7 @@ def test_a_constant_prediction_counts_nothing_and_is_said(made):
     best = frame["seed"] == BEST
     (choice,) = submission.best_on_select(frame[best], "sent")
     assert (choice.score, choice.is_constant) == (0.0, True)
-    assert submission.told([choice])[1].endswith("of 1 runs, EVERY PREDICTION THE SAME")
+    assert submission.described([choice])[1].endswith("of 1 runs, EVERY PREDICTION THE SAME")
     (choice,) = submission.best_on_select(frame, "sent")
     assert (choice.seed, choice.is_constant) == (3, False)
 

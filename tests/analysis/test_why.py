@@ -10,7 +10,7 @@ import pytest
 
 from analysis.explain.lookup import find
 from analysis.explain.why import sparkline, why
-from analysis.read.run_history import happened
+from analysis.read.run_history import histories
 from kdlab import record
 from kdlab.config.compose import compose
 from kdlab.errors import BadInput
@@ -171,7 +171,7 @@ def test_logs_trouble_and_beginnings_are_read_from_events(tmp_path):
     events.append(tmp_path, "trouble", **{"class": "gpu_oom"}, node="n", uids=[two])
     reconcile.forgive(tmp_path, [two])
     events.append(tmp_path, "start", **task, node="n", uids=[two])
-    found = happened(str(tmp_path), [one, two, three])
+    found = histories(str(tmp_path), [one, two, three])
     assert [found[uid].logs for uid in (one, two, three)] == [["a.log", "b.log"]] * 2 + [[]]
     assert [e["class"] for e in found[two].forgiven] == ["gpu_oom"]
     assert found[two].trouble == found[one].forgiven == []

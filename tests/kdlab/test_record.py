@@ -133,7 +133,7 @@ def flipped(path, place: int, bit: int = 0) -> None:
     content[place] ^= 1 << bit
     path.write_bytes(content)
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
-    record._remembered.clear()  # as in another process
+    record._cached.clear()  # as in another process
 
 
 def test_a_bit_anywhere_in_a_ledger_costs_its_record_and_no_other(tmp_path):
@@ -154,7 +154,7 @@ def test_a_bit_anywhere_in_a_ledger_costs_its_record_and_no_other(tmp_path):
         flipped(ledger, place, bit)
         record.heal(tmp_path)
         ledger.with_suffix(".index").unlink()
-        record._remembered.clear()
+        record._cached.clear()
         assert record.records(tmp_path) == wanted
 
 
@@ -169,7 +169,7 @@ def test_a_bit_anywhere_in_an_index_changes_nothing(tmp_path):
         index.write_bytes(content)
     for garbage in (b"", b"\n", b"null\n", b"\xff" * 9, content + b"a done 0 0 9 0 0\n"):
         index.write_bytes(garbage)
-        record._remembered.clear()
+        record._cached.clear()
         assert record.entries(tmp_path) == whole
 
 

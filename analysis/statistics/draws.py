@@ -1,0 +1,81 @@
+"""Scores of recorded runs on resampled examples, each run read and resampled once."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+from analysis.read.frame import reader
+from analysis.statistics.bootstrap import resample_each
+from kdlab.record import Record, read_examples, read_outputs
+
+BLOCK = 32  # runs resampled together: one product of matrices for many of a matrix and a vector
+# Of a run (uid, split, metric): the ids of its examples [n], and its scores, fractions, on draws
+# of them [DRAWS].
+Draws = Callable[[str, str, str], tuple[np.ndarray, np.ndarray]]
+
+
+def sampler(frame: pd.DataFrame) -> Draws:
+    """A function that gives a run's scores on resampled examples.
+
+    It reads and resamples each run once, however many cells the run is compared in, and each time
+    a whole block of runs of one task, which is much faster than one by one.
+
+    Args:
+        frame: as `analysis.load` gives it.
+    """
+    read, root = cache(_addresses(frame)), frame.attrs["root"]
+    blocks = _blocks(frame)
+    examples: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    known: dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]] = {}
+
+    def draws(uid: str, split: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
+        if (uid, split, metric) not in known:
+            digest = read(uid).result["examples"][split]
+            if digest not in examples:
+                examples[digest] = read_examples(root, read(uid), split)
+            ids, labels = examples[digest]
+            block = [uid, *(member for member in blocks.get(uid, ()) if member != uid)]
+            # Only runs that were scored on the very same rows share a draw of them.
+            block = [member for member in block if _has_examples(read(member), split, digest)]
+            outputs = np.stack([read_outputs(root, read(member), split) for member in block])
+            # A copy, so that a kept row does not keep the whole block's memory.
+            scores = resample_each(metric, labels, outputs).T.copy()
+            for member, of_member in zip(block, scores, strict=True):
+                known[member, split, metric] = (ids, of_member)
+        return known[uid, split, metric]
+
+    return draws
+
+
+def _has_examples(record: Record, split: str, digest: str) -> bool:
+    return bool(record.result["examples"].get(split) == digest)
+
+
+def _addresses(frame: pd.DataFrame) -> Callable[[str], Record]:
+    """A reader of records that keeps of each only where its outputs and examples are.
+
+    All runs' records stay in memory, and their curves would fill it.
+    """
+    read = reader(frame)
+
+    def addresses(uid: str) -> Record:
+        record = read(uid)
+        examples = record.result["examples"] if record.artifacts.get("outputs") else {}
+        return replace(record, result={"examples": examples}, cost={}, choices={}, overrides=[])
+
+    return addresses
+
+
+def _blocks(frame: pd.DataFrame) -> dict[str, list[str]]:
+    """By uid the runs that are resampled with it: done, of its task, and no trials."""
+    done = frame[(frame["state"] == "done") & (frame["stage"] != "tune")].drop_duplicates("uid")
+    blocks: dict[str, list[str]] = {}
+    for _, of_task in done.groupby("task", sort=False):
+        uids = list(of_task["uid"])
+        for start in range(0, len(uids), BLOCK):
+            block = uids[start : start + BLOCK]
+            blocks |= dict.fromkeys(block, block)
+    return blocks

@@ -1,0 +1,81 @@
+"""Pairs of runs that share a seed: from two runs' scores to a contrast that can be tested.
+
+Tables compare an arm with its control, effects two levels of an axis. Both come here with a frame
+of pairs, one row each: `uid`, `score` and `degenerate` of the first run, the same of the second one
+with the ending `_other`, the `seed` and `teacher_seed` that both have, and `difference`, the first
+score minus the second in points.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.read.frame import PERCENT
+from analysis.statistics.contrasts import Contrast, Sample, Verdict, averaging, contrast, identity
+from analysis.statistics.draws import Draws
+from analysis.statistics.seed_tests import MARGIN
+
+OTHER = "_other"  # ends the columns that are of a pair's second run
+SEEDS = ["seed", "teacher_seed"]  # what the two runs of a pair have in common
+COMPARED = [*Contrast._fields, "n", "degenerate", "key"]  # keys of what `compare` gives
+
+
+@dataclass(frozen=True)
+class Inference:
+    """How the contrasts of one study are estimated and tested.
+
+    Attributes:
+        margin: points within which a difference counts as none.
+        draws: scores on resampled examples, so that errors hold what comes from examples; None
+            takes the examples as they are.
+        verdicts: by the key of a contrast what was tested already. It grows with every family, so
+            that each contrast of a study is tested once.
+    """
+
+    margin: float = MARGIN
+    draws: Draws | None = None
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+
+
+def compare(
+    pairs: pd.DataFrame, split: str, metric: str, inference: Inference, sample: Sample | None = None
+) -> dict[str, Any]:
+    """The contrast of pairs, not yet judged: what `contrasts.judged` takes, by name.
+
+    Args:
+        pairs: one row or more, as this module describes them.
+        split, metric: which score the pairs have.
+        inference: the margin and the draws.
+        sample: of the pairs, where it is at hand already.
+    """
+    sample = sample or sample_of(pairs, split, metric, inference.draws)
+    return contrast(sample, inference.margin)._asdict() | {
+        "n": len(pairs),
+        "degenerate": int((pairs["degenerate"] | pairs["degenerate" + OTHER]).sum()),
+        "key": identity(pairs["uid"], pairs["uid" + OTHER], split, metric),
+    }
+
+
+def sample_of(pairs: pd.DataFrame, split: str, metric: str, draws: Draws | None) -> Sample:
+    """The mean difference of the pairs of each seed and teacher, in points."""
+    # Several pairs may share both seeds: an axis is compared under all levels of the others.
+    keys, place = np.unique(pairs[SEEDS].to_numpy(dtype=int), axis=0, return_inverse=True)
+    means = averaging(place.ravel())
+    values = means @ pairs["difference"].to_numpy(dtype=float)
+    drawn = None if draws is None else _drawn(pairs, split, metric, draws) @ means.T
+    return Sample(keys[:, 0], keys[:, 1], values, drawn)
+
+
+def _drawn(pairs: pd.DataFrame, split: str, metric: str, draws: Draws) -> np.ndarray:
+    """Each pair's difference in points on each draw of the examples [DRAWS, pairs]."""
+    differences = []
+    for uid, other in zip(pairs["uid"], pairs["uid" + OTHER], strict=True):
+        (ids, scores), (other_ids, other_scores) = (
+            draws(run, split, metric) for run in (uid, other)
+        )
+        # A draw takes rows by their place: the two runs must have the same rows in the same order.
+        assert np.array_equal(ids, other_ids)
+        differences.append(PERCENT * (scores - other_scores))
+    return np.stack(differences, 1)
