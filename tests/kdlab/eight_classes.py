@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from composed import compose
 
 import kdlab
-from kdlab.config.compose import compose, execution
+from kdlab.config.compose import execution
 from kdlab.config.compose_many import compose_each
 from kdlab.config.identity import batch_key, teacher_key
 from kdlab.run import Run

@@ -9,11 +9,11 @@ import eight_classes
 import numpy as np
 import pandas as pd
 import pytest
+from composed import compose
 from key_trials import EXCEPTIONS, SHAPED, TEACHER, TRIALS
 from omegaconf import OmegaConf
 
 import kdlab
-from kdlab.config.compose import compose
 from kdlab.config.option_files import CONF, option, options
 from kdlab.data import tokens
 from kdlab.data.splits import Rows

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from composed import compose
 
 import kdlab
 from kdlab import record
 from kdlab.cohort import missing
-from kdlab.config.compose import compose, execution
+from kdlab.config.compose import execution
 from kdlab.data import test_splits
 from kdlab.errors import BadInput
 from kdlab.models import saved_files
