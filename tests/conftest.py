@@ -29,14 +29,19 @@ SMALL = (
 )
 
 
+# Files of a minute or so each.
+LONGEST = {"test_sweep.py", "test_recipes.py", "test_keys.py", "test_options.py", "test_assemble.py",
+           "test_launch.py", "test_random_pages.py", "test_masked_lm.py"}  # fmt: skip
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """As many as this process may use cores, and has memory for: each takes a gigabyte."""
     return min(8, len(os.sched_getaffinity(0)))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The file that takes longest comes first, so that nobody waits for it in the end."""
-    items.sort(key=lambda item: item.path.name != "test_sweep.py")
+    """The files that take longest come first, so that nobody waits for one of them in the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(scope="session")

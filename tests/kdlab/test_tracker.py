@@ -5,10 +5,9 @@ import signal
 import sys
 
 import pytest
-from composed import compose
 
 import kdlab
-from kdlab.config.compose import execution
+from kdlab.config.compose import compose, execution
 from kdlab.errors import BadInput
 from kdlab.options import callables
 from kdlab.record import records
