@@ -30,8 +30,10 @@ SMALL = (
 
 
 # Files of a minute or so each.
-LONGEST = {"test_sweep.py", "test_recipes.py", "test_keys.py", "test_options.py", "test_assemble.py",
-           "test_launch.py", "test_random_pages.py", "test_masked_lm.py"}  # fmt: skip
+LONGEST = {
+    f"test_{name}.py"
+    for name in ("sweep", "recipes", "keys", "options", "assemble", "launch", "random_pages")
+}
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -283,7 +283,7 @@ def test_a_recipe_gives_way_to_every_axis(name, little):
     assert (none.terms, none.choices["knowledge"]) == ((), "none")
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", RECIPES[1::3])
 def test_a_knob_of_a_term_that_is_gone_is_refused_until_it_is_dropped(name, little):
     base = little(name, stages=False)
     terms = [term.key for term in compose(*base).terms]
