@@ -235,7 +235,7 @@ def test_options_that_do_not_go_together_are_refused_without_hydra(overrides):
 
 
 def test_many_pages_give_the_runs_of_each_in_order():
-    pages = [*OPTIONS, *VALUES, *HYDRAS]
+    pages = [*OPTIONS[::4], *VALUES[::2], *HYDRAS[::2]]
     assert len(pages) > 2 * compose_many.CHECKS
     for run, overrides in zip(compose_each(pages), pages, strict=True):
         assert same(run, told(*overrides))

@@ -131,6 +131,7 @@ def found(room) -> dict[tuple[str, str], tuple[dict, dict]]:
     return dict(zip(ALL, zip(shown[: len(ALL)], shown[len(ALL) :], strict=True), strict=True))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("place", "key"), ALL)
 def test_a_key_changes_what_a_run_does(found, place, key):
     one, other = found[place, key]
