@@ -109,7 +109,7 @@ def _execution(request: Request) -> Execution:
     first_error = None
     for cell in expand(request.outline):
         try:
-            execution = launch.prepared(compose.execution(*cell.overrides), request.name)
+            execution = launch.prepared(compose.run_and_execution(*cell.overrides)[1], request.name)
         except NotApplicable as error:
             first_error = first_error or error
         else:

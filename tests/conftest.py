@@ -29,14 +29,21 @@ SMALL = (
 )
 
 
+# Files of a minute or so each.
+LONGEST = {
+    f"test_{name}.py"
+    for name in ("sweep", "recipes", "keys", "options", "assemble", "launch", "random_pages")
+}
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """As many as this process may use cores, and has memory for: each takes a gigabyte."""
     return min(8, len(os.sched_getaffinity(0)))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The file that takes longest comes first, so that nobody waits for it in the end."""
-    items.sort(key=lambda item: item.path.name != "test_sweep.py")
+    """The files that take longest come first, so that nobody waits for one of them in the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,10 @@ import importlib.util
 
 import pytest
 import torch
+from composed import compose
 from transformers import AutoModel
 
 import kdlab
-from kdlab.config.compose import compose
 from kdlab.models import checkpoints
 
 pytestmark = pytest.mark.skipif(

@@ -5,10 +5,10 @@ import importlib.util
 import numpy as np
 import pytest
 import torch
+from composed import compose
 from transformers import AutoModel
 
 import kdlab
-from kdlab.config.compose import compose
 from kdlab.errors import BadInput
 from kdlab.models import checkpoints, saved_files
 from kdlab.models.student import build_student

@@ -8,8 +8,8 @@ import numpy as np
 import ot
 import pytest
 import torch
+from composed import compose
 
-from kdlab.config.compose import compose
 from kdlab.config.run_keys import keys
 from kdlab.matching.random_draw import RandomDraw
 from kdlab.models.trace import Heads, Trace

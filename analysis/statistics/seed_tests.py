@@ -115,10 +115,15 @@ def detectable(estimate: Estimate) -> float:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Holm's adjusted p of one family of tests; NaN, a test that could not be made, stays NaN."""
-    from statsmodels.stats.multitest import multipletests
+    """Holm's adjusted p of one family of tests; NaN, a test that could not be made, stays NaN.
 
+    Holm 1979, Scandinavian Journal of Statistics 6. The k-th smallest of n counts n - k + 1 times,
+    and none less than those before it. Not statsmodels' `multipletests`, which gives the same: it
+    collects garbage in every call, a third of a second once a study's records are loaded.
+    """
     adjusted = np.array(p, dtype=float)
-    is_tested = ~np.isnan(adjusted)
-    adjusted[is_tested] = multipletests(adjusted[is_tested], method="holm")[1]
+    is_tested = np.flatnonzero(~np.isnan(adjusted))
+    rising = is_tested[np.argsort(adjusted[is_tested], kind="stable")]
+    factors = np.arange(len(rising), 0, -1)
+    adjusted[rising] = np.minimum(1.0, np.maximum.accumulate(factors * adjusted[rising]))
     return [float(value) for value in adjusted]

@@ -189,7 +189,7 @@ def test_bars_are_the_shares_of_variance(now, gallery):
     assert drawn == pytest.approx((100 * known["eta_squared"]).to_dict())
     (dots,) = (line.get_xydata() for line in ax.lines if line.get_label() == "less chance (ω²)")
     share = {terms[round(y)]: x for x, y in dots}
-    assert share == pytest.approx((100 * known["share"].dropna()).to_dict())
+    assert share == pytest.approx((100 * known["omega_squared"].dropna()).to_dict())
 
 
 def test_a_forest_shows_differences_to_the_level_with_most_pairs(now, gallery):

@@ -323,7 +323,7 @@ def test_a_study_is_launched_again_as_it_was_asked_for(tmp_path):
     )
     asked = commands.requested(str(path), ("task=synthetic", f"root={tmp_path}"), str(tmp_path))
     folder = run_states.study_folder(str(tmp_path), "made")
-    launched.save(asked.study, asked.extra, folder, asked.asked)
+    launched.save(asked.study, asked.extra, folder, asked.command_line)
     launch = f"python -m sweeps launch made task=synthetic --wait root={tmp_path}"
     assert command("made", str(tmp_path), {"missing"}) == launch
     assert why.launch("made", str(tmp_path)).endswith("launch made task=synthetic --wait")

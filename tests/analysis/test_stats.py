@@ -169,6 +169,15 @@ def test_holm_by_hand():
     assert seed_tests.holm([]) == []
 
 
+def test_holm_is_that_of_statsmodels():
+    from statsmodels.stats.multitest import multipletests
+
+    for draw in range(5):
+        p = np.random.default_rng(draw).random(7).round(1) ** 3  # with ties
+        expected = multipletests(p, method="holm")[1]
+        assert seed_tests.holm(p.tolist()) == pytest.approx(expected.tolist(), abs=1e-15)
+
+
 def test_holm_leaves_out_what_was_not_tested():
     first, second, third = seed_tests.holm([0.01, math.nan, 0.04])
     assert (first, third) == pytest.approx((0.02, 0.04))

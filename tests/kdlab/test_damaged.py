@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from composed import compose
 
 import kdlab
 from kdlab import record
-from kdlab.config.compose import compose
 from kdlab.errors import BadInput
 from kdlab.models import saved_files
 from kdlab.record import Damaged

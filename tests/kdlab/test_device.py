@@ -4,9 +4,10 @@ from contextlib import suppress
 
 import pytest
 import torch
+from composed import compose
 
 from kdlab import device
-from kdlab.config.compose import compose, execution
+from kdlab.config.compose import execution
 from kdlab.device import Clock
 from kdlab.models.student import build_student
 

@@ -13,6 +13,7 @@ import killed
 import numpy as np
 import pytest
 import torch
+from composed import compose
 from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoModelForSequenceClassification
@@ -20,7 +21,7 @@ from transformers import AutoModelForSequenceClassification
 import kdlab
 from kdlab import record, repeats
 from kdlab.cohort import missing
-from kdlab.config.compose import compose, execution
+from kdlab.config.compose import execution
 from kdlab.errors import BadInput
 from kdlab.models import saved_files
 from kdlab.training import loop, resume

@@ -7,6 +7,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from composed import compose
 from safetensors.torch import load_file
 from tokenizers import ByteLevelBPETokenizer
 from transformers import AutoConfig, AutoModelForSequenceClassification, RobertaTokenizerFast
@@ -14,7 +15,6 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, Roberta
 import kdlab
 from kdlab import record
 from kdlab.architecture import Architecture
-from kdlab.config.compose import compose
 from kdlab.data import splits, tokens
 from kdlab.data.synthetic import generate
 from kdlab.errors import BadInput, NotApplicable

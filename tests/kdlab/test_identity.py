@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import composed
 import pytest
 from pydantic import TypeAdapter
 
@@ -163,7 +164,7 @@ def test_equal_effective_runs_share_a_uid(one, other):
 
 
 def test_different_runs_do_not():
-    uids = {(): uid()} | {overrides: uid(*overrides) for overrides in DIFFERENT}
+    uids = {overrides: composed.compose(*overrides).uid for overrides in [(), *DIFFERENT]}
     assert len(set(uids.values())) == len(uids)
 
 

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
+from composed import compose
 from encoders import encoder, equal, parts, run, states
 from transformers import AutoModel
 
 import kdlab
 from kdlab.architecture import Architecture
-from kdlab.config.compose import compose
 from kdlab.config.option_files import options
 from kdlab.init import averaged, copied
 from kdlab.models import saved_files

@@ -9,11 +9,11 @@ import eight_classes
 import numpy as np
 import pandas as pd
 import pytest
+from composed import compose
 from key_trials import EXCEPTIONS, SHAPED, TEACHER, TRIALS
 from omegaconf import OmegaConf
 
 import kdlab
-from kdlab.config.compose import compose
 from kdlab.config.option_files import CONF, option, options
 from kdlab.data import tokens
 from kdlab.data.splits import Rows
@@ -131,6 +131,7 @@ def found(room) -> dict[tuple[str, str], tuple[dict, dict]]:
     return dict(zip(ALL, zip(shown[: len(ALL)], shown[len(ALL) :], strict=True), strict=True))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("place", "key"), ALL)
 def test_a_key_changes_what_a_run_does(found, place, key):
     one, other = found[place, key]

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from composed import compose
 
 import kdlab
-from kdlab.config.compose import compose
 from kdlab.config.option_files import options
 from kdlab.data import labels
 from kdlab.errors import BadInput, NotApplicable

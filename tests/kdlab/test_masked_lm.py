@@ -9,6 +9,7 @@ import killed
 import numpy as np
 import pytest
 import torch
+from composed import compose
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -21,7 +22,6 @@ from transformers import (
 import kdlab
 from kdlab import record
 from kdlab.architecture import Architecture
-from kdlab.config.compose import compose
 from kdlab.config.compose_many import compose_each
 from kdlab.config.frozen import freeze, thaw
 from kdlab.config.identity import batch_key

@@ -3,9 +3,9 @@
 import inspect
 
 import pytest
+from composed import compose
 from omegaconf import OmegaConf
 
-from kdlab.config.compose import compose
 from kdlab.config.option_files import CONF, options
 from kdlab.errors import BadInput
 from kdlab.matching import fixed

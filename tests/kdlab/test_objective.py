@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from composed import compose
 
 from kdlab.architecture import Architecture
-from kdlab.config.compose import compose
 from kdlab.config.rehearsal import _trace
 from kdlab.errors import BadInput
 from kdlab.models import costs

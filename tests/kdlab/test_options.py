@@ -171,6 +171,7 @@ def changed(room) -> dict[tuple[str, str, str], tuple[Any, Any]]:
     return dict(zip(LIVE, zip(shown[: len(LIVE)], shown[len(LIVE) :], strict=True), strict=True))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("group", "name", "key"), LIVE)
 def test_a_key_changes_what_is_trained(changed, group, name, key):
     one, other = changed[group, name, key]

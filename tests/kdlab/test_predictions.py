@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from composed import compose
 
 import kdlab
 from kdlab import record
 from kdlab.cohort import missing
-from kdlab.config.compose import compose, execution
+from kdlab.config.compose import execution
 from kdlab.data import test_splits
 from kdlab.errors import BadInput
 from kdlab.models import saved_files
@@ -199,7 +200,7 @@ def test_one_test_split_goes_by_its_own_name(overrides, where):
 
 def test_a_task_without_a_test_split_is_refused_while_composing(small):
     with pytest.raises(BadInput, match="predict_test=true: task synthetic names no test split"):
-        execution(*small, "knowledge=none", "predict_test=true")
+        compose(*small, "knowledge=none", "predict_test=true")
     run = compose(*small, "knowledge=none")
     with pytest.raises(BadInput, match="task synthetic names no test split"):
         kdlab.distill(run, root="nowhere", predict_test=True)

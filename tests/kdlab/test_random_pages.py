@@ -16,7 +16,7 @@ from kdlab.errors import BadInput, NotApplicable
 from kdlab.options.memo import files_unchanged
 from kdlab.run import Run
 
-PAGES = int(os.environ.get("KDLAB_RANDOM_PAGES", "120"))
+PAGES = int(os.environ.get("KDLAB_RANDOM_PAGES", "90"))
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,11 @@
 from itertools import product
 
 import pytest
+from composed import compose
 from transformers import BertConfig, BertModel
 from transformers.models.bert.modeling_bert import BertLayer
 
 from kdlab.architecture import Architecture
-from kdlab.config.compose import compose
 from kdlab.config.option_files import option, options
 from kdlab.errors import BadInput, NotApplicable
 from kdlab.models import costs, shape

@@ -6,10 +6,10 @@ import killed
 import numpy as np
 import pytest
 import torch
+from composed import compose
 
 import kdlab
 from kdlab import record
-from kdlab.config.compose import compose
 from kdlab.config.identity import batch_key
 from kdlab.data import splits
 from kdlab.data.task_data import task_data

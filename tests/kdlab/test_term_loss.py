@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from composed import compose
 from torch import nn
 
-from kdlab.config.compose import compose
 from kdlab.config.rehearsal import _trace
 from kdlab.errors import BadInput
 from kdlab.objective.objective import Objective, task_loss

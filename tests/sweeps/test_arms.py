@@ -1,9 +1,9 @@
 """The arms of a block, those without knowledge among them, which come by themselves."""
 
 import pytest
+from composed import compose
 from study_texts import SIZES, TEACHERS
 
-from kdlab.config.compose import compose
 from kdlab.errors import BadInput
 from sweeps.study import cells as expand
 from sweeps.study import overrides

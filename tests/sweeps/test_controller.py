@@ -7,9 +7,10 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from composed import compose
 
 from kdlab import record
-from kdlab.config.compose import compose, execution
+from kdlab.config.compose import execution
 from kdlab.errors import BadInput
 from sweeps.journal import events, failures, run_states
 from sweeps.launchers import choice, contract, controller, slurm

@@ -1,9 +1,9 @@
 """Cells: their order, seeds, teachers' seeds, trials and winners."""
 
 import pytest
+from composed import compose
 from study_texts import SIZES, TEACHERS
 
-from kdlab.config.compose import compose
 from kdlab.errors import BadInput
 from sweeps.study import cells as expand
 from sweeps.study import overrides

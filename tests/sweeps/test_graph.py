@@ -1,8 +1,8 @@
 """Parents come first, cohorts share what they can, shards are filled in order."""
 
 import pytest
+from composed import compose
 
-from kdlab.config.compose import compose
 from sweeps.plan import cohorts, estimate, levels, packing
 
 

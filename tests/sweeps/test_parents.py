@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from composed import compose
 from slurm.processes import wait_until
 
 import kdlab
 from kdlab import record
-from kdlab.config.compose import compose, execution
+from kdlab.config.compose import execution
 from kdlab.run import parents
 from kdlab.training import resume
 from sweeps import commands, status

@@ -3,9 +3,9 @@
 import json
 
 import pytest
+from composed import compose
 
 import kdlab
-from kdlab.config.compose import compose
 from kdlab.models.families import FAMILIES
 from sweeps.plan import model_sizes, plan
 from sweeps.study import cells, reading

@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 import pytest
+from composed import compose
 
-from kdlab.config.compose import compose, execution
+from kdlab.config.compose import execution
 from kdlab.config.identity import batch_key
 from kdlab.errors import BadInput
 from sweeps import commands

@@ -3,8 +3,9 @@
 import signal
 
 import pytest
+from composed import compose
 
-from kdlab.config.compose import compose, execution
+from kdlab.config.compose import execution
 from kdlab.errors import BadInput
 from sweeps.journal import events, failures
 from sweeps.launchers import contract

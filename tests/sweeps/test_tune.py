@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import get_args
 
 import pytest
+from composed import compose
 
 from kdlab import distill
-from kdlab.config.compose import compose, execution
+from kdlab.config.compose import execution
 from kdlab.errors import BadInput
 from kdlab.record import Record, records
 from sweeps.plan import cohorts

@@ -9,10 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from composed import compose
 
 import kdlab
 from kdlab import record
-from kdlab.config.compose import compose, execution
+from kdlab.config.compose import execution
 from kdlab.config.identity import digest, effective
 from kdlab.durable import Damaged
 from sweeps.journal import events, failures

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from composed import compose
 
-from kdlab.config.compose import compose
 from kdlab.data import splits
 from kdlab.data.splits import Rows
 from kdlab.data.synthetic import generate

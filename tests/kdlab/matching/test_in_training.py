@@ -3,10 +3,10 @@
 from itertools import combinations
 
 import pytest
+from composed import compose
 from omegaconf import OmegaConf
 
 import kdlab
-from kdlab.config.compose import compose
 from kdlab.config.option_files import CONF, options
 from kdlab.errors import BadInput
 from kdlab.training import loop
