@@ -16,8 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kdlab.tracking import provenance
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
@@ -25,7 +23,8 @@ import torch
 import kdlab
 from kdlab import repeats
 from kdlab.config.compose import compose
-from kdlab.training import loop, student_state
+from kdlab.tracking import provenance
+from kdlab.training import student_state
 
 RUN = ("task.train_rows=4000", "train.epochs=1", "teacher.epochs=1", "task.words=24", "seed=1")
 SMALL = ("teacher.size=l2_h32_a2", "size=l2_h32_a2")
@@ -123,18 +122,18 @@ def waits(distill: Distill, runs: list[Any], device: str) -> bool:
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        loop.student_state.update = strict
+        student_state.update = strict
         try:
             distill("w", runs)
         finally:
-            loop.student_state.update = update
+            student_state.update = update
     found = [w for w in caught if "synchroniz" in str(w.message)]
     places: dict[str, int] = {}
     for each in found:
-        execution = f"{Path(each.filename).name}:{each.lineno}"
-        places[execution] = places.get(execution, 0) + 1
-    for execution, number in sorted(places.items(), key=lambda item: -item[1]):
-        print(f"  {number / steps:.2f} waits a step at {execution}")
+        line = f"{Path(each.filename).name}:{each.lineno}"
+        places[line] = places.get(line, 0) + 1
+    for line, number in sorted(places.items(), key=lambda item: -item[1]):
+        print(f"  {number / steps:.2f} waits a step at {line}")
     print(f"{len(found) / steps:.2f} waits a step in {steps} steps")
     return len(found) < 2 * steps
 
