@@ -30,6 +30,7 @@ def few(corpus, tmp_path_factory):
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_teacher_learns_its_head_and_teaches_text(few, tmp_path):
     run = compose(
         *few, "teacher=minilm_l6", "teacher.lr=1e-3", "teacher.epochs=1", "size=l3_h384",

@@ -47,7 +47,7 @@ from sweeps.study import reading
 RECIPES = [name for name in options("recipe") if name != "none"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def berts(tmp_path_factory) -> dict[int, Path]:
     """By depth a folder with the configuration of a BERT 768 wide, and no weights."""
     found = {}
@@ -63,7 +63,7 @@ def berts(tmp_path_factory) -> dict[int, Path]:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def text(tmp_path_factory) -> Iterator[str]:
     """A corpus in which each word tells the next."""
     random = np.random.Generator(np.random.PCG64(5))
@@ -75,7 +75,7 @@ def text(tmp_path_factory) -> Iterator[str]:
         yield f"task.path={path}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def words(tmp_path_factory) -> str:
     """A tokenizer for both texts, so that one may start from the other."""
     folder = tmp_path_factory.mktemp("words")
@@ -85,7 +85,7 @@ def words(tmp_path_factory) -> str:
     return str(folder)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def three(tmp_path_factory) -> tuple[str, ...]:
     """A small task of three classes, and models for it."""
     folder = tmp_path_factory.mktemp("three")
@@ -118,7 +118,7 @@ BRIEF = ("train.epochs=8", "train.batch_size=16", "train.lr=2e-3")
 CALM = dict.fromkeys(("bert_emd", "tinybert"), ("train.lr=3e-4",))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def little(three, text, words) -> Callable[..., tuple[str, ...]]:
     """A recipe's overrides for little models on little data, from a run if its paper's does."""
 
@@ -135,7 +135,7 @@ def little(three, text, words) -> Callable[..., tuple[str, ...]]:
     return made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def whole(berts, text) -> Callable[..., tuple[str, ...]]:
     """A recipe's overrides at the paper's own sizes, files of the hub replaced by folders."""
 
@@ -296,6 +296,7 @@ def test_a_knob_of_a_term_that_is_gone_is_refused_until_it_is_dropped(name, litt
     assert [term.name for term in compose(*other).terms] == ["contrastive"]
 
 
+@pytest.mark.long
 def test_recipes_are_composed_together_as_they_are_alone(whole, little, monkeypatch):
     monkeypatch.setattr(compose_many, "CHECKS", 1000)  # all are compared with Hydra's
     pages = [whole(name) for name in RECIPES]
@@ -339,6 +340,7 @@ def test_every_recipe_trains(little, tmp_path):
         assert all(results[run.uid]["shares"]["0.5"][term.key] > 0 for term in run.terms)
 
 
+@pytest.mark.long
 def test_recipes_are_cases_of_a_study_with_their_arms_without_knowledge(little, tmp_path):
     cases = "".join(f"      {x}: {json.dumps([*little(x), *BRIEF])}\n" for x in RECIPES)
     page = f"question: Which?\nseeds: [1]\nblocks:\n  - table: t\n    cases:\n{cases}"

@@ -239,6 +239,7 @@ def test_unlabelled_rows_teach_through_the_teacher_only(small, tmp_path):
 BEST = ("protocol.checkpoint=best_select", "train.precision=bf16")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("extra", [(), (*BEST, *BERT_ADAM)])
 def test_a_killed_cohort_ends_in_the_result_it_would_have_had(small, tmp_path, extra):
     overrides = (*small, "threads=1", "seed=2", *extra)

@@ -108,6 +108,7 @@ ARMS = [
 ]
 
 
+@pytest.mark.long
 def test_a_cohort_gives_the_results_of_its_students_alone(tiny, tmp_path):
     runs = [compose(*tiny, "seed=1", *arm) for arm in ARMS]
     together = kdlab.distill(runs, root=str(tmp_path / "a"), threads=1)
@@ -189,6 +190,7 @@ def test_a_saved_student_is_read_as_language_model_and_as_encoder(tiny, tmp_path
     assert all(torch.equal(weights(start)[name], own[name]) for name in names)
 
 
+@pytest.mark.long
 def test_a_killed_cohort_ends_in_the_result_it_would_have_had(tiny, tmp_path):
     overrides = (*tiny, "seed=2")
     arms = ["knowledge=none", "knowledge=[logits_kl,hidden_mse] size=l2_h48_a3"]

@@ -38,6 +38,7 @@ def _planned(pages: list[list[str]]) -> Iterator[Run | BadInput]:
                 yield error
 
 
+@pytest.mark.long
 def test_a_refusal_is_one_line_that_names_a_key(planned):
     for page, found in planned[1]:
         if not isinstance(found, Run):
@@ -48,6 +49,7 @@ def test_a_refusal_is_one_line_that_names_a_key(planned):
             assert any(key.partition("=")[0].split(".")[0] in text for text in page), found
 
 
+@pytest.mark.long
 def test_a_page_that_is_not_refused_trains(planned):
     folder, pages = planned
     for page, run in pages:
@@ -61,6 +63,7 @@ def test_a_page_that_is_not_refused_trains(planned):
             assert np.isfinite(losses).all(), page
 
 
+@pytest.mark.long
 def test_many_pages_are_refused_and_many_train(planned):
     counts = Counter(type(found) for _, found in planned[1])
     assert all(counts[kind] >= PAGES / 10 for kind in (Run, NotApplicable, BadInput)), counts

@@ -314,6 +314,7 @@ def test_a_parent_that_diverged_is_said_to_be_no_parent(small, tmp_path):
         kdlab.distill(run, root=str(tmp_path), threads=1)
 
 
+@pytest.mark.long
 def test_a_chain_killed_in_each_of_its_runs_ends_in_the_same_result(small, tmp_path):
     more = ("teacher.assistants=[l2_h32_a2]", "teacher.folds=2", "teacher.stop=0.8")
     run = compose(*small, "threads=1", *STAGES, *more)

@@ -79,6 +79,7 @@ def test_a_job_in_high_sends_one_in_main_back_to_the_queue(slurm, tmp_path):
     reaches(slurm, low, "COMPLETED")
 
 
+@pytest.mark.long
 def test_a_job_that_outlives_its_limit_times_out(slurm):
     job = submit(slurm, "exec sleep 300")
     reaches(slurm, job, "RUNNING")

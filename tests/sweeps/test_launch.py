@@ -54,6 +54,7 @@ def idle(root):
     return not contract.live(root, events.fold(root))
 
 
+@pytest.mark.long
 def test_a_launch_returns_at_once_and_a_second_submits_nothing(asked, root, capsys, monkeypatch):
     monkeypatch.setenv("WANDB_API_KEY", "a-very-secret-key")
     assert commands.run_launch(asked, None, wait=False) == 0

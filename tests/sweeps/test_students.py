@@ -63,6 +63,7 @@ def test_every_family_is_counted_with_a_small_vocabulary(family):
     assert found[f"{family} l2_h128_a2"][0].startswith("0.")
 
 
+@pytest.mark.long
 def test_the_project_has_the_equal_budgets_and_the_miniatures_as_studies():
     planned = plan.plan(reading.load("width_depth"))
     named = {entry.cell.table for entry in planned if entry.cell.excluded}
