@@ -16,17 +16,16 @@ def legend(frame: pd.DataFrame) -> dict[str, str]:
     """The overrides of each arm and of each task that not all runs share, and tuned values."""
     overrides = _by_arm_and_task(frame)
     everywhere = set.intersection(*(set(own) for own, _ in overrides.values()))
-    by_task = {
-        task: set.intersection(*(set(own) for key, (own, _) in overrides.items() if key[1] == task))
-        - everywhere
-        for _, task in overrides
-    }
+    by_task: dict[str, set[str]] = {}
+    arms: dict[str, dict[str, tuple[list[str], list[str]]]] = {}
+    for (arm, task), (own, tuned) in overrides.items():
+        by_task[task] = by_task.get(task, set(own)) & set(own) - everywhere
+        arms.setdefault(arm, {})[task] = own, tuned
     texts = {task: " ".join(sorted(own)) for task, own in by_task.items() if own}
-    for arm in dict.fromkeys(arm for arm, _ in overrides):
+    for arm, tasks in arms.items():
         of_arm = {
-            key[1]: " ".join([*(o for o in own if o not in everywhere | by_task[key[1]]), *tuned])
-            for key, (own, tuned) in overrides.items()
-            if key[0] == arm
+            task: " ".join([*(o for o in own if o not in everywhere | by_task[task]), *tuned])
+            for task, (own, tuned) in tasks.items()
         }
         if len(set(of_arm.values())) == 1:
             texts[arm] = next(iter(of_arm.values()))
