@@ -48,19 +48,15 @@ def resolve(
     student = _student(config)
     selected = terms.selected(config, task, overrides, option)
     inherited = _inherited(overrides, choices)
-
     # A teacher that nothing uses is dropped: runs that differ in it alone are one run.
     teachers: tuple[Run, ...] = ()
     checkpoint = None
     if selected or config.init.get("weights") == "finetuned":
-        if config.tokenizer != config.teacher.tokenizer:
-            what = "a student reads with its teacher's tokenizer"
-            raise BadInput(f"tokenizer={config.tokenizer}: {what}")
+        _check_tokenizer(config)
         teachers = parents.teachers(config, inherited, compose_parent)
         checkpoint = parents.finished(config)
     teacher = teachers[0] if teachers else None
     teacher_size = parents.teacher_architecture(teacher, checkpoint)
-
     run = Run(
         seed=config.seed,
         hard_weight=config.hard.weight,
@@ -87,6 +83,12 @@ def resolve(
     )
     _check(run, teacher_size)
     return replace(run, uid=digest(effective(run)))
+
+
+def _check_tokenizer(config: Config) -> None:
+    if config.tokenizer != config.teacher.tokenizer:
+        what = "a student reads with its teacher's tokenizer"
+        raise BadInput(f"tokenizer={config.tokenizer}: {what}")
 
 
 def _inherited(overrides: tuple[str, ...], choices: Mapping[str, str]) -> tuple[str, ...]:
