@@ -9,10 +9,14 @@ from typing import Any
 import narrow
 import nbformat
 import pytest
+from IPython.core.formatters import HTMLFormatter
 from nbclient import NotebookClient
 
 import analysis
+from analysis.notebook import register
 from analysis.tables import papers
+from analysis.tables.formats import html
+from analysis.tables.model import Table
 from kdlab.errors import BadInput
 from sweeps.study import reading
 
@@ -86,6 +90,14 @@ def test_a_notebook_is_small_valid_and_has_no_outputs(path):
     assert all(not cell.outputs and cell.execution_count is None for cell in code(notebook))
     assert sum(len(cell.source.splitlines()) for cell in code(notebook)) < 30
     assert json.loads(path.read_text())["metadata"]["kernelspec"]["name"] == "python3"
+
+
+def test_a_single_table_as_a_cells_last_line_is_html():
+    table = Table("t", "Which?", "report", [], [], {}, {}, [])
+    formatter = HTMLFormatter()
+    assert formatter(table) is None
+    register({"text/html": formatter})
+    assert formatter(table) == html(table)
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
