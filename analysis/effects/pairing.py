@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.effects.comparable import Grid, absent, governs, grids, same_or_absent
 from analysis.statistics import contrasts
-from analysis.statistics.pairs import COMPARED, OTHER, SEEDS, Inference, compare
+from analysis.statistics.pairs import COMPARED, OTHER, SEEDS, Inference, compare, in_frame
 
 NAMES = ["column", "axis", "level", "other"]  # what a comparison is of
 NUMBERS = [*COMPARED, "over"]  # and its numbers, as `contrast` gives them
@@ -78,8 +78,8 @@ def matters(comparisons: pd.DataFrame) -> pd.Series:
 def pairs(grid: Grid, axis: str) -> pd.DataFrame:
     """All pairs of a grid's runs that differ in one axis only, one row each.
 
-    Columns as in `analysis.statistics.pairs`, with the two runs' levels as `level` and `other`, in
-    the study's order.
+    Columns as `analysis.statistics.pairs.in_frame` has them, with the two runs' levels as `level`
+    and `other`, in the study's order.
     """
     order = {level: place for place, level in enumerate(grid.levels.get(axis, []))}
     runs = grid.runs.assign(level=grid.runs[axis] if order else None)
@@ -100,7 +100,7 @@ def pairs(grid: Grid, axis: str) -> pd.DataFrame:
 def contrast(pairs: pd.DataFrame, grid: Grid, inference: Inference) -> dict[str, Any]:
     """The numbers of pairs of two levels, or of two groups of them, not yet judged."""
     over = ", ".join(_one_sided(pairs, grid))
-    return compare(pairs, grid.split, grid.metric, inference) | {"over": over}
+    return compare(in_frame(pairs), grid.split, grid.metric, inference) | {"over": over}
 
 
 def grouped(

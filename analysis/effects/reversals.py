@@ -13,7 +13,7 @@ from analysis.effects.comparable import Grid, absent, grids
 from analysis.effects.pairing import NAMES, NUMBERS, TESTED, contrast, grouped, pairs
 from analysis.statistics import contrasts
 from analysis.statistics.contrasts import less
-from analysis.statistics.pairs import OTHER, Inference, sample_of
+from analysis.statistics.pairs import OTHER, Inference, in_frame, sample_of
 
 TASK = "task"
 THERE = "_there"  # ends the columns that are of the second place
@@ -125,7 +125,7 @@ def _changes(
     parts = {level: placed[placed["at"] == level] for level in grid.levels[by]}
     parts = {level: part for level, part in parts.items() if len(part)}
     samples = {
-        level: sample_of(part, grid.split, grid.metric, inference.draws)
+        level: sample_of(in_frame(part), grid.split, grid.metric, inference.draws)
         for level, part in parts.items()
     }
     numbers = {level: contrast(part, grid, inference) for level, part in parts.items()}

@@ -14,7 +14,7 @@ from analysis.effects.pairing import NUMBERS, TESTED, contrast, pairs
 from analysis.published.numbers import ALLOWED
 from analysis.statistics import contrasts
 from analysis.statistics.contrasts import Sample, less, mean_of
-from analysis.statistics.pairs import OTHER, Inference, sample_of
+from analysis.statistics.pairs import OTHER, Inference, in_frame, sample_of
 from kdlab.errors import BadInput
 
 FILE = Path(__file__).parents[1] / "published" / "claims" / "directional.csv"
@@ -217,7 +217,8 @@ def _between_tasks(
     for name, own in by_column.items():
         is_named = own["task"].iloc[0] in claim.tasks
         grid = grids[name]
-        samples[is_named].append(sample_of(own, grid.split, grid.metric, inference.draws))
+        own_pairs = in_frame(own)
+        samples[is_named].append(sample_of(own_pairs, grid.split, grid.metric, inference.draws))
         columns[is_named].append(name)
     if not all(samples.values()):
         return
@@ -226,14 +227,14 @@ def _between_tasks(
     if gap is None:
         return
     name = " less ".join(", ".join(names) for names in columns.values())
-    all_pairs = pd.concat(by_column.values())
+    all_pairs = in_frame(pd.concat(by_column.values()))
     yield (
         "",
         {"column": name, "over": "", "key": f"{claim.claim}: {name}"}
         | contrasts.contrast(gap, inference.margin)._asdict()
         | {
             "n": len(all_pairs),
-            "degenerate": int((all_pairs["degenerate"] | all_pairs["degenerate" + OTHER]).sum()),
+            "degenerate": sum(all_pairs.degenerate),
             "planned": max(grid.seeds for grid in grids.values()),
         },
     )

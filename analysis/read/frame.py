@@ -102,17 +102,22 @@ def reader(frame: pd.DataFrame) -> Callable[[str], Record]:
 
     It reads a record at a time, from its place, and raises BadInput if the frame has none.
     """
+    of_run = entries(frame)
+
+    def read(uid: str) -> Record:
+        if uid not in of_run:
+            raise BadInput(f"no record of run {uid!r} in study {frame.attrs['study']}")
+        return record.read(frame.attrs["root"], of_run[uid])
+
+    return read
+
+
+def entries(frame: pd.DataFrame) -> dict[str, record.Entry]:
+    """By uid where the record of each run of a frame is."""
     columns = ["uid", "state", "seconds", "file", "start", "end"]
     # Before the first record there are no columns of addresses.
     recorded = frame[frame["file"].notna()].reindex(columns=columns).drop_duplicates("uid")
-    entries = {str(row["uid"]): record_rows.entry(row) for row in recorded.to_dict("records")}
-
-    def read(uid: str) -> Record:
-        if uid not in entries:
-            raise BadInput(f"no record of run {uid!r} in study {frame.attrs['study']}")
-        return record.read(frame.attrs["root"], entries[uid])
-
-    return read
+    return {str(row["uid"]): record_rows.entry(row) for row in recorded.to_dict("records")}
 
 
 def recorded_run(frame: pd.DataFrame, uid: str) -> Record:

@@ -2,9 +2,10 @@
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+import statistics
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -12,14 +13,8 @@ import pandas as pd
 from analysis.read.frame import NO_SEED, PERCENT
 from analysis.statistics import seed_tests
 from analysis.statistics.contrasts import mark
-from analysis.statistics.pairs import OTHER, SEEDS
+from analysis.statistics.pairs import Pairs
 
-# The columns that a cell is made of: of a wider frame pandas would copy all for every cell.
-COLUMNS = [
-    *("row", "control", "task", "state", "degenerate", "teachers", "knowledge", *SEEDS),
-    *("uid", "score", "split", "metric"),
-    *("transformer", "parameters", "flops", "latency"),
-]
 NOTHING = float("nan")
 
 
@@ -81,12 +76,69 @@ class Cell:
         return 0 < self.n == self.expected
 
 
-class Scored(NamedTuple):
-    """A run and its score, a fraction."""
+Key = tuple[str, ...]
+K = TypeVar("K", bound=Hashable)
 
+
+class CellRun(NamedTuple):
+    """A run of a cell: some columns of a row of `analysis.read.frame.scores`, by their names.
+
+    Cells are made of these, not of frames: there are thousands of a few runs each, and pandas takes
+    a hundred times as long for a few values as a list does.
+    """
+
+    table: str
+    row: str
+    task: str
+    split: str
+    metric: str
+    control: str
+    state: str
+    knowledge: str | None
+    teachers: str | None  # a JSON list of uids; a teacher has none
     uid: str
-    score: float
+    seed: int
+    teacher_seed: int
+    score: float  # a fraction, NaN where the run is not done
     degenerate: bool
+    transformer: float
+    parameters: float
+    flops: float
+    latency: float
+
+    @property
+    def cell(self) -> Key:
+        """The key of its cell, as the study labels it."""
+        return (self.table, self.row, self.task, self.split, self.metric)
+
+    @property
+    def column(self) -> Key:
+        """The key of its column, with its table."""
+        return (self.table, self.task, self.split, self.metric)
+
+    @property
+    def is_teacher(self) -> bool:
+        """Whether it is a teacher's."""
+        return self.seed == NO_SEED
+
+    @property
+    def has_score(self) -> bool:
+        """Whether it is done."""
+        return not math.isnan(self.score)
+
+
+def cell_runs(frame: pd.DataFrame) -> list[CellRun]:
+    """The rows of a frame of scores, without what was left out while planning."""
+    columns = (frame[name].tolist() for name in CellRun._fields)
+    return [CellRun(*values) for values in zip(*columns, strict=True)]
+
+
+def grouped(runs: Iterable[CellRun], key: Callable[[CellRun], K]) -> dict[K, list[CellRun]]:
+    """Runs by a key, in the order in which the keys occur."""
+    groups: dict[K, list[CellRun]] = {}
+    for run in runs:
+        groups.setdefault(key(run), []).append(run)
+    return groups
 
 
 @dataclass(frozen=True)
@@ -95,24 +147,34 @@ class Column:
 
     Attributes:
         rows: the runs of each row of the table.
-        teachers: the runs of teachers.
-        without_knowledge: the students' runs that learn from no teacher.
+        teachers: the runs of teachers, by uid.
+        without_knowledge: by row the students' runs that learn from no teacher.
     """
 
-    rows: Mapping[str, pd.DataFrame]
-    teachers: pd.DataFrame
-    without_knowledge: pd.DataFrame
+    rows: Mapping[str, Sequence[CellRun]]
+    teachers: Mapping[str, CellRun]
+    without_knowledge: Mapping[str, Sequence[CellRun]] = field(default_factory=dict)
 
 
-def column(frame: pd.DataFrame) -> Column:
-    """A column of its runs, rows of `analysis.read.frame.scores`."""
-    is_teacher = frame["seed"] == NO_SEED
-    rows = {str(row): runs for row, runs in frame.groupby("row", sort=False)}
-    has_none = (frame["knowledge"] == "none") & ~is_teacher
-    return Column(rows, frame[is_teacher], frame[has_none])
+def columns(runs: Iterable[CellRun]) -> dict[Key, Column]:
+    """The columns of all tables, by `CellRun.column`."""
+    return {
+        key: _column(of_column) for key, of_column in grouped(runs, lambda run: run.column).items()
+    }
 
 
-def build(arm: pd.DataFrame, column: Column, verdict: Mapping[str, Any] | None) -> Cell:
+def _column(runs: Sequence[CellRun]) -> Column:
+    students = [run for run in runs if not run.is_teacher]
+    return Column(
+        rows=grouped(runs, lambda run: run.row),
+        teachers={run.uid: run for run in runs if run.is_teacher},
+        without_knowledge=grouped(
+            (run for run in students if run.knowledge == "none"), lambda run: run.row
+        ),
+    )
+
+
+def build(arm: Sequence[CellRun], column: Column, verdict: Mapping[str, Any] | None) -> Cell:
     """The cell of an arm.
 
     Args:
@@ -121,22 +183,23 @@ def build(arm: pd.DataFrame, column: Column, verdict: Mapping[str, Any] | None) 
         verdict: the arm's contrast with its control, as of `contrasts.judged`; None if it is
             compared with nothing.
     """
-    runs = arm.drop_duplicates("uid")  # with crossed teachers a run stands once for each of them
-    done = runs[runs["score"].notna()]
-    scores = [PERCENT * score for score in done["score"]]
+    # With crossed teachers a run stands once for each of them.
+    runs = list({run.uid: run for run in arm}.values())
+    done = [run for run in runs if run.has_score]
+    scores = [PERCENT * run.score for run in done]
     cell = Cell(
         n=len(done),
         expected=len(runs),
         mean=float(np.mean(scores)) if scores else NOTHING,
         spread=seed_tests.spread(scores),
-        diverged=int((runs["state"] == "diverged").sum()),
-        degenerate=int(done["degenerate"].sum()),
-        transformer=float(runs["transformer"].max()),
-        parameters=float(runs["parameters"].max()),
-        flops=float(runs["flops"].max()),
-        latency=float(runs["latency"].median()),
+        diverged=sum(run.state == "diverged" for run in runs),
+        degenerate=sum(run.degenerate for run in done),
+        transformer=_largest(run.transformer for run in runs),
+        parameters=_largest(run.parameters for run in runs),
+        flops=_largest(run.flops for run in runs),
+        latency=_median(run.latency for run in runs),
     )
-    if arm["seed"].iloc[0] == NO_SEED:  # a teacher is compared with nothing
+    if arm[0].is_teacher:  # a teacher is compared with nothing
         return cell
     if verdict is not None:
         names = ("difference", "low", "high", "seeds", "detectable", "p", "adjusted", "family")
@@ -150,68 +213,86 @@ def build(arm: pd.DataFrame, column: Column, verdict: Mapping[str, Any] | None) 
     return _with_headroom(cell, arm, column)
 
 
-def with_control(arm: pd.DataFrame, column: Column) -> pd.DataFrame:
-    """An arm's runs paired with its control's of the same seeds, as `statistics.pairs` has them.
+def with_control(arm: Sequence[CellRun], column: Column) -> Pairs | None:
+    """An arm's runs paired with its control's of the same seeds.
 
-    Empty if the control has no run of these seeds, or the arm is its own control.
+    None if the control has no scored run of these seeds, or the arm is its own control.
     """
-    control = arm["control"].iloc[0]
-    is_control = arm["row"].iloc[0] == control
-    others = arm.iloc[:0] if is_control else column.rows.get(control, arm.iloc[:0])
-    names = [*Scored._fields, *(name + OTHER for name in Scored._fields)]
-    rows = [(*seeds, *run, *other) for seeds, run, other in _same_seeds(arm, others)]
-    pairs = pd.DataFrame(rows, columns=[*SEEDS, *names])
-    return pairs.assign(difference=PERCENT * (pairs["score"] - pairs["score" + OTHER]))
+    control = arm[0].control
+    if control == arm[0].row or not (both := _same_seeds(arm, column.rows.get(control, ()))):
+        return None
+    return Pairs(
+        uids=[run.uid for run, _ in both],
+        others=[other.uid for _, other in both],
+        seeds=[run.seed for run, _ in both],
+        teachers=[run.teacher_seed for run, _ in both],
+        differences=[PERCENT * (run.score - other.score) for run, other in both],
+        degenerate=[run.degenerate or other.degenerate for run, other in both],
+    )
 
 
 def _same_seeds(
-    runs: pd.DataFrame, others: pd.DataFrame
-) -> list[tuple[tuple[int, int], Scored, Scored]]:
+    runs: Iterable[CellRun], others: Iterable[CellRun]
+) -> list[tuple[CellRun, CellRun]]:
     """Of each seed and teacher's seed that both have, the scored run of the one and the other."""
     first, second = _by_seeds(runs), _by_seeds(others)
-    return [(seeds, first[seeds], second[seeds]) for seeds in first if seeds in second]
+    return [(first[seeds], second[seeds]) for seeds in first if seeds in second]
 
 
-def _by_seeds(runs: pd.DataFrame) -> dict[tuple[int, int], Scored]:
+def _by_seeds(runs: Iterable[CellRun]) -> dict[tuple[int, int], CellRun]:
     """By seed and teacher's seed the first run that has a score."""
-    scored: dict[tuple[int, int], Scored] = {}
-    # Lists, not rows of a frame: this is done for every cell, and pandas takes a hundred times
-    # as long for a few values.
-    columns = (runs[name].tolist() for name in (*SEEDS, *Scored._fields))
-    for seed, teacher_seed, uid, score, degenerate in zip(*columns, strict=True):
-        if not math.isnan(score):
-            scored.setdefault((seed, teacher_seed), Scored(uid, score, degenerate))
+    scored: dict[tuple[int, int], CellRun] = {}
+    for run in runs:
+        if run.has_score:
+            scored.setdefault((run.seed, run.teacher_seed), run)
     return scored
 
 
-def _with_headroom(cell: Cell, arm: pd.DataFrame, column: Column) -> Cell:
+def _largest(numbers: Iterable[float]) -> float:
+    return max((number for number in numbers if not math.isnan(number)), default=NOTHING)
+
+
+def _median(numbers: Iterable[float]) -> float:
+    known = [number for number in numbers if not math.isnan(number)]
+    return statistics.median(known) if known else NOTHING
+
+
+def _with_headroom(cell: Cell, arm: Sequence[CellRun], column: Column) -> Cell:
     """The cell with the gap between its teachers and its arm without knowledge, and how much of it
     the arm closes.
     """
-    uids = [uid for text in arm["teachers"].dropna() for uid in json.loads(text)]
-    own = column.teachers[column.teachers["uid"].isin(uids)]
-    teachers = PERCENT * own.drop_duplicates("uid")["score"].dropna()
-    if not teachers.empty and teachers.mean() > 0:
-        cell = replace(cell, of_teacher=PERCENT * cell.mean / float(teachers.mean()))
+    own = [column.teachers[uid] for uid in _teachers(arm) if uid in column.teachers]
+    teachers = [PERCENT * run.score for run in own if run.has_score]
+    if teachers and np.mean(teachers) > 0:
+        cell = replace(cell, of_teacher=PERCENT * cell.mean / float(np.mean(teachers)))
     pairs = _same_seeds(arm, _without_knowledge(arm, column.without_knowledge))
-    if not pairs or teachers.empty:
+    if not pairs or not teachers:
         return cell
     # With crossed teachers one run without knowledge is in several pairs: it counts once.
-    baselines = list({none.uid: PERCENT * none.score for _, _, none in pairs}.values())
-    headroom = float(teachers.mean() - np.mean(baselines))
-    deviations = [seed_tests.spread(list(scores)) for scores in (teachers, baselines)]
+    baselines = list({none.uid: PERCENT * none.score for _, none in pairs}.values())
+    headroom = float(np.mean(teachers) - np.mean(baselines))
+    deviations = [seed_tests.spread(scores) for scores in (teachers, baselines)]
     spread = math.hypot(*(deviation for deviation in deviations if not math.isnan(deviation)))
     cell = replace(cell, headroom=headroom, headroom_spread=spread)
-    is_baseline = all(run.uid == none.uid for _, run, none in pairs)
+    is_baseline = all(run.uid == none.uid for run, none in pairs)
     # A share of a gap that noise alone could make would be any number.
     if len(baselines) < 2 or headroom <= spread or is_baseline:
         return cell
-    gain = float(np.mean([run.score - none.score for _, run, none in pairs]))
+    gain = float(np.mean([run.score - none.score for run, none in pairs]))
     return replace(cell, share=PERCENT * PERCENT * gain / headroom)
 
 
-def _without_knowledge(arm: pd.DataFrame, students: pd.DataFrame) -> pd.DataFrame:
+def _teachers(arm: Iterable[CellRun]) -> list[str]:
+    """The uids of an arm's teachers, each once."""
+    texts = dict.fromkeys(run.teachers for run in arm)
+    lists = [json.loads(text) for text in texts if isinstance(text, str)]  # else NaN
+    return list(dict.fromkeys(uid for uids in lists for uid in uids))
+
+
+def _without_knowledge(
+    arm: Sequence[CellRun], students: Mapping[str, Sequence[CellRun]]
+) -> Sequence[CellRun]:
     """Of the students without knowledge those of the arm's control, else of the only such row."""
-    if arm["control"].iloc[0] in set(students["row"]):
-        return students[students["row"] == arm["control"].iloc[0]]
-    return students if students["row"].nunique() == 1 else students.iloc[:0]
+    if arm[0].control in students:
+        return students[arm[0].control]
+    return next(iter(students.values())) if len(students) == 1 else []

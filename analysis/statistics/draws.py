@@ -1,15 +1,14 @@
 """Scores of recorded runs on resampled examples, each run read and resampled once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 import pandas as pd
 
-from analysis.read.frame import reader
+from analysis.read.frame import entries
 from analysis.statistics.bootstrap import resample_each
-from kdlab.record import Record, read_examples, read_outputs
+from kdlab.record import Record, read_all, read_examples, read_outputs
 
 BLOCK = 32  # runs resampled together: one product of matrices for many of a matrix and a vector
 # Of a run (uid, split, metric): the ids of its examples [n], and its scores, fractions, on draws
@@ -26,8 +25,8 @@ def sampler(frame: pd.DataFrame) -> Draws:
     Args:
         frame: as `analysis.load` gives it.
     """
-    read, root = cache(_addresses(frame)), frame.attrs["root"]
-    blocks = _blocks(frame)
+    blocks, root = _blocks(frame), frame.attrs["root"]
+    read = _addresses(frame, blocks)
     examples: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     known: dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]] = {}
 
@@ -54,17 +53,24 @@ def _has_examples(record: Record, split: str, digest: str) -> bool:
     return bool(record.result["examples"].get(split) == digest)
 
 
-def _addresses(frame: pd.DataFrame) -> Callable[[str], Record]:
+def _addresses(frame: pd.DataFrame, blocks: Mapping[str, Sequence[str]]) -> Callable[[str], Record]:
     """A reader of records that keeps of each only where its outputs and examples are.
 
-    All runs' records stay in memory, and their curves would fill it.
+    It reads a block at a time. All runs' records stay in memory, and their curves would fill it.
     """
-    read = reader(frame)
+    of_run, root = entries(frame), frame.attrs["root"]
+    kept: dict[str, Record] = {}
 
     def addresses(uid: str) -> Record:
-        record = read(uid)
-        examples = record.result["examples"] if record.artifacts.get("outputs") else {}
-        return replace(record, result={"examples": examples}, cost={}, choices={}, overrides=[])
+        if uid not in kept:
+            block = blocks.get(uid, [uid])
+            for record in read_all(root, [of_run[member] for member in block]):
+                has_outputs = bool(record.artifacts.get("outputs"))
+                examples = record.result["examples"] if has_outputs else {}
+                kept[record.uid] = replace(
+                    record, result={"examples": examples}, cost={}, choices={}, overrides=[]
+                )
+        return kept[uid]
 
     return addresses
 

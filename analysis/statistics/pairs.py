@@ -1,11 +1,10 @@
 """Pairs of runs that share a seed: from two runs' scores to a contrast that can be tested.
 
-Tables compare an arm with its control, effects two levels of an axis. Both come here with a frame
-of pairs, one row each: `uid`, `score` and `degenerate` of the first run, the same of the second one
-with the ending `_other`, the `seed` and `teacher_seed` that both have, and `difference`, the first
-score minus the second in points.
+Tables compare an arm with its control, effects two levels of an axis. Both come here with `Pairs`,
+which effects take from a frame of one row a pair (`in_frame`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +19,49 @@ from analysis.statistics.seed_tests import MARGIN
 OTHER = "_other"  # ends the columns that are of a pair's second run
 SEEDS = ["seed", "teacher_seed"]  # what the two runs of a pair have in common
 COMPARED = [*Contrast._fields, "n", "degenerate", "key"]  # keys of what `compare` gives
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of runs that share a seed, as columns of one length n.
+
+    Not a frame: tables make one of these for each of thousands of cells, and for a few values
+    pandas takes a hundred times as long as a list.
+
+    Attributes:
+        uids, others: of the first run and of the second.
+        seeds, teachers: the seed and the teacher's seed that both have.
+        differences: the first run's score minus the second's, in points.
+        degenerate: whether one of the two predicts a single class for every row.
+    """
+
+    uids: Sequence[str]
+    others: Sequence[str]
+    seeds: Sequence[int]
+    teachers: Sequence[int]
+    differences: Sequence[float]
+    degenerate: Sequence[bool]
+
+    def __len__(self) -> int:
+        return len(self.uids)
+
+
+def in_frame(pairs: pd.DataFrame) -> Pairs:
+    """The pairs of a frame that has one row each.
+
+    Args:
+        pairs: with `uid`, `score` and `degenerate` of the first run, the same of the second one
+            with the ending `_other`, the `seed` and `teacher_seed` that both have, and
+            `difference`, the first score minus the second in points.
+    """
+    return Pairs(
+        uids=pairs["uid"].tolist(),
+        others=pairs["uid" + OTHER].tolist(),
+        seeds=pairs["seed"].tolist(),
+        teachers=pairs["teacher_seed"].tolist(),
+        differences=pairs["difference"].tolist(),
+        degenerate=(pairs["degenerate"] | pairs["degenerate" + OTHER]).tolist(),
+    )
 
 
 @dataclass(frozen=True)
@@ -40,12 +82,12 @@ class Inference:
 
 
 def compare(
-    pairs: pd.DataFrame, split: str, metric: str, inference: Inference, sample: Sample | None = None
+    pairs: Pairs, split: str, metric: str, inference: Inference, sample: Sample | None = None
 ) -> dict[str, Any]:
     """The contrast of pairs, not yet judged: what `contrasts.judged` takes, by name.
 
     Args:
-        pairs: one row or more, as this module describes them.
+        pairs: one or more.
         split, metric: which score the pairs have.
         inference: the margin and the draws.
         sample: of the pairs, where it is at hand already.
@@ -53,25 +95,28 @@ def compare(
     sample = sample or sample_of(pairs, split, metric, inference.draws)
     return contrast(sample, inference.margin)._asdict() | {
         "n": len(pairs),
-        "degenerate": int((pairs["degenerate"] | pairs["degenerate" + OTHER]).sum()),
-        "key": identity(pairs["uid"], pairs["uid" + OTHER], split, metric),
+        "degenerate": sum(pairs.degenerate),
+        "key": identity(pairs.uids, pairs.others, split, metric),
     }
 
 
-def sample_of(pairs: pd.DataFrame, split: str, metric: str, draws: Draws | None) -> Sample:
+def sample_of(pairs: Pairs, split: str, metric: str, draws: Draws | None) -> Sample:
     """The mean difference of the pairs of each seed and teacher, in points."""
     # Several pairs may share both seeds: an axis is compared under all levels of the others.
-    keys, place = np.unique(pairs[SEEDS].to_numpy(dtype=int), axis=0, return_inverse=True)
-    means = averaging(place.ravel())
-    values = means @ pairs["difference"].to_numpy(dtype=float)
+    both = list(zip(pairs.seeds, pairs.teachers, strict=True))
+    keys = sorted(set(both))
+    places = {key: place for place, key in enumerate(keys)}
+    means = averaging(np.array([places[key] for key in both]))
+    values = means @ np.array(pairs.differences, dtype=float)
     drawn = None if draws is None else _drawn(pairs, split, metric, draws) @ means.T
-    return Sample(keys[:, 0], keys[:, 1], values, drawn)
+    seeds, teachers = np.array(keys, dtype=int).T
+    return Sample(seeds, teachers, values, drawn)
 
 
-def _drawn(pairs: pd.DataFrame, split: str, metric: str, draws: Draws) -> np.ndarray:
+def _drawn(pairs: Pairs, split: str, metric: str, draws: Draws) -> np.ndarray:
     """Each pair's difference in points on each draw of the examples [DRAWS, pairs]."""
     differences = []
-    for uid, other in zip(pairs["uid"], pairs["uid" + OTHER], strict=True):
+    for uid, other in zip(pairs.uids, pairs.others, strict=True):
         (ids, scores), (other_ids, other_scores) = (
             draws(run, split, metric) for run in (uid, other)
         )

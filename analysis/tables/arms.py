@@ -6,16 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.read.frame import NO_SEED
-from analysis.statistics.cells import COLUMNS, column, with_control
+from analysis.statistics.cells import Key, cell_runs, columns, grouped, with_control
 from analysis.statistics.contrasts import Sample, Verdict, judged
 from analysis.statistics.draws import Draws
 from analysis.statistics.pairs import Inference, compare, sample_of
 from analysis.tables.layout import column_name
-
-KEY = ["table", "row", "task", "split", "metric"]  # of a cell, as the study labels it
-COLUMN = [name for name in KEY if name != "row"]
-CellKey = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -28,8 +23,8 @@ class ControlContrasts:
         verdicts: by a contrast's key, for whoever speaks of the same one.
     """
 
-    judged: Mapping[CellKey, Mapping[str, Any]] = field(default_factory=dict)
-    samples: Mapping[CellKey, Sample] = field(default_factory=dict)
+    judged: Mapping[Key, Mapping[str, Any]] = field(default_factory=dict)
+    samples: Mapping[Key, Sample] = field(default_factory=dict)
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
 
 
@@ -46,34 +41,33 @@ def against_controls(frame: pd.DataFrame, draws: Draws | None, margin: float) ->
         draws: scores on resampled examples; None where the outputs are not there.
         margin: points within which a difference counts as none.
     """
-    frame = frame[["table", *COLUMNS]]
-    columns = {key: column(runs) for key, runs in frame.groupby(COLUMN, sort=False)}
+    runs = cell_runs(frame)
+    by_column = columns(runs)
     inference = Inference(margin, draws)
     rows: list[dict[str, Any]] = []
-    samples: dict[CellKey, Sample] = {}
-    for key, arm in frame[frame["seed"] != NO_SEED].groupby(KEY, sort=False):
-        cell = tuple(map(str, key))  # type: ignore[arg-type]
+    samples: dict[Key, Sample] = {}
+    students = (run for run in runs if not run.is_teacher)
+    for cell, arm in grouped(students, lambda run: run.cell).items():
         table, row, *in_column = cell
-        control, in_table = str(arm["control"].iloc[0]), columns[(table, *in_column)]
+        control, in_table = arm[0].control, by_column[arm[0].column]
         if control in ("", row) or control not in in_table.rows:
             continue
         contrast = {
             "cell": cell,
             "path": (f"table {table}", column_name(*in_column), control),
-            "planned": arm["seed"].nunique(),
+            "planned": len({run.seed for run in arm}),
             # What is planned and has no pair yet is a test of its family already: marks shall not
             # come and go with the order in which runs are done.
             "key": " ".join(cell),
         }
-        pairs = with_control(arm, in_table)
-        if len(pairs):
+        if pairs := with_control(arm, in_table):
             of = (cell[-2], cell[-1])
             samples[cell] = sample_of(pairs, *of, draws)
             contrast |= compare(pairs, *of, inference, samples[cell])
         rows.append(contrast)
     if not samples:
         return ControlContrasts()
-    by_cell: dict[CellKey, Mapping[str, Any]] = {
+    by_cell: dict[Key, Mapping[str, Any]] = {
         row["cell"]: row  # type: ignore[misc]
         for row in judged(pd.DataFrame(rows), inference.verdicts).to_dict("records")
         if row["cell"] in samples

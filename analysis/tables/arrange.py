@@ -1,10 +1,13 @@
 """Tables of a study: every cell knows how many runs it has and how many it should have."""
 
+from collections.abc import Mapping, Sequence
+from itertools import chain
+
 import pandas as pd
 
 from analysis.read.axes import axes
 from analysis.read.frame import NO_SEED, PERCENT, reader, scores
-from analysis.statistics.cells import COLUMNS, Cell, build, column
+from analysis.statistics.cells import Cell, CellRun, build, cell_runs, columns
 from analysis.statistics.contrasts import Sample
 from analysis.statistics.draws import sampler
 from analysis.statistics.seed_tests import MARGIN
@@ -16,7 +19,7 @@ from analysis.tables import (
     published_rows,
     rerun_commands,
 )
-from analysis.tables.arms import KEY, ControlContrasts, against_controls
+from analysis.tables.arms import ControlContrasts, against_controls
 from analysis.tables.layout import EXCLUDED, GROUP, HEAD, LABEL, Layout, placed
 from analysis.tables.model import Cells, Table
 from kdlab.record import read_examples
@@ -108,11 +111,12 @@ def _table(
     is_out = frame["state"] == EXCLUDED
     left_out, planned = frame[is_out], frame[~is_out]
     columns = [str(column) for column in planned[HEAD].unique()]
-    cells, samples = _cells(planned, contrasts)
+    arms = _arms(planned)
+    cells, samples = _cells(arms, contrasts)
     teachers = list(dict.fromkeys(planned[LABEL][planned["seed"] == NO_SEED]))
     students = [row for row in dict.fromkeys(frame[LABEL]) if row not in teachers]
     constant = _majority(planned, runs)
-    average = averages.over(planned, cells, samples, students, margin)
+    average = averages.over(planned, arms, cells, samples, students, margin)
     published = published_rows.beside(layout, planned, split)
     all_cells = {**cells, **constant, **average.cells}
     best = marks.best(all_cells, students, [*columns, *average.columns], published)
@@ -144,21 +148,28 @@ def _table(
     )
 
 
+def _arms(frame: pd.DataFrame) -> dict[tuple[str, str], list[CellRun]]:
+    """The runs of every cell, by row and column as the layout has them."""
+    arms: dict[tuple[str, str], list[CellRun]] = {}
+    runs = cell_runs(frame)
+    for row, head, run in zip(frame[LABEL].tolist(), frame[HEAD].tolist(), runs, strict=True):
+        arms.setdefault((row, head), []).append(run)
+    return arms
+
+
 def _cells(
-    frame: pd.DataFrame, contrasts: ControlContrasts
+    arms: Mapping[tuple[str, str], Sequence[CellRun]], contrasts: ControlContrasts
 ) -> tuple[Cells, dict[tuple[str, str], Sample]]:
-    """Every cell by row and column as the layout has them, and its paired differences.
+    """Every cell by row and column, and its paired differences.
 
     Contrasts are of rows and columns as the study has them: the control of a cell may stand in
     another column of the layout.
     """
-    frame = frame[["table", *COLUMNS, LABEL, HEAD]]
-    columns = {key: column(runs) for key, runs in frame.groupby(KEY[2:], sort=False)}
+    by_column = columns(chain.from_iterable(arms.values()))
     cells, samples = {}, {}
-    for (row, head), arm in frame.groupby([LABEL, HEAD], sort=False):
-        key = tuple(arm[KEY].iloc[0])
-        place = (str(row), str(head))
-        cells[place] = build(arm, columns[key[2:]], contrasts.judged.get(key))
+    for place, arm in arms.items():
+        key = arm[0].cell
+        cells[place] = build(arm, by_column[arm[0].column], contrasts.judged.get(key))
         if key in contrasts.samples:
             samples[place] = contrasts.samples[key]
     return cells, samples

@@ -2,19 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
+from statistics import fmean
 
-import numpy as np
 import pandas as pd
 
 from analysis.read.frame import PERCENT
 from analysis.statistics import seed_tests
-from analysis.statistics.cells import Cell
+from analysis.statistics.cells import Cell, CellRun
 from analysis.statistics.contrasts import Sample, contrast, mean_of
-from analysis.statistics.pairs import SEEDS
-from analysis.tables.layout import GROUP, HEAD, LABEL
+from analysis.tables.layout import GROUP, HEAD
 
 WITHOUT = ("wnli",)  # its dev rows contradict its train rows: it says nothing
-COLUMNS = [LABEL, HEAD, "uid", *SEEDS, "score", "degenerate"]
 Cells = dict[tuple[str, str], Cell]
 
 
@@ -29,6 +28,7 @@ class Average:
 
 def over(
     frame: pd.DataFrame,
+    arms: Mapping[tuple[str, str], Sequence[CellRun]],
     cells: Cells,
     samples: Mapping[tuple[str, str], Sample],
     rows: Sequence[str],
@@ -42,7 +42,8 @@ def over(
 
     Args:
         frame: scores as `layout.placed` gives them.
-        cells: by row and column.
+        arms: their runs, by row and column.
+        cells: likewise.
         samples: the paired differences of cells that have a control.
         rows: those that may have an average.
         margin: points within which a difference counts as none.
@@ -56,13 +57,10 @@ def over(
         name = ": ".join(filter(None, [str(group), "average"]))
         columns.append(name)
         of_tasks = [[str(head) for head in of_task] for of_task in heads]
-        runs_of = dict(list(part[COLUMNS].groupby(LABEL)))
         for row in rows:
             keys = [(row, head) for of_task in of_tasks for head in of_task]
             if all(key in cells and cells[key].is_complete for key in keys):
-                # With crossed teachers a run stands once for each of them.
-                runs = runs_of[row].drop_duplicates([HEAD, "uid"])
-                averages[row, name] = _cell(row, runs, of_tasks, samples, margin)
+                averages[row, name] = _cell(row, arms, of_tasks, samples, margin)
         tasks = " and ".join(heads.index) if len(heads) == 2 else ", ".join(heads.index)
         notes.append(f"{name}: the mean over {tasks}, of rows that have every run of them")
     return Average(columns, averages, notes)
@@ -70,7 +68,7 @@ def over(
 
 def _cell(
     row: str,
-    runs: pd.DataFrame,
+    arms: Mapping[tuple[str, str], Sequence[CellRun]],
     of_tasks: Sequence[Sequence[str]],
     samples: Mapping[tuple[str, str], Sample],
     margin: float,
@@ -79,23 +77,25 @@ def _cell(
 
     Args:
         row: its label.
-        runs: its runs with the columns `COLUMNS`.
+        arms: as of `over`.
         of_tasks: each task's columns.
         samples: as of `over`.
         margin: as of `over`.
     """
-    scores = runs.groupby([HEAD, *SEEDS])["score"].mean().unstack(HEAD)
-    by_task = pd.DataFrame(
-        {i: scores[list(heads)].mean(axis=1) for i, heads in enumerate(of_tasks)}
-    )
-    over_seeds = list(PERCENT * by_task.dropna().mean(axis=1))
+    # With crossed teachers a run stands once for each of them.
+    runs = [
+        [list({run.uid: run for run in arms[row, head]}.values()) for head in heads]
+        for heads in of_tasks
+    ]
+    by_task = [_means_by_seed(of_task) for of_task in runs]
+    shared = [seeds for seeds in by_task[0] if all(seeds in of_task for of_task in by_task)]
+    over_seeds = [PERCENT * fmean(of_task[seeds] for of_task in by_task) for seeds in shared]
     # The mean is over all runs of each task, also where tasks have other seeds.
-    means = [float(scores[list(heads)].mean().mean()) for heads in of_tasks]
-    counts = runs.groupby(HEAD)["uid"].nunique()
-    n = min(int(counts[heads[0]]) for heads in of_tasks)
-    constant = runs["uid"][runs["degenerate"]].nunique()
-    mean = PERCENT * float(np.mean(means))
-    cell = Cell(n, n, mean, seed_tests.spread(over_seeds), degenerate=constant)
+    means = [fmean(fmean(run.score for run in of_head) for of_head in of_task) for of_task in runs]
+    n = min(len(of_task[0]) for of_task in runs)
+    every_run = (run for of_task in runs for of_head in of_task for run in of_head)
+    constant = len({run.uid for run in every_run if run.degenerate})
+    cell = Cell(n, n, PERCENT * fmean(means), seed_tests.spread(over_seeds), degenerate=constant)
     keys = [[(row, head) for head in heads] for heads in of_tasks]
     if not all(key in samples for of_task in keys for key in of_task):
         return cell
@@ -105,3 +105,11 @@ def _cell(
         return cell
     estimate = contrast(overall, margin)  # no test: it is no part of a family
     return replace(cell, difference=estimate.difference, low=estimate.low, high=estimate.high)
+
+
+def _means_by_seed(columns: Sequence[Sequence[CellRun]]) -> dict[tuple[int, int], float]:
+    """The mean score of each seed and teacher's seed over a task's columns."""
+    scores: dict[tuple[int, int], list[float]] = {}
+    for run in chain.from_iterable(columns):
+        scores.setdefault((run.seed, run.teacher_seed), []).append(run.score)
+    return {seeds: fmean(of_seed) for seeds, of_seed in scores.items()}
