@@ -27,6 +27,7 @@ from analysis.tables.formats import template
 from analysis.tables.layout import EXCLUDED, value_text
 from analysis.tables.model import Table
 from kdlab.errors import BadInput
+from sweeps.study import launched
 
 PIXELS = 125  # of an inch of a figure
 NAMED = 100  # runs of a kind that are named; a page is no place for thousands
@@ -226,8 +227,8 @@ def _made(runs: pd.DataFrame, split: str, margin: float) -> list[tuple[str, str]
 
 def _launched(runs: pd.DataFrame) -> str:
     """The study as it was launched; empty where that is not kept."""
-    path = Path(runs.attrs["root"]) / "studies" / str(runs.attrs["study"]) / "study.yaml"
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    folder = Path(runs.attrs["root"]) / "studies" / str(runs.attrs["study"])
+    return launched.text(folder) if (folder / launched.STUDY_FILE).is_file() else ""
 
 
 def _number(value: float) -> str:

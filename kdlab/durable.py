@@ -2,7 +2,8 @@
 
 A disk, a cable or a memory may change a bit without an error. What is kept therefore carries a
 digest of itself: each line of a ledger (a file of JSON lines that is only appended to) has its own,
-a sealed file has one at its end. Parquet's pages have checksums of their own.
+a sealed file has one at its end, a YAML file in a comment that ends it. Parquet's pages have
+checksums of their own.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from kdlab.errors import BadInput
 
 PARTIAL = ".partial"  # what the name of a file or folder ends in while it is written
 SEAL = 32  # bytes
+_COMMENT = b"# digest of the lines above: "
 _KEY, _CLOSE = b',"check":"', b'"}\n'  # how a line of a ledger ends, around its digest
 
 
@@ -172,3 +174,30 @@ def read_sealed(path: Path) -> bytes:
     if hashlib.blake2b(content, digest_size=SEAL).digest() != seal:
         raise Damaged(f"{path} is damaged")
     return content
+
+
+# ---- YAML files --------------------------------------------------------------------------------
+
+
+def write_yaml(path: Path, text: str, *, private: bool = False) -> None:
+    """Write YAML whole, with its digest in a comment at the end; a `private` file as `write_whole`.
+
+    Args:
+        path: the file.
+        text: YAML that ends with a newline.
+    """
+    content = text.encode()
+    write_whole(path, content + _COMMENT + check(content) + b"\n", private=private)
+
+
+def read_yaml(path: Path) -> str:
+    """The YAML that `write_yaml` wrote, without the comment.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        Damaged: it is not what was written.
+    """
+    content, _, end = path.read_bytes().rpartition(_COMMENT)
+    if end != check(content) + b"\n":
+        raise Damaged(f"{path} is not what was written")
+    return content.decode()

@@ -48,6 +48,11 @@ from kdlab.record_schema import Record as Record
 from kdlab.record_schema import Result as Result
 
 SHORT, EXACT = "<f2", "<f4"  # NumPy's types of kept outputs: float16, and float32 of test splits
+# What zip and NumPy raise over a file that lost a bit; RuntimeError: of one that seems encrypted.
+UNREADABLE = (
+    *(OSError, ValueError, KeyError, EOFError, SyntaxError, RuntimeError),
+    *(zlib.error, BadZipFile),
+)
 NO_RECORD = "-"  # in an index, in place of a uid: a stretch of bytes that holds no record
 
 
@@ -214,16 +219,28 @@ def read(root: str | Path, entry: Entry) -> Record:
     Raises:
         Damaged: it cannot be read; `heal` takes it out of the index.
     """
-    (written,) = _lines(Path(root) / "records" / entry.file, [entry])
-    content = durable.page_of(written)
-    if content is None:
-        raise Damaged(f"records/{entry.file}: damaged at byte {entry.start}; launch heals it")
-    return Record(**content)
+    (record,) = read_all(root, [entry])
+    return record
 
 
 def read_all(root: str | Path, of: Sequence[Entry]) -> list[Record]:
-    """The records of one run, in the order of their ledgers."""
-    return [read(root, entry) for entry in of]
+    """The records that entries point to, in their order; each ledger is opened once.
+
+    Raises:
+        Damaged: as `read`.
+    """
+    in_ledger: dict[str, list[Entry]] = {}
+    for entry in of:
+        in_ledger.setdefault(entry.file, []).append(entry)
+    records = {}
+    for file, entries_there in in_ledger.items():
+        lines = _lines(Path(root) / "records" / file, entries_there)
+        for entry, written in zip(entries_there, lines, strict=True):
+            content = durable.page_of(written)
+            if content is None:
+                raise Damaged(f"records/{file}: damaged at byte {entry.start}; launch heals it")
+            records[entry] = Record(**content)
+    return [records[entry] for entry in of]
 
 
 def best(root: str | Path, of: Sequence[Entry]) -> Record:
@@ -355,8 +372,9 @@ def _examples_digest(ids: np.ndarray, labels: np.ndarray) -> str:
 def _read_examples(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
     """Ids and labels in a file; None if their digest is not the file's name."""
     try:
-        with np.load(path) as stored:
+        # From memory: NumPy leaves a file open that it cannot read.
+        with np.load(io.BytesIO(path.read_bytes())) as stored:
             ids, labels = stored["ids"], stored["labels"]
-    except (OSError, ValueError, KeyError, EOFError, SyntaxError, zlib.error, BadZipFile):
+    except UNREADABLE:
         return None
     return (ids, labels) if _examples_digest(ids, labels) == path.stem else None

@@ -9,6 +9,8 @@ import pandas as pd
 
 from analysis.read.frame import NO_SEED
 from analysis.tables.layout import GROUP, HEAD, LABEL
+from kdlab.errors import BadInput
+from sweeps.study import launched
 
 LISTED = 5  # cells, in print
 OPEN = ("missing", "failed")  # states of runs that a launch would do
@@ -25,7 +27,11 @@ def notes(frame: pd.DataFrame, study: str, root: str) -> list[str]:
         for (row, _, _), part in todo.groupby([LABEL, GROUP, "task"], sort=False)
     ]
     more = [f"and {len(lines) - LISTED} more cells with runs to do"] if lines[LISTED:] else []
-    return [*lines[:LISTED], *more, f"all of them: `{command(study, root, set(todo['state']))}`"]
+    try:
+        everything = f"`{command(study, root, set(todo['state']))}`"
+    except BadInput as damaged:  # the scores are none the worse for it
+        everything = str(damaged)
+    return [*lines[:LISTED], *more, f"all of them: {everything}"]
 
 
 def command(study: str, root: str, states: Collection[str]) -> str:
@@ -43,17 +49,8 @@ def single(overrides: Sequence[str], root: str) -> str:
 
 def launched_with(study: str, root: str) -> list[str]:
     """The overrides that a study was launched with on the command line, its root aside."""
-    path = Path(root) / "studies" / study / "study.yaml"
-    if not path.is_file():
-        return []
-    from omegaconf import OmegaConf
-
-    try:
-        launch = OmegaConf.to_container(OmegaConf.load(path))
-    except Exception:  # damaged: a launch from the study's own file writes it anew
-        return []
-    overrides = launch.get("asked", []) if isinstance(launch, dict) else []
-    return [str(text) for text in overrides if not str(text).startswith("root=")]
+    overrides = launched.command_line(Path(root) / "studies" / study)
+    return [text for text in overrides if not text.startswith("root=")]
 
 
 def _cell(row: str, part: pd.DataFrame, root: str) -> str:

@@ -11,6 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kdlab.durable import Damaged, line, page_of, write_whole
+
 if TYPE_CHECKING:
     import torch
 
@@ -55,18 +57,35 @@ def processor() -> str:
 @cache
 def commit() -> str | None:
     """The commit of kdlab's checkout, with a plus sign if files differ from it."""
-    checkout = Path(__file__).resolve().parents[1]
-    if (checkout / COMMIT).is_file():  # a copy that a sweep made for its workers
-        return (checkout / COMMIT).read_text().strip() or None
+    package = Path(__file__).resolve().parents[1]
+    if (package / COMMIT).is_file():  # a copy that a sweep made for its workers
+        return copied_commit(package)
     try:
-        head = _git(checkout, "rev-parse", "--short=12", "HEAD")
-        changed = _git(checkout, "status", "--porcelain", "--untracked-files=no")
+        head = _git(package, "rev-parse", "--short=12", "HEAD")
+        changed = _git(package, "status", "--porcelain", "--untracked-files=no")
         return head + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return None
 
 
-def _git(checkout: Path, *command: str) -> str:
+def write_commit(package: Path) -> None:
+    """Write the commit of this code into a copy of the package."""
+    write_whole(package / COMMIT, line({"commit": commit()}))
+
+
+def copied_commit(package: Path) -> str | None:
+    """The commit that a copy of the package says it is of.
+
+    Raises:
+        Damaged: the file that says it is not what was written.
+    """
+    page = page_of((package / COMMIT).read_bytes())
+    if page is None:
+        raise Damaged(f"{package / COMMIT} is damaged; the next launch mends it")
+    return page["commit"]
+
+
+def _git(folder: Path, *command: str) -> str:
     return subprocess.run(
-        ["git", "-C", str(checkout), *command], check=True, capture_output=True, text=True
+        ["git", "-C", str(folder), *command], check=True, capture_output=True, text=True
     ).stdout.strip()

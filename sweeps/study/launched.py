@@ -8,13 +8,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from omegaconf import OmegaConf
 
+from kdlab.durable import Damaged, read_yaml, write_yaml
 from kdlab.errors import BadInput
 from kdlab.options.parsing import parse
-from kdlab.record import write_whole
 from sweeps.study import overrides
 from sweeps.study.checks import check_trust
 from sweeps.study.schema import Study
@@ -44,8 +45,7 @@ def save(
     typed = command_line or extra
     launched = {"study": asdict(study), "overrides": list(extra), "asked": list(typed)}
     private = any(overrides.is_users_own(text) for text in (*extra, *typed))
-    content = OmegaConf.to_yaml(OmegaConf.create(launched)).encode()
-    write_whole(folder / STUDY_FILE, content, private=private)
+    write_yaml(folder / STUDY_FILE, OmegaConf.to_yaml(OmegaConf.create(launched)), private=private)
 
 
 def read(folder: Path) -> tuple[Study, tuple[str, ...]]:
@@ -54,18 +54,40 @@ def read(folder: Path) -> tuple[Study, tuple[str, ...]]:
     Raises:
         BadInput: it is not there, or damaged.
     """
-    path = folder / STUDY_FILE
-    try:
-        launched = OmegaConf.to_container(OmegaConf.load(path))
-    except FileNotFoundError:
-        raise BadInput(f"{path}: not there; launch {folder.name} from its file") from None
-    except Exception:  # whatever YAML and OmegaConf find wrong with it
-        launched = None
-    if not isinstance(launched, dict) or not isinstance(launched.get("overrides"), list):
-        raise BadInput(f"{path}: damaged; move it away and launch {folder.name} from its file")
+    launched = _read(folder)
     study = parse(Study, launched.get("study"), folder.name)
     check_trust(study)
     return study, tuple(map(str, launched["overrides"]))
+
+
+def command_line(folder: Path) -> list[str]:
+    """The overrides that a study was launched with, as they were typed; none where it was not.
+
+    Raises:
+        BadInput: the file of the launch is damaged.
+    """
+    return list(map(str, _read(folder)["asked"])) if (folder / STUDY_FILE).is_file() else []
+
+
+def text(folder: Path) -> str:
+    """The study as it was launched, as YAML.
+
+    Raises:
+        BadInput: it is not there, or damaged.
+    """
+    path, again = folder / STUDY_FILE, f"launch {folder.name} from its file"
+    try:
+        return read_yaml(path)
+    except FileNotFoundError:
+        raise BadInput(f"{path}: not there; {again}") from None
+    except Damaged as damaged:
+        raise BadInput(f"{damaged}; {again}, which writes it anew") from None
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    launched = OmegaConf.to_container(OmegaConf.create(text(folder)))
+    assert isinstance(launched, dict)  # it is what `save` wrote
+    return {str(key): value for key, value in launched.items()}
 
 
 def studies(root: str | Path) -> list[str]:

@@ -4,11 +4,11 @@ A winner is chosen once all trials of its group are recorded, and never again: i
 have other seeds than its trials, so that what a table shows was not chosen by luck.
 """
 
-import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from kdlab.durable import line, page_of
 from kdlab.errors import BadInput
 from kdlab.metrics import ranked, selection
 from kdlab.options.schema import Task
@@ -84,22 +84,24 @@ def read_winners(path: Path) -> dict[str, Winner]:
     """The frozen winners of a study by group; none before there is a file.
 
     Raises:
-        BadInput: `write_winners` did not write the file.
+        BadInput: it is not what `write_winners` wrote.
     """
     if not path.is_file():
         return {}
-    try:
-        content = json.loads(path.read_text())
-        return {
-            group: Winner(
-                tuple(winner["overrides"]),
-                {trial: _from_json(value) for trial, value in winner["scores"].items()},
-                str(winner["runs"]),
-            )
-            for group, winner in content.items()
-        }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadInput(f"{path}: no file of winners ({error})") from None
+    content = page_of(path.read_bytes())
+    if content is None:
+        raise BadInput(
+            f"{path} is not what was written; move it away: the next launch chooses the winners "
+            "again, from the records of the trials"
+        )
+    return {
+        group: Winner(
+            tuple(winner["overrides"]),
+            {trial: _from_json(value) for trial, value in winner["scores"].items()},
+            winner["runs"],
+        )
+        for group, winner in content.items()
+    }
 
 
 def write_winners(path: Path, winners: Mapping[str, Winner]) -> None:
@@ -128,7 +130,7 @@ def write_winners(path: Path, winners: Mapping[str, Winner]) -> None:
         for group, winner in {**frozen, **winners}.items()
     }
     if winners.keys() - frozen.keys():
-        write_whole(path, json.dumps(content, indent=1, allow_nan=False).encode() + b"\n")
+        write_whole(path, line(content))
 
 
 def _groups(cells: Iterable[tuple[Cell, str | None]]) -> tuple[dict[str, str], dict[str, Trials]]:

@@ -24,7 +24,7 @@ def snapshot(root: str | Path) -> Path:
     shutil.rmtree(partial, ignore_errors=True)
     for name, file_content in content.items():
         write_whole(partial / name, file_content)
-    write_whole(partial / "kdlab" / provenance.COMMIT, (provenance.commit() or "").encode())
+    provenance.write_commit(partial / "kdlab")
     partial.rename(target)
     return target
 
@@ -40,3 +40,6 @@ def _mend(target: Path, content: dict[str, bytes]) -> None:
             write_whole(target / name, content[name])
         else:
             (target / name).unlink()
+    if not code_check.has_commit(target):
+        print(f"sweeps: the commit of {target} is damaged and mended", flush=True)
+        provenance.write_commit(target / "kdlab")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kdlab.durable import Damaged, short_digest
+from kdlab.tracking import provenance
 
 PACKAGES, CONF = ("kdlab", "sweeps"), "conf"
 SUFFIXES = {".py", ".yaml", ".typed"}
@@ -33,6 +34,15 @@ def digest(files: Mapping[str, bytes]) -> str:
     return short_digest(b"".join(lines))
 
 
+def has_commit(home: Path) -> bool:
+    """Whether a copy says which commit it is of, and the file that does is whole."""
+    try:
+        provenance.copied_commit(home / "kdlab")
+    except (OSError, Damaged):
+        return False
+    return True
+
+
 def check(home: Path = PROJECT) -> None:
     """Refuse to run a copy of the code whose content is not what its folder's name says.
 
@@ -43,5 +53,5 @@ def check(home: Path = PROJECT) -> None:
     """
     if home.parent.name != COPIES or not (home / CONF).is_dir():
         return
-    if digest(content(home, home / CONF)) != home.name:
+    if digest(content(home, home / CONF)) != home.name or not has_commit(home):
         raise Damaged(f"{home} is damaged; the next launch mends it")

@@ -1,5 +1,6 @@
 """One bit of any file may change: no result is silently another, and the ordinary path mends it."""
 
+import contextlib
 import shutil
 import threading
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from composed import compose
+from flips import flip, flipped
 
 import kdlab
 from kdlab import record
@@ -35,12 +37,6 @@ def done(run, tmp_path_factory):
 def root(done, tmp_path):
     shutil.copytree(done[0], tmp_path / "runs")
     return tmp_path / "runs"
-
-
-def flip(path: Path, seed: int) -> None:
-    draw, content = np.random.default_rng(seed), bytearray(path.read_bytes())
-    content[draw.integers(len(content))] ^= 1 << int(draw.integers(8))
-    path.write_bytes(content)
 
 
 def forget_records(root: Path, *uids: str) -> None:
@@ -81,6 +77,46 @@ def test_a_teacher_that_lost_a_bit_is_named_and_trained_again(run, done, root, n
     assert f"run {run.teacher.uid}: {room}" in capsys.readouterr().err
     assert (room / name).read_bytes() == whole
     assert len(record.entries(root)[run.teacher.uid]) == 1  # an equal repeat is no second record
+
+
+def test_a_bit_anywhere_in_any_file_makes_no_other_result(run, done, root):
+    uids = (run.uid, run.teacher.uid)
+    before = record.records(root)
+
+    def read_all() -> list[object]:
+        """All that is kept of the run and its teacher; None for what is damaged."""
+        after = record.records(root)
+        kept: list[object] = [after.get(uid) for uid in uids]
+        for read in (record.read_outputs, lambda *of: np.stack(record.read_examples(*of))):
+            try:
+                kept.append(read(root, before[run.uid], "report").tobytes())
+            except Damaged:
+                kept.append(None)
+        return [*kept, saved_files.is_whole(root, run.teacher.uid) or None]
+
+    whole = read_all()
+    assert None not in whole
+    kept_files = [path for path in root.rglob("*") if path.is_file()]
+    of_a_run = {"records", "outputs", "examples", "models"}
+    kept_files = [path for path in kept_files if path.relative_to(root).parts[0] in of_a_run]
+    assert {path.relative_to(root).parts[0] for path in kept_files} == of_a_run
+    for path in kept_files:
+        for _ in flipped(path):
+            assert all(now in (None, then) for now, then in zip(read_all(), whole, strict=True))
+    assert read_all() == whole
+
+
+def test_a_bit_anywhere_in_a_file_of_examples_is_no_traceback(tmp_path):
+    ids = np.arange(3)
+    path = tmp_path / "examples" / f"{record.write_examples(tmp_path, ids, np.zeros(3))}.npz"
+    run = record.Record("u", {}, [], {"examples": {"report": path.stem}}, {}, {})
+    whole = path.read_bytes()
+    for place in range(8 * len(whole)):
+        changed = bytearray(whole)
+        changed[place // 8] ^= 1 << place % 8
+        path.write_bytes(changed)
+        with contextlib.suppress(Damaged):  # a zip has bytes that mean nothing
+            assert np.array_equal(record.read_examples(tmp_path, run, "report")[0], ids)
 
 
 def test_a_model_of_no_record_teaches_nobody(run, root):

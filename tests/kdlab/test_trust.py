@@ -4,6 +4,7 @@ import stat
 
 import pytest
 
+from kdlab import durable
 from kdlab.config import option_files, secrets
 from kdlab.config.compose import compose
 from kdlab.errors import BadInput
@@ -153,11 +154,9 @@ def test_a_study_under_a_root_is_trusted_no_more(evil, tmp_path):
     launched.save(loaded, ("seed=1",), tmp_path)
     assert launched.read(tmp_path)[1] == ("seed=1",)
     path = tmp_path / launched.STUDY_FILE
-    text = path.read_text()
+    text = durable.read_yaml(path)
     assert TOKEN not in text
-    (tmp_path / launched.STUDY_FILE).write_text(
-        text.replace("knowledge=logits_kl", "launcher.setup=[x]")
-    )
+    durable.write_yaml(path, text.replace("knowledge=logits_kl", "launcher.setup=[x]"))
     assert "for the command line" in refusal(lambda: launched.read(tmp_path))
 
 

@@ -3,8 +3,10 @@
 import random
 
 import pytest
+from flips import flipped
 
 from kdlab.durable import Damaged
+from kdlab.tracking import provenance
 from sweeps.submit import code_snapshot
 from sweeps.task import code_check
 
@@ -21,6 +23,22 @@ def test_a_copy_is_named_by_its_content_and_made_once(copy, tmp_path, capsys):
     assert capsys.readouterr().out == ""
     code_check.check(copy)
     code_check.check()  # a checkout is whatever it is
+
+
+def test_a_bit_of_the_commit_is_refused_and_mended_too(copy, tmp_path, capsys):
+    path = copy / "kdlab" / provenance.COMMIT
+    whole = path.read_bytes()
+    for _ in flipped(path):
+        with pytest.raises(Damaged, match=f"{path} is damaged; the next launch mends it"):
+            provenance.copied_commit(copy / "kdlab")
+        assert not code_check.has_commit(copy)
+    path.unlink()
+    with pytest.raises(Damaged, match=f"{copy} is damaged; the next launch mends it"):
+        code_check.check(copy)
+    code_snapshot.snapshot(tmp_path)
+    assert capsys.readouterr().out == f"sweeps: the commit of {copy} is damaged and mended\n"
+    assert path.read_bytes() == whole
+    code_check.check(copy)
 
 
 @pytest.mark.parametrize("seed", range(3))

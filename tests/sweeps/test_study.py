@@ -1,9 +1,11 @@
 """Study files expand to what they say."""
 
+import re
 from dataclasses import replace
 
 import pytest
 from composed import compose
+from flips import flipped
 
 from kdlab.config.compose import execution
 from kdlab.config.identity import batch_key
@@ -390,6 +392,18 @@ def test_settings_of_a_file_are_overrides_of_their_case_and_task(tmp_path):
     }
     launched.save(loaded, (), tmp_path)  # without the file
     assert launched.read(tmp_path)[0] == loaded
+
+
+def test_a_bit_anywhere_in_the_study_that_was_launched_is_refused(tmp_path):
+    (tmp_path / "chosen.csv").write_text(CHOSEN)
+    (tmp_path / "mine.yaml").write_text(SETTINGS)
+    launched.save(reading.load(str(tmp_path / "mine.yaml")), ("seed=1",), tmp_path)
+    path = tmp_path / launched.STUDY_FILE
+    again = f"{path} is not what was written; launch {tmp_path.name} from its file"
+    for _ in flipped(path):
+        for read in (launched.read, launched.command_line, launched.text):
+            with pytest.raises(BadInput, match=re.escape(again)):
+                read(tmp_path)
 
 
 @pytest.mark.parametrize(
