@@ -3,7 +3,6 @@
 The page needs no network and no file beside it, and the same records make the same bytes.
 """
 
-import base64
 import math
 import shlex
 from collections.abc import Iterable, Sequence
@@ -16,15 +15,16 @@ import pandas as pd
 from analysis import figures
 from analysis.effects import variance_shares
 from analysis.figures import Drawing, Gallery
+from analysis.figures.drawing import data_url
 from analysis.guideline import Guideline, directional, guideline
 from analysis.read.axes import axes
 from analysis.read.completeness import LISTED, audit
-from analysis.read.frame import NO_SEED, PERCENT, scores
+from analysis.read.frame import PERCENT, planned_students, reported, scores
 from analysis.statistics import trials as selection
 from analysis.statistics.seed_tests import MARGIN
 from analysis.tables import formats, papers, rerun_commands
 from analysis.tables.formats import template
-from analysis.tables.layout import EXCLUDED, value_text
+from analysis.tables.layout import value_text
 from analysis.tables.model import Table
 from kdlab.errors import BadInput
 from sweeps.study import launched
@@ -80,11 +80,9 @@ def report(runs: pd.DataFrame, *, split: str = "report", margin: float = MARGIN)
         split: what the tables show: `report`, or `select` for choosing settings.
         margin: points within which a difference counts as none.
     """
-    long = scores(runs)
-    reported = long[long["split"].fillna("").str.startswith("report")]
     tables = papers.of_study(runs, split=split, margin=margin)
     advice, why = _guideline(runs, margin)
-    chosen = _chosen(long)
+    chosen = _chosen(runs)
     text: str = template("report.html").render(
         study=runs.attrs["study"],
         question=runs["question"].iloc[0],
@@ -97,7 +95,7 @@ def report(runs: pd.DataFrame, *, split: str = "report", margin: float = MARGIN)
         tables=[(table, _safe(formats.html(table))) for table in tables],
         guideline=advice,
         why=why,
-        effects=_effects(reported, axes(runs)),
+        effects=_effects(reported(scores(runs)), axes(runs)),
         galleries=_galleries(figures.by_kind(runs)),
         chosen=chosen,
         longest=max((len(arm["points"]) for arm in chosen), default=0),
@@ -125,7 +123,7 @@ def _todo(runs: pd.DataFrame) -> str:
 
 def _varied(runs: pd.DataFrame) -> list[tuple[str, str, str]]:
     """Each axis with the number of its levels and their names; tasks and seeds are listed alike."""
-    students = runs[(runs["seed"] != NO_SEED) & (runs["state"] != EXCLUDED)]
+    students = planned_students(runs)
     names = {"tasks": "task", **{axis: axis for axis in axes(runs)}, "seeds": "seed"}
     varied = []
     for title, name in names.items():
@@ -134,19 +132,21 @@ def _varied(runs: pd.DataFrame) -> list[tuple[str, str, str]]:
     return varied
 
 
-def _effects(reported: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
+def _effects(scores: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
     """Shares of variance as text, a table for each column of scores; or why there are none."""
     if len(names) < ENOUGH:
         axis = f"in {names[0]} alone" if names else "in nothing"
         return {"why": f"The study's students differ {axis}: there is nothing to share."}
-    shares = variance_shares(reported, names)
+    shares = variance_shares(scores, names)
     if shares.empty:
         return {"why": "No two runs that are done differ in their score."}
     columns = {}
     for column, part in shares.groupby("column", sort=False):
-        known = part["eta_squared"].notna()
-        terms = [_term(row) for row in part[known].to_dict("records")]
-        columns[str(column)] = {"terms": terms, "left": part.loc[~known, "term"].tolist()}
+        # A term without a share is one that other terms cannot be told from.
+        is_estimated = part["eta_squared"].notna()
+        terms = [_term(row) for row in part[is_estimated].to_dict("records")]
+        confounded = part.loc[~is_estimated, "term"].tolist()
+        columns[str(column)] = {"terms": terms, "confounded": confounded}
     return {"why": "", "columns": columns}
 
 
@@ -179,16 +179,15 @@ def _galleries(by_kind: dict[str, Gallery]) -> list[dict[str, Any]]:
 
 
 def _embedded(drawing: Drawing) -> EmbeddedFigure:
-    data = base64.b64encode(figures.rendered(drawing.figure, "svg")).decode()
     width = round(PIXELS * drawing.figure.get_size_inches()[0])
-    return EmbeddedFigure(f"data:image/svg+xml;base64,{data}", width, drawing.name, drawing.caption)
+    return EmbeddedFigure(data_url(drawing.figure), width, drawing.name, drawing.caption)
 
 
-def _chosen(long: pd.DataFrame) -> list[dict[str, Any]]:
+def _chosen(runs: pd.DataFrame) -> list[dict[str, Any]]:
     """The choice of each arm's settings, and how good the best of fewer trials would be."""
-    trials = selection.trials(long)
+    trials = selection.trials(runs)
     chosen = []
-    for row in selection.best_of(long).to_dict("records"):
+    for row in selection.best_of(runs).to_dict("records"):
         is_of_arm = (trials[selection.ARM] == [row[name] for name in selection.ARM]).all(axis=1)
         scores = trials.loc[is_of_arm, "score"].dropna()
         finite = scores.where(scores > selection.DIVERGED, 0.0)  # as in `single`

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from analysis.read.frame import NO_SEED, PERCENT
+from analysis.read.frame import PERCENT, planned_students
 from analysis.statistics.pairs import SEEDS
 from analysis.tables.layout import column_name
 
@@ -69,13 +69,14 @@ def grids(scores: pd.DataFrame, axes: Sequence[str]) -> dict[str, Grid]:
         scores: as `analysis.read.frame.scores` gives them, of one split.
         axes: columns in which students may differ.
     """
-    is_student = (scores["seed"] != NO_SEED) & (scores["stage"] != "tune")
-    students = scores[is_student & (scores["state"] != "excluded")]
-    known = [axis for axis in dict.fromkeys(axes) if axis in students and axis not in NO_AXES]
+    students = planned_students(scores)
+    # Trials are not compared: each arm's best of many would meet single runs of other arms.
+    students = students[students["stage"] != "tune"]
+    columns = [axis for axis in dict.fromkeys(axes) if axis in students and axis not in NO_AXES]
     by_column = {}
     for (task, split, metric), part in students.groupby(["task", "split", "metric"], sort=False):
         column = column_name(str(task), str(split), str(metric))
-        by_column[column] = _grid((column, str(split), str(metric)), part, known)
+        by_column[column] = _grid((column, str(split), str(metric)), part, columns)
     return by_column
 
 
@@ -94,7 +95,7 @@ def with_null(scores: pd.DataFrame) -> list[str]:
 
     Example: `data.rows` is null for all rows of a task, and 500 for a part of them.
     """
-    students = scores[(scores["seed"] != NO_SEED) & (scores["state"] != "excluded")]
+    students = planned_students(scores)
     keys = [name for name in map(str, scores.columns) if name.startswith(ALWAYS)]
     return [name for name in keys if 0 < students[name].isna().sum() < len(students)]
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -18,6 +17,7 @@ from analysis.tables.layout import EXCLUDED, column_name, value_text
 from kdlab import record
 from kdlab.errors import BadInput
 from kdlab.record import Record
+from sweeps.study import launched
 
 UID = re.compile(r"[0-9a-f]{6,32}")
 LISTED = 12  # names, in an error
@@ -151,16 +151,15 @@ def _listed(names: Iterable[str]) -> str:
 
 def _run(text: str, root: str) -> Target:
     """The run of a uid, or of the beginning of one: recorded, planned, or a parent of such."""
-    studies = sorted(path.parent.name for path in Path(root).glob("studies/*/plan.parquet"))
-    planned = {study: _planned_uids(study, root) for study in studies}
+    planned = {study: _planned_uids(study, root) for study in launched.studies(root)}
     uids = set(record.index(root)).union(*planned.values())
     matching = sorted(uid for uid in uids if uid.startswith(text))
     if len(matching) != 1:
         why = f"is several: {_listed(matching)}" if matching else f"is no run under {root}"
         raise BadInput(f"{text} {why}")
     (uid,) = matching
-    for study in studies:
-        if uid in planned[study]:
+    for study, uids in planned.items():
+        if uid in uids:
             runs = frame.runs(study, root)
             rows = runs[runs["uid"] == uid]
             if len(rows):
@@ -169,7 +168,7 @@ def _run(text: str, root: str) -> Target:
 
 
 def _planned_uids(study: str, root: str) -> set[str]:
-    plan = frame.read_plan(study, root)
+    plan = launched.read_plan(study, root)
     plan = plan[plan["uid"].notna()]
     ancestors = (set(json.loads(text)) for text in plan["ancestors"].unique())
     return set(plan["uid"]).union(*ancestors)

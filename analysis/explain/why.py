@@ -15,7 +15,6 @@ AGAIN = "/tmp/again"  # the root of a repeated run, in the command that is print
 SELECT = "select"
 BARS = "▁▂▃▄▅▆▇█"
 TRACEBACK_LINES = 6  # the last ones, in print
-RUNS = "runs"  # where runs are unless KDLAB_ROOT says otherwise
 
 
 def why(name: str, root: str) -> str:
@@ -176,10 +175,11 @@ def _commands(run: FoundRun, target: Target) -> list[str]:
         return _repeat(run, run.record, target)
     lines = []
     if run.state == "failed" and target.study:
-        retry = ["python", "-m", "sweeps", "retry", target.study, "--root", target.root]
-        lines.append(f"again: `{shlex.join([*retry, '--uid', str(run.uid)])}`")
+        retry = rerun_commands.retry(target.study, target.root, "--uid", str(run.uid))
+        lines.append(f"again: `{retry}`")
     if target.study:
-        lines.append(f"all that is missing: `{launch(target.study, target.root)}`")
+        launch = rerun_commands.launch(target.study, target.root)
+        lines.append(f"all that is missing: `{launch}`")
     if run.overrides:
         lines.append(f"this one: `{rerun_commands.single(run.overrides, target.root)}`")
     return lines
@@ -194,10 +194,3 @@ def _repeat(run: FoundRun, record: Record, target: Target) -> list[str]:
         f"it is recorded, so repeat it elsewhere: `{rerun_commands.single(overrides, AGAIN)}`",
         f"and compare: `{shlex.join(diff)}`",
     ]
-
-
-def launch(study: str, root: str) -> str:
-    """The command that does all that is missing of a study."""
-    where = "" if root == RUNS else f"KDLAB_ROOT={shlex.quote(root)} "
-    words = shlex.join([study, *rerun_commands.launched_with(study, root)])
-    return f"{where}python -m sweeps launch {words} --wait"

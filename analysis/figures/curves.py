@@ -5,25 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from analysis.figures import traces
+from analysis.figures import style, traces
 from analysis.figures.drawing import NOTHING, Drawing, Gallery, settled
-from analysis.figures.style import (
-    MOST,
-    TEACHER,
-    balanced,
-    batches,
-    file_name,
-    key,
-    key_of,
-    label,
-    logarithmic,
-    panels,
-    paper,
-    roomy,
-    signs,
-    wrapped,
-)
 from analysis.figures.traces import ARM, HARD, SELECT
+from analysis.tables.layout import span_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,80 +28,82 @@ def curves(runs: pd.DataFrame) -> Gallery:
     """
     if runs.empty:
         return NOTHING
-    points = traces.curves(runs)
+    all_points = traces.curves(runs)
     drawings, notes = [], []
     teachers = traces.teacher_scores(runs)
     for (table, task), part in runs.groupby(["table", "task"], sort=False):
-        own = points[(points["table"] == table) & (points["task"] == task)]
-        if own.empty:
-            notes.append(f"{table}, {task}: no curves: {_why_none(part, runs.attrs['study'])}")
+        points = all_points[(all_points["table"] == table) & (all_points["task"] == task)]
+        if points.empty:
+            why = traces.why_none(part, runs.attrs["study"])
+            notes.append(f"{table}, {task}: no curves: {why}")
             continue
         of_teachers = teachers[(teachers["table"] == table) & (teachers["task"] == task)]
-        is_few = own["arm"].nunique() <= MOST and len(traces.terms(own)) <= MOST
-        drawings += (_together if is_few else _apart)(own, of_teachers, part)
+        is_few = points["arm"].nunique() <= style.MOST and len(traces.terms(points)) <= style.MOST
+        drawings += (_together if is_few else _apart)(points, of_teachers, part)
     return Gallery(tuple(drawings), tuple(notes))
 
 
-def _why_none(part: pd.DataFrame, study: str) -> str:
-    if (part["state"] == "done").any():
-        return "no record of its students has any (older ones do not)"
-    return f"none of its runs is done; python -m sweeps launch {study} --wait"
-
-
-@paper()
-def _together(own: pd.DataFrame, teachers: pd.DataFrame, runs: pd.DataFrame) -> list[Drawing]:
+@style.paper()
+def _together(points: pd.DataFrame, teachers: pd.DataFrame, runs: pd.DataFrame) -> list[Drawing]:
     """A panel for select and for each term, a line for each arm."""
-    names = [SELECT, *traces.terms(own)]
-    arms = signs(list(dict.fromkeys(own["arm"])))
-    mean = traces.over_seeds(own)
-    per_row = balanced(len(names), 3)
-    figure, axes = panels(len(names), height=1.8, per_row=per_row)
+    names = [SELECT, *traces.terms(points)]
+    arms = style.signs(list(dict.fromkeys(points["arm"])))
+    mean = traces.over_seeds(points)
+    per_row = style.balanced(len(names), 3)
+    figure, axes = style.panels(len(names), height=1.8, per_row=per_row)
     for term, ax in zip(names, axes, strict=True):
         for arm, sign in arms.items():
             _line(ax, mean[(mean["arm"] == arm) & (mean["term"] == term)], arm, sign)
         ax.set_title(f"{_metric(runs)} on select" if term == SELECT else _title(term))
         if term == SELECT:
             _teachers(ax, teachers)
-            roomy(ax)
-        ax.set_xlim(0, 103)
-    label(axes, DONE, "loss", per_row)
+            style.roomy(ax)
+        ax.set_xlim(0, 103)  # room for the last marker, which is at 100
+    style.label(axes, DONE, "loss", per_row)
     axes[0].set_ylabel("score (points)")
     axes[1].set_ylabel("loss")
-    key(figure, *key_of(axes))
-    return [Drawing(_name("curves", own), settled(figure), _caption(own, mean, runs))]
+    style.key(figure, *style.key_of(axes))
+    return [Drawing(_name("curves", points), settled(figure), _caption(points, mean, runs))]
 
 
-@paper()
-def _apart(own: pd.DataFrame, teachers: pd.DataFrame, runs: pd.DataFrame) -> list[Drawing]:
-    """A panel for each arm: its score on select beside its control's, and then its losses."""
+@style.paper()
+def _apart(points: pd.DataFrame, teachers: pd.DataFrame, runs: pd.DataFrame) -> list[Drawing]:
+    """A panel for each arm: its score on select beside its control's, and then its losses.
+
+    Of losses what is shown is their course, relative to the first value: arms have losses of
+    different units, which one axis could not hold.
+    """
     control = runs.drop_duplicates("arm").set_index("arm")["control"].to_dict()
-    mean = traces.over_seeds(own)
-    pages = batches(list(dict.fromkeys(own["arm"])), FACETS)
-    drawings, styles = [], _roles(own)
-    for number, page in enumerate(pages, 1):
+    mean = traces.over_seeds(points)
+    pages = style.batches(list(dict.fromkeys(points["arm"])), FACETS)
+    drawings, styles = [], _roles(points)
+    for number, page_arms in enumerate(pages, 1):
         suffix = f"_{number}" if len(pages) > 1 else ""
         for kind in (SELECT, "loss"):
-            figure, axes = panels(
-                len(page), height=1.1, per_row=PER_ROW, sharex=True, sharey=True, is_wide=True
+            figure, axes = style.panels(
+                len(page_arms), height=1.1, per_row=PER_ROW, sharex=True, sharey=True, is_wide=True
             )
-            for arm, ax in zip(page, axes, strict=True):
+            for arm, ax in zip(page_arms, axes, strict=True):
                 if kind == SELECT:
                     _beside_control(ax, mean, arm, str(control.get(arm, "")))
                     _teachers(ax, teachers)
                 else:
                     of_arm = (mean["arm"] == arm) & (mean["term"] != SELECT)
                     _losses(ax, mean[of_arm], styles)
-                ax.set_title(wrapped(arm), fontsize=6)
+                ax.set_title(style.wrapped(arm), fontsize=6)
                 ax.set_xlim(0, 105)
-            if kind == SELECT:  # of one panel, and with it of all
-                roomy(axes[0])
+            # Panels share their axes: what is set of the first one holds for all.
+            caption, unit = _caption(points, mean, runs), "select (points)"
+            if kind == SELECT:
+                style.roomy(axes[0])
             else:
                 axes[0].set_yscale("log")
-                logarithmic(axes[0].yaxis, *axes[0].get_ylim())
-            label(axes, DONE, "select (points)" if kind == SELECT else "loss / first", PER_ROW)
-            key(figure, *key_of(axes))
-            caption = _caption(own, mean, runs) + ("" if kind == SELECT else f" {RELATIVE}")
-            drawings.append(Drawing(_name(f"curves_{kind}", own, suffix), settled(figure), caption))
+                style.logarithmic(axes[0].yaxis, *axes[0].get_ylim())
+                caption, unit = f"{caption} {RELATIVE}", "loss / first"
+            style.label(axes, DONE, unit, PER_ROW)
+            style.key(figure, *style.key_of(axes))
+            name = _name(f"curves_{kind}", points, suffix)
+            drawings.append(Drawing(name, settled(figure), caption))
     return drawings
 
 
@@ -128,29 +115,30 @@ RELATIVE = (
 )
 
 
-def _line(ax: "Axes", own: pd.DataFrame, label: str, sign: dict[str, Any]) -> None:
-    """A mean with its band, which one run has not; † where a run is degenerate."""
-    own = own.sort_values("done")
-    if own.empty:
+def _line(ax: "Axes", points: pd.DataFrame, label: str, sign: dict[str, Any]) -> None:
+    """Draw a mean with its band, if it is over several runs; † where a run is degenerate."""
+    points = points.sort_values("done")
+    if points.empty:
         return
-    ax.plot(own["done"], own["mean"], **{"markersize": 3.5, **sign}, label=label)
-    if (own["n"] > 1).any():
-        edges = own["low"], own["high"]
-        ax.fill_between(own["done"], *edges, color=sign["color"], alpha=0.15, linewidth=0)
-    for place in own.loc[own["degenerate"], ["done", "mean"]].itertuples(index=False):
+    ax.plot(points["done"], points["mean"], **{"markersize": 3.5, **sign}, label=label)
+    if (points["n"] > 1).any():
+        edges = points["low"], points["high"]
+        ax.fill_between(points["done"], *edges, color=sign["color"], alpha=0.15, linewidth=0)
+    for position in points.loc[points["degenerate"], ["done", "mean"]].itertuples(index=False):
         ax.annotate(
-            "†", place, (0, 2), textcoords="offset points", ha="center", color=sign["color"]
+            "†", position, (0, 2), textcoords="offset points", ha="center", color=sign["color"]
         )
 
 
 def _teachers(ax: "Axes", teachers: pd.DataFrame) -> None:
     """A horizontal line for each kind of teacher: the mean score of its seeds."""
-    for row, own in teachers.groupby("row", sort=False):
-        mark = " †" if own["degenerate"].any() else ""
-        ax.axhline(float(own["value"].mean()), **TEACHER, label=f"{row}{mark}")
+    for row, of_row in teachers.groupby("row", sort=False):
+        mark = " †" if of_row["degenerate"].any() else ""
+        ax.axhline(float(of_row["value"].mean()), **style.TEACHER, label=f"{row}{mark}")
 
 
 def _beside_control(ax: "Axes", mean: pd.DataFrame, arm: str, control: str) -> None:
+    """Draw an arm's score on select over its control's."""
     select = mean[mean["term"] == SELECT]
     if control and control != arm:
         sign = {"color": "0.6", "linestyle": "--", "marker": ""}
@@ -158,29 +146,32 @@ def _beside_control(ax: "Axes", mean: pd.DataFrame, arm: str, control: str) -> N
     _line(ax, select[select["arm"] == arm], "the arm", {"color": "black", "marker": "."})
 
 
-def _losses(ax: "Axes", own: pd.DataFrame, styles: dict[str, dict[str, Any]]) -> None:
+def _losses(ax: "Axes", points: pd.DataFrame, styles: dict[str, dict[str, Any]]) -> None:
     """An arm's losses, named by their terms if styles have them, else by their number."""
-    names = traces.terms(own)
-    shift = 0 if HARD in names else 1
-    for place, term in enumerate(names):
-        role = term if term in styles else _role(place + shift)
-        line = own[own["term"] == term].sort_values("done")
+    names = traces.terms(points)
+    # The first role is that of the labels: an arm without them begins with the second.
+    for place, term in enumerate(names, HARD not in names):
+        role = term if term in styles else _role(place)
+        line = points[points["term"] == term].sort_values("done")
         first = line["mean"].iloc[0]
+        # A loss may be negative (a likelihood, a bound): its ratio would say nothing.
         if first > 0 and role in styles:
             line = line.assign(**{name: line[name] / first for name in ("mean", "low", "high")})
             _line(ax, line, _title(role), styles[role] | {"markersize": 2.5})
 
 
-def _roles(own: pd.DataFrame) -> dict[str, dict[str, Any]]:
+def _roles(points: pd.DataFrame) -> dict[str, dict[str, Any]]:
     """A style for each term of all arms, if they are few; else for so many terms of one arm."""
-    names = traces.terms(own)
-    if len(names) > MOST:
-        most = own[own["term"] != SELECT].groupby("arm")["term"].nunique().max()
-        names = [_role(place) for place in range(min(MOST, most + 1))]
-    return signs(names)
+    names = traces.terms(points)
+    if len(names) > style.MOST:
+        most = points[points["term"] != SELECT].groupby("arm")["term"].nunique().max()
+        # One more than terms of an arm: arms without a loss on labels do not use the first.
+        names = [_role(place) for place in range(min(style.MOST, most + 1))]
+    return style.signs(names)
 
 
 def _role(place: int) -> str:
+    """What the key calls a term by its place in its arm: `hard`, `knowledge 1`, ..."""
     return HARD if place == 0 else f"knowledge {place}"
 
 
@@ -195,16 +186,15 @@ def _metric(runs: pd.DataFrame) -> str:
     return names[0] if len(names) == 1 else f"mean of {' and '.join(names)}"
 
 
-def _name(kind: str, own: pd.DataFrame, suffix: str = "") -> str:
-    table, task = own["table"].iloc[0], own["task"].iloc[0]
-    return file_name(f"{kind}_{table}_{task}{suffix}")
+def _name(kind: str, points: pd.DataFrame, suffix: str = "") -> str:
+    table, task = points["table"].iloc[0], points["task"].iloc[0]
+    return style.file_name(f"{kind}_{table}_{task}{suffix}")
 
 
-def _caption(own: pd.DataFrame, mean: pd.DataFrame, runs: pd.DataFrame) -> str:
-    table, task, _ = own[ARM].iloc[0]
-    steps = sorted(own["steps"].unique())
-    updates = " to ".join(dict.fromkeys(f"{n:,}" for n in (steps[0], steps[-1])))
-    constant = f" {CONSTANT}" if own["degenerate"].any() else ""
+def _caption(points: pd.DataFrame, mean: pd.DataFrame, runs: pd.DataFrame) -> str:
+    table, task, _ = points[ARM].iloc[0]
+    updates = span_text(points["steps"], "{:,}")
+    constant = f" {CONSTANT}" if points["degenerate"].any() else ""
     return (
         f"{table}, {task}: training of {updates} updates; {_over(int(mean['n'].max()))}. A loss is "
         f"unweighted and the mean since the evaluation before. The score is {_metric(runs)} on the "

@@ -11,7 +11,8 @@ from analysis.figures.style import paper
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Without dates, and without the version of what wrote it: same records, same bytes.
+# Neither the date nor the version of matplotlib goes into a file: the same records shall give the
+# same bytes, today and on another machine.
 METADATA: dict[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     "svg": {"Date": None, "Creator": None},
@@ -33,6 +34,11 @@ class Drawing:
         return html(self)
 
 
+def not_done(study: str) -> str:
+    """Why nothing of some runs is drawn if none of them is done."""
+    return f"none of its runs is done; python -m sweeps launch {study} --wait"
+
+
 def settled(figure: "Figure") -> "Figure":
     """The figure with its layout fixed: computed anew at each drawing, parts would creep."""
     figure.draw_without_rendering()
@@ -48,8 +54,8 @@ class Gallery:
     notes: tuple[str, ...] = ()
 
     def _repr_html_(self) -> str:
-        shown = [html(drawing) for drawing in self.drawings]
-        return "\n".join([*shown, *(f"<p>{escape(note)}</p>" for note in self.notes)])
+        notes = [f"<p>{escape(note)}</p>" for note in self.notes]
+        return "\n".join([*map(html, self.drawings), *notes])
 
 
 NOTHING = Gallery(notes=("no figures: the frame has no rows; was too much of it filtered out?",))
@@ -58,17 +64,21 @@ NOTHING = Gallery(notes=("no figures: the frame has no rows; was too much of it 
 def rendered(figure: "Figure", kind: str) -> bytes:
     """The bytes of a figure's file: the same for the same figure."""
     content = io.BytesIO()
+    # matplotlib takes fonts and the salt of an SVG's ids when it writes, not when it draws.
     with paper():
         figure.savefig(content, format=kind, metadata=METADATA[kind])
     return content.getvalue()
 
 
+def data_url(figure: "Figure") -> str:
+    """A figure as the source of an HTML image: the whole SVG is in it, no file beside the page."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(rendered(figure, 'svg')).decode()}"
+
+
 def html(drawing: Drawing) -> str:
     """The figure and its caption, to stand in any page without a file beside it."""
-    data = base64.b64encode(rendered(drawing.figure, "svg")).decode()
     caption = escape(drawing.caption)
     return (
-        f'<figure><img alt="{caption}" style="max-width: 100%" '
-        f'src="data:image/svg+xml;base64,{data}">'
+        f'<figure><img alt="{caption}" style="max-width: 100%" src="{data_url(drawing.figure)}">'
         f"<figcaption>{caption}</figcaption></figure>"
     )

@@ -8,24 +8,15 @@ import pandas as pd
 
 from analysis.effects.pairing import matched, reference
 from analysis.effects.variance import AXIS, PAIR, RESIDUAL, SEED, variance_shares
+from analysis.figures import style
 from analysis.figures.drawing import NOTHING, Drawing, Gallery, settled
-from analysis.figures.style import (
-    MAJORITY,
-    balanced,
-    batches,
-    file_name,
-    key,
-    key_of,
-    label,
-    panels,
-    paper,
-)
 from analysis.read.axes import axes as axes_of
-from analysis.read.frame import PERCENT, scores
+from analysis.read.frame import PERCENT, reported, scores
 from analysis.statistics.draws import sampler
 from analysis.statistics.pairs import Inference
 from analysis.statistics.seed_tests import MARGIN
 from analysis.tables.arrange import control_contrasts
+from analysis.tables.layout import span_text
 from kdlab.power import SEEDS_NEEDED
 
 if TYPE_CHECKING:
@@ -49,11 +40,10 @@ def effects(
     """
     if runs.empty:
         return NOTHING
-    reported = scores(runs)
-    reported = reported[reported["split"].str.startswith("report").fillna(False).astype(bool)]
+    study_scores = reported(scores(runs))
     names = axes_of(runs) if axes is None else list(axes)
     drawings, notes = [], []
-    shares = variance_shares(reported, names)
+    shares = variance_shares(study_scores, names)
     if shares["eta_squared"].notna().any():
         drawings.append(_shares(shares, runs.attrs["study"]))
     else:
@@ -62,7 +52,7 @@ def effects(
     verdicts = dict(control_contrasts(runs, margin=margin).verdicts)
     inference = Inference(margin, sampler(runs), verdicts)
     for axis in names:
-        comparisons = against(matched(reported, axis, names, inference))
+        comparisons = against(matched(study_scores, axis, names, inference))
         if comparisons.empty:
             notes.append(
                 f"{axis}: no two runs that are done differ in it alone; a study that crosses it "
@@ -83,6 +73,7 @@ def against(comparisons: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_column(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """The comparisons of one column that have the reference level, as their `other`."""
     first = reference(comparisons)
     same = comparisons[comparisons["other"] == first]
     turned = comparisons[comparisons["level"] == first]
@@ -90,47 +81,53 @@ def _of_column(comparisons: pd.DataFrame) -> pd.DataFrame:
         level=turned["other"],
         other=first,
         difference=-turned["difference"],
-        low=-turned["high"],
+        low=-turned["high"],  # of the opposite difference the bounds change places
         high=-turned["low"],
     )
-    return pd.concat([same, turned]).sort_index()
+    return pd.concat([same, turned]).sort_index()  # the order that `comparisons` had
 
 
-@paper()
+@style.paper()
 def _shares(shares: pd.DataFrame, study: str) -> Drawing:
     """Bars of eta squared, points of omega squared."""
-    known = shares[shares["eta_squared"].notna()]
-    columns = list(dict.fromkeys(known["column"]))
-    terms = list(dict.fromkeys(known["term"]))
-    terms.sort(key=lambda term: list(HATCH).index(known["kind"][known["term"] == term].iloc[0]))
-    per_row = balanced(len(columns), 3)
-    figure, grid = panels(
+    estimated = shares[shares["eta_squared"].notna()]
+    columns = list(dict.fromkeys(estimated["column"]))
+    # Axes first, then pairs, seeds and the rest: columns may have different terms.
+    terms = list(dict.fromkeys(estimated.sort_values("kind", key=_rank, kind="stable")["term"]))
+    per_row = style.balanced(len(columns), 3)
+    figure, grid = style.panels(
         len(columns), height=0.6 + ROW * len(terms), per_row=per_row, sharey=True, sharex=True
     )
     for column, ax in zip(columns, grid, strict=True):
-        _bars(ax, known[known["column"] == column], terms)
+        _bars(ax, estimated[estimated["column"] == column], terms)
         ax.set_title(column)
     grid[0].invert_yaxis()
-    label(grid, "share of variance (%)", "", per_row)
-    key(figure, *key_of(grid))
+    style.label(grid, "share of variance (%)", "", per_row)
+    style.key(figure, *style.key_of(grid))
+    # Without a share: other terms account for the same runs, and none of them can be singled out.
     confounded = shares[shares["eta_squared"].isna()]["term"].unique()
     points = (
         "points: omega squared, which is less what chance accounts for"
-        if known["omega_squared"].notna().any()
+        if estimated["omega_squared"].notna().any()
         else "what chance accounts for is not known, as the model leaves nothing over"
     )
     caption = (
         f"{study}: share of the variance of scores that each axis accounts for. Bars: eta squared; "
-        f"{points}. {_counted(known)} runs."
+        f"{points}. {span_text(estimated['n'])} runs."
     )
     if len(confounded):
         caption += f" Not to be told from other terms: {', '.join(confounded)}."
-    return Drawing(file_name(f"effects_{study}"), settled(figure), caption)
+    return Drawing(style.file_name(f"effects_{study}"), settled(figure), caption)
 
 
-def _bars(ax: "Axes", own: pd.DataFrame, terms: Sequence[str]) -> None:
+def _rank(kinds: pd.Series) -> pd.Series:
+    return kinds.map(list(KINDS).index)
+
+
+def _bars(ax: "Axes", shares: pd.DataFrame, terms: Sequence[str]) -> None:
+    """Draw one column's shares, each in the line of its term."""
     for kind, title in KINDS.items():
-        part = own[own["kind"] == kind]
+        part = shares[shares["kind"] == kind]
         if len(part):
             ax.barh(
                 [terms.index(term) for term in part["term"]],
@@ -142,7 +139,7 @@ def _bars(ax: "Axes", own: pd.DataFrame, terms: Sequence[str]) -> None:
                 hatch=HATCH[kind],
                 label=title,
             )
-    part = own[own["omega_squared"].notna()]
+    part = shares[shares["omega_squared"].notna()]
     places = [terms.index(term) for term in part["term"]]
     ax.plot(
         PERCENT * part["omega_squared"],
@@ -158,54 +155,58 @@ def _bars(ax: "Axes", own: pd.DataFrame, terms: Sequence[str]) -> None:
     ax.axvline(0, color="black", linewidth=0.5)
 
 
-@paper()
+@style.paper()
 def _forest(comparisons: pd.DataFrame, axis: str, margin: float) -> list[Drawing]:
     """A row for each level, a panel for each column; some figures if there are many levels."""
     columns = list(dict.fromkeys(comparisons["column"]))
-    pages = batches(list(dict.fromkeys(comparisons["level"])), MOST_ROWS)
+    pages = style.batches(list(dict.fromkeys(comparisons["level"])), MOST_ROWS)
     drawings = []
     for number, levels in enumerate(pages, 1):
-        per_row = balanced(len(columns), 3)
-        own = comparisons[comparisons["level"].isin(levels)]
+        per_row = style.balanced(len(columns), 3)
+        of_page = comparisons[comparisons["level"].isin(levels)]
         height = 0.7 + ROW * len(levels)
-        figure, grid = panels(
+        figure, grid = style.panels(
             len(columns), height=height, per_row=per_row, sharey=True, is_wide=len(levels) > 8
         )
         for column, ax in zip(columns, grid, strict=True):
-            part = own[own["column"] == column]
+            part = of_page[of_page["column"] == column]
             _rows(ax, part, levels, margin)
             others = ", ".join(dict.fromkeys(part["other"]))
             ax.set_title(f"{column}\nagainst {_short(others)}" if len(part) else column)
-        grid[0].set_ylim(len(levels) - 0.4, -0.6)
+        grid[0].set_ylim(len(levels) - 0.4, -0.6)  # upside down: the first level is at the top
         for ax in grid:
+            # The margin's band is always seen whole, however small the differences are.
             low, high = ax.get_xlim()
             ax.set_xlim(min(low, -1.5 * margin), max(high, 1.5 * margin))
             ax.locator_params(axis="x", nbins=5)
-        label(grid, "difference (points)", "", per_row)
-        key(figure, *key_of(grid))
+        style.label(grid, "difference (points)", "", per_row)
+        style.key(figure, *style.key_of(grid))
         end = f"_{number}" if len(pages) > 1 else ""
-        name = file_name(f"matched_{axis}{end}")
-        drawings.append(Drawing(name, settled(figure), _caption(comparisons, axis, margin)))
+        name = style.file_name(f"matched_{axis}{end}")
+        drawings.append(Drawing(name, settled(figure), _caption(comparisons, axis)))
     return drawings
 
 
 def _rows(ax: "Axes", part: pd.DataFrame, levels: Sequence[str], margin: float) -> None:
+    """Draw one column's differences with their intervals, each in the line of its level."""
     ax.axvspan(-margin, margin, color="0.9", zorder=0, linewidth=0, label=f"± {margin:g} points")
-    ax.axvline(0, **MAJORITY)
+    ax.axvline(0, **style.MAJORITY)
     is_alike = part["alike"] & ~part["shown"]
     for is_kind, title, colour in (
         (part["shown"], "a difference (Holm, 5 %)", "black"),
         (is_alike, f"none beyond ± {margin:g} (Holm, 5 %)", "0.6"),
         (~part["shown"] & ~is_alike, "cannot tell", "white"),
     ):
-        own = part[is_kind]
-        if own.empty:
+        of_kind = part[is_kind]
+        if of_kind.empty:
             continue
-        bounds = np.stack([own["difference"] - own["low"], own["high"] - own["difference"]])
+        bounds = np.stack(
+            [of_kind["difference"] - of_kind["low"], of_kind["high"] - of_kind["difference"]]
+        )
         ax.errorbar(
-            own["difference"],
-            [levels.index(level) for level in own["level"]],
-            xerr=bounds.clip(min=0),
+            of_kind["difference"],
+            [levels.index(level) for level in of_kind["level"]],
+            xerr=bounds.clip(min=0),  # without an interval, NaN; by rounding it may be below 0
             fmt="o",
             color="black",
             markerfacecolor=colour,
@@ -221,26 +222,22 @@ def _rows(ax: "Axes", part: pd.DataFrame, levels: Sequence[str], margin: float) 
         ax.text(0.5, 0.5, "no matched pairs", transform=ax.transAxes, ha="center", va="center")
 
 
-def _caption(comparisons: pd.DataFrame, axis: str, margin: float) -> str:
-    seeds = sorted(comparisons["seeds"].unique())
-    numbers = " to ".join(dict.fromkeys(f"{n}" for n in (seeds[0], seeds[-1])))
-    numbers += " seed" if seeds[-1] == 1 else " seeds"
-    is_few = seeds[0] < SEEDS_NEEDED
-    few = f" No interval and no test under {SEEDS_NEEDED} seeds." if is_few else ""
-    constant = int(comparisons["degenerate"].sum())
-    few += f" In {constant} pairs a run predicts the same for every row." if constant else ""
-    return (
-        f"{axis}: runs that differ in it alone, {comparisons['n'].sum()} pairs of {numbers}; "
-        "mean difference with the 95 % interval of a paired t over seeds whose error also holds "
-        "what comes from teachers and examples." + few
+def _caption(comparisons: pd.DataFrame, axis: str) -> str:
+    seeds = comparisons["seeds"]
+    unit = "seed" if seeds.max() == 1 else "seeds"
+    text = (
+        f"{axis}: runs that differ in it alone, {comparisons['n'].sum()} pairs of "
+        f"{span_text(seeds)} {unit}; mean difference with the 95 % interval of a paired t over "
+        "seeds whose error also holds what comes from teachers and examples."
     )
+    if seeds.min() < SEEDS_NEEDED:
+        text += f" No interval and no test under {SEEDS_NEEDED} seeds."
+    if constant := int(comparisons["degenerate"].sum()):
+        text += f" In {constant} pairs a run predicts the same for every row."
+    return text
 
 
 def _short(name: str) -> str:
+    """A name in at most `MOST_NAME` letters."""
     name = name.replace(" x ", " × ")
     return name if len(name) <= MOST_NAME else f"{name[: MOST_NAME - 1]}…"
-
-
-def _counted(known: pd.DataFrame) -> str:
-    counts = sorted(known["n"].unique())
-    return " to ".join(dict.fromkeys(str(n) for n in (counts[0], counts[-1])))

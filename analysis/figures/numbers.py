@@ -28,6 +28,7 @@ def number(ax: "Axes", points: Sequence[tuple[float, float, str]]) -> None:
     places, panel = _places(ax, points)
     taken = [(x - POINT, y - POINT, x + POINT, y + POINT) for x, y in places]
     for (x, y, text), place in zip(points, places, strict=True):
+        # Of offsets that cover equally little the first: the nearest, as radii come before angles.
         dx, dy = min(
             ((r * math.cos(a), r * math.sin(a)) for r in RADII for a in ANGLES),
             key=lambda offset: _cost(_box(place, offset, text), taken, panel),
@@ -55,7 +56,7 @@ def _places(
     """Where the points and the panel are, in points of the page."""
     figure = ax.get_figure(root=True)
     assert figure is not None
-    scale = 72 / figure.dpi
+    scale = 72 / figure.dpi  # from pixels; a point is 1/72 inch
     places = [ax.transData.transform((x, y)) * scale for x, y, _ in points]
     box = ax.get_window_extent()
     panel = (box.x0 * scale, box.y0 * scale, box.x1 * scale, box.y1 * scale)
@@ -63,8 +64,9 @@ def _places(
 
 
 def _box(place: tuple[float, float], offset: tuple[float, float], text: str) -> Box:
+    """The box of a number, of digits that all are as wide: nothing is drawn to measure it."""
     x, y = place[0] + offset[0], place[1] + offset[1]
-    width = 0.33 * SIZE * len(text)
+    width = 0.33 * SIZE * len(text)  # to each side; a digit of DejaVu Sans is 0.64 of its size wide
     return x - width, y - 0.45 * SIZE, x + width, y + 0.45 * SIZE
 
 

@@ -6,28 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from analysis.figures.drawing import NOTHING, Drawing, Gallery, settled
+from analysis.figures import style
+from analysis.figures.drawing import NOTHING, Drawing, Gallery, not_done, settled
 from analysis.figures.numbers import number
-from analysis.figures.style import (
-    MAJORITY,
-    MARKERS,
-    MOST,
-    TEACHER,
-    file_name,
-    key,
-    label,
-    logarithmic,
-    over_runs,
-    panels,
-    paper,
-    roomy,
-)
-from analysis.read.axes import axes
-from analysis.read.frame import NO_SEED
+from analysis.read.axes import MODELS, axes
+from analysis.read.frame import NO_SEED, planned_students
 from analysis.statistics.cells import Cell
 from analysis.tables.arrange import arranged
-from analysis.tables.layout import EXCLUDED, value_text
-from analysis.tables.majority_baseline import MAJORITY as CONSTANT
+from analysis.tables.layout import value_text
+from analysis.tables.majority_baseline import MAJORITY
 from analysis.tables.model import Table
 
 if TYPE_CHECKING:
@@ -40,7 +27,6 @@ COSTS = {
     "latency": ("latency of one row of 128 tokens (ms)", 1.0),
 }
 MEASURED = "latency"
-MODELS = ("size", "shape", "family")
 MANY = 10  # rows that a column of the page has no room for
 Point = tuple[str, float, Cell]  # the row, its cost, its score
 
@@ -70,6 +56,8 @@ def pareto(runs: pd.DataFrame, tables: Sequence[Table] | None = None) -> Gallery
 def front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """The Pareto front of points (cost, score): those that none of the same or less cost beats."""
     best: list[tuple[float, float]] = []
+    # By rising cost, and of equal costs the best first: a point is of the front if it is better
+    # than all before it.
     for cost, score in sorted(points, key=lambda point: (point[0], -point[1])):
         if not best or score > best[-1][1]:
             best.append((cost, score))
@@ -78,40 +66,42 @@ def front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 def _tables(runs: pd.DataFrame, made: Sequence[Table] | None) -> Sequence[Table]:
     """The study's tables; one of all its students where tables differ in size and shape alone."""
-    names = list(dict.fromkeys(runs["table"]))
-    students = runs[(runs["seed"] != NO_SEED) & (runs["state"] != EXCLUDED)]
+    students = planned_students(runs)
     others = [axis for axis in axes(runs) if axis not in MODELS]
     values = [
         {axis: set(part[axis].map(value_text)) for axis in others}
         for _, part in students.groupby("table")
     ]
+    # Rows of one label in two tables are different arms, which one table could not tell apart.
     is_shared = students.drop_duplicates(["table", "row"])["row"].duplicated().any()
-    if len(names) < 2 or is_shared or any(value != values[0] for value in values):
+    if runs["table"].nunique() < 2 or is_shared or any(value != values[0] for value in values):
         return arranged(runs) if made is None else made
+    # A study of budgets has a table for each; what a reader compares is all of its models.
     whole = runs.drop_duplicates(["uid", "row", "seed", "teacher_seed"])
     whole = whole.assign(table=runs.attrs["study"])
-    whole.attrs = runs.attrs
+    whole.attrs = runs.attrs  # pandas does not promise to keep them
     return arranged(whole)
 
 
 def _why_none(table: Table, cost: str, study: str) -> str:
     """Why there is nothing to draw; "" if there is."""
     students = _students(table)
-    own = _points(table, cost, students, table.columns)
-    if cost == MEASURED and len({(cell.transformer, cell.flops) for _, _, cell in own}) == 1:
+    points = _points(table, cost, students, table.columns)
+    # FLOPs and parameters follow from the architecture; latency is measured, and noise spreads it.
+    if cost == MEASURED and len({(cell.transformer, cell.flops) for _, _, cell in points}) == 1:
         return "all its students have one architecture: their latencies differ by chance alone"
-    if len({value for _, value, _ in own}) > 1:
+    if len({value for _, value, _ in points}) > 1:
         return ""
-    if own:
+    if points:
         unit = COSTS[cost][0].rpartition("(")[2][:-1]
-        return f"all its students have {own[0][1]:.3g} {unit}"
+        return f"all its students have {points[0][1]:.3g} {unit}"
     if any(table.cells[place].n for place in table.cells if place[0] in students):
         return "no record of its students says it (older ones do not)"
-    return f"none of its runs is done; python -m sweeps launch {study} --wait"
+    return not_done(study)
 
 
 def _students(table: Table) -> list[str]:
-    return [row for row in table.rows if row not in {*table.teachers, CONSTANT}]
+    return [row for row in table.rows if row not in {*table.teachers, MAJORITY}]
 
 
 def _points(table: Table, cost: str, rows: Sequence[str], columns: Sequence[str]) -> list[Point]:
@@ -119,21 +109,22 @@ def _points(table: Table, cost: str, rows: Sequence[str], columns: Sequence[str]
     points = []
     for row in rows:
         of_row = [table.cells[row, c] for c in table.columns if (row, c) in table.cells]
-        known = [getattr(cell, cost) for cell in of_row if getattr(cell, cost) > 0]
+        # The mean over tasks: their classifiers differ in size, and latency in its noise.
+        costs = [getattr(cell, cost) for cell in of_row if getattr(cell, cost) > 0]
         for column in columns:
             cell = table.cells.get((row, column))
-            if cell and cell.n and known:
-                points.append((row, sum(known) / len(known) / COSTS[cost][1], cell))
+            if cell and cell.n and costs:
+                points.append((row, sum(costs) / len(costs) / COSTS[cost][1], cell))
     return points
 
 
-@paper()
+@style.paper()
 def _figure(table: Table, cost: str, runs: pd.DataFrame) -> Drawing:
     rows = [row for row in _students(table) if _points(table, cost, [row], table.columns)]
     columns = [column for column in table.columns if _points(table, cost, rows, [column])]
     markers = _markers(table, rows, runs)
     is_wide = len(rows) > MANY
-    figure, axes = panels(len(columns), height=2.6 if is_wide else 2.2, is_wide=is_wide)
+    figure, axes = style.panels(len(columns), height=2.6 if is_wide else 2.2, is_wide=is_wide)
     handles: dict[str, Any] = {}
     for column, ax in zip(columns, axes, strict=True):
         points = _points(table, cost, rows, [column])
@@ -147,17 +138,17 @@ def _figure(table: Table, cost: str, runs: pd.DataFrame) -> Drawing:
             handles.setdefault(f"{rows.index(row) + 1}  {row}", drawn.lines[0])
         values = [value for _, value, _ in points]
         ax.set_xscale("log")
-        logarithmic(ax.xaxis, min(values), max(values))
-        roomy(ax)
+        style.logarithmic(ax.xaxis, min(values), max(values))
+        style.roomy(ax)
         ax.set_title(column)
-    label(axes, COSTS[cost][0], "score (points)")
-    key(figure, list(handles.values()), list(handles))
-    settled(figure)
+    style.label(axes, COSTS[cost][0], "score (points)")
+    style.key(figure, list(handles.values()), list(handles))
+    settled(figure)  # numbers are placed among points: these must not move any more
     for column, ax in zip(columns, axes, strict=True):
         points = _points(table, cost, rows, [column])
         number(ax, [(v, cell.mean, str(rows.index(row) + 1)) for row, v, cell in points])
     return Drawing(
-        file_name(f"pareto_{table.name}_{cost}"),
+        style.file_name(f"pareto_{table.name}_{cost}"),
         figure,
         _caption(table, cost, rows, columns, runs),
     )
@@ -179,18 +170,22 @@ def _sign(marker: str) -> dict[str, Any]:
 def _markers(table: Table, rows: Sequence[str], runs: pd.DataFrame) -> dict[str, str]:
     """A marker for each knowledge, if they are few."""
     students = runs[(runs["seed"] != NO_SEED) & runs["row"].isin(rows)]
-    known = students.drop_duplicates("row").set_index("row")["knowledge"].fillna("").to_dict()
-    names = list(dict.fromkeys(known.get(row, "") for row in rows))
-    if len(names) > MOST:
-        return dict.fromkeys(rows, MARKERS[0])
-    return {row: MARKERS[names.index(known.get(row, ""))] for row in rows}
+    knowledge_of = (
+        students.drop_duplicates("row").set_index("row")["knowledge"].fillna("").to_dict()
+    )
+    names = list(dict.fromkeys(knowledge_of.get(row, "") for row in rows))
+    if len(names) > style.MOST:
+        return dict.fromkeys(rows, style.MARKERS[0])
+    return {row: style.MARKERS[names.index(knowledge_of.get(row, ""))] for row in rows}
 
 
 def _front(ax: "Axes", points: Sequence[Point], handles: dict[str, Any]) -> None:
+    """Draw the best that each budget buys."""
     able = [(v, cell.mean) for _, v, cell in points if _is_able(cell)]
     steps = front(able)
     if not steps:
         return
+    # The line goes on to the right: what is larger may always be replaced by the best so far.
     ends = [*steps, (max(value for _, value, _ in points), steps[-1][1])]
     (line,) = ax.step(
         *zip(*ends, strict=True), where="post", color="black", linewidth=1.0, zorder=2
@@ -204,15 +199,16 @@ def _is_able(cell: Cell) -> bool:
 
 
 def _baselines(ax: "Axes", table: Table, cost: str, column: str, handles: dict[str, Any]) -> None:
+    """Draw the teachers and the majority baseline, which has a score and no cost."""
     for teacher in table.teachers:
         for _, value, cell in _points(table, cost, [teacher], [column]):
-            ax.axhline(cell.mean, **TEACHER)
+            ax.axhline(cell.mean, **style.TEACHER)
             spread = None if math.isnan(cell.spread) else cell.spread
             sign = _sign("*") | {"markersize": 8, "markerfacecolor": "black"}
             handles.setdefault(teacher, ax.errorbar(value, cell.mean, spread, **sign, zorder=3))
-    if (CONSTANT, column) in table.cells:
-        line = ax.axhline(table.cells[CONSTANT, column].mean, **MAJORITY)
-        handles.setdefault(CONSTANT, line)
+    if (MAJORITY, column) in table.cells:
+        line = ax.axhline(table.cells[MAJORITY, column].mean, **style.MAJORITY)
+        handles.setdefault(MAJORITY, line)
 
 
 STEPS = (
@@ -227,8 +223,9 @@ def _caption(
 ) -> str:
     cells = [cell for _, _, cell in _points(table, cost, rows, columns)]
     absent = [row for row in _students(table) if row not in rows]
+    over = style.over_runs(cell.n for cell in cells)
     sentences = [
-        f"{table.name}: score against {COSTS[cost][0]}, {over_runs(cell.n for cell in cells)}.",
+        f"{table.name}: score against {COSTS[cost][0]}, {over}.",
         STEPS if any(_is_able(cell) for cell in cells) else NO_STEPS,
     ]
     if any(cell.degenerate for cell in cells):

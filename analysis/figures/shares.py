@@ -5,22 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analysis.figures import traces
+from analysis.figures import style, traces
 from analysis.figures.drawing import NOTHING, Drawing, Gallery, settled
-from analysis.figures.style import (
-    HATCHES,
-    MOST,
-    balanced,
-    batches,
-    colours,
-    file_name,
-    key,
-    key_of,
-    label,
-    panels,
-    paper,
-    wrapped,
-)
 from analysis.figures.traces import ARM, HARD
 from analysis.read.frame import PERCENT
 
@@ -42,31 +28,36 @@ def shares(runs: pd.DataFrame) -> Gallery:
     """
     if runs.empty:
         return NOTHING
-    points = traces.gradient_shares(runs)
+    all_points = traces.gradient_shares(runs)
     drawings, notes = [], []
     for (table, task), part in runs.groupby(["table", "task"], sort=False):
-        own = points[(points["table"] == table) & (points["task"] == task)]
-        counts = own[own["share"] > 0].groupby("arm")["term"].nunique()
-        several = own[own["arm"].map(counts) > 1]
+        points = all_points[(all_points["table"] == table) & (all_points["task"] == task)]
+        # A term of weight 0 is recorded with a share of 0: it is none that anything is shared with.
+        counts = points[points["share"] > 0].groupby("arm")["term"].nunique()
+        several = points[points["arm"].map(counts) > 1]
         if len(several):
             drawings += _figures(several)
         else:
-            why = _why_none(part, own, runs.attrs["study"])
+            is_alone = len(points) > 0
+            study = runs.attrs["study"]
+            why = "every arm has one term" if is_alone else traces.why_none(part, study)
             notes.append(f"{table}, {task}: no gradient shares: {why}")
     return Gallery(tuple(drawings), tuple(notes))
 
 
-def stacked(own: pd.DataFrame) -> pd.DataFrame:
+def stacked(points: pd.DataFrame) -> pd.DataFrame:
     """The stacked bars of one arm: each term's mean share at each point of training.
 
     Rows in the order of drawing: done (percent of training), term, share (percent), `below` (where
     the bar begins) and `spread`, the standard deviation over runs of where it ends.
     """
-    names = traces.terms(own)
-    wide = own.pivot_table(index=["uid", "done"], columns="term", values="share")
+    names = traces.terms(points)
+    wide = points.pivot_table(index=["uid", "done"], columns="term", values="share")
+    # A run without a term counts with 0, so that the means of all terms still add up to 100 %.
     wide = wide.fillna(0.0)[names]
-    share, ends = wide.groupby("done").mean(), wide.cumsum(axis=1).groupby("done")
-    spread = ends.std()
+    share = wide.groupby("done").mean()
+    # What a reader sees of a stacked bar is where it ends, which varies with all terms below it.
+    spread = wide.cumsum(axis=1).groupby("done").std()
     rows = [
         {"done": done, "term": term, "share": share[term][done], "spread": spread[term][done]}
         for done in share.index
@@ -76,79 +67,90 @@ def stacked(own: pd.DataFrame) -> pd.DataFrame:
     return bars.assign(below=bars.groupby("done")["share"].cumsum() - bars["share"])
 
 
-def _why_none(part: pd.DataFrame, own: pd.DataFrame, study: str) -> str:
-    if len(own):
-        return "every arm has one term"
-    if (part["state"] == "done").any():
-        return "no record of its students has any (older ones do not)"
-    return f"none of its runs is done; python -m sweeps launch {study} --wait"
-
-
-@paper()
-def _figures(own: pd.DataFrame) -> list[Drawing]:
-    pages = batches(list(dict.fromkeys(own["arm"])), PAGE_OF)
-    is_named = len(traces.terms(own)) <= MOST
+@style.paper()
+def _figures(points: pd.DataFrame) -> list[Drawing]:
+    pages = style.batches(list(dict.fromkeys(points["arm"])), PAGE_OF)
+    # Decided over all pages: a hatch means the same on each of them.
+    is_named = len(traces.terms(points)) <= style.MOST
     return [
-        _figure(own[own["arm"].isin(page)], is_named, f"_{i}" if len(pages) > 1 else "")
+        _figure(points[points["arm"].isin(page)], is_named, f"_{i}" if len(pages) > 1 else "")
         for i, page in enumerate(pages, 1)
     ]
 
 
-def _figure(own: pd.DataFrame, is_named: bool, end: str) -> Drawing:
-    arms = list(dict.fromkeys(own["arm"]))
+def _figure(points: pd.DataFrame, is_named: bool, end: str) -> Drawing:
+    """The figure of some arms.
+
+    Args:
+        points: as `traces.gradient_shares` gives them.
+        is_named: whether the key names terms; else it numbers them in each arm, as there are more
+            terms than a reader can tell apart.
+        end: of the figure's name.
+    """
+    arms = list(dict.fromkeys(points["arm"]))
     is_few = len(arms) <= 2 * FEW
-    per_row = balanced(len(arms), FEW if is_few else PER_ROW)
+    per_row = style.balanced(len(arms), FEW if is_few else PER_ROW)
     height = 1.6 if is_few else 1.15
-    figure, axes = panels(len(arms), height=height, per_row=per_row, sharex=True, sharey=True)
-    every = traces.terms(own)
-    known = every if is_named else [HARD, *(f"knowledge {i}" for i in range(1, MOST))]
-    shown = [role for role in known if role == HARD] + [r for r in known if r != HARD]
-    most = len(known) if is_named else own.groupby("arm")["term"].nunique().max() + 1
-    tones = colours(max(2, min(most, len(known))))
+    figure, axes = style.panels(len(arms), height=height, per_row=per_row, sharex=True, sharey=True)
+    numbered = [HARD, *(f"knowledge {i}" for i in range(1, style.MOST))]
+    all_roles = traces.terms(points) if is_named else numbered
+    most = len(all_roles) if is_named else points.groupby("arm")["term"].nunique().max() + 1
+    tones = style.colours(max(2, min(most, len(all_roles))))
     for arm, ax in zip(arms, axes, strict=True):
-        part = own[own["arm"] == arm]
-        terms = traces.terms(part)
-        roles = terms if is_named else [shown[i + (HARD not in terms)] for i in range(len(terms))]
-        _bars(ax, stacked(part), dict(zip(terms, roles, strict=True)), shown, tones)
-        ax.set_title(wrapped(arm, 28 if is_few else 20), fontsize=7 if is_few else 6)
+        of_arm = points[points["arm"] == arm]
+        terms = traces.terms(of_arm)
+        # The first role is that of the labels: an arm without them begins with the second. Terms
+        # for which there are no signs left share the last one.
+        places = range(HARD not in terms, len(terms) + (HARD not in terms))
+        roles = terms if is_named else [all_roles[min(i, style.MOST - 1)] for i in places]
+        _bars(ax, stacked(of_arm), dict(zip(terms, roles, strict=True)), all_roles, tones)
+        ax.set_title(style.wrapped(arm, 28 if is_few else 20), fontsize=7 if is_few else 6)
         ax.set_ylim(0, PERCENT)
-    label(axes, "training (%)", "gradient (%)", per_row)
-    key(figure, *key_of(axes))
-    return Drawing(_name(own, end), settled(figure), _caption(own))
+    style.label(axes, "training (%)", "gradient (%)", per_row)
+    style.key(figure, *style.key_of(axes))
+    return Drawing(_name(points, end), settled(figure), _caption(points))
 
 
 def _bars(
-    ax: "Axes", bars: pd.DataFrame, roles: dict[str, str], shown: list[str], tones: list[str]
+    ax: "Axes", bars: pd.DataFrame, roles: dict[str, str], all_roles: list[str], tones: list[str]
 ) -> None:
-    points = sorted(bars["done"].unique())
+    """Draw an arm's stacked bars.
+
+    Args:
+        ax: the arm's panel.
+        bars: as `stacked` gives them.
+        roles: by term what the key calls it.
+        all_roles: of the whole figure, in the key's order: a role has one hatch in all panels.
+        tones: colours of the roles.
+    """
+    times = sorted(bars["done"].unique())
     for term, role in roles.items():
-        own = bars[bars["term"] == term].sort_values("done")
-        place = shown.index(role)
-        tone = tones[place % len(tones)]
+        of_term = bars[bars["term"] == term].sort_values("done")
+        place = all_roles.index(role)
+        tone = tones[place]
         ax.bar(
-            range(len(points)),
-            own["share"],
-            bottom=own["below"],
+            range(len(times)),
+            of_term["share"],
+            bottom=of_term["below"],
             width=0.7,
             facecolor=_light(tone),
             edgecolor=tone,
             linewidth=0.7,
-            hatch=HATCHES[place],
+            hatch=style.HATCHES[place],
             label=LABELS if role == HARD else role,
         )
-        if term != list(roles)[-1]:
-            ends = own["below"] + own["share"]
+        if term != list(roles)[-1]:  # the last bar always ends at 100 %
             shift = ASIDE * (list(roles).index(term) - (len(roles) - 2) / 2)
             ax.errorbar(
-                [number + shift for number in range(len(points))],
-                ends,
-                own["spread"],
+                [number + shift for number in range(len(times))],
+                of_term["below"] + of_term["share"],
+                of_term["spread"],
                 fmt="none",
                 ecolor="black",
                 elinewidth=0.8,
                 capsize=1.5,
             )
-    ax.set_xticks(range(len(points)), [f"{point:g}" for point in points])
+    ax.set_xticks(range(len(times)), [f"{time:g}" for time in times])
 
 
 def _light(tone: str) -> str:
@@ -158,13 +160,13 @@ def _light(tone: str) -> str:
     return to_hex(tuple(1 - 0.45 * (1 - part) for part in np.array(to_rgb(tone))))
 
 
-def _name(own: pd.DataFrame, end: str) -> str:
-    return file_name(f"shares_{own['table'].iloc[0]}_{own['task'].iloc[0]}{end}")
+def _name(points: pd.DataFrame, end: str) -> str:
+    return style.file_name(f"shares_{points['table'].iloc[0]}_{points['task'].iloc[0]}{end}")
 
 
-def _caption(own: pd.DataFrame) -> str:
-    table, task, _ = own[ARM].iloc[0]
-    counts = own.groupby("arm")["uid"].nunique()
+def _caption(points: pd.DataFrame) -> str:
+    table, task, _ = points[ARM].iloc[0]
+    counts = points.groupby("arm")["uid"].nunique()
     bars = " Bars: standard deviation over runs of where a share ends." if counts.max() > 1 else ""
     over = f"mean over up to {counts.max()} runs" if counts.max() > 1 else "one run each"
     return (

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from analysis.tables.layout import span_text
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-COLUMN, PAGE, TALLEST = 3.3, 6.9, 9.0  # inches
+COLUMN, PAGE = 3.3, 6.9  # inches
 TEXT, SMALL = 8.0, 7.0  # points
 LINE = 0.16  # inches of a line of the key
 RULES: dict[Any, Any] = {
@@ -31,8 +33,8 @@ RULES: dict[Any, Any] = {
     "lines.linewidth": 1.1,
     "lines.markersize": 4.5,
     "hatch.linewidth": 0.6,
-    "pdf.fonttype": 42,  # letters, not shapes
-    "svg.hashsalt": "kdlab",
+    "pdf.fonttype": 42,  # TrueType: many venues refuse matplotlib's default, Type 3
+    "svg.hashsalt": "kdlab",  # ids in an SVG are random without it: same figure, same bytes
     "savefig.dpi": 200,
 }
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
@@ -53,7 +55,7 @@ def paper() -> Iterator[None]:
     import matplotlib
 
     with matplotlib.rc_context():
-        matplotlib.rcdefaults()
+        matplotlib.rcdefaults()  # a user's own settings would make other bytes
         matplotlib.rcParams.update(RULES)
         yield
 
@@ -63,6 +65,7 @@ def colours(count: int) -> list[str]:
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
+    # The last fifth of the scale is left out: its yellow cannot be seen on white.
     places = [0.8 * i / max(1, count - 1) for i in range(count)]
     return [to_hex(colormaps["viridis"](place)) for place in places]
 
@@ -93,6 +96,7 @@ def panels(
     columns = min(count, per_row)
     rows = math.ceil(count / columns)
     width = COLUMN if count == 1 and not is_wide else PAGE
+    # Not pyplot, which would keep every figure in memory and may open windows.
     figure = Figure(figsize=(width, rows * height + 0.2), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, **how)
     places = list(grid.flat)
@@ -119,6 +123,8 @@ def key(figure: "Figure", handles: Sequence[Any], labels: Sequence[str]) -> None
         return
     width, height = figure.get_size_inches()
     longest = max(len(label) for label in labels)
+    # 0.055 inches a letter and 0.4 for the sign. The figure grows by the key's lines, as panels of
+    # a paper shall all have the same height.
     columns = max(1, min(len(labels), int(width / (0.055 * longest + 0.4))))
     rows = math.ceil(len(labels) / columns)
     figure.set_size_inches(width, height + LINE * rows + 0.1)
@@ -155,11 +161,10 @@ def roomy(ax: "Axes", least: float = 2.0) -> None:
 
 def over_runs(counts: Iterable[float]) -> str:
     """The part of a caption on how many runs points and bars are over."""
-    known = sorted({int(count) for count in counts if count})
-    if not known or known[-1] == 1:
+    positive = {int(count) for count in counts if count}
+    if max(positive, default=1) == 1:
         return "one run each"
-    numbers = " to ".join(dict.fromkeys(str(n) for n in (known[0], known[-1])))
-    return f"mean and standard deviation over {numbers} runs"
+    return f"mean and standard deviation over {span_text(positive)} runs"
 
 
 def key_of(axes: Sequence["Axes"]) -> tuple[list[Any], list[str]]:
@@ -177,7 +182,10 @@ def wrapped(text: str, width: int = 26, lines: int = 2) -> str:
 
 
 def balanced(count: int, most: int) -> int:
-    """So many panels in a row, at most, that the last row is about as full as the others."""
+    """So many panels in a row, at most, that the last row is about as full as the others.
+
+    Example: 4 panels, 3 at most, are two rows of 2 rather than one of 3 and one of 1.
+    """
     return math.ceil(count / math.ceil(count / most))
 
 

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from analysis.figures.drawing import not_done
 from analysis.read.frame import NO_SEED, PERCENT, reader
+from analysis.statistics.trials import is_constant, select_score
 from kdlab.record import Record
 
 SELECT, HARD = "select", "hard"
@@ -14,8 +15,8 @@ ARM = ["table", "task", "arm"]
 TEACHER = ["table", "task", "row", "uid"]
 
 
-def trained(runs: pd.DataFrame) -> pd.DataFrame:
-    """The students that are done, each once for each row of a table; trials are no part of them."""
+def _trained(runs: pd.DataFrame) -> pd.DataFrame:
+    """The students that are done, each once for each arm of a table; trials are no part of them."""
     is_student = (runs["seed"] != NO_SEED) & (runs["stage"] != "tune")
     return runs[is_student & (runs["state"] == "done")].drop_duplicates([*ARM, "uid"])
 
@@ -41,15 +42,25 @@ def gradient_shares(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def teacher_scores(runs: pd.DataFrame) -> pd.DataFrame:
-    """Each teacher's score on select: table, task, row, uid, value (points), degenerate."""
-    read = reader(runs)
+    """Each teacher's score on select with the weights that were kept.
+
+    One row each: table, task, row, uid, `value` (points) and `degenerate`. Where weights are chosen
+    on select it is the largest of its curve.
+    """
     teachers = runs[(runs["seed"] == NO_SEED) & (runs["state"] == "done")]
     rows = [
-        {**{name: row[name] for name in TEACHER}, "value": score[0], "degenerate": score[1]}
+        {name: row[name] for name in TEACHER}
+        | {"value": PERCENT * select_score(row), "degenerate": is_constant(row)}
         for row in teachers.drop_duplicates(TEACHER).to_dict("records")
-        if (score := _select_score(read(row["uid"]))) is not None
     ]
     return pd.DataFrame(rows, columns=[*TEACHER, "value", "degenerate"])
+
+
+def why_none(runs: pd.DataFrame, study: str) -> str:
+    """Why some runs, which have neither curves nor shares, have none."""
+    if (runs["state"] == "done").any():
+        return "no record of its students has any (older ones do not)"
+    return not_done(study)
 
 
 def over_seeds(points: pd.DataFrame) -> pd.DataFrame:
@@ -75,13 +86,13 @@ def _points_of(
 ) -> Iterator[dict[str, Any]]:
     """The points that each student's record has, with its table, task and arm."""
     read = reader(runs)
-    known: dict[str, list[dict[str, Any]]] = {}
-    for row in trained(runs).to_dict("records"):
+    points: dict[str, list[dict[str, Any]]] = {}
+    for row in _trained(runs).to_dict("records"):
         uid = str(row["uid"])
-        if uid not in known:  # a run may stand in several tables
-            known[uid] = list(of_record(read(uid)))
+        if uid not in points:  # a run may stand in several tables, and is read once
+            points[uid] = list(of_record(read(uid)))
         arm = {name: row[name] for name in ARM}
-        yield from ({**arm, "uid": uid, **point} for point in known[uid])
+        yield from ({**arm, "uid": uid, **point} for point in points[uid])
 
 
 def _evaluations(record: Record) -> Iterator[dict[str, Any]]:
@@ -90,13 +101,16 @@ def _evaluations(record: Record) -> Iterator[dict[str, Any]]:
     for term, values in record.result.get("curves", {}).items():
         unit = PERCENT if term == SELECT else 1.0
         constant = record.result["select_degenerate"]
-        for number, step in enumerate(evaluated(steps, len(values))):
+        for number, value in enumerate(values, 1):
+            # Records say what was evaluated, not when: at equal parts of training, the last
+            # included (`kdlab.training.loop.evaluation_points`).
+            step = max(1, round(steps * number / len(values)))
             yield {
                 "term": term,
                 "done": PERCENT * step / steps,
                 "steps": steps,
-                "value": unit * values[number],
-                "degenerate": term == SELECT and constant[number],
+                "value": unit * value,
+                "degenerate": term == SELECT and constant[number - 1],
             }
 
 
@@ -105,23 +119,3 @@ def _shares(record: Record) -> Iterator[dict[str, Any]]:
     for point, by_term in record.result.get("shares", {}).items():
         for term, share in by_term.items():
             yield {"term": term, "done": PERCENT * float(point), "share": PERCENT * share}
-
-
-def evaluated(steps: int, count: int) -> list[int]:
-    """The updates after which select was scored: equal parts of training, the last included."""
-    return [max(1, round(steps * k / count)) for k in range(1, count + 1)]
-
-
-def _select_score(record: Record) -> tuple[float, bool] | None:
-    """A run's score on select with the weights that were kept, in points, and whether every row got
-    the same prediction; None if the record does not say it.
-    """
-    curve = record.result.get("curves", {}).get(SELECT)
-    steps, kept = record.result.get("steps"), record.result.get("scored_step")
-    if curve and steps and kept is not None:
-        # Of several metrics the curve has the mean, which the scores at the end do not.
-        number = int(np.abs(np.array(evaluated(steps, len(curve))) - kept).argmin())
-        return PERCENT * float(curve[number]), bool(record.result["select_degenerate"][number])
-    scores = record.result.get("scores", {}).get(SELECT, {})
-    constant = SELECT in record.result.get("degenerate", ())
-    return (PERCENT * float(next(iter(scores.values()))), constant) if len(scores) == 1 else None

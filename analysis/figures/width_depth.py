@@ -6,34 +6,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from analysis.figures import style
 from analysis.figures.drawing import NOTHING, Drawing, Gallery, settled
-from analysis.figures.style import (
-    MAJORITY,
-    MOST,
-    TEACHER,
-    batches,
-    file_name,
-    key,
-    key_of,
-    label,
-    over_runs,
-    panels,
-    paper,
-    roomy,
-    signs,
-)
-from analysis.read.axes import axes
-from analysis.read.frame import NO_SEED
+from analysis.read.axes import MODELS, axes
+from analysis.read.frame import NO_SEED, planned_students
 from analysis.statistics.cells import NOTHING as NOT_KNOWN
 from analysis.tables.arrange import arranged
-from analysis.tables.layout import EXCLUDED, value_text
-from analysis.tables.majority_baseline import MAJORITY as CONSTANT
+from analysis.tables.layout import value_text
+from analysis.tables.majority_baseline import MAJORITY
 from analysis.tables.model import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MODELS = ("size", "shape", "family")
 WITHIN = 1.05 / 0.95  # of one budget: its models are at most 5 % off
 CROWD = 4  # models whose names have no room beside each other
 BESIDE = 3  # budgets in a figure
@@ -62,9 +47,9 @@ def width_depth(runs: pd.DataFrame, tables: Sequence[Table] | None = None) -> Ga
         return Gallery(notes=(f"width and depth: {why}",))
     lines = {column: _lines(made, str(column)) for column in points["column"].unique()}
     drawings = [
-        _figure(part, lines[column], f"width_depth_{column}{end}")
-        for column, own in points.groupby("column", sort=False)
-        for end, part in _parts(own)
+        _figure(of_figure, lines[column], f"width_depth_{column}{end}")
+        for column, of_column in points.groupby("column", sort=False)
+        for end, of_figure in _parts(of_column)
     ]
     return Gallery(tuple(drawings))
 
@@ -79,14 +64,14 @@ def budgets(runs: pd.DataFrame, tables: Sequence[Table]) -> pd.DataFrame:
     cells = pd.DataFrame(
         [_row(table, row, column) for table in tables for row, column in table.cells]
     )
-    students = runs[(runs["seed"] != NO_SEED) & (runs["state"] != EXCLUDED)]
-    models = students.dropna(subset=["layers"]).drop_duplicates("row")
+    models = planned_students(runs).dropna(subset=["layers"]).drop_duplicates("row")
     others = [axis for axis in axes(runs) if axis not in MODELS]
     models = models[["row", "layers", "hidden", *others]]
     empty = pd.DataFrame(columns=[*NAMES, *GAIN])
     if cells.empty or models.empty:
         return empty
     points = cells[cells["n"] > 0].merge(models, on="row").dropna(subset="transformer")
+    # `_groups` takes sizes in rising order; `sort_index` below brings back the study's order.
     points = points.drop_duplicates(["column", "row"]).sort_values("transformer", kind="stable")
     points = points.assign(group=_groups(points["transformer"].to_numpy(dtype=float)))
     shapes = points["layers"].astype(str) + "x" + points["hidden"].astype(str)
@@ -107,9 +92,8 @@ def _arms(models: pd.DataFrame, others: Sequence[str]) -> list[str]:
     """The name of each student but for its size: the values of the other axes that vary."""
     texts = [models[axis].map(value_text) for axis in others]
     several = [column for column in texts if column.nunique() > 1]
-    return [", ".join(filter(None, own)) for own in zip(*several, strict=True)] or [""] * len(
-        models
-    )
+    names = [", ".join(filter(None, values)) for values in zip(*several, strict=True)]
+    return names or [""] * len(models)  # a zip of no columns has no rows
 
 
 def _groups(sizes: np.ndarray) -> list[int]:
@@ -117,7 +101,7 @@ def _groups(sizes: np.ndarray) -> list[int]:
     groups: list[int] = []
     first = NOT_KNOWN
     for size in sizes:
-        is_new = not size <= first * WITHIN
+        is_new = not size <= first * WITHIN  # of the first size too, as nothing is <= NaN
         first = size if is_new else first
         groups.append((groups[-1] if groups else 0) + is_new)
     return groups
@@ -127,46 +111,48 @@ def _lines(tables: Sequence[Table], column: str) -> dict[str, float]:
     """The teacher's and the majority's score, where all tables agree on it."""
     means_of: dict[str, set[float]] = {}
     for table in tables:
-        for row in (*table.teachers, CONSTANT):
+        for row in (*table.teachers, MAJORITY):
             if (row, column) in table.cells and table.cells[row, column].n:
                 means_of.setdefault(row, set()).add(table.cells[row, column].mean)
     return {row: means.pop() for row, means in means_of.items() if len(means) == 1}
 
 
-def _parts(own: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+def _parts(points: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """A column's points as figures: so many budgets and arms in each."""
-    sizes = batches(sorted(own["budget"].unique()), BESIDE)
-    arms = batches(list(dict.fromkeys(own["arm"])), MOST)
-    parts = [own[own["budget"].isin(s) & own["arm"].isin(a)] for s in sizes for a in arms]
-    parts = [part for part in parts if len(part)]
+    sizes = style.batches(sorted(points["budget"].unique()), BESIDE)
+    arms = style.batches(list(dict.fromkeys(points["arm"])), style.MOST)
+    parts = [points[points["budget"].isin(s) & points["arm"].isin(a)] for s in sizes for a in arms]
+    parts = [part for part in parts if len(part)]  # not every arm is there at every budget
     return [(f"_{i}" if len(parts) > 1 else "", part) for i, part in enumerate(parts, 1)]
 
 
-@paper()
+@style.paper()
 def _figure(points: pd.DataFrame, lines: dict[str, float], name: str) -> Drawing:
     sizes = sorted(points["budget"].unique())
     has_gain = bool(points["difference"].notna().any())
-    figure, grid = panels(
+    figure, grid = style.panels(
         len(sizes) * (1 + has_gain), per_row=len(sizes), height=1.9, sharey="row", sharex="col"
     )
-    arms = signs(list(dict.fromkeys(points["arm"])))
+    arms = style.signs(list(dict.fromkeys(points["arm"])))
     for place, ax in enumerate(grid):
         size = sizes[place % len(sizes)]
         is_gain = place >= len(sizes)
         _panel(ax, points[points["budget"] == size], arms, *(GAIN if is_gain else ("mean",)))
         if is_gain:
-            ax.axhline(0, **MAJORITY)
+            ax.axhline(0, **style.MAJORITY)
         else:
             ax.set_title(f"{size / 1e6:.3g} M in the Transformer")
             for row, score in lines.items():
-                ax.axhline(score, **(MAJORITY if row == CONSTANT else TEACHER), label=row)
+                ax.axhline(
+                    score, **(style.MAJORITY if row == MAJORITY else style.TEACHER), label=row
+                )
     for ax in grid:
-        roomy(ax)
-    label(grid, "layers × width", "score (points)", len(sizes))
+        style.roomy(ax)
+    style.label(grid, "layers × width", "score (points)", len(sizes))
     if has_gain:
         grid[len(sizes)].set_ylabel("gain over control (points)")
-    key(figure, *key_of(grid))
-    return Drawing(file_name(name), settled(figure), _caption(points, has_gain))
+    style.key(figure, *style.key_of(grid))
+    return Drawing(style.file_name(name), settled(figure), _caption(points, has_gain))
 
 
 def _panel(
@@ -177,19 +163,32 @@ def _panel(
     low: str = "",
     high: str = "",
 ) -> None:
-    """A line for each arm, beside each other, with standard deviations or with the bounds."""
+    """Draw a line for each arm, beside each other, with standard deviations or with the bounds.
+
+    Args:
+        ax: the panel of one budget.
+        points: its cells, as of `budgets`.
+        arms: the style of each arm of the figure.
+        value: the column that is drawn: `mean`, or `difference` with its bounds `low` and `high`.
+        low, high: columns of the bounds; none: the spread over runs, to both sides.
+    """
     models = points.drop_duplicates(["layers", "hidden"]).sort_values(["layers", "hidden"])
     names = [f"{layers:.0f}×{hidden:.0f}" for layers, hidden in _models(models)]
     for place, (arm, sign) in enumerate(arms.items()):
-        own = points[(points["arm"] == arm) & points[value].notna()]
-        own = own.sort_values(["layers", "hidden"])
-        if own.empty:
+        of_arm = points[(points["arm"] == arm) & points[value].notna()]
+        of_arm = of_arm.sort_values(["layers", "hidden"])
+        if of_arm.empty:
             continue
-        bounds = [own["spread"]] * 2 if not low else [own[value] - own[low], own[high] - own[value]]
+        bounds = [of_arm["spread"]] * 2
+        if low:
+            bounds = [of_arm[value] - of_arm[low], of_arm[high] - of_arm[value]]
         shift = APART * (place - (len(arms) - 1) / 2)
         ax.errorbar(
-            [names.index(f"{layers:.0f}×{hidden:.0f}") + shift for layers, hidden in _models(own)],
-            own[value],
+            [
+                names.index(f"{layers:.0f}×{hidden:.0f}") + shift
+                for layers, hidden in _models(of_arm)
+            ],
+            of_arm[value],
             np.stack(bounds),
             **sign,
             elinewidth=0.7,
@@ -208,7 +207,7 @@ def _models(points: pd.DataFrame) -> Iterable[tuple[float, float]]:
 def _caption(points: pd.DataFrame, has_gain: bool) -> str:
     sentences = [
         f"{points['column'].iloc[0]}: students of about the same Transformer parameters (within "
-        f"5 %), from wide to deep; {over_runs(points['n'])}."
+        f"5 %), from wide to deep; {style.over_runs(points['n'])}."
     ]
     if has_gain:
         sentences.append(

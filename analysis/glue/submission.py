@@ -18,7 +18,7 @@ import pandas as pd
 from analysis import default_root
 from analysis.glue.zip_format import HEADER, HIGHEST, LOWEST, SHEETS, Sheet, check
 from analysis.read.frame import NO_SEED, PERCENT, reader, runs
-from analysis.read.record_rows import SEP
+from analysis.statistics.trials import is_constant, select_score
 from analysis.tables import rerun_commands
 from kdlab import metrics
 from kdlab.errors import BadInput
@@ -90,15 +90,11 @@ def _best(task: str, runs: pd.DataFrame) -> Choice | None:
     done = runs[runs["state"] == "done"]
     if done.empty:
         return None
-    select_by = tuple(json.loads(done["select_by"].iloc[0]))
-    constant = done["degenerate"].fillna("").str.split().map(lambda splits: "select" in splits)
+    records = done.to_dict("records")
+    constant = [is_constant(run) for run in records]
     # The rule by which trials and weights are chosen, too.
-    columns = (done[f"select{SEP}{name}"] for name in select_by)
-    by_run = zip(*columns, strict=True)
-    scored = [dict(zip(select_by, values, strict=True)) for values in by_run]
     scores = [
-        metrics.ranked(metrics.selection(scores, select_by), is_constant)
-        for scores, is_constant in zip(scored, constant, strict=True)
+        metrics.ranked(select_score(run), flag) for run, flag in zip(records, constant, strict=True)
     ]
     ordered = done.assign(score=scores, constant=constant).sort_values(
         ["score", "seed", "teacher_seed"], ascending=[False, True, True], kind="stable"
@@ -111,7 +107,7 @@ def _best(task: str, runs: pd.DataFrame) -> Choice | None:
         seed=None if best["seed"] == NO_SEED else int(best["seed"]),
         score=PERCENT * float(best["score"]),
         is_constant=bool(best["constant"]),
-        metrics=select_by,
+        metrics=tuple(json.loads(best["select_by"])),
         done=len(done),
         planned=len(runs),
         trials=int(best["trials"] or 0),

@@ -23,7 +23,6 @@ from analysis.tables.arms import against_controls
 from analysis.tables.layout import EXCLUDED
 from analysis.tables.plain_text import code, item, literal, prose
 
-SPLIT = "report"
 RECOMMENDED, UNKNOWN, NOT_STUDIED = "recommendation", "cannot tell", "not studied"
 
 
@@ -83,8 +82,7 @@ def guideline(runs: pd.DataFrame, margin: float = MARGIN) -> Guideline:
     Raises:
         BadInput: if no student has a score that is reported.
     """
-    scores = frame.scores(runs)
-    scores = scores[scores["split"].fillna("").str.startswith(SPLIT)]
+    scores = frame.reported(frame.scores(runs))
     draws = limits.draws(runs, scores)
     is_of_tables = (scores["state"] != EXCLUDED) & (scores["stage"] != "tune")
     verdicts = against_controls(scores[is_of_tables], draws, margin).verdicts

@@ -12,6 +12,7 @@ from analysis.read.frame import NO_SEED, PERCENT, reader
 from analysis.statistics import seed_tests
 from analysis.statistics.draws import Draws, sampler
 from analysis.statistics.pairs import OTHER
+from analysis.tables.layout import span_text
 from kdlab.power import SEEDS_NEEDED
 from kdlab.record import kept
 
@@ -122,20 +123,15 @@ def _few_seeds(compared: pd.DataFrame) -> Iterator[Statement]:
 
 def _blind(compared: pd.DataFrame, margin: float) -> Iterator[Statement]:
     """Comparisons that would not have found a difference of the margin."""
-    known = compared["detectable"].dropna()
-    blind = known[known > margin]
+    detectable = compared["detectable"].dropna()
+    blind = detectable[detectable > margin]
     if len(blind):
         yield Statement(
             f"Comparisons that would miss a difference of the margin ({margin:g}): {len(blind)} of "
-            f"{len(known)}; the smallest that one finds with 80 % power, uncorrected, is "
-            f"{_range(blind)} points.",
-            (len(blind), len(known), float(blind.min()), float(blind.max())),
+            f"{len(detectable)}; the smallest that one finds with 80 % power, uncorrected, is "
+            f"{span_text(blind, '{:.1f}')} points.",
+            (len(blind), len(detectable), float(blind.min()), float(blind.max())),
         )
-
-
-def _range(points: pd.Series) -> str:
-    low, high = (f"{value:.1f}" for value in (points.min(), points.max()))
-    return low if low == high else f"{low} to {high}"
 
 
 def _tasks(grids: Mapping[str, Grid]) -> Iterator[Statement]:

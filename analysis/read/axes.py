@@ -2,10 +2,11 @@
 
 import pandas as pd
 
-from analysis.read.frame import NO_SEED
+from analysis.read.frame import planned_students
 
 FIVE = ("knowledge", "matching", "init", "size", "shape")  # the axes that every study has
 GROUPS = ("family", "teacher", "data", "train", "protocol", "recipe")
+MODELS = ("size", "shape", "family")  # axes that say what a student's model is
 # Keys that follow from an option of these groups, and do not stand beside them.
 OF_OPTIONS = {"data": "data.", "train": "train.", "protocol": "protocol."}
 
@@ -16,7 +17,7 @@ def axes(runs: pd.DataFrame) -> list[str]:
     Seeds and tasks are none. A group whose options only set keys, as `data` does, is left out: its
     keys are there.
     """
-    students = runs[(runs["seed"] != NO_SEED) & (runs["state"] != "excluded")]
+    students = planned_students(runs)
     keys = sorted(name for name in runs.columns if "." in name)
     names = [name for name in (*FIVE, *GROUPS, *keys) if name in runs.columns]
     varying = [name for name in names if _count(students, students[name]) > 1]

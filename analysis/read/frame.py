@@ -22,15 +22,8 @@ SHAPE = ("family", "layers", "hidden", "heads", "intermediate")  # of a student
 TEXTS = ("uid", "state", "repeats", "degenerate", "file", *WORDS)
 # Columns of records that a frame has even where no record has them.
 RECORDED = (
-    "state",
-    "copies",
-    "repeats",
-    *COUNTS,
-    "degenerate",
-    *PARAMETERS.values(),
-    *NUMBERS,
-    *WORDS,
-    "file",
+    *("state", "copies", "repeats", *COUNTS, "degenerate"),
+    *(*PARAMETERS.values(), *NUMBERS, *WORDS, "file"),
 )
 
 
@@ -92,6 +85,19 @@ def scores(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def reported(scores: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a frame of `scores` that are of splits to report: `report`, `report_mismatched`.
+
+    What was left out while planning has no split and is not among them.
+    """
+    return scores[scores["split"].fillna("").str.startswith("report")]
+
+
+def planned_students(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of students, trials among them, without what was left out while planning."""
+    return frame[(frame["seed"] != NO_SEED) & (frame["state"] != "excluded")]
+
+
 def _score_columns(reports: str, metrics: str) -> list[str]:
     """The columns of a run's scores in order; none of what was left out while planning."""
     return [f"{s}{SEP}{m}" for s in ["select", *json.loads(reports)] for m in json.loads(metrics)]
@@ -120,37 +126,23 @@ def entries(frame: pd.DataFrame) -> dict[str, record.Entry]:
     return {str(row["uid"]): record_rows.entry(row) for row in recorded.to_dict("records")}
 
 
-def recorded_run(frame: pd.DataFrame, uid: str) -> Record:
-    """The whole record of one run of a frame.
-
-    Raises:
-        BadInput: if the frame has no record of it.
-    """
-    return reader(frame[frame["uid"] == uid])(uid)
-
-
 def outputs(frame: pd.DataFrame, uid: str, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Ids [n], labels [n] and outputs [n, classes] of a run's rows of a split, read now.
 
     Raises:
         BadInput: if there is no record of the run, or it has no outputs on the split.
     """
-    run, root = recorded_run(frame, uid), frame.attrs["root"]
-    kept = [name for name in run.artifacts.get("outputs", {}) if name != "file"]
-    if split not in kept:
-        raise BadInput(f"run {uid}: no outputs on {split!r} (there: {', '.join(kept) or 'none'})")
+    run, root = reader(frame[frame["uid"] == uid])(uid), frame.attrs["root"]
+    splits = [name for name in run.artifacts.get("outputs", {}) if name != "file"]
+    if split not in splits:
+        raise BadInput(f"run {uid}: no outputs on {split!r} (there: {', '.join(splits) or 'none'})")
     ids, labels = record.read_examples(root, run, split)
     return ids, labels, record.read_outputs(root, run, split).astype(np.float32)
 
 
-def read_plan(study: str, root: str) -> pd.DataFrame:
-    """The table of a study's runs that its launch wrote."""
-    return launched.read_plan(study, root)
-
-
 def _made(study: str, root: str) -> pd.DataFrame:
     """The frame of a study from its plan, records and events."""
-    plan = read_plan(study, root)
+    plan = launched.read_plan(study, root)
     failed = record_rows.failed(root, plan)
     plan = plan.drop(columns=["ancestors", "seconds"]).assign(
         arm=plan["row"], teacher_seed=plan["teacher_seed"].astype("Int64").fillna(NO_SEED)

@@ -1,13 +1,16 @@
 """The best trial of a grid, with how it was chosen, and how good the best of fewer would be."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.read.frame import NO_SEED, PERCENT
+from analysis.read.record_rows import SEP
+from kdlab import metrics
 from kdlab.errors import BadInput
 
 SPLIT = "select"  # on which settings are chosen
@@ -16,29 +19,48 @@ BAND = (0.1, 0.9)  # quantiles of the maximum's distribution
 DIVERGED = -np.inf  # the score of a run that diverged: it never wins
 
 
-def trials(scores: pd.DataFrame) -> pd.DataFrame:
-    """Every trial of every arm: table, row, task, trial, `score`, `seeds`, `missing`, `metrics`.
-
-    `score`, in points, is the mean over tuning seeds of the mean of the metrics on `select` that
-    the task selects by; a constant prediction counts 0, a run that diverged minus infinity, and a
-    trial with a run that is `missing` has none.
+def select_score(run: Mapping[Any, Any]) -> float:
+    """A run's score on select, a fraction: the mean of the metrics that its task selects by.
 
     Args:
-        scores: as `analysis.read.frame.scores`, of all stages and splits.
+        run: a row of the frame that `analysis.load` gives. Where it has no score, this is NaN.
     """
-    is_trial = (scores["stage"] == "tune") & (scores["seed"] != NO_SEED)
-    rows = scores[is_trial & (scores["split"] == SPLIT) & (scores["state"] != "excluded")]
-    points = (PERCENT * rows["score"]).mask(rows["degenerate"].astype(bool), 0.0)
-    rows = rows.assign(score=points.mask(rows["state"] == "diverged", DIVERGED))
+    # Before the first record of a study its frame has no columns of scores at all.
+    scored = {name: run.get(f"{SPLIT}{SEP}{name}", np.nan) for name in json.loads(run["select_by"])}
+    return metrics.selection(scored, list(scored))
+
+
+def is_constant(run: Mapping[Any, Any]) -> bool:
+    """Whether a run gives every row of select the same prediction.
+
+    Args:
+        run: a row of the frame that `analysis.load` gives.
+    """
+    # Runs without a record have NaN in this column of texts.
+    return isinstance(run["degenerate"], str) and SPLIT in run["degenerate"].split()
+
+
+def trials(runs: pd.DataFrame) -> pd.DataFrame:
+    """Every trial of every arm: table, row, task, trial, `score`, `seeds`, `missing`, `metrics`.
+
+    `score`, in points, is the mean over tuning seeds of what each run counts where settings are
+    chosen: its `select_score`, 0 for a constant prediction, minus infinity for a run that diverged.
+    A trial with a run that is `missing` has none (NaN). `metrics` are those of `select_score`.
+
+    Args:
+        runs: as `analysis.load` gives them, all stages.
+    """
+    is_trial = (runs["stage"] == "tune") & (runs["seed"] != NO_SEED)
+    trial_runs = runs[is_trial & (runs["state"] != "excluded")]
     by_trial = [
         {**dict(zip([*ARM, "trial"], key, strict=True)), **_trial(part)}  # type: ignore[call-overload]
-        for key, part in rows.groupby([*ARM, "trial"], sort=False)
+        for key, part in trial_runs.groupby([*ARM, "trial"], sort=False)
     ]
     names = [*ARM, "trial", "score", "seeds", "missing", "metrics"]
     return pd.DataFrame(by_trial, columns=names)
 
 
-def best_of(scores: pd.DataFrame) -> pd.DataFrame:
+def best_of(runs: pd.DataFrame) -> pd.DataFrame:
     """The choice of each arm's settings, a row each arm and task.
 
     Columns: table, row, task, `split`, `keys` (those tried), `rule`, `trials`, `unequal` (the
@@ -48,15 +70,14 @@ def best_of(scores: pd.DataFrame) -> pd.DataFrame:
     empty before there are any. Where `best` is another, the study's rule is not this one.
 
     Args:
-        scores: as `analysis.read.frame.scores`, of all stages and splits.
+        runs: as `analysis.load` gives them, all stages.
     """
-    students = scores[scores["seed"] != NO_SEED]
+    students = runs[runs["seed"] != NO_SEED]
     rows = []
-    for key, of_arm in trials(scores).groupby(ARM, sort=False):
-        is_arm = (students[ARM] == list(key)).all(axis=1)  # type: ignore[call-overload]
-        arm = students[is_arm]
-        name = dict(zip(ARM, key, strict=True))  # type: ignore[call-overload]
-        rows.append(name | _best(of_arm) | _planned(arm))
+    for key, arm_trials in trials(runs).groupby(ARM, sort=False):
+        is_of_arm = (students[ARM] == list(key)).all(axis=1)  # type: ignore[call-overload]
+        arm = dict(zip(ARM, key, strict=True))  # type: ignore[call-overload]
+        rows.append(arm | _best(arm_trials) | _planned(students[is_of_arm]))
     names = [*ARM, "split", "keys", "rule", "trials", "unequal", "missing", "diverged"]
     return pd.DataFrame(rows, columns=[*names, "best", "score", "second", "single", "confirmed"])
 
@@ -74,7 +95,8 @@ def expected_best(scores: Sequence[float], n: int) -> float:
     """
     values = np.sort(np.asarray(scores, dtype=float))
     chances = _chances(len(values), n)
-    return float((chances[chances > 0] * values[chances > 0]).sum())  # a diverged one is −inf
+    # Values that cannot be the largest are left out: of a diverged trial 0 times −inf is NaN.
+    return float((chances[chances > 0] * values[chances > 0]).sum())
 
 
 def curve(scores: Sequence[float]) -> pd.DataFrame:
@@ -87,6 +109,7 @@ def curve(scores: Sequence[float]) -> pd.DataFrame:
     rows = []
     for n in range(1, len(values) + 1):
         reached = np.cumsum(_chances(len(values), n))
+        # Sums of chances are rounded: without a tolerance one of 0.1 may count as below 0.1.
         low, high = (values[np.searchsorted(reached, share - 1e-12)] for share in BAND)
         rows.append({"n": n, "expected": expected_best(values.tolist(), n)})
         rows[-1] |= {"low": float(low), "high": float(high)}
@@ -99,7 +122,7 @@ def _chances(count: int, n: int) -> np.ndarray:
     The i-th smallest is the largest of n if the others are among the i - 1 beneath it, in
     C(i - 1, n - 1) of C(count, n) draws.
     """
-    from scipy.special import gammaln
+    from scipy.special import gammaln  # logarithms: binomials of thousands of trials overflow
 
     if not 1 <= n <= count:
         raise BadInput(f"n={n}: the best of n trials needs 1 <= n <= {count}, which are there")
@@ -112,42 +135,45 @@ def _chances(count: int, n: int) -> np.ndarray:
     return np.concatenate([np.zeros(n - 1), np.exp(logarithms)])
 
 
-def _trial(part: pd.DataFrame) -> dict[str, Any]:
-    """A trial's score over its seeds, each the mean of its metrics."""
-    selecting = part.loc[part["metric"].isin(_select_by(part))]
-    missing = int(selecting.loc[selecting["score"].isna(), "uid"].nunique())
+def _trial(runs: pd.DataFrame) -> dict[str, Any]:
+    """A trial's columns beside its key, of its runs: one of each seed."""
+    scores = [_counted(run) for run in runs.drop_duplicates("uid").to_dict("records")]
+    missing = int(np.isnan(scores).sum())
     return {
-        "score": float("nan")
-        if missing
-        else float(selecting.groupby("uid")["score"].mean().mean()),
-        "seeds": int(selecting["seed"].nunique()),
+        # The mean as `sweeps.study.tuning.best_mean` takes it, so that rounding makes no other
+        # winner of two trials that are equally good.
+        "score": PERCENT * fmean(scores),
+        "seeds": int(runs["seed"].nunique()),
         "missing": missing,
-        "metrics": ", ".join(selecting["metric"].unique()),
+        "metrics": ", ".join(json.loads(runs["select_by"].iloc[0])),
     }
 
 
-def _select_by(part: pd.DataFrame) -> list[str]:
-    """The metrics that select: all of the task's, where the plan does not say which."""
-    if "select_by" in part and isinstance(part["select_by"].iloc[0], str):
-        return list(json.loads(part["select_by"].iloc[0]))
-    return part["metric"].unique().tolist()
+def _counted(run: Mapping[Any, Any]) -> float:
+    """What a run counts where settings are chosen, a fraction; NaN where it has no score."""
+    if run["state"] == "diverged":
+        return DIVERGED
+    return metrics.ranked(select_score(run), is_constant(run))
 
 
-def _best(part: pd.DataFrame) -> dict[str, Any]:
-    known = part[part["score"].notna()]
-    order = known["score"].sort_values(ascending=False, kind="stable")  # of equals the first
-    finite = known["score"].where(known["score"] > DIVERGED, 0.0).tolist()
-    texts = (text for trial in part["trial"] for text in trial.split() if "=" in text)
+def _best(arm_trials: pd.DataFrame) -> dict[str, Any]:
+    """The columns of `best_of` that follow from an arm's trials."""
+    scored = arm_trials[arm_trials["score"].notna()]
+    # A stable sort: of equally good trials the first wins, as it does in the sweep.
+    order = scored["score"].sort_values(ascending=False, kind="stable")
+    # A mean with minus infinity would say nothing: a trial that diverged counts 0 there.
+    finite = scored["score"].where(scored["score"] > DIVERGED, 0.0).tolist()
+    texts = (text for trial in arm_trials["trial"] for text in trial.split() if "=" in text)
     keys = dict.fromkeys(text.partition("=")[0] for text in texts)
-    metrics, seeds = part["metrics"].iloc[0], int(part["seeds"].max())
+    names, seeds = arm_trials["metrics"].iloc[0], int(arm_trials["seeds"].max())
     return {
         "split": SPLIT,
         "keys": ", ".join(keys),
-        "rule": f"largest mean over {seeds} seeds of {metrics}",
-        "trials": len(part),
-        "missing": len(part) - len(known),
-        "diverged": int((known["score"] == DIVERGED).sum()),
-        "best": known["trial"][order.index[0]] if len(order) else "",
+        "rule": f"largest mean over {seeds} seeds of {names}",
+        "trials": len(arm_trials),
+        "missing": len(arm_trials) - len(scored),
+        "diverged": int((scored["score"] == DIVERGED).sum()),
+        "best": scored["trial"][order.index[0]] if len(order) else "",
         "score": float(order.iloc[0]) if len(order) else float("nan"),
         "second": float(order.iloc[1]) if len(order) > 1 else float("nan"),
         "single": float(np.mean(finite)) if finite else float("nan"),

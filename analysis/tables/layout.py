@@ -1,6 +1,6 @@
 """How a table is arranged: which columns of the frame name its rows and columns."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -109,6 +109,12 @@ def value_text(value: object) -> str:
         return ""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return f"{value:,.10g}" if is_number else str(value)
+
+
+def span_text(values: Iterable[float], form: str = "{}") -> str:
+    """The smallest and the largest of some values: `3 to 5`, or `3` where they read alike."""
+    values = list(values)
+    return " to ".join(dict.fromkeys(form.format(end) for end in (min(values), max(values))))
 
 
 def _spread(students: pd.DataFrame) -> pd.DataFrame:

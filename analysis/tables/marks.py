@@ -2,17 +2,16 @@
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from analysis.statistics.cells import Cell
 from analysis.statistics.contrasts import STRONG
+from analysis.tables.layout import span_text
 from analysis.tables.published_rows import PublishedRows
 from kdlab import power
 from kdlab.power import LARGEST, LEVEL, SEEDS_NEEDED
-
-Cells = dict[tuple[str, str], Cell]
 
 
 def notes(table: str, cells: Mapping[tuple[str, str], Cell], margin: float) -> list[str]:
@@ -103,7 +102,7 @@ def _tests(table: str, compared: Sequence[Cell], margin: float) -> list[str]:
     if here:
         sizes = _sizes(here)
         which = " and ".join(OF[n] for n in sorted({len(family) for family in sizes}))
-        counted = [f"the {_span(sizes.values())} differences {which}"]
+        counted = [f"the {span_text(sizes.values())} differences {which}"]
     if len(here) < len(tested):
         others = dict.fromkeys(cell.family[0] for cell in tested if cell not in here)
         counted.append(f"that of {' or '.join(others)} for the {len(tested) - len(here)} it has")
@@ -138,11 +137,6 @@ def _sizes(tested: Sequence[Cell]) -> Counter[tuple[str, ...]]:
     return Counter(family for family, _ in {(cell.family, cell.contrast) for cell in tested})
 
 
-def _span(counts: Collection[int]) -> str:
-    low, high = min(counts), max(counts)
-    return f"{low}" if low == high else f"{low} to {high}"
-
-
 def _detectable(cells: Mapping[tuple[str, str], Cell]) -> list[str]:
     if not (ranges := _ranges({key: cell.detectable for key, cell in cells.items()})):
         return []
@@ -168,8 +162,4 @@ def _ranges(numbers_of: Mapping[tuple[str, str], float]) -> str:
     for (_, column), number in numbers_of.items():
         if not math.isnan(number):
             columns.setdefault(column, []).append(number)
-    ranges = {column: (min(numbers), max(numbers)) for column, numbers in columns.items()}
-    return ", ".join(
-        f"{column} {low:z.1f}" + (f" to {high:z.1f}" if f"{low:z.1f}" != f"{high:z.1f}" else "")
-        for column, (low, high) in ranges.items()
-    )
+    return ", ".join(f"{name} {span_text(numbers, '{:z.1f}')}" for name, numbers in columns.items())

@@ -35,22 +35,37 @@ def notes(frame: pd.DataFrame, study: str, root: str) -> list[str]:
 
 
 def command(study: str, root: str, states: Collection[str]) -> str:
-    """The command that does a study's runs in some states of `OPEN`."""
-    words = ["python", "-m", "sweeps", "launch", study, *launched_with(study, root), "--wait"]
-    launch = shlex.join([*words, f"root={root}"])
-    retry = shlex.join(["python", "-m", "sweeps", "retry", study, "--all", "--root", root])
-    return f"{retry} && {launch}" if "failed" in states else launch
+    """The command that does a study's runs in some states of `OPEN`.
+
+    Example: with failed ones among them `sweeps retry STUDY --all && sweeps launch STUDY`.
+    """
+    # A launch leaves alone what failed so often that it is given up: `retry` forgives that first.
+    forgive = f"{retry(study, root, '--all')} && " if "failed" in states else ""
+    return forgive + launch(study, root)
+
+
+def launch(study: str, root: str) -> str:
+    """The command that does all that is missing of a study, by its name alone.
+
+    Raises:
+        BadInput: the file of the launch is damaged.
+    """
+    typed = launched.command_line(Path(root) / "studies" / study)
+    # The root as it is called now: the folder may have been moved since the launch.
+    overrides = [text for text in typed if not text.startswith("root=")]
+    return shlex.join(
+        ["python", "-m", "sweeps", "launch", study, *overrides, "--wait", f"root={root}"]
+    )
+
+
+def retry(study: str, root: str, *which: str) -> str:
+    """The command that forgives failures of a study: `--all` or `--uid UID`."""
+    return shlex.join(["python", "-m", "sweeps", "retry", study, *which, "--root", root])
 
 
 def single(overrides: Sequence[str], root: str) -> str:
     """The command that does one run."""
     return shlex.join(["python", "-m", "kdlab", *overrides, f"root={root}"])
-
-
-def launched_with(study: str, root: str) -> list[str]:
-    """The overrides that a study was launched with on the command line, its root aside."""
-    overrides = launched.command_line(Path(root) / "studies" / study)
-    return [text for text in overrides if not text.startswith("root=")]
 
 
 def _cell(row: str, part: pd.DataFrame, root: str) -> str:

@@ -22,7 +22,7 @@ from kdlab.errors import BadInput
 from kdlab.record import Record
 from sweeps.journal import events, failures
 from sweeps.plan import plan
-from sweeps.study import reading
+from sweeps.study import launched, reading
 from sweeps.submit import reconcile
 
 STUDY = """
@@ -76,7 +76,7 @@ def test_the_readme_describes_every_column(made):
         r"^\| (`.*?) \|", Path(frame.__file__).with_name("README.md").read_text(), re.M
     )
     described = {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
-    options = json.loads(frame.read_plan("made", root)["choices"].dropna().iloc[0])
+    options = json.loads(launched.read_plan("made", root)["choices"].dropna().iloc[0])
     plain = {name for name in frame.runs("made", root) if not re.search("[./]", name)}
     assert plain - set(options) <= described
 
@@ -231,7 +231,7 @@ def test_a_kept_frame_is_not_trusted_once_something_changed(made, change):
     elif change == "event":
         trouble(root, uids["teacher", 1], "code_error")
     elif change == "plan":
-        planned = frame.read_plan("made", root)
+        planned = launched.read_plan("made", root)
         planned[planned["table"] == "main"].to_parquet(f"{root}/studies/made/plan.parquet")
     elif change == "outputs":
         record.write_whole(Path(root) / "outputs" / "new.f16", b"")
@@ -252,7 +252,7 @@ def test_a_bit_of_a_kept_file_never_changes_a_run(made, name):
     whole = analysis.load("made", root=root)
     path, draw = Path(root) / "studies" / "made" / name, np.random.default_rng(0)
     if name == "plan.parquet":
-        table = frame.read_plan("made", root)
+        table = launched.read_plan("made", root)
         path.write_bytes(table.to_parquet(index=False, write_page_checksum=True))
         whole = analysis.load("made", root=root)
     content = path.read_bytes()
@@ -268,7 +268,7 @@ def test_a_bit_of_a_kept_file_never_changes_a_run(made, name):
 
 def test_plans_of_before_choices_were_written_are_read(made):
     root, uids = made
-    planned = frame.read_plan("made", root).drop(columns=["choices", "student"])
+    planned = launched.read_plan("made", root).drop(columns=["choices", "student"])
     planned.to_parquet(f"{root}/studies/made/plan.parquet")
     found = by_uid(analysis.load("made", root=root))
     assert found.loc[uids["none", 1], "report/accuracy"] == pytest.approx(240 / ROWS)

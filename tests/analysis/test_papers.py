@@ -9,7 +9,6 @@ import pytest
 from made import leave, outputs
 
 import analysis
-from analysis.explain import why
 from analysis.published import numbers
 from analysis.tables import averages, formats, majority_baseline, papers
 from analysis.tables import published_rows as literature
@@ -326,4 +325,3 @@ def test_a_study_is_launched_again_as_it_was_asked_for(tmp_path):
     launched.save(asked.study, asked.extra, folder, asked.command_line)
     launch = f"python -m sweeps launch made task=synthetic --wait root={tmp_path}"
     assert command("made", str(tmp_path), {"missing"}) == launch
-    assert why.launch("made", str(tmp_path)).endswith("launch made task=synthetic --wait")

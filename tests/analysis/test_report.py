@@ -223,11 +223,11 @@ def test_every_figure_is_there_or_why_it_is_not(page, runs):
 
 
 def test_trials_are_told_with_the_expected_best_of_fewer(page, runs):
-    best = trials.best_of(scores(runs)).set_index("row").loc["logits"]
+    best = trials.best_of(runs).set_index("row").loc["logits"]
     assert best["best"] == "train.lr=0.0001"
     numbers = " ".join(f"{best[name]:.1f}" for name in ("score", "second", "single"))
     assert f"{best['best']} {numbers} not yet" in page.text
-    values = trials.trials(scores(runs)).query("row == 'logits'")["score"].tolist()
+    values = trials.trials(runs).query("row == 'logits'")["score"].tolist()
     points = [trials.expected_best(values, n) for n in (1, 2, 3)]
     assert np.diff(points).min() > 0
     line = " ".join(f"{point:.1f}" for point in points)

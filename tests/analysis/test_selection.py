@@ -61,21 +61,22 @@ def tuned() -> pd.DataFrame:
     rows = []
 
     def add(arm: str, trial: str, seed: int, points: float, stage: str = "tune", **more) -> None:
-        for metric, shift in (("f1", 1.0), ("accuracy", -1.0)):
-            entry = run("mrpc", seed, {"knowledge": arm}, points + shift) | {
-                "stage": stage,
-                "trial": trial,
-                "unequal": "the weight is the question",
-                "uid": f"{arm} {trial} {seed}",
-                "split": "select" if stage == "tune" else "report",
-                "metric": metric,
-            }
-            rows.append({**entry, "row": arm, **more})
+        entry = run("mrpc", seed, {"knowledge": arm}, points) | {
+            "stage": stage,
+            "trial": trial,
+            "unequal": "the weight is the question",
+            "uid": f"{arm} {trial} {seed}",
+            "select_by": '["f1", "accuracy"]',
+            "select/f1": (points + 1) / 100,
+            "select/accuracy": (points - 1) / 100,
+            "degenerate": "",
+        }
+        rows.append({**entry, "row": arm, **more})
 
     for seed, shift in ((8, -1), (9, 1)):
         add("none", "train.lr=0.1", seed, 70 + shift)
         add("none", "train.lr=0.2", seed, 72 + shift)
-        add("none", "train.lr=0.4", seed, 80 + shift, degenerate=seed == 9)
+        add("none", "train.lr=0.4", seed, 80 + shift, degenerate="select" * (seed == 9))
         add("logits", "train.lr=0.1 hard.weight=0", seed, 75 + shift)
         add("logits", "train.lr=0.2 hard.weight=0", seed, 74 + shift)
     add("none", "train.lr=0.2", 1, 71, stage="confirm")
@@ -98,12 +99,12 @@ def test_the_best_of_a_grid_names_its_split_keys_rule_and_trials():
 
 
 def test_a_trial_that_lacks_a_run_is_not_best_and_one_that_diverged_is_the_worst():
-    scores = tuned()
-    is_best = (scores["trial"] == "train.lr=0.2") & (scores["stage"] == "tune")
-    scores.loc[is_best & (scores["seed"] == 8), ["state", "score"]] = ["missing", math.nan]
-    is_first = scores["trial"] == "train.lr=0.1 hard.weight=0"
-    scores.loc[is_first & (scores["seed"] == 9), ["state", "score"]] = ["diverged", math.nan]
-    none, logits = selection.best_of(scores).to_dict("records")
+    runs, score = tuned(), ["state", "select/f1"]
+    is_best = (runs["trial"] == "train.lr=0.2") & (runs["stage"] == "tune")
+    runs.loc[is_best & (runs["seed"] == 8), score] = ["missing", math.nan]
+    is_first = runs["trial"] == "train.lr=0.1 hard.weight=0"
+    runs.loc[is_first & (runs["seed"] == 9), score] = ["diverged", math.nan]
+    none, logits = selection.best_of(runs).to_dict("records")
     assert (none["best"], none["missing"]) == ("train.lr=0.1", 1)
     assert (logits["best"], logits["diverged"]) == ("train.lr=0.2 hard.weight=0", 1)
     assert logits["second"] == -math.inf

@@ -69,7 +69,7 @@ def test_a_missing_run_has_the_command_that_fills_it(root):
     text = why("edges/gone/mrpc", root)
     assert text.startswith("edges/main/gone/mrpc: 5 runs, 5 missing")
     launch, own = commands(text.split("\n\n")[1])
-    assert launch == ["python", "-m", "sweeps", "launch", "edges", "--wait"]
+    assert launch == ["python", "-m", "sweeps", "launch", "edges", "--wait", f"root={root}"]
     assert own[-1] == f"root={root}"
     assert compose(*own[3:]).uid == find("edges/gone/mrpc", root).runs[0].uid
 
@@ -79,7 +79,7 @@ def test_a_failed_run_has_its_trouble_its_traceback_and_the_retry(root):
     first = find("edges/failed `it`/mnli", root).runs[0]
     assert f"mnli, seed 1: failed (code_error)  {first.uid}" in text
     assert "  code_error on node1: ValueError: a|b\n    one\n    two\n" in text
-    assert f"python -m sweeps retry edges --root runs --uid {first.uid}" in text
+    assert f"python -m sweeps retry edges --uid {first.uid} --root runs" in text
 
 
 def test_diverged_one_seed_and_left_out(root):
