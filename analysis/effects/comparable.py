@@ -102,15 +102,16 @@ def with_null(scores: pd.DataFrame) -> list[str]:
 
 def governs(axis: str, other: str) -> bool:
     """Whether a level of an axis decides if the other axis applies at all."""
-    return other != axis and other.startswith(GOVERNED.get(axis, ("\0",)))
+    return other != axis and other.startswith(GOVERNED.get(axis, ()))
 
 
 def _grid(name: tuple[str, str, str], scores: pd.DataFrame, axes: Sequence[str]) -> Grid:
+    # A run that stands in two tables is one observation.
     scores = scores.drop_duplicates(["uid", *SEEDS])
     levels = pd.DataFrame({axis: _levels(scores, axis) for axis in axes}, index=scores.index)
-    kept = ["uid", "row", "task", *SEEDS, "degenerate"]
-    kept += [name for name in ("transformer", "layers") if name in scores]
-    runs = pd.concat([scores[kept], levels], axis=1).assign(score=PERCENT * scores["score"])
+    columns = ["uid", "row", "task", *SEEDS, "degenerate"]
+    columns += [name for name in ("transformer", "layers") if name in scores]
+    runs = pd.concat([scores[columns], levels], axis=1).assign(score=PERCENT * scores["score"])
     is_done = runs["score"].notna()
     # Runs that agree in all axes and seeds differ in something that the plan does not name: no pair
     # of them and others would be of one axis alone.
@@ -148,6 +149,7 @@ def _levels(scores: pd.DataFrame, axis: str) -> pd.Series:
 
 
 def _text(value: object) -> str:
+    """A level as text: 0.1 is `0.1`, and 2.0 is `2`, whatever type a column has become."""
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -156,6 +158,8 @@ def _joined(runs: pd.DataFrame, axes: Sequence[str]) -> dict[str, list[str]]:
     first: dict[tuple[int, ...], str] = {}
     joined: dict[str, list[str]] = {}
     for axis in axes:
+        # Levels numbered in the order in which they occur: axes that part the runs alike get the
+        # same numbers, whatever their levels are called.
         codes = tuple(pd.factorize(runs[axis], use_na_sentinel=False)[0].tolist())
         if (same := first.setdefault(codes, axis)) != axis:
             joined.setdefault(same, []).append(axis)

@@ -49,25 +49,24 @@ def comparisons(column_grids: Mapping[str, Grid], axis: str, inference: Inferenc
             | contrast(of_levels, grid, inference)
             for (level, other), of_levels in grouped(pairs(grid, axis), ["level", "other"])
         ]
+        # The smallest family is of one level against all others, as figures draw it.
         first = reference(pd.DataFrame(in_column, columns=["level", "other", "n"]))
         for row in in_column:
             role = "reference" if first in (row["level"], row["other"]) else "others"
             path = (f"axis {axis}", grid.column, role)
             rows.append(row | {"path": path, "planned": grid.seeds})
-    found = pd.DataFrame(rows, columns=[*NAMES, *NUMBERS, *TESTED])
-    return contrasts.judged(found, inference.verdicts)
+    # The columns are named, as a frame of no rows would have none.
+    compared = pd.DataFrame(rows, columns=[*NAMES, *NUMBERS, *TESTED])
+    return contrasts.judged(compared, inference.verdicts)
 
 
 def reference(comparisons: pd.DataFrame) -> str:
     """The level that has most pairs with the others, of equals the first; "" of no comparisons."""
     levels = dict.fromkeys([*comparisons["level"], *comparisons["other"]])
-    counts = {
-        level: comparisons["n"][
-            (comparisons["level"] == level) | (comparisons["other"] == level)
-        ].sum()
-        for level in levels
+    is_of = {
+        level: (comparisons["level"] == level) | (comparisons["other"] == level) for level in levels
     }
-    return max(counts, key=lambda level: counts[level], default="")
+    return max(levels, key=lambda level: comparisons["n"][is_of[level]].sum(), default="")
 
 
 def matters(comparisons: pd.DataFrame) -> pd.Series:
@@ -88,6 +87,7 @@ def pairs(grid: Grid, axis: str) -> pd.DataFrame:
     # An axis that this one governs may be absent on one side: it cannot be a key of the merge.
     governed = [name for name in other_axes if governs(axis, name)]
     equal = [name for name in other_axes if name not in governed]
+    # In a merge None equals None: two runs to which an axis does not apply agree in it.
     both = runs.merge(runs, on=[*equal, *SEEDS], suffixes=("", OTHER))
     # The merge has each pair twice, and each run with itself: kept is the study's order.
     is_kept = both["level"].map(order) < both["level" + OTHER].map(order)

@@ -73,7 +73,7 @@ def reversed_of(judged: pd.DataFrame) -> pd.DataFrame:
     shared = ["axis", "by", "level", "other"]
     sides = judged[[*shared, *of_side]]
     flips = sides.merge(sides, on=shared, suffixes=("", THERE))
-    is_pair = flips["place"] < flips["place" + THERE]  # each two once
+    is_pair = flips["place"] < flips["place" + THERE]  # each two once, no side with itself
     is_by_task = flips["by"] == TASK
     # By task the two sides are columns of two tasks, not two metrics of one; else of one column.
     is_pair &= (is_by_task & (flips["task"] != flips["task" + THERE])) | (
@@ -82,6 +82,7 @@ def reversed_of(judged: pd.DataFrame) -> pd.DataFrame:
     flips = flips[is_pair & (flips["difference"] * flips["difference" + THERE] < 0)]
     is_shown = flips["shown"].astype(bool) & flips["shown" + THERE].astype(bool)
     flips = flips.assign(
+        # An intersection-union test: that both are there is as sure as the less sure of them.
         adjusted=flips[["adjusted", "adjusted" + THERE]].max(axis=1, skipna=False),
         verdict=is_shown.map({True: "shown", False: "cannot tell"}),
     )
@@ -104,14 +105,14 @@ def changes(
         by: another axis than theirs.
         inference: as in `matched`; no change depends on its margin.
     """
-    found = [
+    compared = [
         {name: row[name] for name in NAMES} | {"by": by} | change
         for row in rows.to_dict("records")
         for change in _changes(column_grids[row["column"]], row, by, inference)
     ]
     ends = [name + end for end in ("", THERE) for name in ("at", *AT_SIDE)]
     tests = ["apart", "low_apart", "high_apart", "p", "equivalence", "degenerate", "key"]
-    return pd.DataFrame(found, columns=[*NAMES, "by", *ends, *tests, *TESTED])
+    return pd.DataFrame(compared, columns=[*NAMES, "by", *ends, *tests, *TESTED])
 
 
 def _changes(
@@ -130,6 +131,7 @@ def _changes(
     }
     numbers = {level: contrast(part, grid, inference) for level, part in parts.items()}
     for at, there in combinations(samples, 2):
+        # Paired by seed: what a seed adds to both differences is not in their gap.
         if gap := less(samples[at], samples[there]):
             tests = contrasts.contrast(gap, inference.margin)
             yield {
@@ -139,6 +141,7 @@ def _changes(
                 **{"apart": tests.difference, "low_apart": tests.low, "high_apart": tests.high},
                 **{"p": tests.p, "equivalence": tests.equivalence},
                 "degenerate": numbers[at]["degenerate"],
+                # A key of its own: it compares differences, which no other contrast does.
                 "key": f"{numbers[at]['key']} less {numbers[there]['key']}",
                 "path": ("changes", str(row["axis"]), by, grid.column),
                 "planned": grid.seeds,
@@ -171,5 +174,6 @@ def _sides(
 
 def _with_place(pairs: pd.DataFrame, by: str) -> pd.DataFrame:
     """Pairs with their level of another axis as `at`; it may apply to one of the two runs only."""
+    # An axis that the compared one does not govern is equal in both, and has one column.
     of_other = pairs.get(by + OTHER, pairs[by])
     return pairs.assign(at=pairs[by].where(~absent(pairs[by]), of_other))

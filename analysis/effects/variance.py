@@ -91,7 +91,7 @@ def _of_column(grid: Grid) -> list[dict[str, Any]]:
     residual, free = _residual(full, list(full.columns))
     error = residual / free if free else NOTHING  # mean square of the residual
     rows: list[dict[str, Any]] = []
-    for term in list(full.columns)[1:]:
+    for term in list(full.columns)[1:]:  # without the mean
         squares, df = _squares(full, term)
         row = {"term": term, "kind": _kind(full, term), "df": df, "n": n}
         if df == 0:
@@ -99,6 +99,7 @@ def _of_column(grid: Grid) -> list[dict[str, Any]]:
             continue
         numbers = {
             "eta_squared": squares / total,
+            # Each degree of freedom takes the residual's mean square by chance alone.
             "omega_squared": (squares - df * error) / (total + error),
             "p": _p_of_f(squares / df, error, df, free),
         }
@@ -113,7 +114,6 @@ def _means(grid: Grid, axis: str) -> list[dict[str, Any]]:
     seeds = grid.runs["seed"].unique().tolist()
     fitted = _marginal(grid, axis)
     others = [replace(grid, runs=grid.runs[grid.runs["seed"] != seed]) for seed in seeds]
-    # Pseudo-values of the jackknife (Tukey 1958): in a balanced grid each seed's own mean.
     without_one = np.array(
         [_marginal(other, axis) for other in others if len(seeds) >= SEEDS_NEEDED]
     )
@@ -122,6 +122,7 @@ def _means(grid: Grid, axis: str) -> list[dict[str, Any]]:
         of_level = grid.runs[grid.runs[axis] == level]
         mean, low, high = float(fitted[place]), NOTHING, NOTHING
         if len(without_one):
+            # Pseudo-values of the jackknife (Tukey 1958): in a balanced grid each seed's own mean.
             pseudo = len(seeds) * mean - (len(seeds) - 1) * without_one[:, place]
             source = (float(pseudo.var(ddof=1)) / len(seeds), len(seeds) - 1.0)
             low, high = seed_tests.interval(seed_tests.combined(mean, [source]))
@@ -162,6 +163,7 @@ def _design(grid: Grid, pairs: bool = True) -> Design:
     for one, other in combinations(grid.axes if pairs else [], 2):
         term = f"{named(grid, one)} x {named(grid, other)}"
         first, second = columns[named(grid, one)], columns[named(grid, other)]
+        # Every column of the one axis times every column of the other.
         both = (first[:, :, None] * second[:, None, :]).reshape(len(runs), -1)
         columns[term] = _independent(np.concatenate([columns[MEAN], first, second], 1), both)
         holds[term] = frozenset([one, other])
@@ -172,6 +174,7 @@ def _design(grid: Grid, pairs: bool = True) -> Design:
         if runs[name].nunique() > 1:
             columns[name] = _coded(runs[name], runs[name].unique().tolist())
             holds[name] = frozenset([name])
+    # Centred, so that the total sum of squares is that about the mean.
     points = (runs["score"] - runs["score"].mean()).to_numpy(dtype=float)
     return Design(points, columns, holds)
 
@@ -183,9 +186,9 @@ def _sum_code(levels: int) -> np.ndarray:
 
 def _coded(values: pd.Series, levels: Sequence[object]) -> np.ndarray:
     """The sum code of each run's level; zeros where the axis does not apply to it."""
-    place = values.map({level: place for place, level in enumerate(levels)})
-    coded = _sum_code(len(levels))[place.fillna(0).astype(int)]
-    return coded * place.notna().to_numpy(dtype=float)[:, None]
+    numbers = values.map({level: number for number, level in enumerate(levels)})
+    coded = _sum_code(len(levels))[numbers.fillna(0).astype(int)]
+    return coded * numbers.notna().to_numpy(dtype=float)[:, None]
 
 
 def _independent(before: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -201,7 +204,7 @@ def _squares(full: Design, term: str) -> tuple[float, int]:
     others = _beside(full, term)
     squares, free = _residual(full, others)
     squares_with, free_with = _residual(full, [*others, term])
-    return squares - squares_with, free - free_with
+    return squares - squares_with, free - free_with  # what the term leaves less of
 
 
 def _beside(full: Design, term: str) -> list[str]:
@@ -224,9 +227,10 @@ def _basis(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     A coefficient of the matrix's own columns is `back @` those of the independent ones.
     """
-    left, sizes, right = np.linalg.svd(matrix, full_matrices=False)
-    is_there = sizes > ROUNDING * sizes.max(initial=1.0)
-    return left[:, is_there], (right[is_there] / sizes[is_there, None]).T
+    # Of U S V': the columns of U span the matrix' own, and matrix @ V / S gives them back.
+    u, s, v = np.linalg.svd(matrix, full_matrices=False)
+    is_there = s > ROUNDING * s.max(initial=1.0)
+    return u[:, is_there], (v[is_there] / s[is_there, None]).T
 
 
 def _p_of_f(mean_square: float, error: float, df: int, free: int) -> float:

@@ -194,12 +194,14 @@ def build(arm: Sequence[CellRun], column: Column, verdict: Mapping[str, Any] | N
         spread=seed_tests.spread(scores),
         diverged=sum(run.state == "diverged" for run in runs),
         degenerate=sum(run.degenerate for run in done),
+        # Equal in all runs of a row, or unknown: the largest is the one that is known.
         transformer=_largest(run.transformer for run in runs),
         parameters=_largest(run.parameters for run in runs),
         flops=_largest(run.flops for run in runs),
+        # Measured, and on a busy machine far too large: the median leaves such runs out.
         latency=_median(run.latency for run in runs),
     )
-    if arm[0].is_teacher:  # a teacher is compared with nothing
+    if arm[0].is_teacher:
         return cell
     if verdict is not None:
         names = ("difference", "low", "high", "seeds", "detectable", "p", "adjusted", "family")
@@ -253,16 +255,17 @@ def _largest(numbers: Iterable[float]) -> float:
 
 
 def _median(numbers: Iterable[float]) -> float:
-    known = [number for number in numbers if not math.isnan(number)]
-    return statistics.median(known) if known else NOTHING
+    measured = [number for number in numbers if not math.isnan(number)]
+    return statistics.median(measured) if measured else NOTHING
 
 
 def _with_headroom(cell: Cell, arm: Sequence[CellRun], column: Column) -> Cell:
     """The cell with the gap between its teachers and its arm without knowledge, and how much of it
     the arm closes.
     """
-    own = [column.teachers[uid] for uid in _teachers(arm) if uid in column.teachers]
-    teachers = [PERCENT * run.score for run in own if run.has_score]
+    teacher_runs = [column.teachers[uid] for uid in _teachers(arm) if uid in column.teachers]
+    teachers = [PERCENT * run.score for run in teacher_runs if run.has_score]
+    # A correlation may be 0 or negative: nothing is a percentage of that.
     if teachers and np.mean(teachers) > 0:
         cell = replace(cell, of_teacher=PERCENT * cell.mean / float(np.mean(teachers)))
     pairs = _same_seeds(arm, _without_knowledge(arm, column.without_knowledge))
@@ -271,6 +274,7 @@ def _with_headroom(cell: Cell, arm: Sequence[CellRun], column: Column) -> Cell:
     # With crossed teachers one run without knowledge is in several pairs: it counts once.
     baselines = list({none.uid: PERCENT * none.score for _, none in pairs}.values())
     headroom = float(np.mean(teachers) - np.mean(baselines))
+    # One teacher or one baseline has no spread: then the other's stands for both.
     deviations = [seed_tests.spread(scores) for scores in (teachers, baselines)]
     spread = math.hypot(*(deviation for deviation in deviations if not math.isnan(deviation)))
     cell = replace(cell, headroom=headroom, headroom_spread=spread)
@@ -278,14 +282,14 @@ def _with_headroom(cell: Cell, arm: Sequence[CellRun], column: Column) -> Cell:
     # A share of a gap that noise alone could make would be any number.
     if len(baselines) < 2 or headroom <= spread or is_baseline:
         return cell
-    gain = float(np.mean([run.score - none.score for run, none in pairs]))
-    return replace(cell, share=PERCENT * PERCENT * gain / headroom)
+    gain = PERCENT * float(np.mean([run.score - none.score for run, none in pairs]))  # points
+    return replace(cell, share=PERCENT * gain / headroom)
 
 
 def _teachers(arm: Iterable[CellRun]) -> list[str]:
     """The uids of an arm's teachers, each once."""
     texts = dict.fromkeys(run.teachers for run in arm)
-    lists = [json.loads(text) for text in texts if isinstance(text, str)]  # else NaN
+    lists = [json.loads(text) for text in texts if isinstance(text, str)]  # NaN: it has none
     return list(dict.fromkeys(uid for uids in lists for uid in uids))
 
 

@@ -120,6 +120,7 @@ def estimated(sample: Sample) -> Estimate:
         return Estimate(mean)
     sources = [(values.var(ddof=1) / seeds, seeds - 1.0)]
     by_teacher = averaging(sample.teachers)
+    # Crossed: several teachers, and fewer than differences, so that each meets several seeds.
     if 1 < (teachers := len(by_teacher)) < len(sample.values):
         of_teachers = (by_teacher @ sample.values).var(ddof=1) / teachers
         sources.append((of_teachers, teachers - 1.0))
@@ -133,8 +134,7 @@ def averaging(labels: np.ndarray) -> np.ndarray:
 
     Example: of the labels 0, 0, 1 it is [[.5, .5, 0], [0, 0, 1]].
     """
-    names, place = np.unique(labels, return_inverse=True)
-    is_of = np.equal.outer(np.arange(len(names)), place.ravel()).astype(float)
+    is_of = np.equal.outer(np.unique(labels), labels).astype(float)
     return is_of / is_of.sum(1, keepdims=True)
 
 
@@ -143,8 +143,7 @@ def less(one: Sample, other: Sample) -> Sample | None:
     if not (shared := _shared([one, other])):
         return None
     one, other = (sample.at(places) for sample, places in zip((one, other), shared, strict=True))
-    has_draws = one.drawn is not None and other.drawn is not None
-    drawn = one.drawn - other.drawn if has_draws else None  # type: ignore[operator]
+    drawn = None if one.drawn is None or other.drawn is None else one.drawn - other.drawn
     return Sample(one.seeds, one.teachers, one.values - other.values, drawn)
 
 
@@ -161,6 +160,7 @@ def mean_of(samples: Sequence[Sample]) -> Sample | None:
         samples[0].seeds,
         samples[0].teachers,
         np.mean([sample.values for sample in samples], axis=0),
+        # The draws are the same for runs of as many rows: those of one task stay paired.
         np.mean(drawn, axis=0) if len(drawn) == len(samples) else None,
     )
 
@@ -199,20 +199,23 @@ def judged(compared: pd.DataFrame, verdicts: dict[str, Verdict]) -> pd.DataFrame
             `kdlab.power.families`).
         verdicts: by key; it grows.
     """
+    # What is only quoted is no test of this family: it would make the correction larger.
     fresh = compared[~compared["key"].isin(list(verdicts))].drop_duplicates("key")
-    named = families(fresh["path"].tolist(), fresh["planned"].astype(int).tolist())
-    for family in dict.fromkeys(named):
-        members = fresh[[name == family for name in named]]
+    family_of = families(fresh["path"].tolist(), fresh["planned"].astype(int).tolist())
+    for family in dict.fromkeys(family_of):
+        # Families are tuples: pandas would compare a column of them element by element.
+        members = fresh[[name == family for name in family_of]]
         corrected = (seed_tests.holm(members[name].tolist()) for name in ("p", "equivalence"))
         for key, adjusted, equivalent in zip(members["key"], *corrected, strict=True):
             verdicts[key] = Verdict(adjusted, equivalent, family)
     # Also of contrasts that were just tested: all are read from one place.
-    known = pd.DataFrame(
+    outcomes = pd.DataFrame(
         [verdicts[key] for key in compared["key"]], compared.index, list(Verdict._fields)
     ).astype({"adjusted": float, "equivalent": float, "family": object})
     is_able = (compared["degenerate"] < compared["n"]).astype(bool)
-    is_shown, is_alike = known["adjusted"] < LEVEL, is_able & (known["equivalent"] < LEVEL)
-    return compared.assign(**known, shown=is_shown, alike=is_alike)
+    # A test that could not be made has NaN, which is below no level.
+    is_shown, is_alike = outcomes["adjusted"] < LEVEL, is_able & (outcomes["equivalent"] < LEVEL)
+    return compared.assign(**outcomes, shown=is_shown, alike=is_alike)
 
 
 def mark(row: Mapping[str, float]) -> str:

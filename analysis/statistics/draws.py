@@ -28,29 +28,26 @@ def sampler(frame: pd.DataFrame) -> Draws:
     blocks, root = _blocks(frame), frame.attrs["root"]
     read = _addresses(frame, blocks)
     examples: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    known: dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]] = {}
+    resampled: dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]] = {}
 
     def draws(uid: str, split: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
-        if (uid, split, metric) not in known:
+        if (uid, split, metric) not in resampled:
             digest = read(uid).result["examples"][split]
             if digest not in examples:
                 examples[digest] = read_examples(root, read(uid), split)
             ids, labels = examples[digest]
+            # The run itself first: it has to be there, also where it is of no block.
             block = [uid, *(member for member in blocks.get(uid, ()) if member != uid)]
             # Only runs that were scored on the very same rows share a draw of them.
-            block = [member for member in block if _has_examples(read(member), split, digest)]
+            block = [m for m in block if read(m).result["examples"].get(split) == digest]
             outputs = np.stack([read_outputs(root, read(member), split) for member in block])
             # A copy, so that a kept row does not keep the whole block's memory.
             scores = resample_each(metric, labels, outputs).T.copy()
             for member, of_member in zip(block, scores, strict=True):
-                known[member, split, metric] = (ids, of_member)
-        return known[uid, split, metric]
+                resampled[member, split, metric] = (ids, of_member)
+        return resampled[uid, split, metric]
 
     return draws
-
-
-def _has_examples(record: Record, split: str, digest: str) -> bool:
-    return bool(record.result["examples"].get(split) == digest)
 
 
 def _addresses(frame: pd.DataFrame, blocks: Mapping[str, Sequence[str]]) -> Callable[[str], Record]:
@@ -58,19 +55,20 @@ def _addresses(frame: pd.DataFrame, blocks: Mapping[str, Sequence[str]]) -> Call
 
     It reads a block at a time. All runs' records stay in memory, and their curves would fill it.
     """
-    of_run, root = entries(frame), frame.attrs["root"]
-    kept: dict[str, Record] = {}
+    entry_of, root = entries(frame), frame.attrs["root"]
+    stripped: dict[str, Record] = {}
 
     def addresses(uid: str) -> Record:
-        if uid not in kept:
+        if uid not in stripped:
             block = blocks.get(uid, [uid])
-            for record in read_all(root, [of_run[member] for member in block]):
+            for record in read_all(root, [entry_of[member] for member in block]):
+                # Without outputs a run has nothing to resample: it is of no block's examples.
                 has_outputs = bool(record.artifacts.get("outputs"))
                 examples = record.result["examples"] if has_outputs else {}
-                kept[record.uid] = replace(
+                stripped[record.uid] = replace(
                     record, result={"examples": examples}, cost={}, choices={}, overrides=[]
                 )
-        return kept[uid]
+        return stripped[uid]
 
     return addresses
 

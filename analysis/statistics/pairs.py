@@ -105,8 +105,8 @@ def sample_of(pairs: Pairs, split: str, metric: str, draws: Draws | None) -> Sam
     # Several pairs may share both seeds: an axis is compared under all levels of the others.
     both = list(zip(pairs.seeds, pairs.teachers, strict=True))
     keys = sorted(set(both))
-    places = {key: place for place, key in enumerate(keys)}
-    means = averaging(np.array([places[key] for key in both]))
+    # `averaging` takes numbers; sorted keys make its rising order that of `keys`.
+    means = averaging(np.array([keys.index(key) for key in both]))
     values = means @ np.array(pairs.differences, dtype=float)
     drawn = None if draws is None else _drawn(pairs, split, metric, draws) @ means.T
     seeds, teachers = np.array(keys, dtype=int).T

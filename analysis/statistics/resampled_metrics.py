@@ -20,6 +20,7 @@ def accuracy(counts: np.ndarray, labels: np.ndarray, outputs: np.ndarray) -> np.
 def f1(counts: np.ndarray, labels: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     """F1 of class 1."""
     predicted, actual = outputs.argmax(-1) == 1, labels == 1
+    # 2 TP / (2 TP + FP + FN), whose denominator is the predicted and the actual ones together.
     hits = _count(counts, predicted & actual)
     return _ratio(2 * hits, _count(counts, predicted) + _count(counts, actual[None]))
 
@@ -29,6 +30,8 @@ def matthews(counts: np.ndarray, labels: np.ndarray, outputs: np.ndarray) -> np.
     predictions, classes = outputs.argmax(-1), labels.astype(int)
     rows, hits = counts.shape[1], _count(counts, predictions == classes)
     products = squares_predicted = squares_actual = np.zeros((1, 1))
+    # R_K needs, for each class, how often it is predicted and how often it is right: no whole
+    # confusion matrix for each draw.
     for number in range(max(predictions.max(), classes.max()) + 1):
         predicted = _count(counts, predictions == number)
         actual = _count(counts, (classes == number)[None])
@@ -50,12 +53,14 @@ def pearson(counts: np.ndarray, labels: np.ndarray, outputs: np.ndarray) -> np.n
         counts @ moment.T / counts.shape[1]
         for moment in (scores, targets, scores**2, targets**2, scores * targets)
     )
+    # A variance of equal scores may come out below 0 by rounding: clipped, the ratio is 0.
     return _ratio(xy - x * y, np.sqrt(np.clip((xx - x**2) * (yy - y**2), 0, None)))
 
 
 def spearman(counts: np.ndarray, labels: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     """Spearman rank correlation, ties at their mean rank."""
     counts = counts.astype(np.float64)
+    # Ranks are those among a draw's rows, so that they differ from draw to draw.
     label_ranks = _ranks(counts, labels)
     return _by_run(
         outputs, lambda scores: _correlation(counts, _ranks(counts, scores), label_ranks)
@@ -74,7 +79,7 @@ def mlm_likelihood(counts: np.ndarray, labels: np.ndarray, outputs: np.ndarray) 
 
 def _count(counts: np.ndarray, has: np.ndarray) -> np.ndarray:
     """How many rows of each draw have a property, of each run [draws, runs]; `has` is [runs, n]."""
-    assert counts.shape[1] < EXACT
+    assert counts.shape[1] < EXACT  # a count is at most the number of rows, and counts are float32
     return (counts @ has.T.astype(counts.dtype)).astype(np.float64)
 
 
@@ -91,14 +96,14 @@ def _by_run(outputs: np.ndarray, metric: Callable[[np.ndarray], np.ndarray]) -> 
 
 def _ranks(counts: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Each example's rank within each draw [draws, n], ties at their mean rank."""
-    distinct, place = np.unique(values, return_inverse=True)
-    order = np.argsort(place, kind="stable")
-    last = np.cumsum(np.bincount(place, minlength=len(distinct))) - 1
+    _, inverse, ties = np.unique(values, return_inverse=True, return_counts=True)
+    order = np.argsort(inverse, kind="stable")
+    last = np.cumsum(ties) - 1  # of each distinct value its last place in the order
     # Of each distinct value how many of a draw's rows are at most as large, and how many smaller:
     # tied rows share the mean of the ranks from `before` + 1 to `upto`.
     upto = counts[:, order].cumsum(1)[:, last]
     before = np.pad(upto, ((0, 0), (1, 0)))[:, :-1]
-    return ((before + upto + 1) / 2)[:, place]
+    return ((before + upto + 1) / 2)[:, inverse]
 
 
 def _correlation(counts: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -57,7 +57,7 @@ def combined(mean: float, sources: Sequence[tuple[float, float]]) -> Estimate:
     error = float(np.sqrt(total))
     if not error > ROUNDING:
         return Estimate(mean, 0.0)
-    upper = 1 - LEVEL / 2
+    upper = 1 - LEVEL / 2  # two-sided: half the level at each end
     # The squares of the sources' quantiles, each weighing as its variance does.
     squares = sum(stdtrit(df, upper) ** 2 * variance for variance, df in sources) / total
     # The degrees of freedom of the t that has this quantile.
@@ -69,9 +69,10 @@ def interval(estimate: Estimate) -> tuple[float, float]:
     from scipy.special import stdtrit
 
     if estimate.error == 0:
-        return (
-            (estimate.mean, estimate.mean) if abs(estimate.mean) < ROUNDING else (NOTHING, NOTHING)
-        )
+        # No spread at all: either nothing differs, which is known for sure, or all seeds differ by
+        # the very same amount, of which an interval of no width would claim too much.
+        is_same = abs(estimate.mean) < ROUNDING
+        return (estimate.mean, estimate.mean) if is_same else (NOTHING, NOTHING)
     half = float(stdtrit(estimate.df, 1 - LEVEL / 2)) * estimate.error
     return estimate.mean - half, estimate.mean + half
 
@@ -125,5 +126,6 @@ def holm(p: Sequence[float]) -> list[float]:
     is_tested = np.flatnonzero(~np.isnan(adjusted))
     rising = is_tested[np.argsort(adjusted[is_tested], kind="stable")]
     factors = np.arange(len(rising), 0, -1)
+    # The running maximum: a larger p is never adjusted to less than a smaller one.
     adjusted[rising] = np.minimum(1.0, np.maximum.accumulate(factors * adjusted[rising]))
     return [float(value) for value in adjusted]

@@ -50,20 +50,21 @@ def against_controls(frame: pd.DataFrame, draws: Draws | None, margin: float) ->
     for cell, arm in grouped(students, lambda run: run.cell).items():
         table, row, *in_column = cell
         control, in_table = arm[0].control, by_column[arm[0].column]
+        # The control itself, an arm without one, or one whose control is not in this column.
         if control in ("", row) or control not in in_table.rows:
             continue
         contrast = {
             "cell": cell,
             "path": (f"table {table}", column_name(*in_column), control),
-            "planned": len({run.seed for run in arm}),
+            "planned": len({run.seed for run in arm}),  # families follow from plans, not results
             # What is planned and has no pair yet is a test of its family already: marks shall not
             # come and go with the order in which runs are done.
             "key": " ".join(cell),
         }
         if pairs := with_control(arm, in_table):
-            of = (cell[-2], cell[-1])
-            samples[cell] = sample_of(pairs, *of, draws)
-            contrast |= compare(pairs, *of, inference, samples[cell])
+            split, metric = cell[-2:]
+            samples[cell] = sample_of(pairs, split, metric, draws)
+            contrast |= compare(pairs, split, metric, inference, samples[cell])
         rows.append(contrast)
     if not samples:
         return ControlContrasts()

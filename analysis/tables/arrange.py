@@ -66,7 +66,8 @@ def _of_split(runs: pd.DataFrame, split: str) -> pd.DataFrame:
     frame = _with_tasks(scores(runs))
     frame.attrs = {}  # pandas copies them deeply with every part that is taken
     is_out = frame["state"] == EXCLUDED
-    is_scored = ~is_out & frame["split"].str.startswith(split).fillna(False).astype(bool)
+    # `report` is also the beginning of MNLI's `report_mismatched`; what was left out has no split.
+    is_scored = ~is_out & frame["split"].fillna("").str.startswith(split)
     if split == "report":
         is_trial = frame["stage"] == "tune"
         is_scored &= ~is_trial
@@ -116,11 +117,14 @@ def _table(
     teachers = list(dict.fromkeys(planned[LABEL][planned["seed"] == NO_SEED]))
     students = [row for row in dict.fromkeys(frame[LABEL]) if row not in teachers]
     constant = _majority(planned, runs)
+    # Averages and marks are of students only: teachers and the majority are there to compare with.
     average = averages.over(planned, arms, cells, samples, students, margin)
     published = published_rows.beside(layout, planned, split)
     all_cells = {**cells, **constant, **average.cells}
     best = marks.best(all_cells, students, [*columns, *average.columns], published)
     return Table(
+        # A layout's name takes the place of the study's, unless that begins with it; one without a
+        # name leaves it.
         name=name if name.startswith(layout.name) else layout.name,
         question=str(frame["question"].iloc[0]),
         split=split,
@@ -167,11 +171,11 @@ def _cells(
     """
     by_column = columns(chain.from_iterable(arms.values()))
     cells, samples = {}, {}
-    for place, arm in arms.items():
-        key = arm[0].cell
-        cells[place] = build(arm, by_column[arm[0].column], contrasts.judged.get(key))
-        if key in contrasts.samples:
-            samples[place] = contrasts.samples[key]
+    for shown_cell, arm in arms.items():
+        study_cell = arm[0].cell
+        cells[shown_cell] = build(arm, by_column[arm[0].column], contrasts.judged.get(study_cell))
+        if study_cell in contrasts.samples:
+            samples[shown_cell] = contrasts.samples[study_cell]
     return cells, samples
 
 
@@ -204,6 +208,7 @@ def _inapplicable(left_out: pd.DataFrame, planned: pd.DataFrame) -> frozenset[tu
     cells = set()
     for row, group, task in zip(left_out[LABEL], left_out[GROUP], left_out["task"], strict=True):
         in_group = heads[heads[GROUP] == group]
+        # A rule may leave an arm out before its task is known: then it is out of all of them.
         of_task = in_group[in_group["task"] == task] if isinstance(task, str) else in_group
         cells |= {(row, str(head)) for head in of_task[HEAD]}
     return frozenset(cells)

@@ -12,9 +12,9 @@ from analysis.statistics import seed_tests
 from analysis.statistics.cells import Cell, CellRun
 from analysis.statistics.contrasts import Sample, contrast, mean_of
 from analysis.tables.layout import GROUP, HEAD
+from analysis.tables.model import Cells
 
 WITHOUT = ("wnli",)  # its dev rows contradict its train rows: it says nothing
-Cells = dict[tuple[str, str], Cell]
 
 
 @dataclass(frozen=True)
@@ -88,17 +88,19 @@ def _cell(
         for heads in of_tasks
     ]
     by_task = [_means_by_seed(of_task) for of_task in runs]
+    # The spread is of averages, each of one seed over all tasks: what a second seed would give.
     shared = [seeds for seeds in by_task[0] if all(seeds in of_task for of_task in by_task)]
     over_seeds = [PERCENT * fmean(of_task[seeds] for of_task in by_task) for seeds in shared]
     # The mean is over all runs of each task, also where tasks have other seeds.
     means = [fmean(fmean(run.score for run in of_head) for of_head in of_task) for of_task in runs]
-    n = min(len(of_task[0]) for of_task in runs)
+    n = min(len(of_task[0]) for of_task in runs)  # columns of one task have the same runs
     every_run = (run for of_task in runs for of_head in of_task for run in of_head)
     constant = len({run.uid for run in every_run if run.degenerate})
     cell = Cell(n, n, PERCENT * fmean(means), seed_tests.spread(over_seeds), degenerate=constant)
     keys = [[(row, head) for head in heads] for heads in of_tasks]
     if not all(key in samples for of_task in keys for key in of_task):
         return cell
+    # First within each task, so that one with two metrics weighs no more than the others.
     task_samples = [mean_of([samples[key] for key in of_task]) for of_task in keys]
     overall = mean_of([sample for sample in task_samples if sample])
     if overall is None:

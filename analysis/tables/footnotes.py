@@ -10,22 +10,29 @@ from analysis.read.frame import NO_SEED
 from analysis.tables.layout import GROUP, LABEL, value_text
 
 ArmTask = tuple[str, str]  # an arm and a task
+MOST = 6  # values of a key, in print
 
 
 def legend(frame: pd.DataFrame) -> dict[str, str]:
-    """The overrides of each arm and of each task that not all runs share, and tuned values."""
+    """What makes a row what it is: overrides by arm, and by task, without those that all share.
+
+    An override that all arms have on one task is said once, of the task. Where an arm's own ones
+    are the same on all tasks it has one entry, `ARM`, else one each, `ARM (TASK)`. Settings that
+    trials chose stand behind them as `(tuned: ...)`.
+    """
     overrides = _by_arm_and_task(frame)
-    everywhere = set.intersection(*(set(own) for own, _ in overrides.values()))
+    everywhere = set.intersection(*(set(texts) for texts, _ in overrides.values()))
     by_task: dict[str, set[str]] = {}
     arms: dict[str, dict[str, tuple[list[str], list[str]]]] = {}
-    for (arm, task), (own, tuned) in overrides.items():
-        by_task[task] = by_task.get(task, set(own)) & set(own) - everywhere
-        arms.setdefault(arm, {})[task] = own, tuned
-    texts = {task: " ".join(sorted(own)) for task, own in by_task.items() if own}
+    for (arm, task), (in_order, tuned) in overrides.items():
+        of_all_arms = by_task.get(task, set(in_order)) & set(in_order)
+        by_task[task] = of_all_arms - everywhere
+        arms.setdefault(arm, {})[task] = in_order, tuned
+    texts = {task: " ".join(sorted(shared)) for task, shared in by_task.items() if shared}
     for arm, tasks in arms.items():
         of_arm = {
-            task: " ".join([*(o for o in own if o not in everywhere | by_task[task]), *tuned])
-            for task, (own, tuned) in tasks.items()
+            task: " ".join([*(o for o in in_order if o not in everywhere | by_task[task]), *tuned])
+            for task, (in_order, tuned) in tasks.items()
         }
         if len(set(of_arm.values())) == 1:
             texts[arm] = next(iter(of_arm.values()))
@@ -71,12 +78,10 @@ def differing(frame: pd.DataFrame, axes: Sequence[str], own: Sequence[str]) -> l
     for name, title in (("steps", "updates"), ("examples_seen", "examples seen")):
         recorded = students[students[name].notna() & (students["state"] == "done")]
         if len(recorded):
+            # Rows of one task usually have as many: then they differ by task, if at all.
             counts = _values(recorded, name) or _values(recorded, name, "task")
             notes.append(f"{title}: {'; '.join(counts)}")
     return notes
-
-
-MOST = 6  # values of a key, in print
 
 
 def _values(students: pd.DataFrame, name: str, by: str = LABEL) -> list[str]:
@@ -89,6 +94,7 @@ def _values(students: pd.DataFrame, name: str, by: str = LABEL) -> list[str]:
     values = []
     for value in dict.fromkeys(texts):
         having = list(dict.fromkeys(students[by][texts == value]))
+        # A value that all rows have, on some task, is not named with each of them.
         values.append(value if len(having) == count else f"{value}: {_few(having)}")
     more = [f"and {len(values) - MOST} more values"] if len(values) > MOST else []
     return values[:MOST] + more
@@ -114,14 +120,17 @@ def _by_arm_and_task(frame: pd.DataFrame) -> dict[ArmTask, tuple[list[str], list
 
 
 def _overrides(run: dict[Any, Any]) -> tuple[list[str], list[str]]:
+    """A run's overrides without task, seeds and tuned settings; and beside these the tuned ones."""
+    # A teacher's seed that the study does not vary is a setting like any other.
     seeds = ["seed="] + ["teacher.seed="] * (run["teacher_seed"] != NO_SEED)
-    own = [
+    texts = [
         text
         for text in json.loads(run["overrides"])
+        # Between spaces, as `train.lr=0.1` is also the beginning of `train.lr=0.15`.
         if not text.startswith(("task=", *seeds)) and f" {text} " not in f" {run['trial']} "
     ]
     # A trial's row says its settings; a winner's does not.
-    return own, [f"(tuned: {run['trial']})"] if run["stage"] == "confirm" else []
+    return texts, [f"(tuned: {run['trial']})"] if run["stage"] == "confirm" else []
 
 
 def _trials(students: pd.DataFrame) -> list[str]:

@@ -22,6 +22,7 @@ def markdown(table: Table) -> str:
     rows = [[_markdown(cell) for cell in row] for row in text.rows]
     grid = pd.DataFrame(rows, columns=[literal(head) for head in text.heads])
     lines = [f"**{literal(table.name)}** ({table.split}): {prose(table.question)}", ""]
+    # Else tabulate would write `83.10` as `83.1`, and right-align some cells of a column.
     lines += [grid.to_markdown(index=False, disable_numparse=True), ""]
     lines += [item(prose(note)) for note in (explanation(table), *table.notes)]
     lines += [
@@ -76,9 +77,13 @@ def template(name: str) -> Any:
     """A template of `analysis/templates`; it escapes what it is given, and refuses to lack any."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    loader = FileSystemLoader(TEMPLATES)
+    # Labels are anybody's text: escaped unless marked as HTML. A name that a template misspells is
+    # an error rather than a gap in the page.
     environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
     )
     environment.filters |= {"code": _with_code, "emphasised": _html}
     return environment.get_template(name)
@@ -95,8 +100,7 @@ def _with_code(text: str) -> Any:
     """Text in which `this` is code, safe to stand in a page."""
     from markupsafe import Markup
 
-    parts = re.split(r"`([^`]*)`", text)  # text and code in turns
-    code = [Markup("<code>{}</code>").format(part) for part in parts[1::2]]
-    return Markup("").join(
-        a + b for a, b in zip(map(Markup.escape, parts[0::2]), [*code, Markup("")], strict=True)
-    )
+    # A split by a group gives what is outside of backticks and what is inside in turns.
+    forms = (Markup("{}"), Markup("<code>{}</code>"))
+    parts = re.split(r"`([^`]*)`", text)
+    return Markup("").join(forms[place % 2].format(part) for place, part in enumerate(parts))

@@ -28,7 +28,9 @@ def latex(table: Table) -> str:
     panels = [page for groups in _panels(text) for page in _panel(text, groups)]
     caption = f"{escaped(table.name)} ({table.split}): {escaped(table.question)}"
     return (
+        # \caption needs a float unless it is told what it is a caption of.
         "\\begingroup\\makeatletter\\def\\@captype{table}\\makeatother\n"
+        # In one box, so that no page ends between the caption and the first panel.
         "\\noindent\\begin{minipage}{\\linewidth}\\centering\n"
         f"\\caption{{{caption}}}\\medskip\n{STYLE}\n{panels[0]}\\end{{minipage}}\n"
         f"\\par\\smallskip\\centering{STYLE}\n"
@@ -41,17 +43,17 @@ def _panels(table_text: TextTable) -> list[list[Group]]:
     """The columns in as few panels as possible, each no wider than the page, unless a group is."""
     labels = _width(table_text, [0])
     panels: list[list[Group]] = [[]]
-    room = WIDTH - labels
+    free = WIDTH - labels  # characters
     for of, columns in table_text.groups:
         places = [place for place in columns if place]  # the first is the rows' names
         if not places:
             continue
         width = max(_width(table_text, places), max(map(len, _lines(of))) + APART)
-        if width > room and panels[-1]:
+        if width > free and panels[-1]:
             panels.append([])
-            room = WIDTH - labels
+            free = WIDTH - labels
         panels[-1].append((of, places))
-        room -= width
+        free -= width
     return panels
 
 
@@ -75,6 +77,7 @@ def _panel(table_text: TextTable, groups: Sequence[Group]) -> list[str]:
 
 def _tabular(heads: str, lines: Sequence[str], columns: int) -> str:
     """One `tabular`, shrunk if it is still wider than the text."""
+    # A page may begin within a part of the table, whose rule then is on the page before.
     rule = "" if lines[0].startswith("\\midrule") else "\\midrule\n"
     return (
         "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n"
@@ -97,7 +100,7 @@ def _entry(entry: TextCell) -> str:
 
 def _heads(table_text: TextTable, groups: Sequence[Group]) -> str:
     """The head: tasks and metrics in a first line, each above its columns' own heads."""
-    above, rules, column = [""], "", 2
+    above, rules, column = [""], "", 2  # columns of LaTeX count from 1, the first has the labels
     for of, places in groups:
         lines = r"\\".join(map(escaped, _lines(of)))
         text = rf"\shortstack{{{lines}}}" if len(_lines(of)) > 1 else lines
@@ -121,6 +124,7 @@ def _notes(notes: Sequence[str]) -> str:
 def _note(text: str) -> str:
     """A note, its commands in typewriter, breakable."""
     parts = re.split(r"`([^`]*)`", text if text.endswith(".") else f"{text}.")
+    # A command is longer than a line, and \texttt alone breaks nowhere.
     code = [
         rf"\texttt{{{escaped(part, CODE)}}}".replace(" ", "\\ \\allowbreak ")
         for part in parts[1::2]

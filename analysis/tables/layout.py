@@ -62,6 +62,7 @@ def placed(frame: pd.DataFrame, layout: Layout) -> pd.DataFrame:
         layout: which columns name rows and columns.
     """
     heads = [
+        # What was left out while planning has no metric.
         column_name(*key) if isinstance(key[2], str) else None
         for key in zip(frame["task"], frame["split"], frame["metric"], strict=True)
     ]
@@ -90,9 +91,9 @@ def _filled(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     is_out = frame["state"] == EXCLUDED
     frame = frame.copy()
     for name in (name for name in names if name in frame.columns):
-        known = frame.loc[~is_out & (frame["seed"] != NO_SEED), name].dropna().unique()
-        if len(known) == 1:
-            frame.loc[is_out & frame[name].isna(), name] = known[0]
+        shared = frame.loc[~is_out & (frame["seed"] != NO_SEED), name].dropna().unique()
+        if len(shared) == 1:
+            frame.loc[is_out & frame[name].isna(), name] = shared[0]
     return frame
 
 
@@ -100,6 +101,7 @@ def _joined(frame: pd.DataFrame, names: Sequence[str]) -> "pd.Series[str]":
     """The values of several columns as one text a row; what is no column of the frame has none."""
     texts = [frame[name].map(value_text) for name in names if name in frame.columns]
     joined = [", ".join(filter(None, parts)) for parts in zip(*texts, strict=True)]
+    # Of no columns at all a zip is empty: then every row has the text "".
     return pd.Series(joined or "", index=frame.index, dtype=object)
 
 
@@ -108,6 +110,7 @@ def value_text(value: object) -> str:
     if pd.isna(value):  # type: ignore[call-overload]
         return ""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    # Ten digits: `0.1` stays that, and what a float adds to it after is not shown.
     return f"{value:,.10g}" if is_number else str(value)
 
 
@@ -159,6 +162,7 @@ def _labelled(students: pd.DataFrame, layout: Layout) -> pd.DataFrame:
 
 def _told_apart(students: pd.DataFrame, axis: str) -> "pd.Series[str]":
     """Labels, with the value of an axis for rows with a cell whose arms differ in it."""
+    # What was left out shares its cell with nobody: there is no number of it to mistake.
     arms = students[students["state"] != EXCLUDED].groupby(CELL)["row"].transform("nunique")
     crowded = students.loc[arms.index[arms > 1]]
     is_varied = crowded.groupby(CELL)[axis].transform("nunique", dropna=False) > 1

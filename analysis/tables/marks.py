@@ -48,6 +48,7 @@ def best(
     places = {}
     for column in columns:
         in_column = {row: cells[row, column] for row in rows if (row, column) in cells}
+        # As they are printed: a reader sees no difference between what rounds to the same.
         means = {
             row: round(cell.mean, 1)
             for row, cell in in_column.items()
@@ -76,6 +77,7 @@ def ranks(
     if not is_compared or len(columns) < 2 or len(complete) < 2:
         return []
     means = np.array([[cells[row, column].mean for column in columns] for row in complete])
+    # `rankdata` counts from the smallest; ties share the mean of their ranks (Friedman's ranks).
     mean_ranks = rankdata(-means, axis=0).mean(1)
     order = np.argsort(mean_ranks, kind="stable")
     ranked = "; ".join(f"{complete[i]} {mean_ranks[i]:.1f}" for i in order)
@@ -150,8 +152,7 @@ def _headroom(cells: Mapping[tuple[str, str], Cell]) -> list[str]:
     if not (ranges := _ranges({key: cell.headroom for key, cell in cells.items()})):
         return []
     note = f"headroom (teacher minus none), in points: {ranges}"
-    known = [cell for cell in cells.values() if not math.isnan(cell.headroom)]
-    if any(math.isnan(cell.share) for cell in known):
+    if any(math.isnan(cell.share) and not math.isnan(cell.headroom) for cell in cells.values()):
         note += "; the share of it that a row closes is blank where it is within the spread"
     return [note]
 

@@ -24,17 +24,9 @@ TEACHERS = ("BERT12 (Google)", "BERT12 (teacher)")
 STUDENTS = tuple(f"BERT{n}-{how}" for n in (6, 3) for how in ("FT", "KD", "PKD"))
 # Students of the literature that A7 sets beside ours; no teachers, no ablations.
 SYSTEMS = (
-    *(
-        "BERT6-PKD",
-        "BERT4-PKD",
-        "BERT3-PKD",
-        "PD6",
-        "BERT-of-Theseus",
-        "DistilBERT6",
-        "DistilBERT4",
-    ),
-    *("MiniLM6", "MiniLM 6x384", "MiniLM 12x384", "MiniLMv2 6x768", "MobileBERT-tiny"),
-    *("TinyBERT6", "TinyBERT4"),
+    *("BERT6-PKD", "BERT4-PKD", "BERT3-PKD", "PD6", "BERT-of-Theseus"),
+    *("DistilBERT6", "DistilBERT4", "MiniLM6", "MiniLM 6x384", "MiniLM 12x384"),
+    *("MiniLMv2 6x768", "MobileBERT-tiny", "TinyBERT6", "TinyBERT4"),
 )
 
 
@@ -87,8 +79,7 @@ def a7_systems(runs: pd.DataFrame, **how: Any) -> list[Table]:
 
 def b1_glue(runs: pd.DataFrame, **how: Any) -> list[Table]:
     """PKD's main table: fine-tuned, KD and PKD students of six and three layers."""
-    known = partial(_of_pkd, (*TEACHERS, *STUDENTS))
-    return arranged(runs, Layout("B1 GLUE", published=known), **how)
+    return arranged(runs, Layout("B1 GLUE", published=_main_rows), **how)
 
 
 def b2_skip_or_last(runs: pd.DataFrame, **how: Any) -> list[Table]:
@@ -99,9 +90,7 @@ def b2_skip_or_last(runs: pd.DataFrame, **how: Any) -> list[Table]:
 
 def b3_long_text(runs: pd.DataFrame, **how: Any) -> list[Table]:
     """PKD on long texts, RACE in the paper: any task with its three columns."""
-    return arranged(
-        runs, Layout("B3 long text", published=partial(_of_pkd, (*TEACHERS, *STUDENTS))), **how
-    )
+    return arranged(runs, Layout("B3 long text", published=_main_rows), **how)
 
 
 def b4_size_and_time(runs: pd.DataFrame, **how: Any) -> list[Table]:
@@ -113,8 +102,8 @@ def b4_size_and_time(runs: pd.DataFrame, **how: Any) -> list[Table]:
 def b5_better_teacher(runs: pd.DataFrame, **how: Any) -> list[Table]:
     """Does a better teacher help: students of a base and of a large teacher."""
     large = ("BERT24 to BERT6[Base]-KD", "BERT24 to BERT6[Large]-KD", "BERT24 to BERT6[Large]-PKD")
-    known = partial(_of_pkd, (*TEACHERS, "BERT24 (teacher)", "BERT6-KD", *large))
-    return arranged(runs, Layout("B5 better teacher", published=known), **how)
+    published = partial(_of_pkd, (*TEACHERS, "BERT24 (teacher)", "BERT6-KD", *large))
+    return arranged(runs, Layout("B5 better teacher", published=published), **how)
 
 
 def c1_data(runs: pd.DataFrame, **how: Any) -> list[Table]:
@@ -129,20 +118,21 @@ def of_study(runs: pd.DataFrame, **how: Any) -> list[Table]:
     Raises:
         BadInput: a layout that is no table of a paper.
     """
+    # All names are looked up before anything is computed.
     functions = {name: table(part.iloc[0]) for name, part in runs.groupby("table")["layout"]}
+    # Contrasts are of the whole study: what two tables compare is tested once.
     contrasts = control_contrasts(runs, **how)
     tables = []
     for name, part in runs.groupby("table", sort=False):
-        part.attrs = runs.attrs
+        part.attrs = runs.attrs  # of groups pandas gives copies without them
         tables += functions[name](part, contrasts=contrasts, **how)
     return tables
 
 
 def with_model(runs: pd.DataFrame) -> pd.DataFrame:
     """The runs with a column `model`, layers by width, which sizes and shapes come to: `6x768`."""
-    known = runs["layers"].notna()
     text = runs["layers"].map("{:.0f}".format) + "x" + runs["hidden"].map("{:.0f}".format)
-    return runs.assign(model=text.where(known))
+    return runs.assign(model=text.where(runs["layers"].notna()))  # else it is the text `nanxnan`
 
 
 def table(name: str | None) -> Callable[..., list[Table]]:
@@ -162,6 +152,11 @@ def _of_pkd(systems: tuple[str, ...]) -> pd.DataFrame:
     """The numbers of some systems in PKD's paper."""
     published = numbers.load()
     return published[(published["paper"] == PKD) & published["system"].isin(systems)]
+
+
+def _main_rows() -> pd.DataFrame:
+    """The numbers of the rows of PKD's main table."""
+    return _of_pkd((*TEACHERS, *STUDENTS))
 
 
 def _systems() -> pd.DataFrame:

@@ -42,6 +42,7 @@ def item(text: str) -> str:
 
 def code(text: str) -> str:
     """Text as code, whatever backticks it has."""
+    # CommonMark: code ends at as many backticks as it began with, so one more than it has.
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
     space = " " if text.startswith("`") or text.endswith("`") else ""
     one_line = re.sub(r"[\r\n]+", " ", text)

@@ -64,6 +64,7 @@ def beside(layout: Layout, frame: pd.DataFrame, split: str) -> PublishedRows:
             values[entry["row"], str(head)] = float(entry["value"])
             marks[entry["row"], str(head)] = MARKS[entry["certainty"]]
             entries.append(entry)
+    # In the files' order, not in that of this table's columns.
     rows = [name for name in dict.fromkeys(scores["row"]) if any(name == key[0] for key in values)]
     if layout.is_ranked:
         ranked = [name for name in rows if f", {OUR_SPLIT}" in name]
@@ -73,6 +74,7 @@ def beside(layout: Layout, frame: pd.DataFrame, split: str) -> PublishedRows:
 
 
 def _task(task: str, split: str) -> str:
+    """A task as the literature calls it: MNLI's mismatched rows are a task of their own there."""
     return f"{task}_mismatched" if split.endswith("_mismatched") else task
 
 
@@ -81,15 +83,17 @@ def _split(split: str) -> str:
 
 
 def _statistic(statistic: str) -> str:
+    """What a row's label says of a number that is not of a single run."""
     return "" if statistic == STATISTICS[0] else f", {statistic.replace('_', ' ')}"
 
 
 def _sizes(published: pd.DataFrame, scores: pd.DataFrame) -> dict[str, float]:
     """By row the parameters of its system in millions, where its paper gives them."""
     sizes = published[published["metric"] == "parameters_millions"]
-    known = {(p, s): float(v) for p, s, v in sizes[["paper", "system", "value"]].to_numpy()}
+    # Sizes are rows of their own in the files: of no split, and once for all of a system's scores.
+    size_of = {(p, s): float(v) for p, s, v in sizes[["paper", "system", "value"]].to_numpy()}
     rows = scores.drop_duplicates("row")[["row", "paper", "system"]].to_numpy()
-    return {row: known[p, s] for row, p, s in rows if (p, s) in known}
+    return {row: size_of[p, s] for row, p, s in rows if (p, s) in size_of}
 
 
 def _sources(entries: list[dict[str, str]]) -> list[str]:

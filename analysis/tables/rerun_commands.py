@@ -24,6 +24,7 @@ def notes(frame: pd.DataFrame, study: str, root: str) -> list[str]:
         return []
     lines = [
         _cell(str(row), part, root)
+        # A group of columns, as a row has other runs in each; a task, as its columns share them.
         for (row, _, _), part in todo.groupby([LABEL, GROUP, "task"], sort=False)
     ]
     more = [f"and {len(lines) - LISTED} more cells with runs to do"] if lines[LISTED:] else []

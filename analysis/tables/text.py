@@ -80,7 +80,7 @@ class TextTable:
 
 def rendered(table: Table) -> TextTable:
     """A table's cells as text."""
-    columns = [(Head(""), lambda row: TextCell(row)), *_models(table), *_scores(table)]
+    columns = [(Head(""), TextCell), *_models(table), *_scores(table)]
     baselines = {*table.teachers, MAJORITY}
 
     def cells(rows: list[str]) -> list[list[TextCell]]:
@@ -136,7 +136,7 @@ def _models(table: Table) -> list[Column]:
     columns: list[Column] = []
     for head, (key, unit, sign) in MODEL.items():
         numbers = {row: _model(table, row, key, unit, sign) for row in table.rows}
-        if head == "parameters":
+        if head == "parameters":  # which is all that papers say of a model's size
             numbers |= {row: f"{size:.1f} M" for row, size in table.published.sizes.items()}
         if any(numbers.values()):
             columns.append((Head(head), _looked_up(numbers)))
@@ -165,12 +165,11 @@ def _scores(table: Table) -> list[Column]:
     for column in table.columns:
         cells = [cell for (_, name), cell in table.cells.items() if name == column]
         columns.append((Head(MEAN, column), _cell_of(table, column, _score)))
-        if any(not math.isnan(cell.difference) for cell in cells):
-            columns.append((Head("Δ", column), _cell_of(table, column, _difference)))
-        if any(not math.isnan(cell.share) for cell in cells):
-            columns.append((Head("gap closed", column), _cell_of(table, column, _share)))
-        if table.layout.of_teacher and any(not math.isnan(cell.of_teacher) for cell in cells):
-            columns.append((Head("of teacher", column), _cell_of(table, column, _of_teacher)))
+        for part, (field, text) in BESIDE.items():
+            # A column in which no cell has such a number would be empty.
+            has_any = any(not math.isnan(getattr(cell, field)) for cell in cells)
+            if has_any and (table.layout.of_teacher or field != "of_teacher"):
+                columns.append((Head(part, column), _cell_of(table, column, text)))
     return columns
 
 
@@ -205,7 +204,7 @@ def _absent(table: Table, row: str, column: str) -> str:
     return NOT_PLANNED if is_of_study and row not in {*table.teachers, MAJORITY} else ""
 
 
-def _score(cell: Cell) -> str:
+def _score(cell: Cell) -> str:  # numbers are in points, so that one digit is enough
     """`83.1 ± 0.4 (5)`; (4/5) where a run is missing, † where some predict one class for all."""
     count = f"{cell.n}" if cell.n == cell.expected else f"{cell.n}/{cell.expected}"
     if not cell.n:
@@ -235,3 +234,11 @@ def _share(cell: Cell) -> str:
 
 def _of_teacher(cell: Cell) -> str:
     return "" if math.isnan(cell.of_teacher) else f"{cell.of_teacher:.1f} %"
+
+
+# Columns beside a score: the head, the field of a cell, and that field as text.
+BESIDE = {
+    "Δ": ("difference", _difference),
+    "gap closed": ("share", _share),
+    "of teacher": ("of_teacher", _of_teacher),
+}
