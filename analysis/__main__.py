@@ -81,6 +81,7 @@ def main() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
+    # Here and in the commands, not at the top: `--help` shall not wait for pandas.
     from analysis.statistics.seed_tests import MARGIN
 
     parser = argparse.ArgumentParser(
@@ -179,6 +180,7 @@ def _tables(arguments: argparse.Namespace) -> None:
     _check_margin(arguments.margin)
     runs = analysis.load(arguments.study, arguments.root)
     problems = [*completeness.lines(completeness.audit(runs)), *record.damaged(arguments.root)]
+    # Problems on stderr: the tables alone can be piped into a file.
     print("\n".join(problems), file=sys.stderr)
     tables = arrange(runs, split=arguments.split, margin=arguments.margin)
     if not tables:

@@ -54,8 +54,9 @@ def register(formatters: Any) -> None:
     formatters["text/html"].for_type(Table, html)
 
 
+# A table is a plain dataclass, without a method for notebooks: IPython is told from here.
 with suppress(ImportError):  # outside of notebooks
     from IPython import get_ipython
 
-    if shell := get_ipython():
+    if shell := get_ipython():  # None where IPython is installed and not running
         register(shell.display_formatter.formatters)

@@ -29,7 +29,7 @@ from analysis.tables.model import Table
 from kdlab.errors import BadInput
 from sweeps.study import launched
 
-PIXELS = 125  # of an inch of a figure
+PIXELS = 125  # of an inch of a figure, on the page
 NAMED = 100  # runs of a kind that are named; a page is no place for thousands
 ENOUGH = 2  # axes, from which on there is something to share among them
 # What each kind of figure is called, and how it is read.
@@ -152,7 +152,7 @@ def _effects(scores: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
 
 def _term(row: dict[Any, Any]) -> dict[str, str]:
     """A row of `variance_shares` in percent."""
-    p = row["p"]
+    p = row["p"]  # NaN where the model leaves no residual to test against
     return {
         "term": row["term"],
         "kind": row["kind"],
@@ -190,7 +190,7 @@ def _chosen(runs: pd.DataFrame) -> list[dict[str, Any]]:
     for row in selection.best_of(runs).to_dict("records"):
         is_of_arm = (trials[selection.ARM] == [row[name] for name in selection.ARM]).all(axis=1)
         scores = trials.loc[is_of_arm, "score"].dropna()
-        finite = scores.where(scores > selection.DIVERGED, 0.0)  # as in `single`
+        finite = scores.where(scores > selection.DIVERGED, 0.0)  # a mean with −inf is −inf
         points = [_number(value) for value in selection.curve(finite.tolist())["expected"]]
         numbers = {name: _number(row[name]) for name in ("score", "second", "single")}
         chosen.append(
@@ -210,6 +210,7 @@ def _made(runs: pd.DataFrame, split: str, margin: float) -> list[tuple[str, str]
     command = ["python", "-m", "analysis", "report", study, "--root", root]
     command += ["--margin", f"{margin:g}"] if margin != MARGIN else []
     recorded = runs[runs["file"].notna()].drop_duplicates("uid")
+    # No date and no host: the same records make the same page, whoever makes it.
     measured = [
         (name, ", ".join(sorted(str(value) for value in recorded[name].dropna().unique())))
         for name in ("device", "torch")

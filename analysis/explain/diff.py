@@ -18,15 +18,8 @@ from kdlab.repeats import is_same
 
 # Keys of a record's cost that say with what a run was computed, which is no part of it.
 COMPUTED_WITH = (
-    "commit",
-    "python",
-    "torch",
-    "transformers",
-    "numpy",
-    "device",
-    "threads",
-    "cores",
-    "host",
+    *("commit", "python", "torch", "transformers", "numpy"),
+    *("device", "threads", "cores", "host"),
 )
 MOST = 6  # parts of unequal results, in print
 Column = tuple[str, str, str]  # task, split, metric
@@ -54,16 +47,11 @@ def diff(
         BadInput: if there is no such cell or run.
     """
     a, b = find(name, root), find(other, other_root)
-    lines = [f"A: {_counted(a)}", f"B: {_counted(b)}", ""]
+    lines = [f"{label}: {t.name} ({t.states}; {t.root})" for label, t in (("A", a), ("B", b))]
+    lines += [""]
     lines += [*_options(a, b), *_overrides(a, b), *_computed(a, b), ""]
     lines += [*_scores(a, b, margin), "", *_equality(a, b)]
     return "\n".join(lines)
-
-
-def _counted(target: Target) -> str:
-    states = [run.state for run in target.runs]
-    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-    return f"{target.name} ({counts}; {target.root})"
 
 
 def _options(a: Target, b: Target) -> list[str]:
@@ -75,7 +63,7 @@ def _options(a: Target, b: Target) -> list[str]:
     shared = [name for name in of_a if name in of_b]
     same = "options and keys: the same" if shared else "options and keys: not known of both"
     lines = _lines(shared, of_a, of_b)
-    if a.study and b.study:
+    if a.study and b.study:  # a run of no study is known by its options alone
         lines += [
             f"  {name}: only {'A' if name in of_a else 'B'} tells: {(of_a | of_b)[name]}"
             for name in {**of_a, **of_b}
@@ -166,6 +154,7 @@ def _difference(column: Column, a: Scored, b: Scored, roots: tuple[str, str], ma
     if not pairs:
         gap = np.mean([score for _, score in a]) - np.mean([score for _, score in b])
         return f"A − B {gap:+z.2f}, no seed in common: not paired"
+    # Runs of two roots may have read other files, or other versions of them.
     if any(p.a.result["examples"][split] != p.b.result["examples"][split] for p in pairs):
         return "not comparable: scored on other rows"
     gaps = [_points(p.a, split, metric) - _points(p.b, split, metric) for p in pairs]
@@ -212,7 +201,7 @@ def _equality(a: Target, b: Target) -> list[str]:
     shared = [str(uid) for uid in of_a if uid in of_b]
     if not shared:
         return ["no recorded run is the same in both (by uid): results need not be equal"]
-    if a.root == b.root:
+    if a.root == b.root:  # there each is equal to itself: what may differ is its other records
         return _repeats(a.root, shared)
     unequal = [uid for uid in shared if not is_same(of_a[uid].result, of_b[uid].result)]
     counted = (
@@ -224,6 +213,7 @@ def _equality(a: Target, b: Target) -> list[str]:
 def _repeats(root: str, uids: Sequence[str]) -> list[str]:
     """Runs that are the same in both, and how several records of one agree (`kdlab.repeats`)."""
     recorded = record.entries(root)
+    # A run that was done twice, on two machines or after a lost connection, has a record of each.
     several = {uid: record.read_all(root, recorded[uid]) for uid in uids if recorded[uid][1:]}
     runs_are = "run is" if len(uids) == 1 else "runs are"
     lines = [f"{len(uids)} {runs_are} the same in both; {len(several)} recorded more than once"]

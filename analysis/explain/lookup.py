@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -62,6 +63,12 @@ class Target:
     root: str
     runs: list[FoundRun]
 
+    @property
+    def states(self) -> str:
+        """How many of the runs are in each state: `4 done, 1 missing`."""
+        counts = Counter(run.state for run in self.runs)
+        return ", ".join(f"{count} {state}" for state, count in counts.items())
+
 
 class CellName(NamedTuple):
     """The cell of a table that a run is in; `columns` are names that the task's column may have."""
@@ -113,7 +120,7 @@ def _cell_names(runs: pd.DataFrame) -> list[CellName]:
     return names
 
 
-@cache
+@cache  # thousands of runs have the same few tasks
 def _columns(task: str | None, reports: str, metrics: str) -> tuple[str, ...]:
     """The task itself, and the names of the table's columns."""
     splits, names = json.loads(reports), json.loads(metrics)
@@ -123,15 +130,17 @@ def _columns(task: str | None, reports: str, metrics: str) -> tuple[str, ...]:
 def _chosen(study: str, text: str, names: list[CellName]) -> list[CellName]:
     """The cells of one row that a text names: exactly, else by its beginning."""
     cells = list(dict.fromkeys(names))
+    # A label in full comes first: `logits` is also the beginning of `logits, weight=2`.
     exact = [cell for cell in cells if text in _texts(cell)]
+    # No text at all is the beginning of every label, and names none.
     chosen = exact or [c for c in cells if any(t.startswith(text) for t in _texts(c)) and text]
     rows = list(dict.fromkeys(f"{cell.table}/{cell.row}" for cell in chosen))
     if len(rows) == 1:
         return chosen
     if rows:
         raise BadInput(f"{study}/{text} is several: {_listed(f'{study}/{row}' for row in rows)}")
-    known = list(dict.fromkeys(f"{cell.table}/{cell.row}" for cell in cells))
-    near = get_close_matches(text, known, LISTED, 0.5) or known
+    all_rows = list(dict.fromkeys(f"{cell.table}/{cell.row}" for cell in cells))
+    near = get_close_matches(text, all_rows, LISTED, 0.5) or all_rows
     tasks = ", ".join(dict.fromkeys(cell.columns[0] for cell in cells))
     listed = _listed(f"{study}/{row}" for row in near)
     raise BadInput(f"no cell {text!r} in study {study}; there: {listed}; columns: {tasks}")
@@ -158,6 +167,7 @@ def _run(text: str, root: str) -> Target:
         why = f"is several: {_listed(matching)}" if matching else f"is no run under {root}"
         raise BadInput(f"{text} {why}")
     (uid,) = matching
+    # A study knows more of a run than its record: its seeds, and what failed it.
     for study, uids in planned.items():
         if uid in uids:
             runs = frame.runs(study, root)
@@ -169,7 +179,7 @@ def _run(text: str, root: str) -> Target:
 
 def _planned_uids(study: str, root: str) -> set[str]:
     plan = launched.read_plan(study, root)
-    plan = plan[plan["uid"].notna()]
+    plan = plan[plan["uid"].notna()]  # what was left out while planning has none
     ancestors = (set(json.loads(text)) for text in plan["ancestors"].unique())
     return set(plan["uid"]).union(*ancestors)
 
@@ -207,6 +217,7 @@ def _unplanned(uid: str, root: str) -> FoundRun:
     """A run of no study here: of `python -m kdlab`, or a parent."""
     record = read(root, uid)
     overrides = record.overrides if record else []
+    # In Hydra the last of several overrides of a key counts.
     seeds = [text.partition("=")[2] for text in overrides if text.startswith("seed=")]
     return FoundRun(
         uid=uid,

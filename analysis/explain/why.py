@@ -29,16 +29,12 @@ def why(name: str, root: str) -> str:
     """
     target = find(name, root)
     history_of = histories(root, [run.uid for run in target.runs if run.uid])
-    lines = [f"{target.name}: {_counted(target.runs)}", *_teachers(target)]
+    n = len(target.runs)
+    lines = [f"{target.name}: {n} {'run' if n == 1 else 'runs'}, {target.states}"]
+    lines += _teachers(target)
     for run in target.runs:
         lines += ["", *_of_run(run, target, history_of.get(run.uid or "", RunHistory()))]
     return "\n".join(lines)
-
-
-def _counted(runs: Sequence[FoundRun]) -> str:
-    states = [run.state for run in runs]
-    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-    return f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}, {counts}"
 
 
 def _teachers(target: Target) -> list[str]:
@@ -50,6 +46,7 @@ def _teachers(target: Target) -> list[str]:
     lines = []
     for uid, runs in students.items():
         record = read(target.root, uid)
+        # Where all runs have it, whose teacher it is goes without saying.
         is_of_some = len(runs) < len(target.runs)
         of = f" of {', '.join(dict.fromkeys(_title(run) for run in runs))}" if is_of_some else ""
         lines.append(f"  teacher{of} {uid}: {_scores(record) if record else 'missing'}")
@@ -79,6 +76,7 @@ def _recorded(record: Record) -> list[str]:
     result, cost = record.result, record.cost
     lines = [f"  {_scores(record)}"] if "scores" in result else []
     steps = f"{result['steps']} steps" if "steps" in result else "steps unknown"
+    # Weights may be those of an earlier moment, the best on select; old records do not say.
     if result.get("scored_step", result.get("steps")) != result.get("steps"):
         steps += f", scored at {result['scored_step']}"
     if result.get("degenerate"):
@@ -110,6 +108,7 @@ def _gradient_shares(shares: Mapping[str, Mapping[str, float]]) -> list[str]:
         return []
     points = ", ".join(f"{100 * float(point):g}" for point in shares)
     names = dict.fromkeys(name for of_point in shares.values() for name in of_point)
+    # Stages have losses of their own: a point may lack a term that another one has.
     texts = [f"{n} {' '.join(f'{s.get(n, 0):.2f}' for s in shares.values())}" for n in names]
     return [f"  shares of the gradient at {points} %: {', '.join(texts)}"]
 
@@ -128,23 +127,18 @@ def _scores(record: Record) -> str:
 
 
 def _cost(cost: Mapping[str, object]) -> str:
-    known = {
-        "seconds": "{} s",
-        "cohort": "cohort of {}",
-        "threads": "{} threads",
-        "device": "{}",
-        "host": "host {}",
-        "commit": "code {}",
-        "torch": "torch {}",
+    forms = {
+        **{"seconds": "{} s", "cohort": "cohort of {}", "threads": "{} threads", "device": "{}"},
+        **{"host": "host {}", "commit": "code {}", "torch": "torch {}"},
     }
-    texts = [text.format(cost[key]) for key, text in known.items() if cost.get(key) is not None]
+    texts = [form.format(cost[key]) for key, form in forms.items() if cost.get(key) is not None]
     return ", ".join(texts) or "nothing measured"
 
 
 def sparkline(values: Sequence[float]) -> str:
     """Values as bars between the smallest and the largest of them."""
     low, high = min(values, default=0.0), max(values, default=0.0)
-    width = (high - low) or 1.0
+    width = (high - low) or 1.0  # of values that are all equal, drawn as the lowest bar
     return "".join(BARS[int((len(BARS) - 1) * (value - low) / width + 0.5)] for value in values)
 
 
@@ -158,10 +152,8 @@ def _trouble(history: RunHistory, run: FoundRun) -> list[str]:
         error = f": {event['error']}" if event["error"] else ""
         lines.append(f"  {event['class']}{where}{' (passed)' if passed else ''}{error}")
     if not run.record and history.trouble:
-        traceback = (
-            str(history.trouble[-1].get("traceback", "")).rstrip().splitlines()[-TRACEBACK_LINES:]
-        )
-        lines += [f"    {line}" for line in traceback]
+        traceback = str(history.trouble[-1].get("traceback", "")).rstrip().splitlines()
+        lines += [f"    {line}" for line in traceback[-TRACEBACK_LINES:]]
     if not run.record and history.began:
         lines.append(f"  begun on {history.began['node'] or history.began['host']}, not ended")
     return lines
@@ -186,6 +178,7 @@ def _commands(run: FoundRun, target: Target) -> list[str]:
 
 
 def _repeat(run: FoundRun, record: Record, target: Target) -> list[str]:
+    # Sums of floats depend on how they are split among threads: as many make it the same bits.
     threads = record.cost.get("threads")
     overrides = [*run.overrides, *([f"threads={threads}"] if threads else [])]
     diff = ["python", "-m", "analysis", "diff", str(run.uid), str(run.uid)]

@@ -18,9 +18,8 @@ import pandas as pd
 from analysis import default_root
 from analysis.glue.zip_format import HEADER, HIGHEST, LOWEST, SHEETS, Sheet, check
 from analysis.read.frame import NO_SEED, PERCENT, reader, runs
-from analysis.statistics.trials import is_constant, select_score
+from analysis.statistics.trials import counted, is_constant
 from analysis.tables import rerun_commands
-from kdlab import metrics
 from kdlab.errors import BadInput
 from kdlab.record import Record, kept, read_examples, read_outputs, write_whole
 
@@ -90,23 +89,17 @@ def _best(task: str, runs: pd.DataFrame) -> Choice | None:
     done = runs[runs["state"] == "done"]
     if done.empty:
         return None
-    records = done.to_dict("records")
-    constant = [is_constant(run) for run in records]
     # The rule by which trials and weights are chosen, too.
-    scores = [
-        metrics.ranked(select_score(run), flag) for run, flag in zip(records, constant, strict=True)
-    ]
-    ordered = done.assign(score=scores, constant=constant).sort_values(
-        ["score", "seed", "teacher_seed"], ascending=[False, True, True], kind="stable"
+    best = min(
+        done.to_dict("records"), key=lambda run: (-counted(run), run["seed"], run["teacher_seed"])
     )
-    best = ordered.iloc[0]
     return Choice(
         task=task,
         uid=str(best["uid"]),
         row=str(best["row"]),
         seed=None if best["seed"] == NO_SEED else int(best["seed"]),
-        score=PERCENT * float(best["score"]),
-        is_constant=bool(best["constant"]),
+        score=PERCENT * counted(best),
+        is_constant=is_constant(best),
         metrics=tuple(json.loads(best["select_by"])),
         done=len(done),
         planned=len(runs),
@@ -152,6 +145,7 @@ def submission(
         BadInput: tasks or test outputs are missing, or the outputs are not of GLUE's test sets.
     """
     uids = chosen if isinstance(chosen, Mapping) else {choice.task: choice.uid for choice in chosen}
+    # A task of GLUE fills one file, MNLI three: it is also scored on the diagnostic set AX.
     if unknown := sorted(uids.keys() - set(TASKS)):
         raise BadInput(f"submission: {unknown[0]}: no task of GLUE; those are {', '.join(TASKS)}")
     root, read = frame.attrs["root"], reader(frame)
@@ -164,6 +158,7 @@ def submission(
             lacking[sheet.file] = sheet.task
     if lacking and not (partial and written):
         raise BadInput(_lacking(frame, records, lacking))
+    # Checked before it is written: what is at the path is always a zip that the server takes.
     content = _zip(written)
     names = check(content, partial=partial)
     write_whole(Path(path), content)
@@ -177,6 +172,7 @@ def _lacking(frame: pd.DataFrame, records: Mapping[str, Record], lacking: Mappin
     reasons = [f"no run for {', '.join(without)}"] if without else []
     if len(without) < len(lacking):
         names = [name for name in lacking if name not in without]
+        # A teacher is no run of the study's plan: it is repeated alone, students by a launch.
         teachers = set(frame["uid"][frame["seed"] == NO_SEED])
         tasks = dict.fromkeys(task for task in lacking.values() if task in records)
         commands = dict.fromkeys(
@@ -200,20 +196,24 @@ def _lines(sheet: Sheet, record: Record, root: str) -> str:
     if outputs.shape[1] != (len(sheet.words) or 1):
         what = f"{outputs.shape[1]} outputs a row"
         raise BadInput(f"{sheet.file}: run {record.uid} has {what}: it is not of {sheet.task}")
+    # Rows may have been scored in another order, by length; ids are the official index.
     outputs = outputs[np.argsort(ids, kind="stable")]
     if sheet.words:
         predictions = [sheet.words[label] for label in outputs.argmax(1)]
     else:
+        # A regression is not bound to STS-B's range; the server refuses what is beyond it.
         predictions = [f"{score:.3f}" for score in np.clip(outputs[:, 0], LOWEST, HIGHEST)]
     lines = [f"{index}\t{text}" for index, text in zip(np.sort(ids), predictions, strict=True)]
     return "\n".join([HEADER, *lines, ""])
 
 
 def _zip(files: Mapping[str, str]) -> bytes:
+    """A zip of texts by their names."""
     buffer = io.BytesIO()
     with ZipFile(buffer, "w") as archive:
         for name, text in files.items():
             entry = ZipInfo(name, EPOCH)
+            # Of an entry made by hand zipfile sets neither: it would be stored, for nobody to read.
             entry.compress_type, entry.external_attr = ZIP_DEFLATED, 0o644 << 16
             archive.writestr(entry, text)
     return buffer.getvalue()

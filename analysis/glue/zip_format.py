@@ -74,10 +74,11 @@ def check(submission: str | Path | bytes, *, partial: bool = False) -> list[str]
     except (OSError, BadZipFile) as error:
         raise BadInput(f"{name_of_zip}: not a zip that can be read: {error}") from None
     sheets = {sheet.file: sheet for sheet in SHEETS}
+    # A zip may hold a name twice, and a dict of its content hides that.
     problems = [f"{name}: twice" for name, count in counts.items() if count > 1]
     problems += [f"{name}: no file of a submission" for name in content if name not in sheets]
     missing = [name for name in sheets if name not in content]
-    if missing and (not partial or len(missing) == len(sheets)):
+    if missing and (not partial or len(missing) == len(sheets)):  # nothing at all is no part
         problems.append(f"missing: {', '.join(missing)}")
     for name in sheets.keys() & content.keys():
         problems += [f"{name}: {text}" for text in _faults(sheets[name], content[name])]

@@ -85,6 +85,7 @@ def guideline(runs: pd.DataFrame, margin: float = MARGIN) -> Guideline:
     scores = frame.reported(frame.scores(runs))
     draws = limits.draws(runs, scores)
     is_of_tables = (scores["state"] != EXCLUDED) & (scores["stage"] != "tune")
+    # The tables come first: what they compare keeps the verdict that a reader has seen there.
     verdicts = against_controls(scores[is_of_tables], draws, margin).verdicts
     evidence = gathered(scores, differing(runs), Inference(margin, draws, dict(verdicts)))
     return worded(runs, scores, evidence, margin, draws is not None)
@@ -122,6 +123,7 @@ def _is_first(evidence: Evidence, axis: str) -> bool:
 
 
 def _section(evidence: Evidence, axis: str, margin: float) -> Section:
+    """All that the evidence says of one axis."""
     compared = evidence.compared[evidence.compared["axis"] == axis]
     flips = evidence.flips[evidence.flips["axis"] == axis]
     claims = [judged for judged in evidence.claims if judged.claim.axis == axis]
@@ -149,7 +151,8 @@ def markdown(guideline: Guideline) -> str:
     lines += _bullets("What it is made from", guideline.data, 2)
     for section in guideline.sections:
         lines += [f"## {code(section.axis)}: {section.verdict}", ""]
-        lines += [item(prose(statement.text)) for statement in section.recommended] + [""]
+        lines += [item(prose(statement.text)) for statement in section.recommended]
+        lines += [""]
         for title, statements in (
             ("Evidence", section.evidence),
             ("Where it flips", section.flips),

@@ -25,6 +25,7 @@ from analysis.read.frame import PERCENT
 
 def costs(grids: Mapping[str, Grid], axis: str) -> list[Statement]:
     """The parameters of the levels of a size or a shape."""
+    # Of the first column that tells them: models are the same on every task.
     for grid in grids.values() if axis in ("size", "shape") else ():
         if axis in grid.axes and "transformer" in grid.runs:
             means = grid.runs.groupby(axis, sort=False)["transformer"].mean().dropna() / 1e6
@@ -37,17 +38,13 @@ def costs(grids: Mapping[str, Grid], axis: str) -> list[Statement]:
 def shared(shares: pd.DataFrame, axis: str) -> list[Statement]:
     """Shares of the variance: of the axis in each column, and of its pairs with others."""
     statements = []
-    is_of_axis = shares["omega_squared"].notna() & np.array(
-        [_axes_of(term)[0] == axis for term in shares["term"]], dtype=bool
-    )
-    for row in shares[is_of_axis & (shares["kind"] == "axis")].to_dict("records"):
-        column = shares[(shares["column"] == row["column"]) & (shares["kind"] == "pair")]
-        is_of = np.array([axis in _axes_of(term) for term in column["term"]], dtype=bool)
-        partners = (
-            column[is_of]
-            .dropna(subset="omega_squared")
-            .sort_values("omega_squared", ascending=False)
-        )
+    # Omega squared is less what chance accounts for; without a residual there is none.
+    shares = shares.dropna(subset="omega_squared")
+    is_of_axis = [axis in _axes_of(term) for term in shares["term"]]
+    shares = shares[np.array(is_of_axis, dtype=bool)]
+    for row in shares[shares["kind"] == "axis"].to_dict("records"):
+        pairs = shares[(shares["column"] == row["column"]) & (shares["kind"] == "pair")]
+        partners = pairs.sort_values("omega_squared", ascending=False)
         chance = ", no more than chance would," if row["omega_squared"] <= 0 else ""
         text = f"{row['column']}: it accounts for {_percent(row)}{chance} of the variance"
         text += f" of {counted(row['n'], 'run')}"
@@ -63,24 +60,25 @@ def shared(shares: pd.DataFrame, axis: str) -> list[Statement]:
 
 def changed(changes: pd.DataFrame) -> list[Statement]:
     """Shown differences that are larger at one level of another axis than at another."""
+    # The level that does better over both places is named first, so that signs read alike.
     rows = [turned(row) if _is_backwards(row) else row for row in changes.to_dict("records")]
-    shown = sorted((row for row in rows if row["shown"]), key=lambda row: -abs(row["apart"]))
+    significant = sorted((row for row in rows if row["shown"]), key=lambda row: -abs(row["apart"]))
     statements = [
         Statement(
             f"{_sides(row, 'changes with')}: {signed(abs(row['apart']))} points apart"
             f"{tested(row['adjusted'])}.",
             (row["difference"], row["difference" + THERE], abs(row["apart"])),
         )
-        for row in shown[:LISTED]
+        for row in significant[:LISTED]
     ]
     if rows:
-        more = f" (the {LISTED} largest are above)" if len(shown) > LISTED else ""
+        n, untold = len(significant), len(rows) - len(significant)
+        more = f" (the {LISTED} largest are above)" if n > LISTED else ""
         statements.append(
             Statement(
-                f"Of {counted(len(rows), 'comparison')} of a difference at two places {len(shown)} "
-                f"are shown to be apart{more}; of the other {len(rows) - len(shown)} it cannot be "
-                "told.",
-                (len(rows), len(shown), len(rows) - len(shown)),
+                f"Of {counted(len(rows), 'comparison')} of a difference at two places {n} "
+                f"are shown to be apart{more}; of the other {untold} it cannot be told.",
+                (len(rows), n, untold),
             )
         )
     return statements
@@ -118,6 +116,7 @@ def borne_out(claims: Sequence[JudgedClaim]) -> list[Statement]:
 
 
 def _claim(judged: JudgedClaim) -> Statement:
+    """A claim with the verdict, how many columns agree, and the largest differences."""
     claim, compared = judged.claim, judged.compared
     where = "; ".join(f"{axis} {' or '.join(names)}" for axis, names in claim.where.items())
     about = f"\u201c{claim.claim[0].upper()}{claim.claim[1:]}\u201d"
@@ -131,6 +130,7 @@ def _claim(judged: JudgedClaim) -> Statement:
             + (f", under {where}." if where else "."),
             (0,),
         )
+    # As `directional._verdict` counts them: one pair that disagrees is enough in a column.
     columns = [set(part["verdict"]) for _, part in compared.groupby("column", sort=False)]
     against = sum(DISAGREES in verdicts for verdicts in columns)
     agreeing = sum(verdicts == {AGREES} for verdicts in columns)
@@ -164,6 +164,7 @@ def _sides(row: Row, verb: str) -> str:
     where = "" if by_task else f" on {row['column']}"
     return (
         f"`{row['level']}` minus `{row['other']}`{where} {verb} `{row['by']}`: "
+        # The corrected p is of both sides together: it stands once, behind the second.
         f"{difference({**row, 'adjusted': math.nan})} {places[0]}; "
         f"{difference(row, THERE)} {places[1]}"
     )

@@ -34,7 +34,8 @@ class Claim:
     Attributes:
         claim: the sentence.
         axis: whose levels it is about.
-        first: patterns of levels (of knowledge: of its terms, beside those that both have).
+        first: patterns of levels (of knowledge: of its terms, beside those that both have), such as
+            `hidden_*`.
         second: what they are compared with; none stands for nothing else.
         relation: `better`, `at_least`, `not_better`: of the first than the second; `equal`: any
             first and any second; `larger_on`: the difference, on `tasks` than on other ones.
@@ -106,6 +107,7 @@ def judge_claims(
 
 
 def _claim(path: Path, line: int, row: Mapping[Any, str]) -> Claim:
+    """The claim of a line; `where` reads `init=random copied; size=l6_*`."""
     for name in ("claim", "axis", "first", "certainty", "source"):
         if not row[name].strip():
             raise BadInput(f"{path.name}, line {line}: no {name}")
@@ -124,41 +126,45 @@ def _compared(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The comparisons that a claim is about: one each column, or of `equal` each pair of levels."""
     by_column = {name: _pairs_of(claim, grid) for name, grid in grids.items()}
-    by_column = {name: own for name, own in by_column.items() if len(own)}
+    by_column = {name: claimed for name, claimed in by_column.items() if len(claimed)}
     if claim.relation == "larger_on":
         yield from _between_tasks(claim, by_column, grids, inference)
         return
-    for name, own in by_column.items():
-        levels = own["level"] + " and " + own["other"]
-        groups = own.groupby(levels if claim.relation == "equal" else lambda _: "", sort=False)
-        for label, part in groups:
+    for name, claimed in by_column.items():
+        levels = claimed["level"] + " and " + claimed["other"]
+        # Of `equal` each two levels have to be: a mean over them could hide two that are not.
+        by = levels if claim.relation == "equal" else lambda _: ""
+        for label, part in claimed.groupby(by, sort=False):
             numbers = contrast(part, grids[name], inference)
             yield str(label), {"column": name, "planned": grids[name].seeds} | numbers
 
 
 def _pairs_of(claim: Claim, grid: Grid) -> pd.DataFrame:
     """The pairs of a grid's runs that a claim is about, the level that it names first first."""
-    own = pairs(grid, claim.axis)
+    claimed = pairs(grid, claim.axis)
     for axis, patterns in claim.where.items():
-        if axis not in own:
-            return own.iloc[:0]
+        if axis not in claimed:
+            return claimed.iloc[:0]
         # An axis that applies to one side only has a column for each: one of them has to fit.
-        sides = [own[name] for name in (axis, axis + OTHER) if name in own]
+        sides = [claimed[name] for name in (axis, axis + OTHER) if name in claimed]
+        # `of=patterns` binds them now: a lambda in a loop would see the last ones.
         fits = [side.map(lambda level, of=patterns: _is_of(level, of)) for side in sides]
-        own = own[np.logical_or.reduce(fits).astype(bool)] if len(own) else own
-    if own.empty:
-        return own
+        claimed = claimed[np.logical_or.reduce(fits).astype(bool)] if len(claimed) else claimed
+    if claimed.empty:
+        return claimed
     if claim.first == (DEEPER,):
-        signs = _deeper(own)
+        signs = _deeper(claimed)
     else:
-        ends = zip(own["level"].tolist(), own["other"].tolist(), strict=True)
+        ends = zip(claimed["level"].tolist(), claimed["other"].tolist(), strict=True)
         signs = np.array([_direction(claim, level, other) for level, other in ends])
-    return pd.concat([own[signs > 0], _swapped(own[signs < 0])])
+    # Pairs stand in the study's order of levels, which need not be the claim's.
+    return pd.concat([claimed[signs > 0], _swapped(claimed[signs < 0])])
 
 
 def _swapped(pairs: pd.DataFrame) -> pd.DataFrame:
     """Pairs whose two runs are exchanged."""
     of_other = [name for name in map(str, pairs.columns) if name.endswith(OTHER)]
+    # One renaming for both directions: one after the other would undo the first.
     ends = [("level", "other"), *((name.removesuffix(OTHER), name) for name in of_other)]
     pairs = pairs.rename(columns=dict([*ends, *((there, here) for here, there in ends)]))
     return pairs.assign(difference=-pairs["difference"])
@@ -212,13 +218,12 @@ def _between_tasks(
     inference: Inference,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The mean difference on the claim's tasks less that on the others, if there are both."""
-    samples: dict[bool, list[Sample]] = {True: [], False: []}
+    samples: dict[bool, list[Sample]] = {True: [], False: []}  # by whether the claim names the task
     columns: dict[bool, list[str]] = {True: [], False: []}
-    for name, own in by_column.items():
-        is_named = own["task"].iloc[0] in claim.tasks
-        grid = grids[name]
-        own_pairs = in_frame(own)
-        samples[is_named].append(sample_of(own_pairs, grid.split, grid.metric, inference.draws))
+    for name, claimed in by_column.items():
+        is_named = claimed["task"].iloc[0] in claim.tasks
+        grid, task_pairs = grids[name], in_frame(claimed)
+        samples[is_named].append(sample_of(task_pairs, grid.split, grid.metric, inference.draws))
         columns[is_named].append(name)
     if not all(samples.values()):
         return
@@ -267,6 +272,5 @@ def _verdict(compared: pd.DataFrame) -> str:
     by_column = [set(part["verdict"]) for _, part in compared.groupby("column", sort=False)]
     is_against = any(DISAGREES in verdicts for verdicts in by_column)
     is_for = any(verdicts == {AGREES} for verdicts in by_column)
-    if is_for and is_against:
-        return BOTH
-    return AGREES if is_for else DISAGREES if is_against else UNKNOWN
+    verdict_of = {(True, True): BOTH, (True, False): AGREES, (False, True): DISAGREES}
+    return verdict_of.get((is_for, is_against), UNKNOWN)

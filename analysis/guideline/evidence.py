@@ -70,11 +70,14 @@ def gathered(
     sides = contrasts.judged(
         _stacked(
             reversals.sides(by_column, axis, by, inference)
+            # Of no axis at all the frame is empty but has its columns; so below.
             for axis in varying or [""]
             for by in [*(other for other in varying if other != axis), reversals.TASK]
         ),
         inference.verdicts,
     )
+    # Whether a difference changes is asked of those only that a recommendation may rest on: all
+    # pairs of places of all differences would be too many tests to show anything.
     rows = compared[pairing.matters(compared)]
     changes = contrasts.judged(
         _stacked(
@@ -99,7 +102,6 @@ def comparisons(
     by_column: dict[str, Grid], axes: Sequence[str], inference: Inference
 ) -> pd.DataFrame:
     """The matched comparisons of all axes."""
-    # Of no axis at all the frame is empty but has its columns.
     return _stacked(pairing.comparisons(by_column, axis, inference) for axis in axes or [""])
 
 

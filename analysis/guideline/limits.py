@@ -23,6 +23,7 @@ def draws(runs: pd.DataFrame, scores: pd.DataFrame) -> Draws | None:
     """Scores on resampled examples, if the outputs of all students that are done are there."""
     read = reader(runs)
     students = scores[(scores["seed"] != NO_SEED) & (scores["stage"] != "tune")]
+    # All or none: intervals of one guideline shall hold the same sources of variance.
     splits = students[students["score"].notna()].groupby("uid")["split"].agg(set)
     is_whole = all(
         needed <= set(kept(runs.attrs["root"], read(str(uid)))) for uid, needed in splits.items()
@@ -95,17 +96,22 @@ def _unmatched(grids: Mapping[str, Grid], axis: str, compared: pd.DataFrame) -> 
 def _apart(grid: Grid, axis: str, one: str, other: str) -> list[str]:
     """The other axes in which the two runs of two levels differ that differ in fewest."""
     names = [name for name in grid.levels if name != axis]
-    ends = (grid.runs[grid.runs[axis] == level][names].drop_duplicates() for level in (one, other))
-    both = next(ends).merge(next(ends), how="cross", suffixes=("", OTHER))
+    first, second = (
+        grid.runs[grid.runs[axis] == level][names].drop_duplicates() for level in (one, other)
+    )
+    # Every run of the one level beside every run of the other.
+    both = first.merge(second, how="cross", suffixes=("", OTHER))
     apart = pd.DataFrame({name: _differs(both, axis, name) for name in names}, index=both.index)
     least = apart.to_numpy()[apart.sum(axis=1).to_numpy().argmin()]
     return [name for name, differs in zip(names, least, strict=True) if differs] or ["seeds"]
 
 
 def _differs(both: pd.DataFrame, axis: str, name: str) -> pd.Series:
+    """Where two runs beside each other differ in an axis, as `pairing.pairs` sees it."""
     levels, others = both[name], both[name + OTHER]
     if governs(axis, name):
         return ~same_or_absent(levels, others)
+    # In pandas None differs from None, but two runs to which an axis does not apply agree in it.
     return (levels != others) & ~(levels.isna() & others.isna())
 
 
@@ -222,8 +228,10 @@ def _headrooms(grid: Grid, teachers: pd.Series) -> list[tuple[float, float]]:
     nones = grid.runs[grid.runs["knowledge"] == "none"]
     if nones.empty or teachers.empty:
         return []
+    # A setting is all axes but knowledge; where there are none it is the whole study.
     names = [name for name in grid.levels if name != "knowledge"] or ["knowledge"]
     headrooms = []
+    # Without `dropna=False` pandas leaves out every run to which one of the axes does not apply.
     for _, part in nones.groupby(names, sort=False, dropna=False):
         spreads = [seed_tests.spread(values.tolist()) for values in (teachers, part["score"])]
         spread = math.hypot(*(value for value in spreads if not math.isnan(value)))

@@ -38,6 +38,7 @@ def counted(n: int, one: str) -> str:
 
 def difference(row: Row, there: str = "") -> str:
     """A comparison: `+1.8 points [1.0, 2.6], 20 pairs, 5 seeds, p = 0.003`."""
+    # Bounds stand without a plus, as in tables; minus signs stay.
     low, high = (signed(row[name + there]).lstrip("+") for name in ("low", "high"))
     size = f"{counted(row['n' + there], 'pair')}, {counted(row['seeds' + there], 'seed')}"
     text = f"{signed(row['difference' + there])} points [{low}, {high}], {size}"
@@ -92,9 +93,11 @@ def _families(evidence: Evidence) -> Iterator[Statement]:
     """How contrasts are tested, each once, and in how many families."""
     parts = [evidence.compared, *(judged.compared for judged in evidence.claims), evidence.sides]
     names = ["key", "p", "family"]
+    # Empty frames are left out: they would make pandas warn of columns without a type.
     tests = pd.concat(
         [part[names] for part in [*parts, evidence.changes] if len(part)] or parts[:1]
     )
+    # A contrast that is quoted in several places was tested once.
     tests = tests[tests["p"].notna()].drop_duplicates("key")
     kinds = tests["family"].map(lambda family: family[0].split(" ")[0])
     numbers = {kind: kinds.tolist().count(kind) for kind in KINDS}
@@ -126,6 +129,7 @@ def _preferred(column: str, part: pd.DataFrame, flips: pd.DataFrame) -> Statemen
     worse = {row["other"]: row for row in reversed(rows)}  # of each its largest difference
     sizes = ranked(part)
     first, *beside = [level for level in sizes if level not in worse] or [""]
+    # Each may be worse than another, in a circle: pairs of levels are matched in other runs.
     if not rows or not first:
         return None
     gaps = [sizes[level] - sizes[first] for level in beside]
@@ -157,6 +161,7 @@ def ranked(part: pd.DataFrame) -> dict[str, float]:
         for name in ("level", "other")
     ]
     weights = np.sqrt(part["n"].to_numpy(dtype=float))
+    # Differences tell sizes but for a constant: of all solutions lstsq gives that of mean 0.
     design = weights[:, None] * (ends[0] - ends[1])
     sizes = np.linalg.lstsq(design, weights * part["difference"].to_numpy(dtype=float))[0]
     order = np.argsort(-sizes, kind="stable")
@@ -176,14 +181,14 @@ def undecided(
             )
         ]
     largest = better_first(max(compared.to_dict("records"), key=lambda row: abs(row["difference"])))
-    shown = int(matters(compared).sum())
-    on_top = ", and no level is on top" if shown else ""
+    n = int(matters(compared).sum())
+    on_top = ", and no level is on top" if n else ""
     return [
         Statement(
-            f"No recommendation, cannot tell: {shown} of {len(compared)} differences shown{on_top}."
+            f"No recommendation, cannot tell: {n} of {len(compared)} differences shown{on_top}."
             f" The largest, `{largest['level']}` minus `{largest['other']}` on {largest['column']}:"
             f" {difference(largest)}.",
-            (shown, len(compared), largest["difference"]),
+            (n, len(compared), largest["difference"]),
         )
     ]
 
@@ -196,22 +201,22 @@ def differences(compared: pd.DataFrame, margin: float) -> list[Statement]:
     for column, part in compared.groupby("column", sort=False):
         statements += _shown(str(column), part)
         statements += _alike(str(column), part, margin)
-        open_ = int((~part["shown"] & ~part["alike"]).sum())
-        if open_ and not is_repeated:
-            largest = part.loc[~part["shown"] & ~part["alike"]].to_dict("records")
-            row = better_first(max(largest, key=lambda row: abs(row["difference"])))
+        untold = part[~part["shown"] & ~part["alike"]].to_dict("records")
+        if untold and not is_repeated:
+            row = better_first(max(untold, key=lambda row: abs(row["difference"])))
             statements.append(
                 Statement(
-                    f"{column}: of {counted(open_, 'difference')} it cannot be told whether there "
-                    f"is any; the largest, `{row['level']}` minus `{row['other']}`: "
+                    f"{column}: of {counted(len(untold), 'difference')} it cannot be told whether "
+                    f"there is any; the largest, `{row['level']}` minus `{row['other']}`: "
                     f"{difference(row)}.",
-                    (open_, row["difference"]),
+                    (len(untold), row["difference"]),
                 )
             )
     return statements
 
 
 def _shown(column: str, part: pd.DataFrame) -> Iterator[Statement]:
+    """The largest differences that are shown, and how many more there are."""
     rows = [better_first(row) for row in part[part["shown"]].to_dict("records")]
     rows.sort(key=lambda row: -row["difference"])
     for row in rows[:LISTED]:
@@ -231,6 +236,7 @@ def _shown(column: str, part: pd.DataFrame) -> Iterator[Statement]:
 
 
 def _alike(column: str, part: pd.DataFrame, margin: float) -> Iterator[Statement]:
+    """Levels between which a difference beyond the margin is ruled out."""
     rows = [better_first(row) for row in part[part["alike"] & ~part["shown"]].to_dict("records")]
     if not rows:
         return
@@ -267,18 +273,19 @@ def better_first(row: Row) -> dict[Any, Any]:
 
 def turned(row: Row) -> dict[Any, Any]:
     """A comparison the other way round, on its second side too if it has one."""
-    other_way = {**row, "level": row["other"], "other": row["level"]}
+    swapped = {**row, "level": row["other"], "other": row["level"]}
     for side in (side for side in ("", THERE) if "difference" + side in row):
-        other_way["difference" + side] = -row["difference" + side]
-        other_way["low" + side], other_way["high" + side] = -row["high" + side], -row["low" + side]
-    return other_way
+        swapped["difference" + side] = -row["difference" + side]
+        # Of the opposite difference the bounds change places, too.
+        swapped["low" + side], swapped["high" + side] = -row["high" + side], -row["low" + side]
+    return swapped
 
 
 def _reversed(level: str, flips: pd.DataFrame) -> str:
     """A warning with a recommendation that is an average over what flips it."""
     is_of_level = (flips["level"] == level) | (flips["other"] == level)
-    shown = flips[is_of_level & (flips["verdict"] == "shown")]
-    if shown.empty:
+    significant = flips[is_of_level & (flips["verdict"] == "shown")]
+    if significant.empty:
         return ""
-    by = ", ".join(f"`{name}`" for name in dict.fromkeys(shown["by"]))
-    return f" On average only: {counted(len(shown), 'comparison')} of it flip with {by}."
+    by = ", ".join(f"`{name}`" for name in dict.fromkeys(significant["by"]))
+    return f" On average only: {counted(len(significant), 'comparison')} of it flip with {by}."

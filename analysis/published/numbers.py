@@ -59,14 +59,17 @@ def ranked(published: pd.DataFrame, *, task: str, metric: str, split: str) -> pd
     if scores.empty:
         tasks = sorted(set(published["task"][is_on_split]))
         raise BadInput(f"nothing published of {task} {metric} on {split}; tasks: {tasks}")
-    order = scores["statistic"].map(STATISTICS.index)
-    scores = scores.assign(order=order).sort_values("order", kind="stable")
-    scores = scores.drop_duplicates(["paper", "system"]).drop(columns="order")
+    # Of each system the first statistic that it has: single values come before means of the best.
+    scores = scores.sort_values(
+        "statistic", key=lambda names: names.map(STATISTICS.index), kind="stable"
+    )
+    scores = scores.drop_duplicates(["paper", "system"])
     ranks = scores["value"].rank(method="min", ascending=False).astype(int)
     return scores.assign(rank=ranks).sort_values("rank", kind="stable", ignore_index=True)
 
 
 def _read(path: Path) -> pd.DataFrame:
+    # As texts: pandas would read a system called `NA`, or an empty note, as NaN.
     frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     if tuple(frame.columns) != COLUMNS:
         raise BadInput(f"{path.name}: columns are {', '.join(COLUMNS)}")
@@ -76,6 +79,7 @@ def _read(path: Path) -> pd.DataFrame:
     for column, allowed in ALLOWED.items():
         _refuse(path, ~frame[column].isin(allowed), f"{column} is one of {sorted(allowed)}")
     _refuse(path, ~np.isfinite(values), "value is not a number")
+    # A size is a property of a model, wherever it is measured; a score never is.
     is_splitless = frame["metric"].str.endswith(SPLITLESS)
     _refuse(path, is_splitless != (frame["split"] == "none"), "split is none for sizes and speed")
     is_unclear = (frame["certainty"] == "inferred") & (frame["note"] == "")
@@ -87,4 +91,5 @@ def _read(path: Path) -> pd.DataFrame:
 def _refuse(path: Path, wrong: "pd.Series[bool]", why: str) -> None:
     """Raise BadInput with the first line that is wrong, if one is."""
     if wrong.any():
+        # Lines of the file count from 1, and the first has the columns' names.
         raise BadInput(f"{path.name}, line {int(np.argmax(wrong.to_numpy())) + 2}: {why}")

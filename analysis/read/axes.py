@@ -24,7 +24,7 @@ def axes(runs: pd.DataFrame) -> list[str]:
     return [
         name
         for name in varying
-        if not any(key.startswith(OF_OPTIONS.get(name, "=")) for key in varying)
+        if not any(key.startswith(OF_OPTIONS.get(name, ())) for key in varying)
     ]
 
 
@@ -40,6 +40,7 @@ def _count(students: pd.DataFrame, column: "pd.Series[str]") -> int:
         return int(column[column != "none"].nunique())
     if name == "init.weights":  # which an init implies, unless it was told another
         return int(column.groupby(students["init"]).nunique().max())
+    # Where only some runs have the key, the others' NaN is a value of its own (`dropna=False`).
     if name.startswith("init.run."):
         return int(column[students["init"] == "run"].nunique(dropna=False))
     if name.startswith("teacher."):

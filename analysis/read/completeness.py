@@ -41,6 +41,7 @@ class Audit:
 
 def audit(frame: pd.DataFrame) -> Audit:
     """The audit of a frame as `analysis.load` gives it."""
+    # A run that stands in several tables, or as a teacher of several, is one run.
     planned = frame[frame["state"] != "excluded"].drop_duplicates("uid")
     state, recorded = planned["state"], planned[planned["copies"] > 0]
     kinds = {
@@ -72,7 +73,7 @@ def lines(audit: Audit) -> list[str]:
             lines.append(
                 f"{len(runs)} {repeats.SAID.get(kind, kind)}: {'; '.join(runs[:LISTED])}{more}"
             )
-    if len(audit.commits) > 1:
+    if len(audit.commits) > 1:  # numbers of two versions of the code may not be comparable
         listed = ", ".join(f"{n} of {commit}" for commit, n in audit.commits.items())
         lines.append(f"records of several versions of the code: {listed}")
     return lines

@@ -64,11 +64,14 @@ def scores(frame: pd.DataFrame) -> pd.DataFrame:
     that was left out while planning has one row, without split and metric.
     """
     keys = list(zip(frame["reports"].tolist(), frame["metrics"].tolist(), strict=True))
-    columns_of = {key: _score_columns(*key) for key in set(keys)}
+    columns_of = {key: _score_columns(*key) for key in set(keys)}  # a few, for thousands of runs
     counts = [len(columns_of[key]) or 1 for key in keys]
+    # `SEP` alone splits into an empty split and an empty metric: that of what was left out.
     columns = [column for key in keys for column in columns_of[key] or [SEP]]
     frame = frame.loc[frame.index.repeat(counts)].reset_index(drop=True)
     score = pd.Series(np.nan, frame.index)
+    # Column by column: looking up one value in each of thousands of rows takes a hundred times
+    # as long. Metrics that no record has yet are no columns of the frame.
     for column in set(columns) & set(frame.columns):
         is_of_column = np.array(columns) == column
         score[is_of_column] = frame.loc[is_of_column, column]
@@ -144,6 +147,8 @@ def _made(study: str, root: str) -> pd.DataFrame:
     """The frame of a study from its plan, records and events."""
     plan = launched.read_plan(study, root)
     failed = record_rows.failed(root, plan)
+    # `seconds` is the plan's estimate; the frame has what was measured. `Int64` is pandas' type of
+    # whole numbers with gaps: in `int64` there is no room for a seed that a run has not.
     plan = plan.drop(columns=["ancestors", "seconds"]).assign(
         arm=plan["row"], teacher_seed=plan["teacher_seed"].astype("Int64").fillna(NO_SEED)
     )
@@ -155,6 +160,7 @@ def _made(study: str, root: str) -> pd.DataFrame:
     shape = _parsed(planned, "student").reindex(columns=list(SHAPE))
     shape = shape.astype(dict.fromkeys(SHAPE[1:], float))
     recorded = _recorded(root, set(planned["uid"].dropna()))
+    # One row for each planned one: empty without a record, repeated for a run of several tables.
     recorded = recorded.reindex(planned["uid"].to_numpy()).set_axis(planned.index)
     # The plan has the options of students, also of those without a record; those of teachers are
     # in their records alone.
@@ -164,8 +170,8 @@ def _made(study: str, root: str) -> pd.DataFrame:
             option = option.where(option.notna(), recorded[name])
         recorded[name] = option
     failure = planned["uid"].astype(object).map(failed).astype(object)
-    recorded["trouble"] = failure.where(recorded["state"].isna(), None)
-    recorded["state"] = np.select(
+    recorded["trouble"] = failure.where(recorded["state"].isna(), None)  # a record outweighs it
+    recorded["state"] = np.select(  # the first condition that holds counts
         [planned["excluded"] != "", recorded["state"].notna(), recorded["trouble"].notna()],
         ["excluded", recorded["state"], "failed"],
         "missing",
@@ -185,6 +191,7 @@ def _with_named_options(planned: pd.DataFrame) -> pd.DataFrame:
     if "choices" not in planned.columns:
         return planned
     composed = planned["choices"].dropna()
+    # Every run has an option of every group: any of them tells what the groups are.
     groups = set(json.loads(composed.iloc[0])) if len(composed) else set()
     is_out = planned["choices"].isna() & (planned["seed"] != NO_SEED)
     options = {}
@@ -207,6 +214,8 @@ def _recorded(root: str, uids: set[str]) -> pd.DataFrame:
     columns = {
         name: np.array(
             [row.get(name) for row in rows],
+            # In a column of floats None becomes NaN; left to pandas, types would depend on which
+            # runs are done.
             dtype=object if name in TEXTS or name.startswith(CHOICE) else float,
         )
         for name in names
@@ -231,7 +240,7 @@ def _one_type(column: pd.Series) -> pd.Series:
     `null` is a value, so that a column with it is one of texts; what a mapping lacks is not.
     """
     present = [value for value in column if not _is_absent(value)]
-    if all(type(value) in (int, float) for value in present):
+    if all(type(value) in (int, float) for value in present):  # isinstance would take True as 1
         return column.astype(float)
     return column.map(lambda value: None if _is_absent(value) else _text(value)).astype(object)
 
@@ -246,13 +255,13 @@ def _text(value: object) -> str:
 
 def _teachers(plan: pd.DataFrame) -> pd.DataFrame:
     """One planned row for every teacher of a table, stage and task."""
-    place = ["table", "stage", "task"]
-    students = plan[plan["uid"].notna()].drop_duplicates([*place, "row", "teachers"])
+    keys = ["table", "stage", "task"]
+    students = plan[plan["uid"].notna()].drop_duplicates([*keys, "row", "teachers"])
     students = students.assign(teacher=students["teachers"].map(json.loads, "ignore"))
     students = students.explode("teacher").dropna(subset="teacher")  # a row for each teacher
     parts = [
         part.assign(row=part["row"].map(_teacher_rows(part))).drop_duplicates(["row", "teacher"])
-        for _, part in students.groupby(place, sort=False)
+        for _, part in students.groupby(keys, sort=False)
     ]
     teachers = pd.concat(parts) if parts else students
     teachers = teachers.assign(uid=teachers["teacher"], control="", overrides="[]", seed=NO_SEED)
@@ -266,6 +275,7 @@ def _teacher_rows(students: pd.DataFrame) -> Mapping[str, str]:
     `teacher`, else `teacher, ROW` after the row that has most of them.
     """
     teachers = {str(row): set(part["teacher"]) for row, part in students.groupby("row", sort=False)}
+    # The largest set first: every other one that is a part of it is found there.
     ordered = sorted(teachers, key=lambda row: -len(teachers[row]))
     first = {row: next(o for o in ordered if teachers[row] <= teachers[o]) for row in teachers}
     is_one = len(set(first.values())) == 1

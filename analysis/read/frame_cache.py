@@ -42,6 +42,7 @@ def kept_or_made(study: str, root: str, make: Callable[[], pd.DataFrame]) -> pd.
             return frame
     frame = make()
     frame.attrs[KEY] = key
+    # With checksums, so that a damaged page is an error, made good above, and no wrong number.
     content = frame.to_parquet(index=False, write_page_checksum=True)
     with suppress(OSError):  # a folder that belongs to somebody else
         write_whole(path, content)
@@ -57,6 +58,7 @@ def _key(folder: Path, root: Path) -> str:
         for kind in ("records", "events")
         for path in sorted((root / kind).glob("*.jsonl"))
     ]
+    # Of two records of a run the frame takes that whose outputs are there: files may be deleted.
     outputs = sorted(path.name for path in (root / "outputs").glob("*.f16"))
     plan = short_digest((folder / "plan.parquet").read_bytes())
     return short_digest(json.dumps([files, outputs, plan, _code(), pd.__version__]).encode())

@@ -31,7 +31,7 @@ def rows(root: str, uids: Set[str]) -> Iterator[Row]:
     """
     by_uid: dict[str, Row] = {}
     for content, path, start, end in record.pages(root):
-        if content["uid"] not in uids:
+        if content["uid"] not in uids:  # a root holds the runs of many studies
             continue
         row = _row(content, path.name, start, end)
         first = by_uid.setdefault(content["uid"], row)
@@ -89,6 +89,7 @@ def failed(root: str, plan: pd.DataFrame) -> dict[str, str]:
     it tried again, or a parent of it failed (`parent_failed`).
     """
     history, links = events.fold(root), launched.family(plan[plan["uid"].notna()])
+    # No run is asked of SLURM here ({}): queued, running or not begun are all `missing`.
     states = run_states.states(links, record.index(root), history, {})
     by_uid = run_states.why_failed(states, history)
     return {uid: event["class"] if event else "parent_failed" for uid, event in by_uid.items()}

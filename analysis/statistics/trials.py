@@ -40,6 +40,13 @@ def is_constant(run: Mapping[Any, Any]) -> bool:
     return isinstance(run["degenerate"], str) and SPLIT in run["degenerate"].split()
 
 
+def counted(run: Mapping[Any, Any]) -> float:
+    """What a run counts where settings are chosen, a fraction; NaN where it has no score."""
+    if run["state"] == "diverged":
+        return DIVERGED
+    return metrics.ranked(select_score(run), is_constant(run))
+
+
 def trials(runs: pd.DataFrame) -> pd.DataFrame:
     """Every trial of every arm: table, row, task, trial, `score`, `seeds`, `missing`, `metrics`.
 
@@ -137,7 +144,7 @@ def _chances(count: int, n: int) -> np.ndarray:
 
 def _trial(runs: pd.DataFrame) -> dict[str, Any]:
     """A trial's columns beside its key, of its runs: one of each seed."""
-    scores = [_counted(run) for run in runs.drop_duplicates("uid").to_dict("records")]
+    scores = [counted(run) for run in runs.drop_duplicates("uid").to_dict("records")]
     missing = int(np.isnan(scores).sum())
     return {
         # The mean as `sweeps.study.tuning.best_mean` takes it, so that rounding makes no other
@@ -147,13 +154,6 @@ def _trial(runs: pd.DataFrame) -> dict[str, Any]:
         "missing": missing,
         "metrics": ", ".join(json.loads(runs["select_by"].iloc[0])),
     }
-
-
-def _counted(run: Mapping[Any, Any]) -> float:
-    """What a run counts where settings are chosen, a fraction; NaN where it has no score."""
-    if run["state"] == "diverged":
-        return DIVERGED
-    return metrics.ranked(select_score(run), is_constant(run))
 
 
 def _best(arm_trials: pd.DataFrame) -> dict[str, Any]:

@@ -204,7 +204,7 @@ def _absent(table: Table, row: str, column: str) -> str:
     return NOT_PLANNED if is_of_study and row not in {*table.teachers, MAJORITY} else ""
 
 
-def _score(cell: Cell) -> str:  # numbers are in points, so that one digit is enough
+def _score(cell: Cell) -> str:
     """`83.1 ± 0.4 (5)`; (4/5) where a run is missing, † where some predict one class for all."""
     count = f"{cell.n}" if cell.n == cell.expected else f"{cell.n}/{cell.expected}"
     if not cell.n:
