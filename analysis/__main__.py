@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis import default_root
+from analysis import default_root, load
 from kdlab.ending import ending
 from kdlab.errors import BadInput
+from kdlab.record import damaged, write_whole
+from sweeps.journal.run_states import study_folder
 
 if TYPE_CHECKING:
     from analysis.tables.model import Table
@@ -81,7 +83,7 @@ def main() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    # Here and in the commands, not at the top: `--help` shall not wait for pandas.
+    # Imports of pandas are within functions: this module alone loads in no time.
     from analysis.statistics.seed_tests import MARGIN
 
     parser = argparse.ArgumentParser(
@@ -171,15 +173,14 @@ def _check_margin(margin: float) -> None:
 
 
 def _tables(arguments: argparse.Namespace) -> None:
-    import analysis
     from analysis.read import completeness
     from analysis.tables import formats
-    from kdlab import record
 
+    # What may be wrong with the arguments is refused before records are read, which may be long.
     chosen, arrange = _formats(arguments.format), layout(arguments.layout)
     _check_margin(arguments.margin)
-    runs = analysis.load(arguments.study, arguments.root)
-    problems = [*completeness.lines(completeness.audit(runs)), *record.damaged(arguments.root)]
+    runs = load(arguments.study, arguments.root)
+    problems = [*completeness.lines(completeness.audit(runs)), *damaged(arguments.root)]
     # Problems on stderr: the tables alone can be piped into a file.
     print("\n".join(problems), file=sys.stderr)
     tables = arrange(runs, split=arguments.split, margin=arguments.margin)
@@ -187,7 +188,7 @@ def _tables(arguments: argparse.Namespace) -> None:
         raise BadInput(
             f"{arguments.study}: nothing to show on {arguments.split}; trials: --split select"
         )
-    folder = Path(arguments.root) / "studies" / arguments.study / "tables"
+    folder = study_folder(arguments.root, arguments.study) / "tables"
     write(tables, folder, arguments.split, chosen)
     print("\n".join(formats.markdown(table) for table in tables))
     print(f"written to {folder} ({', '.join(f'.{suffix}' for suffix in chosen)})")
@@ -206,7 +207,6 @@ def layout(name: str | None) -> "Callable[..., list[Table]]":
 def write(tables: "list[Table]", folder: Path, split: str, chosen: list[str]) -> None:
     """Write a file for each table and format, under names that LaTeX and shells can take."""
     from analysis.tables.formats import FORMATS
-    from kdlab.record import write_whole
 
     stems: Counter[str] = Counter()
     for table in tables:
@@ -219,27 +219,26 @@ def write(tables: "list[Table]", folder: Path, split: str, chosen: list[str]) ->
 
 
 def _guideline(arguments: argparse.Namespace) -> None:
-    import analysis
     from analysis.guideline import guideline, markdown
-    from kdlab.record import write_whole
 
     _check_margin(arguments.margin)
-    text = markdown(guideline(analysis.load(arguments.study, arguments.root), arguments.margin))
-    path = Path(arguments.root) / "studies" / arguments.study / "guideline.md"
-    write_whole(path, text.encode())
+    text = markdown(guideline(load(arguments.study, arguments.root), arguments.margin))
     print(text)
-    print(f"written to {path}")
+    _write_text(arguments, "guideline.md", text)
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    import analysis
     from analysis.report import report
-    from kdlab.record import write_whole
 
     _check_margin(arguments.margin)
-    page = report(analysis.load(arguments.study, arguments.root), margin=arguments.margin)
-    path = Path(arguments.root) / "studies" / arguments.study / "report.html"
-    write_whole(path, page.encode())
+    page = report(load(arguments.study, arguments.root), margin=arguments.margin)
+    _write_text(arguments, "report.html", page)
+
+
+def _write_text(arguments: argparse.Namespace, name: str, text: str) -> None:
+    """Write a file into the study's folder, and say where it is."""
+    path = study_folder(arguments.root, arguments.study) / name
+    write_whole(path, text.encode())
     print(f"written to {path}")
 
 

@@ -5,9 +5,8 @@ The page needs no network and no file beside it, and the same records make the s
 
 import math
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -25,8 +24,8 @@ from analysis.statistics.seed_tests import MARGIN
 from analysis.tables import formats, papers, rerun_commands
 from analysis.tables.formats import template
 from analysis.tables.layout import value_text
-from analysis.tables.model import Table
 from kdlab.errors import BadInput
+from sweeps.journal.run_states import study_folder
 from sweeps.study import launched
 
 PIXELS = 125  # of an inch of a figure, on the page
@@ -99,7 +98,7 @@ def report(runs: pd.DataFrame, *, split: str = "report", margin: float = MARGIN)
         galleries=_galleries(figures.by_kind(runs)),
         chosen=chosen,
         longest=max((len(arm["points"]) for arm in chosen), default=0),
-        sources=_sources(tables),
+        sources=sorted({source for table in tables for source in table.published.sources}),
         claims=[(claim.claim, claim.source, claim.certainty) for claim in directional.load()],
         made=_made(runs, split, margin),
         launched=_launched(runs),
@@ -199,10 +198,6 @@ def _chosen(runs: pd.DataFrame) -> list[dict[str, Any]]:
     return chosen
 
 
-def _sources(tables: Iterable[Table]) -> list[str]:
-    return sorted({source for table in tables for source in table.published.sources})
-
-
 def _made(runs: pd.DataFrame, split: str, margin: float) -> list[tuple[str, str]]:
     """The data that the page is made from, and the command that makes it again."""
     study, root = str(runs.attrs["study"]), str(runs.attrs["root"])
@@ -227,7 +222,7 @@ def _made(runs: pd.DataFrame, split: str, margin: float) -> list[tuple[str, str]
 
 def _launched(runs: pd.DataFrame) -> str:
     """The study as it was launched; empty where that is not kept."""
-    folder = Path(runs.attrs["root"]) / "studies" / str(runs.attrs["study"])
+    folder = study_folder(runs.attrs["root"], str(runs.attrs["study"]))
     return launched.text(folder) if (folder / launched.STUDY_FILE).is_file() else ""
 
 

@@ -1,11 +1,11 @@
 """`python -m analysis figures`."""
 
 import argparse
-from pathlib import Path
 
 from analysis import default_root
 from analysis.figures.drawing import FORMATS, NAMES
 from kdlab.errors import BadInput
+from sweeps.journal.run_states import study_folder
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     runs = analysis.load(arguments.study, arguments.root)
     gallery = figures.every(runs, arguments.only)
-    folder = Path(arguments.root) / "studies" / arguments.study / "figures"
+    folder = study_folder(arguments.root, arguments.study) / "figures"
     for path in figures.write(gallery, folder, arguments.format):
         print(path)
     for note in gallery.notes:

@@ -63,7 +63,8 @@ def _together(points: pd.DataFrame, teachers: pd.DataFrame, runs: pd.DataFrame) 
     axes[0].set_ylabel("score (points)")
     axes[1].set_ylabel("loss")
     style.key(figure, *style.key_of(axes))
-    return [Drawing(_name("curves", points), settled(figure), _caption(points, mean, runs))]
+    name = traces.file_name("curves", points)
+    return [Drawing(name, settled(figure), _caption(points, mean, runs))]
 
 
 @style.paper()
@@ -102,7 +103,7 @@ def _apart(points: pd.DataFrame, teachers: pd.DataFrame, runs: pd.DataFrame) -> 
                 caption, unit = f"{caption} {RELATIVE}", "loss / first"
             style.label(axes, DONE, unit, PER_ROW)
             style.key(figure, *style.key_of(axes))
-            name = _name(f"curves_{kind}", points, suffix)
+            name = traces.file_name(f"curves_{kind}", points, suffix)
             drawings.append(Drawing(name, settled(figure), caption))
     return drawings
 
@@ -186,22 +187,14 @@ def _metric(runs: pd.DataFrame) -> str:
     return names[0] if len(names) == 1 else f"mean of {' and '.join(names)}"
 
 
-def _name(kind: str, points: pd.DataFrame, suffix: str = "") -> str:
-    table, task = points["table"].iloc[0], points["task"].iloc[0]
-    return style.file_name(f"{kind}_{table}_{task}{suffix}")
-
-
 def _caption(points: pd.DataFrame, mean: pd.DataFrame, runs: pd.DataFrame) -> str:
     table, task, _ = points[ARM].iloc[0]
-    updates = span_text(points["steps"], "{:,}")
+    updates, most = span_text(points["steps"], "{:,}"), mean["n"].max()
+    over = f"mean and range of up to {most} runs" if most > 1 else "one run each"
     constant = f" {CONSTANT}" if points["degenerate"].any() else ""
     return (
-        f"{table}, {task}: training of {updates} updates; {_over(int(mean['n'].max()))}. A loss is "
+        f"{table}, {task}: training of {updates} updates; {over}. A loss is "
         f"unweighted and the mean since the evaluation before. The score is {_metric(runs)} on the "
         "split select, with the weights of that moment; tables have the split report, with the "
         f"weights that were kept. Dashed: the teacher's.{constant}"
     )
-
-
-def _over(count: int) -> str:
-    return f"mean and range of up to {count} runs" if count > 1 else "one run each"

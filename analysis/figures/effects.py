@@ -93,7 +93,10 @@ def _shares(shares: pd.DataFrame, study: str) -> Drawing:
     estimated = shares[shares["eta_squared"].notna()]
     columns = list(dict.fromkeys(estimated["column"]))
     # Axes first, then pairs, seeds and the rest: columns may have different terms.
-    terms = list(dict.fromkeys(estimated.sort_values("kind", key=_rank, kind="stable")["term"]))
+    by_kind = estimated.sort_values(
+        "kind", key=lambda kinds: kinds.map(list(KINDS).index), kind="stable"
+    )
+    terms = list(dict.fromkeys(by_kind["term"]))
     per_row = style.balanced(len(columns), 3)
     figure, grid = style.panels(
         len(columns), height=0.6 + ROW * len(terms), per_row=per_row, sharey=True, sharex=True
@@ -118,10 +121,6 @@ def _shares(shares: pd.DataFrame, study: str) -> Drawing:
     if len(confounded):
         caption += f" Not to be told from other terms: {', '.join(confounded)}."
     return Drawing(style.file_name(f"effects_{study}"), settled(figure), caption)
-
-
-def _rank(kinds: pd.Series) -> pd.Series:
-    return kinds.map(list(KINDS).index)
 
 
 def _bars(ax: "Axes", shares: pd.DataFrame, terms: Sequence[str]) -> None:

@@ -122,7 +122,7 @@ def _points(table: Table, cost: str, rows: Sequence[str], columns: Sequence[str]
 def _figure(table: Table, cost: str, runs: pd.DataFrame) -> Drawing:
     rows = [row for row in _students(table) if _points(table, cost, [row], table.columns)]
     columns = [column for column in table.columns if _points(table, cost, rows, [column])]
-    markers = _markers(table, rows, runs)
+    markers = _markers(rows, runs)
     is_wide = len(rows) > MANY
     figure, axes = style.panels(len(columns), height=2.6 if is_wide else 2.2, is_wide=is_wide)
     handles: dict[str, Any] = {}
@@ -167,7 +167,7 @@ def _sign(marker: str) -> dict[str, Any]:
     }
 
 
-def _markers(table: Table, rows: Sequence[str], runs: pd.DataFrame) -> dict[str, str]:
+def _markers(rows: Sequence[str], runs: pd.DataFrame) -> dict[str, str]:
     """A marker for each knowledge, if they are few."""
     students = runs[(runs["seed"] != NO_SEED) & runs["row"].isin(rows)]
     knowledge_of = (

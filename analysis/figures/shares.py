@@ -108,7 +108,7 @@ def _figure(points: pd.DataFrame, is_named: bool, end: str) -> Drawing:
         ax.set_ylim(0, PERCENT)
     style.label(axes, "training (%)", "gradient (%)", per_row)
     style.key(figure, *style.key_of(axes))
-    return Drawing(_name(points, end), settled(figure), _caption(points))
+    return Drawing(traces.file_name("shares", points, end), settled(figure), _caption(points))
 
 
 def _bars(
@@ -158,10 +158,6 @@ def _light(tone: str) -> str:
     from matplotlib.colors import to_hex, to_rgb
 
     return to_hex(tuple(1 - 0.45 * (1 - part) for part in np.array(to_rgb(tone))))
-
-
-def _name(points: pd.DataFrame, end: str) -> str:
-    return style.file_name(f"shares_{points['table'].iloc[0]}_{points['task'].iloc[0]}{end}")
 
 
 def _caption(points: pd.DataFrame) -> str:

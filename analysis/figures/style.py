@@ -108,7 +108,7 @@ def panels(
 def label(axes: Sequence["Axes"], x: str, y: str, per_row: int = 3) -> None:
     """Name the axes of the panels: those of the last row, and those of the first column."""
     columns = min(len(axes), per_row)
-    last = len(axes) - (len(axes) - 1) % columns - 1
+    last = len(axes) - (len(axes) - 1) % columns - 1  # the first panel of the last row
     for place, ax in enumerate(axes):
         ax.set_xlabel(x if place >= last else "")
         if place % columns == 0:
@@ -141,7 +141,7 @@ def key(figure: "Figure", handles: Sequence[Any], labels: Sequence[str]) -> None
 
 
 def batches(names: Sequence[Any], most: int) -> list[list[Any]]:
-    """Names in groups of about the same size, of at most so many."""
+    """Names in groups of about the same size, of at most so many: 45 by 40 are 23 and 22."""
     count = math.ceil(len(names) / most)
     size = math.ceil(len(names) / max(1, count))
     return [list(names[i : i + size]) for i in range(0, len(names), max(1, size))]
@@ -154,7 +154,7 @@ def file_name(name: str) -> str:
 
 def roomy(ax: "Axes", least: float = 2.0) -> None:
     """Make the scores' axis span so many points at least: noise shall not fill a panel."""
-    low, high = ax.get_ylim()
+    low, high = ax.get_ylim()  # what matplotlib chose, with its margins
     middle = (low + high) / 2
     ax.set_ylim(min(low, middle - least / 2), max(high, middle + least / 2))
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.figures import style
 from analysis.figures.drawing import not_done
 from analysis.read.frame import NO_SEED, PERCENT, reader
 from analysis.statistics.trials import is_constant, select_score
@@ -61,6 +62,12 @@ def why_none(runs: pd.DataFrame, study: str) -> str:
     if (runs["state"] == "done").any():
         return "no record of its students has any (older ones do not)"
     return not_done(study)
+
+
+def file_name(kind: str, points: pd.DataFrame, suffix: str = "") -> str:
+    """The name of a figure of points that are of one table and one task."""
+    table, task = points["table"].iloc[0], points["task"].iloc[0]
+    return style.file_name(f"{kind}_{table}_{task}{suffix}")
 
 
 def over_seeds(points: pd.DataFrame) -> pd.DataFrame:

@@ -22,6 +22,7 @@ from analysis.statistics.trials import counted, is_constant
 from analysis.tables import rerun_commands
 from kdlab.errors import BadInput
 from kdlab.record import Record, kept, read_examples, read_outputs, write_whole
+from sweeps.journal.run_states import study_folder
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # date of a zip's files: the same predictions are the same bytes
 TASKS = tuple(dict.fromkeys(sheet.task for sheet in SHEETS))
@@ -145,12 +146,12 @@ def submission(
         BadInput: tasks or test outputs are missing, or the outputs are not of GLUE's test sets.
     """
     uids = chosen if isinstance(chosen, Mapping) else {choice.task: choice.uid for choice in chosen}
-    # A task of GLUE fills one file, MNLI three: it is also scored on the diagnostic set AX.
     if unknown := sorted(uids.keys() - set(TASKS)):
         raise BadInput(f"submission: {unknown[0]}: no task of GLUE; those are {', '.join(TASKS)}")
     root, read = frame.attrs["root"], reader(frame)
     records = {task: read(uid) for task, uid in uids.items()}
     written, lacking = {}, {}
+    # A task of GLUE fills one file, MNLI three: it is also scored on the diagnostic set AX.
     for sheet in SHEETS:
         if sheet.task in records and sheet.split in kept(root, records[sheet.task]):
             written[sheet.file] = _lines(sheet, records[sheet.task], root)
@@ -241,7 +242,7 @@ def run(arguments: argparse.Namespace) -> None:
     frame = runs(arguments.study, arguments.root)
     choices = best_on_select(frame, arguments.row, arguments.table)
     print("\n".join(described(choices)))
-    path = arguments.out or Path(arguments.root) / "studies" / arguments.study / "glue.zip"
+    path = arguments.out or study_folder(arguments.root, arguments.study) / "glue.zip"
     names = submission(frame, choices, path, partial=arguments.partial)
     lacking = [sheet.file for sheet in SHEETS if sheet.file not in names]
     print(f"written to {path} and checked: {', '.join(names)}")

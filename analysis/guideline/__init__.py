@@ -104,7 +104,9 @@ def worded(
         has_examples: whether intervals hold what comes from the examples.
     """
     claimed = [judged.claim.axis for judged in evidence.claims]
-    varying = [axis for axis in evidence.axes if _is_first(evidence, axis)]
+    # An axis that parts the runs as another does, in every column, is a second name of that one.
+    firsts = {axis for grid in evidence.grids.values() for axis in grid.axes}
+    varying = [axis for axis in evidence.axes if axis in firsts]
     return Guideline(
         study=str(runs.attrs["study"]),
         question=str(runs["question"].iloc[0]),
@@ -115,11 +117,6 @@ def worded(
         ],
         limits=limits.general(runs, scores, evidence.grids, has_examples),
     )
-
-
-def _is_first(evidence: Evidence, axis: str) -> bool:
-    """Whether an axis that varies is more than a second name of another in some column."""
-    return any(axis in grid.axes for grid in evidence.grids.values())
 
 
 def _section(evidence: Evidence, axis: str, margin: float) -> Section:
@@ -140,7 +137,7 @@ def _section(evidence: Evidence, axis: str, margin: float) -> Section:
         ],
         flips=context.flipped(flips),
         changes=context.changed(evidence.changes[evidence.changes["axis"] == axis]),
-        literature=context.borne_out(claims),
+        literature=[context.borne_out(judged) for judged in claims],
         unknown=limits.of_axis(evidence.grids, axis, compared, margin) if is_varied else [],
     )
 

@@ -110,13 +110,8 @@ def flipped(flips: pd.DataFrame) -> list[Statement]:
     return statements
 
 
-def borne_out(claims: Sequence[JudgedClaim]) -> list[Statement]:
-    """Each claim of the literature, the study's verdict on it, and the comparisons behind that."""
-    return [_claim(judged) for judged in claims]
-
-
-def _claim(judged: JudgedClaim) -> Statement:
-    """A claim with the verdict, how many columns agree, and the largest differences."""
+def borne_out(judged: JudgedClaim) -> Statement:
+    """A claim of the literature, the study's verdict on it, and the comparisons behind that."""
     claim, compared = judged.claim, judged.compared
     where = "; ".join(f"{axis} {' or '.join(names)}" for axis, names in claim.where.items())
     about = f"\u201c{claim.claim[0].upper()}{claim.claim[1:]}\u201d"

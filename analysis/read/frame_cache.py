@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow
 
 from kdlab.record import short_digest, write_whole
+from sweeps.journal.run_states import study_folder
 
 NAME = "frame.parquet"
 KEY = "made of"  # attribute of the frame in the file
@@ -34,7 +35,7 @@ def kept_or_made(study: str, root: str, make: Callable[[], pd.DataFrame]) -> pd.
         make: reads everything and makes the frame anew.
     """
     # Taken before anything is read: a record that is added meanwhile makes the file stale.
-    path = Path(root) / "studies" / study / NAME
+    path = study_folder(root, study) / NAME
     key = _key(path.parent, Path(root))
     with suppress(OSError, ValueError, pyarrow.ArrowException):
         frame = pd.read_parquet(path, page_checksum_verification=True)

@@ -36,7 +36,7 @@ def histories(root: str, uids: Sequence[str]) -> dict[str, RunHistory]:
     for event in sorted(workers, key=lambda event: event["time"]):
         # A worker does the runs that a submission meant for its index of the job array.
         tasks = state.intents.get(event["intent"], {}).get("uids", [])
-        # An intent may be gone, or cut short by a crash: then its worker's runs are not known.
+        # An intent may be missing from the events: then the runs of its worker are not known.
         task_uids = tasks[event["index"]] if event["index"] < len(tasks) else []
         for uid in by_uid.keys() & set(task_uids):
             # A requeued task goes on in the log that it had.

@@ -5,8 +5,6 @@ outputs [runs, n, classes], and gives what the metric of the same name gives on 
 [draws, runs]: a test compares the two.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 
 EXACT = 2**24  # up to here float32 has every whole number
@@ -62,9 +60,10 @@ def spearman(counts: np.ndarray, labels: np.ndarray, outputs: np.ndarray) -> np.
     counts = counts.astype(np.float64)
     # Ranks are those among a draw's rows, so that they differ from draw to draw.
     label_ranks = _ranks(counts, labels)
-    return _by_run(
-        outputs, lambda scores: _correlation(counts, _ranks(counts, scores), label_ranks)
-    )
+    runs = outputs[..., 0].astype(np.float64)
+    # Run by run: ranks [draws, n] of all runs at once would fill the memory.
+    by_run = [_correlation(counts, _ranks(counts, scores), label_ranks) for scores in runs]
+    return np.stack(by_run, axis=1)
 
 
 def mlm_accuracy(counts: np.ndarray, labels: np.ndarray, outputs: np.ndarray) -> np.ndarray:
@@ -87,11 +86,6 @@ def _mean(counts: np.ndarray, weights: np.ndarray, values: np.ndarray) -> np.nda
     """The weighted mean of values [runs, n] on each draw [draws, runs]."""
     counts, values = counts.astype(np.float64), values.astype(np.float64)
     return counts @ (weights * values).T / (counts @ weights)[:, None]
-
-
-def _by_run(outputs: np.ndarray, metric: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """The metric [draws] of each run's only output [n], side by side [draws, runs]."""
-    return np.stack([metric(run[:, 0].astype(np.float64)) for run in outputs], axis=1)
 
 
 def _ranks(counts: np.ndarray, values: np.ndarray) -> np.ndarray:

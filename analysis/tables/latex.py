@@ -22,10 +22,11 @@ Group = tuple[str, list[int]]  # a task and metric, and the places of its column
 
 def latex(table: Table) -> str:
     r"""The table and its notes as LaTeX that needs \usepackage{booktabs,graphicx}."""
-    text = rendered(table)
+    grid = rendered(table)
     notes = [explanation(table), *table.notes]
     notes += [f"{row}: `{overrides}`" for row, overrides in table.legend.items()]
-    panels = [page for groups in _panels(text) for page in _panel(text, groups)]
+    lines = "\\\\\n".join(_note(f"{text[0].upper()}{text[1:]}") for text in notes)
+    panels = [page for groups in _panels(grid) for page in _panel(grid, groups)]
     caption = f"{escaped(table.name)} ({table.split}): {escaped(table.question)}"
     return (
         # \caption needs a float unless it is told what it is a caption of.
@@ -35,7 +36,7 @@ def latex(table: Table) -> str:
         f"\\caption{{{caption}}}\\medskip\n{STYLE}\n{panels[0]}\\end{{minipage}}\n"
         f"\\par\\smallskip\\centering{STYLE}\n"
         f"{''.join(f'{panel}{BELOW}' for panel in panels[1:])}"
-        f"\\raggedright\n{_notes(notes)}\n\\par\\endgroup\\bigskip\n"
+        f"\\raggedright\n{lines}\n\\par\\endgroup\\bigskip\n"
     )
 
 
@@ -115,10 +116,6 @@ def _heads(table_text: TextTable, groups: Sequence[Group]) -> str:
 def _lines(of: str) -> list[str]:
     """The lines of a head over several columns: `logits: sst2 accuracy` is broken at the colon."""
     return of.replace(": ", ":\n").split("\n")
-
-
-def _notes(notes: Sequence[str]) -> str:
-    return "\\\\\n".join(_note(f"{text[0].upper()}{text[1:]}") for text in notes)
 
 
 def _note(text: str) -> str:

@@ -73,7 +73,9 @@ def ranks(
     from scipy.stats import rankdata
 
     is_compared = any(not math.isnan(cell.difference) for cell in cells.values())
-    complete = [row for row in rows if all(_is_complete(cells.get((row, c))) for c in columns)]
+    complete = [
+        row for row in rows if all((row, c) in cells and cells[row, c].is_complete for c in columns)
+    ]
     if not is_compared or len(columns) < 2 or len(complete) < 2:
         return []
     means = np.array([[cells[row, column].mean for column in columns] for row in complete])
@@ -84,10 +86,6 @@ def ranks(
     others = [row for row in rows if row not in complete]
     note = f"mean rank over {', '.join(columns)} (1 is best, of {len(complete)}): {ranked}"
     return [note + (f"; without a rank, being incomplete: {', '.join(others)}" if others else "")]
-
-
-def _is_complete(cell: Cell | None) -> bool:
-    return cell is not None and cell.is_complete
 
 
 # What a family of a table is, by the length of its path (`arms.against_controls`).

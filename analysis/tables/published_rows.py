@@ -68,7 +68,9 @@ def beside(layout: Layout, frame: pd.DataFrame, split: str) -> PublishedRows:
     rows = [name for name in dict.fromkeys(scores["row"]) if any(name == key[0] for key in values)]
     if layout.is_ranked:
         ranked = [name for name in rows if f", {OUR_SPLIT}" in name]
-    sizes, sources = _sizes(published, scores), _sources(entries)
+    sizes = _sizes(published, scores)
+    sources = [f"{e['paper']} (arXiv {e['arxiv']}): {e['source']}" for e in entries]
+    sources = list(dict.fromkeys(sources))
     notes = _notes(entries, marks, sources)
     return PublishedRows(rows, values, marks, sizes, ranked, notes, sources)
 
@@ -94,10 +96,6 @@ def _sizes(published: pd.DataFrame, scores: pd.DataFrame) -> dict[str, float]:
     size_of = {(p, s): float(v) for p, s, v in sizes[["paper", "system", "value"]].to_numpy()}
     rows = scores.drop_duplicates("row")[["row", "paper", "system"]].to_numpy()
     return {row: size_of[p, s] for row, p, s in rows if (p, s) in size_of}
-
-
-def _sources(entries: list[dict[str, str]]) -> list[str]:
-    return list(dict.fromkeys(f"{e['paper']} (arXiv {e['arxiv']}): {e['source']}" for e in entries))
 
 
 def _notes(

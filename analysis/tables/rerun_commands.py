@@ -3,13 +3,13 @@
 import json
 import shlex
 from collections.abc import Collection, Sequence
-from pathlib import Path
 
 import pandas as pd
 
 from analysis.read.frame import NO_SEED
 from analysis.tables.layout import GROUP, HEAD, LABEL
 from kdlab.errors import BadInput
+from sweeps.journal.run_states import study_folder
 from sweeps.study import launched
 
 LISTED = 5  # cells, in print
@@ -51,7 +51,7 @@ def launch(study: str, root: str) -> str:
     Raises:
         BadInput: the file of the launch is damaged.
     """
-    typed = launched.command_line(Path(root) / "studies" / study)
+    typed = launched.command_line(study_folder(root, study))
     # The root as it is called now: the folder may have been moved since the launch.
     overrides = [text for text in typed if not text.startswith("root=")]
     return shlex.join(
