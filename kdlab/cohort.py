@@ -18,14 +18,14 @@ from torch import nn
 
 from kdlab import device, durable, record, repeats
 from kdlab.config.identity import batch_key, teacher_key
-from kdlab.config.parents import teacher_architecture
 from kdlab.data import test_splits
 from kdlab.data.task_data import TaskData, task_data
 from kdlab.errors import BadInput
 from kdlab.models import costs, heads, saving
+from kdlab.models.origins import teacher_architecture
 from kdlab.models.saved_files import is_whole
 from kdlab.models.student import build_student
-from kdlab.models.teacher import outputs_order
+from kdlab.models.teacher import load_teachers, outputs_order
 from kdlab.objective.objective import Objective, traced_layers
 from kdlab.options.schema import Execution
 from kdlab.record import DIVERGED, DONE, Record
@@ -114,9 +114,7 @@ def _locked(
 def _distill(cohort: Sequence[Run], task: TaskData, execution: Execution, on: torch.device) -> None:
     """Teachers, students, training, scores, records: what `distill` does, in its order."""
     device.forget_peak(on)
-    teachers = teaching.load_teachers(
-        _with_teacher(cohort), task.tokenizer, task.names, execution.root, on
-    )
+    teachers = load_teachers(_with_teacher(cohort), task.tokenizer, task.names, execution.root, on)
     select_logits = teaching.check_on_select(cohort, teachers, task.scored["select"], on)
     students = [_student(run, task, on, execution) for run in cohort]
     with watching([student.run for student in students], execution) as watches:
@@ -176,8 +174,7 @@ def _student(run: Run, task: TaskData, on: torch.device, execution: Execution) -
     model = build_student(run, task.tokenizer, execution.root).to(on)
     if task.names:
         heads.name_classes(model, task.names)
-    teacher = teacher_architecture(run.teacher, run.teacher_checkpoint)
-    objective = Objective(run, teacher, task.scheduled).to(on)
+    objective = Objective(run, teacher_architecture(run), task.scheduled).to(on)
     layers = traced_layers(run)[0]
     student = student_state.start(run, model, objective, layers, len(task.batches), task.scheduled)
     resume.restore(student, execution.root)
@@ -200,7 +197,8 @@ def _teacher_logits(
     """The teachers' logits [n, classes] on every scored split, of which some are `known`."""
     if not teachers or not any(student.run.terms for student in students):
         return {}
-    if students[0].run.task.masked:  # a vocabulary of logits at every token is too much to keep
+    # A vocabulary of logits at every token is too much to keep.
+    if students[0].run.task.is_language_model:
         return {}
     return {
         name: known[name] if name in known else teaching.teacher_logits(teachers, data, on)

@@ -12,9 +12,12 @@ Libraries are imported where they are used: tables need the names alone.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
+# What a task predicts: one of several classes, a number, or masked tokens.
+Kind = Literal["classification", "regression", "masked_lm"]
 Metric = Callable[[np.ndarray, np.ndarray], float]
 
 
@@ -63,10 +66,14 @@ def mlm_likelihood(labels: np.ndarray, outputs: np.ndarray) -> float:
     return float(np.exp(-(labels * outputs[:, 0].astype(np.float64)).sum() / labels.sum()))
 
 
-NAMES: dict[str, Metric] = {
-    metric.__name__: metric
-    for metric in (accuracy, f1, matthews, pearson, spearman, mlm_accuracy, mlm_likelihood)
+# By the kind of task (`Task.kind`) the metrics that can score it.
+BY_KIND: dict[Kind, tuple[Metric, ...]] = {
+    "classification": (accuracy, f1, matthews),
+    "regression": (pearson, spearman),
+    "masked_lm": (mlm_accuracy, mlm_likelihood),
 }
+NAMES: dict[str, Metric] = {m.__name__: m for metrics in BY_KIND.values() for m in metrics}
+KINDS: dict[str, Kind] = {m.__name__: kind for kind, metrics in BY_KIND.items() for m in metrics}
 
 
 def majority(labels: np.ndarray, classes: int) -> np.ndarray:
@@ -92,16 +99,6 @@ def ranked(score: float, is_degenerate: bool) -> float:
     All-positive predictions have an F1 of 0.8 on MRPC: they must not win a selection.
     """
     return 0.0 if is_degenerate else score
-
-
-def is_regression(name: str) -> bool:
-    """Whether a metric is for regression."""
-    return name in ("pearson", "spearman")
-
-
-def is_masked(name: str) -> bool:
-    """Whether a metric is for masked-LM."""
-    return name.startswith("mlm_")
 
 
 def is_degenerate(outputs: np.ndarray) -> bool:

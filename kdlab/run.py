@@ -81,25 +81,35 @@ class Term:
 
 
 @dataclass(frozen=True)
+class Checkpoint:
+    """A model that nothing here trains: on the hub, as `name@commit`, or in a folder."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class Init:
     """Where the student's encoder starts.
 
     Attributes:
         name: of the option.
-        call: the function of `kdlab.init` that makes the student's weights of the source's.
-        weights: what the source is: `none`, a `checkpoint`, what the teacher was `pretrained` as,
+        call: the function of `kdlab.init` that makes the student's weights of the origin's.
+        weights: what the origin is: `none`, a `checkpoint`, what the teacher was `pretrained` as,
             the `finetuned` teacher itself, or an earlier `run`.
-        checkpoint: of weights `checkpoint` and `pretrained`.
-        run: of weights `run`: the earlier stage.
-        head: `keep` copies the classifier of that run too; `fresh` draws one at random.
+        origin: the model whose weights are copied; None: the student starts at random.
+        head: `keep` copies the classifier of an earlier run too; `fresh` draws one at random.
     """
 
     name: str
     call: Call
     weights: str
-    checkpoint: str | None
-    run: "Run | None"
+    origin: "Origin | None"
     head: str
+
+    @property
+    def stage(self) -> "Run | None":
+        """The earlier run of weights `run`: a stage of its own before this one."""
+        return self.origin if self.weights == "run" and isinstance(self.origin, Run) else None
 
 
 @dataclass(frozen=True)
@@ -111,11 +121,10 @@ class Run:
         hard_schedules: empty, or the schedule of that weight under `weight`.
         source: reads the rows of the task.
         tokenizer: a checkpoint; None: the words of the task's own rows are the tokens.
-        teacher: a run that teaches; of cross-fitted ones that of fold 0.
-        teacher_checkpoint: a finished model that teaches instead. Without either, none is used.
+        teachers: who teaches: nobody, one run or one finished checkpoint, or, where teachers are
+            cross-fitted, a run for each fold in order.
         choices: the option of each group, such as `size: tiny`.
         overrides: from which the run was composed.
-        other_teachers: of cross-fitted teachers those of folds 1 and on.
         insist: a doubtful checkpoint may teach; it changes no result, and is no part of the uid.
         uid: names what the run does, as in `kdlab.config.identity`.
     """
@@ -132,13 +141,25 @@ class Run:
     student: Architecture
     init: Init
     terms: tuple[Term, ...]
-    teacher: "Run | None"
-    teacher_checkpoint: str | None
+    teachers: "tuple[Origin, ...]"
     choices: Mapping[str, str]
     overrides: tuple[str, ...]
-    other_teachers: "tuple[Run, ...]" = ()
     insist: bool = False
     uid: str = ""
+
+    @property
+    def teacher(self) -> "Run | None":
+        """The run that teaches, of cross-fitted ones that of fold 0; None where none does."""
+        return next(iter(teacher_runs(self)), None)
+
+    @property
+    def teacher_checkpoint(self) -> str | None:
+        """The finished checkpoint that teaches; None where a run does, or nobody."""
+        return next((t.name for t in self.teachers if isinstance(t, Checkpoint)), None)
+
+
+# Where a model's weights come from: a run that is trained here, or a checkpoint as it is.
+Origin = Run | Checkpoint
 
 
 def compares_all_tokens(run: Run) -> bool:
@@ -146,12 +167,12 @@ def compares_all_tokens(run: Run) -> bool:
     return any(term.view == ALL_TOKENS for term in run.terms)
 
 
-def teachers(run: Run) -> list[Run]:
+def teacher_runs(run: Run) -> list[Run]:
     """The runs that teach a run: none, one, or one for each fold of its rows in order."""
-    return [run.teacher, *run.other_teachers] if run.teacher else []
+    return [teacher for teacher in run.teachers if isinstance(teacher, Run)]
 
 
 def parents(run: Run) -> list[Run]:
     """The runs that a run learns from or starts from, each once."""
-    runs = [*teachers(run), *([run.init.run] if run.init.run else [])]
-    return list({parent.uid: parent for parent in runs}.values())
+    origins = (*run.teachers, run.init.origin)
+    return list({origin.uid: origin for origin in origins if isinstance(origin, Run)}.values())

@@ -45,7 +45,7 @@ def test_a_teacher_learns_its_head_and_teaches_text(few, tmp_path):
     assert set(result["scores"]) == {"select", "report"}
     assert set(result["scores"]["report"]) == {"mlm_accuracy", "mlm_likelihood"}
     teacher = kdlab.load(run.teacher, root=str(tmp_path))
-    stock = AutoModel.from_pretrained(checkpoints.locate(run.teacher.init.checkpoint))
+    stock = AutoModel.from_pretrained(checkpoints.locate(run.teacher.init.origin.name))
     for name, parameter in teacher.bert.named_parameters():
         assert torch.equal(parameter, stock.get_parameter(name)), name
     taught = kdlab.records(tmp_path)[run.teacher.uid].result

@@ -73,7 +73,7 @@ def test_the_test_split_as_transfer_set(small_glue, tmp_path):
 
 def test_students_start_with_the_teachers_own_tensors(small_glue, tmp_path):
     folder = checkpoints.locate(compose(*FEW, "task=rte", f"task.path={small_glue}",
-                                        "init=teacher_last").init.checkpoint)  # fmt: skip
+                                        "init=teacher_last").init.origin.name)  # fmt: skip
     source = AutoModel.from_pretrained(folder).state_dict()
     from kdlab.data import tokens
 

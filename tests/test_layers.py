@@ -100,6 +100,7 @@ def test_analysis_imports_only_what_is_written_down_metrics_power_and_how_comman
         "kdlab.ending",
         "sweeps.journal",
         "sweeps.study.launched",
+        "sweeps.study.layouts",
     )
     for path in files("analysis"):
         for name in of_ours(path) - {"kdlab.metrics", "kdlab.power"}:

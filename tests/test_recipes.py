@@ -197,7 +197,7 @@ def test_a_recipe_starts_from_the_runs_of_other_recipes(name, whole, berts):
     for before in STAGES[name]:
         own = (f"size={SAYS[before][0]}", "teacher=bert_base_lm") if before in GENERAL else ()
         alone = compose(*whole(before, *own, f"seed={0 if before in GENERAL else 7}"))
-        run = run.init.run
+        run = run.init.stage
         assert run.uid == alone.uid
         assert run.tokenizer == str(berts[12])
 
@@ -272,7 +272,7 @@ def test_what_recipes_look_at(whole):
 def test_a_recipe_gives_way_to_every_axis(name, little):
     base = little(name, stages=False)
     last = compose(*little(name, "teacher_last", stages=False), "init.weights=finetuned")
-    assert (last.init.name, last.init.run) == ("teacher_last", None)
+    assert (last.init.name, last.init.stage) == ("teacher_last", None)
     assert compose(*base, "size=l2_h96_a4").student.hidden == 96
     assert compose(*base, "shape=standard", "train.epochs=9").train.epochs == 9
     run = compose(*base, "matching=first")

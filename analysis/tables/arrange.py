@@ -20,9 +20,10 @@ from analysis.tables import (
     rerun_commands,
 )
 from analysis.tables.arms import ControlContrasts, against_controls
-from analysis.tables.layout import EXCLUDED, GROUP, HEAD, LABEL, Layout, placed
+from analysis.tables.layout import EXCLUDED, GROUP, HEAD, LABEL, placed
 from analysis.tables.model import Cells, Table
 from kdlab.record import read_examples
+from sweeps.study.layouts import Layout
 
 
 def arranged(

@@ -1,48 +1,17 @@
 """How a table is arranged: which columns of the frame name its rows and columns."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
 from analysis.read.axes import FIVE, axes
 from analysis.read.frame import NO_SEED
+from sweeps.study.layouts import Layout
 
 # Columns that `placed` adds: the group of a table's columns, the row and the column of a cell.
 GROUP, LABEL, HEAD = "shown group", "shown row", "shown column"
 CELL = [LABEL, GROUP, HEAD]
 EXCLUDED = "excluded"  # the state of what was left out while planning
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How a table is arranged.
-
-    Attributes:
-        name: of the table; empty: as the study calls it.
-        rows: columns of the frame whose values name a row; none: the study's own labels.
-        columns: columns of the frame whose values stand before the task in a column's name:
-            by `init` there is `random: rte accuracy` beside `copied: rte accuracy`.
-        spread: whether an arm that others are compared with stands in each of their columns.
-        models: whether parameters, FLOPs and latency are shown even where all rows share them.
-        of_teacher: whether each score is also given in percent of its teacher's.
-        published: numbers of the literature to show below: rows of `published.numbers.load`.
-        is_ranked: whether those on dev are ranked with ours; else they are only shown.
-    """
-
-    name: str = ""
-    rows: tuple[str, ...] = ()
-    columns: tuple[str, ...] = ()
-    spread: bool = False
-    models: bool = False
-    of_teacher: bool = False
-    published: Callable[[], pd.DataFrame] | None = None
-    is_ranked: bool = False
-
-    @property
-    def axes(self) -> tuple[str, ...]:
-        """The axes that its rows and columns are named by; `model` stands for two."""
-        return self.rows + self.columns + (("size", "shape") if "model" in self.rows else ())
 
 
 def column_name(task: str, split: str, metric: str) -> str:
@@ -66,7 +35,7 @@ def placed(frame: pd.DataFrame, layout: Layout) -> pd.DataFrame:
         column_name(*key) if isinstance(key[2], str) else None
         for key in zip(frame["task"], frame["split"], frame["metric"], strict=True)
     ]
-    frame = _filled(frame, layout.rows + layout.columns)
+    frame = _filled(frame, [*layout.rows, *layout.columns])
     frame = frame.assign(**{GROUP: _joined(frame, layout.columns)})
     frame[HEAD] = pd.Series(heads, frame.index, dtype=object)
     is_teacher = frame["seed"] == NO_SEED

@@ -12,7 +12,7 @@ def score(metric: str, labels: np.ndarray) -> float | None:
 
     None where there is no such label: of regression and masked language models.
     """
-    if metrics.is_regression(metric) or metrics.is_masked(metric):
+    if metrics.KINDS[metric] != "classification":
         return None
     outputs = metrics.majority(labels, int(labels.max()) + 1)
     return metrics.NAMES[metric](labels, outputs)

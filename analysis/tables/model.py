@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from analysis.statistics.cells import Cell
-from analysis.tables.layout import Layout
 from analysis.tables.published_rows import PublishedRows
+from sweeps.study.layouts import Layout
 
 Cells = dict[tuple[str, str], Cell]
 

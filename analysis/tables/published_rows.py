@@ -4,8 +4,11 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from analysis.published import numbers
 from analysis.published.numbers import RANKED, STATISTICS
-from analysis.tables.layout import HEAD, Layout
+from analysis.tables.layout import HEAD
+from kdlab.errors import BadInput
+from sweeps.study.layouts import Layout, Published
 
 MARKS = {"verified": "", "computed": "", "second-hand": "§", "inferred": "¶"}
 MEANINGS = {
@@ -51,7 +54,7 @@ def beside(layout: Layout, frame: pd.DataFrame, split: str) -> PublishedRows:
     """
     if layout.published is None or split != "report":
         return PublishedRows()
-    published = layout.published()
+    published = _numbers(layout.published)
     scores = published[published["split"] != "none"]
     row = scores["system"] + " (" + scores["paper"] + ", " + scores["split"].map(_split)
     scores = scores.assign(row=row + scores["statistic"].map(_statistic) + ")")
@@ -66,13 +69,30 @@ def beside(layout: Layout, frame: pd.DataFrame, split: str) -> PublishedRows:
             entries.append(entry)
     # In the files' order, not in that of this table's columns.
     rows = [name for name in dict.fromkeys(scores["row"]) if any(name == key[0] for key in values)]
-    if layout.is_ranked:
+    if layout.published.ranked:
         ranked = [name for name in rows if f", {OUR_SPLIT}" in name]
     sizes = _sizes(published, scores)
     sources = [f"{e['paper']} (arXiv {e['arxiv']}): {e['source']}" for e in entries]
     sources = list(dict.fromkeys(sources))
     notes = _notes(entries, marks, sources)
     return PublishedRows(rows, values, marks, sizes, ranked, notes, sources)
+
+
+def _numbers(named: Published) -> pd.DataFrame:
+    """The published numbers of some systems.
+
+    Raises:
+        BadInput: nothing is published of one of them.
+    """
+    published = numbers.load()
+    if named.paper:
+        published = published[published["paper"] == named.paper]
+    if absent := sorted(set(named.systems) - set(published["system"])):
+        raise BadInput(f"published.systems: nothing is published of {', '.join(absent)}")
+    is_named = published["system"].isin(named.systems)
+    if named.statistics is not None:
+        is_named &= published["statistic"].isin(named.statistics)
+    return published[is_named]
 
 
 def _task(task: str, split: str) -> str:

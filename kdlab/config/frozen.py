@@ -10,8 +10,7 @@ from functools import cache
 from typing import Any
 
 from kdlab.config.identity import digest, effective
-from kdlab.run import Run, parents
-from kdlab.run import teachers as teachers_of
+from kdlab.run import Checkpoint, Origin, Run, parents
 
 
 @cache
@@ -26,19 +25,19 @@ def freeze(runs: Iterable[Run]) -> dict[str, Any]:
     frozen: dict[str, Any] = {}
     for run in runs:
         frozen |= freeze(parents(run))
-        alone = replace(run, teacher=None, other_teachers=(), init=replace(run.init, run=None))
+        alone = replace(run, teachers=(), init=replace(run.init, origin=None))
         frozen[run.uid] = {
             **_adapter().dump_python(alone, mode="json"),
-            "teachers": [teacher.uid for teacher in teachers_of(run)],
-            "before": run.init.run.uid if run.init.run else None,
+            "teachers": [_named(teacher) for teacher in run.teachers],
+            "origin": _named(run.init.origin) if run.init.origin else None,
         }
     return frozen
 
 
 def parent_uids(frozen_run: Mapping[str, Any]) -> list[str]:
     """The uids of a frozen run's parents, each once."""
-    before = [frozen_run["before"]] if frozen_run["before"] else []
-    return list(dict.fromkeys([*frozen_run["teachers"], *before]))
+    origins = [*frozen_run["teachers"], frozen_run["origin"] or {}]
+    return list(dict.fromkeys(origin["run"] for origin in origins if "run" in origin))
 
 
 def thaw(frozen: Mapping[str, Any], uid: str) -> Run:
@@ -48,17 +47,22 @@ def thaw(frozen: Mapping[str, Any], uid: str) -> Run:
         ValueError: if the run would now be another one, because its data or a checkpoint changed.
     """
     fields = dict(frozen[uid])
-    teachers = [thaw(frozen, teacher) for teacher in fields.pop("teachers")]
-    before = fields.pop("before")
-    alone: Run = _adapter().validate_python(fields)
-    run = replace(
-        alone,
-        teacher=teachers[0] if teachers else None,
-        other_teachers=tuple(teachers[1:]),
-        init=replace(alone.init, run=thaw(frozen, before) if before else None),
-    )
+    teachers = tuple(_origin(frozen, named) for named in fields.pop("teachers"))
+    named = fields.pop("origin")
+    alone: Run = _adapter().validate_python({**fields, "teachers": ()})
+    init = replace(alone.init, origin=_origin(frozen, named) if named else None)
+    run = replace(alone, teachers=teachers, init=init)
     if digest(effective(run)) != uid:
         raise ValueError(
             f"run {uid}: its data or a checkpoint is not what it was when the run was planned"
         )
     return run
+
+
+def _named(origin: Origin) -> dict[str, str]:
+    """A parent by its uid, so that it is written once for all its children; or a checkpoint."""
+    return {"run": origin.uid} if isinstance(origin, Run) else {"checkpoint": origin.name}
+
+
+def _origin(frozen: Mapping[str, Any], named: Mapping[str, str]) -> Origin:
+    return thaw(frozen, named["run"]) if "run" in named else Checkpoint(named["checkpoint"])

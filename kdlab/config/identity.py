@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from kdlab.models import checkpoints
+from kdlab.models import checkpoints, origins
 from kdlab.options.callables import Call
 from kdlab.options.memo import by_content, of_files
 from kdlab.options.schema import Task, Train
-from kdlab.run import Init, Matching, Run, Term, compares_all_tokens, teachers
+from kdlab.run import Checkpoint, Init, Matching, Run, Term, compares_all_tokens
 
 IDENTITY = 2  # raised when the same plain data would come to mean something else
 
@@ -42,9 +42,7 @@ def teacher_key(run: Run) -> str | None:
     """What names the run's teacher: its uid, or those of all folds joined by `+`; the identity of a
     finished checkpoint; None without a teacher.
     """
-    if run.teacher:
-        return "+".join(teacher.uid for teacher in teachers(run))
-    return checkpoints.identity(run.teacher_checkpoint) if run.teacher_checkpoint else None
+    return "+".join(map(origins.identity, run.teachers)) or None
 
 
 def effective(run: Run) -> dict[str, Any]:
@@ -108,7 +106,7 @@ def _task(run: Run) -> dict[str, Any]:
         unused = {"name", "predict", "test"}
     if run.protocol.select_on == "report":
         unused.add("holdout")
-    unused |= {"masked"} if run.task.masked is None else {"classes", "label", "labels"}
+    unused |= {"classes", "label", "labels"} if run.task.is_language_model else {"masked"}
     plain = {key: value for key, value in _task_fields(run.task).items() if key not in unused}
     if "holdout" in plain:
         plain["holdout"] = stored_name(plain["holdout"])
@@ -155,10 +153,11 @@ def _tokenizer(run: Run) -> str:
 
 def _init(init: Init) -> dict[str, Any]:
     plain = {"name": init.name, "weights": init.weights, **_call(init.call)}
-    if init.checkpoint:
-        plain["checkpoint"] = checkpoints.identity(init.checkpoint)
-    if init.run:
-        plain |= {"run": init.run.uid, "head": init.head}
+    # Of `finetuned` weights the teacher says it, which is hashed beside.
+    if isinstance(init.origin, Checkpoint) and init.weights != "finetuned":
+        plain["checkpoint"] = origins.identity(init.origin)
+    if init.stage:
+        plain |= {"run": init.stage.uid, "head": init.head}
     return plain
 
 

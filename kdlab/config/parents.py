@@ -33,9 +33,8 @@ from kdlab.architecture import Architecture
 from kdlab.config.overrides import contradiction, is_operational
 from kdlab.config.overrides import key as key_of
 from kdlab.errors import BadInput, NotApplicable
-from kdlab.models import checkpoints
-from kdlab.options.schema import Config, Teacher
-from kdlab.run import Run
+from kdlab.options.schema import Config, Teacher, task_kind
+from kdlab.run import Checkpoint, Origin, Run
 
 Compose = Callable[..., Run]  # the run of overrides
 Fold = tuple[int, int] | None  # number k of K folds, which a run leaves out
@@ -48,8 +47,8 @@ BARE = ("family", "size", "shape", "teacher", "knowledge")  # whose values need 
 
 def teachers(
     config: Config, inherited: tuple[str, ...], compose_parent: Compose
-) -> tuple[Run, ...]:
-    """The runs that teach: one, or one for each fold; none where a finished checkpoint does.
+) -> tuple[Origin, ...]:
+    """Who teaches: a run, or one for each fold; or a finished checkpoint.
 
     Args:
         config: the student's.
@@ -64,16 +63,16 @@ def teachers(
     if teacher.finetuned and (teacher.stop != 1 or teacher.folds):
         key = "folds" if teacher.folds else "stop"
         raise BadInput(f"teacher.{key}: teacher={teacher.name} is finished, not trained here")
-    if finished(config):
-        return ()
+    if teacher.finetuned and teacher.checkpoint and not teacher.assistants:
+        return (Checkpoint(teacher.checkpoint),)
     if teacher.size is None and not teacher.finetuned:
         raise BadInput("teacher=none: knowledge and finetuned inits need a teacher")
-    is_masked = config.task.get("masked") is not None
-    folds = _folds(config, is_masked)
+    is_language_model = task_kind(config.task) == "masked_lm"
+    folds = _folds(config, is_language_model)
     _check_own("teacher.overrides", teacher.overrides, ())
     _check_own("teacher.assistant_overrides", teacher.assistant_overrides, ("teacher", "size"))
     # On a corpus a pretrained teacher learns a head and stays what it is, unless told not to.
-    keeps_encoder = is_masked and teacher.checkpoint and not teacher.assistants
+    keeps_encoder = is_language_model and teacher.checkpoint and not teacher.assistants
     frozen = ["train.freeze_encoder=true"] if keeps_encoder else []
     try:
         runs = tuple(
@@ -88,11 +87,11 @@ def teachers(
     return runs
 
 
-def _folds(config: Config, is_masked: bool) -> list[Fold]:
+def _folds(config: Config, is_language_model: bool) -> list[Fold]:
     """The fold that each teacher leaves out: the student's, or each in turn to cross-fit."""
     if not config.teacher.folds:
         return [config.data.fold]
-    if is_masked:
+    if is_language_model:
         what = "a text is its own labels; there is nothing to cross-fit"
         raise NotApplicable(f"teacher.folds: {what}")
     if config.init.get("weights") == "finetuned":
@@ -101,19 +100,6 @@ def _folds(config: Config, is_masked: bool) -> list[Fold]:
     if config.data.fold:
         raise BadInput("teacher.folds: the student leaves out data.fold already")
     return [(fold, config.teacher.folds) for fold in range(config.teacher.folds)]
-
-
-def finished(config: Config) -> str | None:
-    """The finished checkpoint that serves as teacher; None where a run does."""
-    teacher = config.teacher
-    return teacher.checkpoint if teacher.finetuned and not teacher.assistants else None
-
-
-def teacher_architecture(teacher: Run | None, finished: str | None) -> Architecture | None:
-    """The dimensions of a teacher, None where there is none."""
-    if teacher:
-        return teacher.student
-    return checkpoints.architecture(finished) if finished else None
 
 
 def teacher_overrides(teacher: Teacher, inherited: tuple[str, ...], fold: Fold) -> list[str]:
@@ -203,7 +189,7 @@ def stage(
 
 def check_stage(run: Run) -> None:
     """Refuse a run to start from that knows rows or words which the student must not."""
-    before = run.init.run
+    before = run.init.stage
     if before is None:
         return
     is_same = (before.source, before.task.train) == (run.source, run.task.train)

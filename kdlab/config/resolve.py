@@ -15,11 +15,11 @@ from kdlab.config.student_init import student_init
 from kdlab.config.tasks import check_task
 from kdlab.config.terms import Option
 from kdlab.errors import BadInput, Misfit, NotApplicable
-from kdlab.models import checkpoints, class_order
+from kdlab.models import checkpoints, class_order, origins
 from kdlab.options import callables
 from kdlab.options.parsing import parse
 from kdlab.options.schema import Config, Data, Named, Size, Task
-from kdlab.run import Run
+from kdlab.run import Origin, Run
 
 SIZE = ("layers", "hidden", "heads", "intermediate")
 
@@ -49,14 +49,11 @@ def resolve(
     selected = terms.selected(config, task, overrides, option)
     inherited = _inherited(overrides, choices)
     # A teacher that nothing uses is dropped: runs that differ in it alone are one run.
-    teachers: tuple[Run, ...] = ()
-    checkpoint = None
+    teachers: tuple[Origin, ...] = ()
     if selected or config.init.get("weights") == "finetuned":
         _check_tokenizer(config)
         teachers = parents.teachers(config, inherited, compose_parent)
-        checkpoint = parents.finished(config)
-    teacher = teachers[0] if teachers else None
-    teacher_size = parents.teacher_architecture(teacher, checkpoint)
+    teacher_size = origins.architecture(teachers[0]) if teachers else None
     run = Run(
         seed=config.seed,
         hard_weight=config.hard.weight,
@@ -68,17 +65,15 @@ def resolve(
         protocol=config.protocol,
         tokenizer=config.tokenizer,
         student=student,
-        init=student_init(config, student, teacher_size, inherited, compose_parent, option),
+        init=student_init(config, student, teachers, inherited, compose_parent, option),
         terms=tuple(
             terms.term(config, key, node, student, teacher_size)
             for key, node in selected.items()
             if teacher_size  # which a run with terms has
         ),
-        teacher=teacher,
-        teacher_checkpoint=checkpoint,
+        teachers=teachers,
         choices={**choices, "knowledge": "+".join(selected) or "none"},
         overrides=overrides,
-        other_teachers=teachers[1:],
         insist=config.teacher.insist,
     )
     _check(run, teacher_size)
@@ -139,7 +134,7 @@ def _check_data(data: Data, is_taught: bool) -> None:
 def _check_outputs(task: Task, checkpoint: str, insist: bool) -> None:
     """Refuse a finished teacher whose outputs are not the task's classes."""
     outputs = checkpoints.output_count(checkpoint)
-    if task.classes is not None and outputs != task.classes:
+    if not task.is_language_model and outputs != task.classes:
         raise NotApplicable(
             f"teacher.checkpoint={checkpoint}: {outputs} outputs, "
             f"and task.classes={task.classes} in task={task.name}"

@@ -42,7 +42,7 @@ def keys(run: Run) -> Keys:
     flat = {"task.max_length": run.task.max_length, "tokenizer": plain["tokenizer"]}
     for group, node in (groups | {"knowledge": plain["terms"]}).items():
         flat |= _flat(f"{group}.", node)
-    for prefix, parent in zip(PARENTS, (run.teacher, run.init.run), strict=True):
+    for prefix, parent in zip(PARENTS, (run.teacher, run.init.stage), strict=True):
         if parent:
             flat |= {f"{prefix}{key}": value for key, value in _of_parent(parent).items()}
     return flat

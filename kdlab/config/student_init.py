@@ -1,15 +1,17 @@
 """Where the student's encoder starts: the option `init`, checked against what it copies from."""
 
+from collections.abc import Sequence
+
 from kdlab.architecture import Architecture
 from kdlab.config import parents, terms
 from kdlab.config.parents import Compose
 from kdlab.config.terms import Option
 from kdlab.errors import BadInput, Misfit
-from kdlab.models import checkpoints
+from kdlab.models import origins
 from kdlab.options import callables
 from kdlab.options.memo import of_files
-from kdlab.options.schema import Config, InitKeys
-from kdlab.run import Init
+from kdlab.options.schema import Config, InitKeys, task_kind
+from kdlab.run import Checkpoint, Init, Origin
 
 TAKES = ("weights", "student", "source")  # what a function of kdlab.init is called with
 TEACHERS_WEIGHTS = {"pretrained", "finetuned"}  # an option that names one also takes the other
@@ -18,12 +20,12 @@ TEACHERS_WEIGHTS = {"pretrained", "finetuned"}  # an option that names one also 
 def student_init(
     config: Config,
     student: Architecture,
-    teacher: Architecture | None,
+    teachers: Sequence[Origin],
     inherited: tuple[str, ...],
     compose_parent: Compose,
     option: Option,
 ) -> Init:
-    """The student's init, with the earlier run of a stage, if it starts from one.
+    """The student's init, with the model that it copies from, if it copies from one.
 
     The init's function is called once without any weights, because it alone knows which
     architectures it can copy from.
@@ -31,7 +33,7 @@ def student_init(
     Args:
         config: the composed configuration.
         student: what is initialised.
-        teacher: None where the run has no teacher.
+        teachers: of the student, among them the one whose finetuned weights are copied.
         inherited: the overrides that parents take over.
         compose_parent: gives a parent's run.
         option: reads the file of an option.
@@ -41,22 +43,22 @@ def student_init(
         NotApplicable: these architectures do not suit each other.
     """
     call, keys = callables.call(config.init, InitKeys, "init", *TAKES)
-    is_stage = keys.weights == "run" and keys.run
-    before = parents.stage(config, student, inherited, compose_parent) if is_stage else None
     _check_keys(config, keys, option("init", keys.name)["weights"])
-    checkpoint = _checkpoint(config, keys)
-    source = before.student if before else teacher
-    if checkpoint:
-        source = checkpoints.architecture(checkpoint)
+    origin: Origin | None = None
+    if keys.weights == "run":
+        origin = parents.stage(config, student, inherited, compose_parent)
+    elif keys.weights == "finetuned":
+        origin = teachers[0]
+    elif keys.weights != "none":
+        origin = Checkpoint(_checkpoint(config, keys))
     try:
         with callables.naming_mistakes(f"init={keys.name}", call.target):
-            call.bind()({}, student, source)
-        is_finetuned = keys.weights == "finetuned"
-        if files := checkpoint or (parents.finished(config) if is_finetuned else None):
-            _check_source(student, files)
+            call.bind()({}, student, origins.architecture(origin) if origin else None)
+        if isinstance(origin, Checkpoint):
+            _check_source(student, origin.name)
     except Misfit as error:
         raise terms.misfit_error(call)(f"init={keys.name}: {error}") from None
-    return Init(keys.name, call, keys.weights, checkpoint, before, keys.head)
+    return Init(keys.name, call, keys.weights, origin, keys.head)
 
 
 def _check_keys(config: Config, keys: InitKeys, stated: str) -> None:
@@ -76,16 +78,14 @@ def _check_keys(config: Config, keys: InitKeys, stated: str) -> None:
         raise BadInput(f"init.checkpoint: init={keys.name} reads none; use init=pretrained")
 
 
-def _checkpoint(config: Config, keys: InitKeys) -> str | None:
+def _checkpoint(config: Config, keys: InitKeys) -> str:
     """The checkpoint whose files are copied: one that is named, or the teacher's pretrained one."""
     if keys.weights == "checkpoint":
         if not keys.checkpoint:
             raise BadInput(f"init={keys.name}: init.checkpoint must be given")
         return keys.checkpoint
-    if keys.weights != "pretrained":
-        return None
     # A language model that teaches text as it is counts as pretrained, though it is finished.
-    is_tuned = config.teacher.finetuned and config.task.get("masked") is None
+    is_tuned = config.teacher.finetuned and task_kind(config.task) != "masked_lm"
     if is_tuned or not config.teacher.checkpoint:
         raise BadInput(
             f"init={keys.name}: teacher={config.teacher.name} has no pretrained weights; "

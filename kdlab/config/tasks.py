@@ -23,13 +23,14 @@ def check_task(task: Task, data: Data) -> None:
             if name not in metrics.NAMES:
                 raise BadInput(f"task.{key}: no metric {name!r}; known: {', '.join(metrics.NAMES)}")
             if not _fits(name, task):
-                what = "masked tokens" if task.masked else f"task.classes={task.classes}"
+                is_lm = task.is_language_model
+                what = "masked tokens" if is_lm else f"task.classes={task.classes}"
                 raise BadInput(f"task.{key}: {name} does not fit {what}")
     if missing := set(task.select_by) - set(task.metrics):
         raise BadInput(f"task.select_by: {sorted(missing)} are not in task.metrics")
     labels.check(task)
     callables.check_signature(task.holdout, HOLDOUT, "task.holdout")
-    if data.transfer == "unlabelled" and task.masked:
+    if data.transfer == "unlabelled" and task.is_language_model:
         raise NotApplicable("data.transfer=unlabelled: text has no labels that could be hidden")
     if data.transfer == "unlabelled" and data.extra_split == "test" and not task.test:
         raise NotApplicable(f"data.extra_split=test: task {task.name} names no test split")
@@ -37,8 +38,4 @@ def check_task(task: Task, data: Data) -> None:
 
 def _fits(name: str, task: Task) -> bool:
     """Whether a metric can score a task: F1 has two classes, a correlation has numbers."""
-    if metrics.is_masked(name) or task.masked:
-        return metrics.is_masked(name) and task.masked is not None
-    if name == "f1":
-        return task.classes == 2
-    return metrics.is_regression(name) == (task.classes == 1)
+    return metrics.KINDS[name] == task.kind and (name != "f1" or task.classes == 2)

@@ -15,7 +15,7 @@ from kdlab.architecture import Architecture
 from kdlab.errors import BadInput, Misfit, NotApplicable
 from kdlab.options import callables
 from kdlab.options.callables import Call
-from kdlab.options.schema import Bare, Config, MatchingKeys, Named, Node, Task, TermKeys
+from kdlab.options.schema import Bare, Config, MatchingKeys, Named, Node, Task, TermKeys, task_kind
 from kdlab.run import Matching, Projection, Term
 from kdlab.streams import stream
 
@@ -75,7 +75,7 @@ def _is_leftover(key: str, node: Any, overrides: Sequence[str]) -> bool:
 
 def _logits_option(key: str, node: Mapping[str, Any], task: Task, nodes: Mapping[str, Any]) -> str:
     """The option that `knowledge=logits` stands for: one for classes, one for numbers."""
-    name: str = node["regression" if task.classes == 1 else "classification"]
+    name: str = node["regression" if task.kind == "regression" else "classification"]
     if extra := set(node) - {"name", "regression", "classification", "weight"}:
         what = f"it stands for {name}; select that to set {', '.join(sorted(extra))}"
         raise BadInput(f"knowledge.{key}: {what}")
@@ -102,7 +102,8 @@ def term(config: Config, key: str, node: Any, student: Architecture, teacher: Ar
     callables.check_signature(keys.view, ("trace", *([takes] if takes else [])), f"{where}.view")
     classes = config.task.get("classes")  # None: of a language model, whose vocabulary is large
     if classes is not None and keys.min_classes > classes:
-        what = "a regression task" if classes == 1 else f"a task of {classes} classes"
+        is_regression = task_kind(config.task) == "regression"
+        what = "a regression task" if is_regression else f"a task of {classes} classes"
         raise NotApplicable(f"{where}: {keys.name} cannot apply to {what}")
     if loss.knobs.get("relation_heads", 0) is None:
         # null means the teacher's own heads. The number is written out, so that the uid of a run

@@ -109,7 +109,7 @@ def check(task: Task) -> None:
     listed = _listed(task)
     if listed is None:
         return
-    if task.classes is None or task.classes < 2:
+    if task.kind != "classification":
         raise BadInput("task.labels: only classes have names")
     if len(listed) != task.classes or len(set(map(normalized, listed))) != task.classes:
         raise BadInput(f"task.labels={list(listed)}: {task.classes} different ones (task.classes)")

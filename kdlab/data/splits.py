@@ -76,7 +76,7 @@ def split(task: Task, source: Source, protocol: Protocol) -> dict[str, Rows]:
 
 def _classes(train: pd.DataFrame, task: Task) -> Classes | None:
     """The classes of a task from its train split; None of regression and masked tokens."""
-    if task.classes is None or task.classes == 1:
+    if task.kind != "classification":
         return None
     return labels.classes(_column(train, task, task.label), task)
 
@@ -146,7 +146,7 @@ def _labelled(
     unlabelled: Rows, table: pd.DataFrame, task: Task, split: str, known: Classes | None
 ) -> Rows:
     """A table's rows with their labels; refused if a row has none."""
-    if task.classes is None:
+    if task.is_language_model:
         return replace(unlabelled, labels=np.zeros(len(table)))  # the tokens are the labels
     column = _column(table, task, task.label)
     values = (

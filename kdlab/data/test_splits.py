@@ -24,7 +24,7 @@ def splits(task: Task) -> dict[str, str]:
         BadInput: if it has none.
     """
     named = dict(task.predict) or ({"test": task.test} if task.test else {})
-    if task.masked or not named:
+    if task.is_language_model or not named:
         raise BadInput(f"predict_test=true: task {task.name} names no test split (task.test)")
     return named
 

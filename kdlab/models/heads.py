@@ -11,14 +11,17 @@ from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassificatio
 from transformers.utils import logging
 
 from kdlab.errors import BadInput
+from kdlab.metrics import Kind
 from kdlab.models import checkpoints
 from kdlab.models.trace import NAME
 from kdlab.options.schema import Task
 
-
-def kind(task: Task) -> Any:
-    """transformers' class of models for a task."""
-    return AutoModelForMaskedLM if task.masked else AutoModelForSequenceClassification
+# By the kind of task (`Task.kind`) transformers' class of models with its head.
+MODELS: dict[Kind, Any] = {
+    "classification": AutoModelForSequenceClassification,
+    "regression": AutoModelForSequenceClassification,
+    "masked_lm": AutoModelForMaskedLM,
+}
 
 
 def pretrained(kind: Any, path: Path) -> tuple[Any, set[str]]:
@@ -58,8 +61,8 @@ def load_with_head(task: Task, path: Path) -> Any:
     Raises:
         BadInput: the task masks tokens, and the checkpoint lacks a language model's head.
     """
-    model, missing = pretrained(kind(task), path)
-    if task.masked and (absent := sorted(_head(model).keys() & missing)):
+    model, missing = pretrained(MODELS[task.kind], path)
+    if task.is_language_model and (absent := sorted(_head(model).keys() & missing)):
         raise BadInput(
             f"teacher: {path} has no masked-LM head ({absent[0]} is missing); with "
             "teacher.finetuned=false a run trains one first"
@@ -90,7 +93,7 @@ def copy_head(task: Task, model: Any, path: Path) -> bool:
     """Copy the head of a checkpoint into a model; false if it has none of the model's shape."""
     if checkpoints.config(str(path))["model_type"] != model.config.model_type:
         return False
-    source, missing = pretrained(kind(task), path)
+    source, missing = pretrained(MODELS[task.kind], path)
     student_head, source_head = _head(model), _head(source)
     shapes = [{name: p.shape for name, p in head.items()} for head in (student_head, source_head)]
     if source_head.keys() & missing or shapes[0] != shapes[1]:

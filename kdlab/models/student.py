@@ -3,7 +3,6 @@
 The head is a classifier, or for masked tokens a language model's, tied to the embeddings.
 """
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,11 +13,10 @@ from kdlab import streams
 from kdlab.architecture import Architecture
 from kdlab.device import random_state, seeded
 from kdlab.errors import BadInput, Misfit
-from kdlab.models import checkpoints, heads
+from kdlab.models import checkpoints, heads, origins
 from kdlab.models.families import FAMILIES, configuration
-from kdlab.models.saved_files import checked
 from kdlab.models.trace import NAME
-from kdlab.run import Run
+from kdlab.run import Origin, Run
 
 HEAD_DEVIATION = 0.02  # BERT's initializer range
 
@@ -41,7 +39,7 @@ def build_student(run: Run, tokenizer: Any, root: str) -> nn.Module:
     # On the CPU alone: a GPU that belongs to others is not even looked at.
     cpu = torch.device("cpu")
     with random_state(seeded(cpu, streams.key(run.seed, "student")), cpu):
-        model = heads.kind(run.task).from_config(config, attn_implementation=NAME)
+        model = heads.MODELS[run.task.kind].from_config(config, attn_implementation=NAME)
     _copy(run, model, root)
     if not _take_head(run, model, root):
         _fresh_head(model, run.seed)
@@ -58,14 +56,14 @@ def outline(run: Run, vocabulary: int) -> nn.Module:
     # The padding token that a family has by default may lie beyond a small vocabulary.
     ids = dict.fromkeys(FAMILIES[run.student.family].ids, 0)
     with torch.device("meta"):
-        return heads.kind(run.task).from_config(_config(run, vocabulary, **ids))
+        return heads.MODELS[run.task.kind].from_config(_config(run, vocabulary, **ids))
 
 
 def _config(run: Run, vocabulary: int, **ids: int) -> Any:
     return AutoConfig.for_model(
         run.student.family,
         vocab_size=vocabulary,
-        **({} if run.task.masked else {"num_labels": run.task.classes}),
+        **({} if run.task.is_language_model else {"num_labels": run.task.classes}),
         **ids,
         **configuration(run.student),
     )
@@ -73,11 +71,10 @@ def _config(run: Run, vocabulary: int, **ids: int) -> Any:
 
 def _take_head(run: Run, model: Any, root: str) -> bool:
     """Copy a head where the init's source has one for the student; false if it has none."""
-    if run.init.run:
-        is_taken = run.init.head == "keep"
-    else:
-        is_taken = bool(run.task.masked) and run.init.weights != "none"
-    return is_taken and heads.copy_head(run.task, model, _origin(run, root)[0])
+    if run.init.origin is None:
+        return False
+    is_taken = run.init.head == "keep" if run.init.stage else run.task.is_language_model
+    return is_taken and heads.copy_head(run.task, model, origins.folder(run.init.origin, root))
 
 
 def _vocabulary(run: Run, tokenizer: Any) -> int:
@@ -89,10 +86,10 @@ def _vocabulary(run: Run, tokenizer: Any) -> int:
 
 def _copy(run: Run, model: Any, root: str) -> None:
     """Copy into the encoder what the run's init makes of its source's weights."""
-    if run.init.weights == "none":
+    if run.init.origin is None:
         return
-    weights, source = _source(run, root)
-    copied = run.init.call.bind()(weights, run.student, source)
+    weights = _weights(run.init.origin, root)
+    copied = run.init.call.bind()(weights, run.student, origins.architecture(run.init.origin))
     encoder = model.base_model.state_dict()
     # A pooler may be in one of them alone: not every model of a family has one.
     missing = [name for name in encoder if name not in copied and not name.startswith("pooler.")]
@@ -109,23 +106,11 @@ def _copy(run: Run, model: Any, root: str) -> None:
     model.base_model.load_state_dict(copied, strict=False)
 
 
-def _source(run: Run, root: str) -> tuple[dict[str, Tensor], Architecture]:
-    """The encoder weights that an init copies from, and their dimensions."""
-    path, source = _origin(run, root)
-    model, missing = heads.pretrained(AutoModel, path)
+def _weights(origin: Origin, root: str) -> dict[str, Tensor]:
+    """The weights of a model's encoder."""
+    model, missing = heads.pretrained(AutoModel, origins.folder(origin, root))
     # What the files lack was filled from the process's random state: leave it out.
-    weights = model.state_dict()
-    return {name: weights[name] for name in weights if name not in missing}, source
-
-
-def _origin(run: Run, root: str) -> tuple[Path, Architecture]:
-    """The folder that an init copies from, and the dimensions of its model."""
-    if run.init.run:
-        return checked(root, run.init.run.uid), run.init.run.student
-    if run.init.weights == "finetuned" and run.teacher:
-        return checked(root, run.teacher.uid), run.teacher.student
-    name = str(run.init.checkpoint or run.teacher_checkpoint)
-    return checkpoints.locate(name), checkpoints.architecture(name)
+    return {name: tensor for name, tensor in model.state_dict().items() if name not in missing}
 
 
 def check_source(student: Architecture, checkpoint: str) -> None:

@@ -8,32 +8,45 @@ from torch import nn
 
 from kdlab.ending import say
 from kdlab.errors import BadInput
-from kdlab.models import checkpoints, class_order, heads
-from kdlab.models.saved_files import checked
-from kdlab.run import Run
+from kdlab.models import checkpoints, class_order, heads, origins
+from kdlab.run import Origin, Run
+
+
+def load_teachers(
+    run: Run, tokenizer: Any, names: Sequence[str] | None, root: str, device: torch.device
+) -> list[nn.Module]:
+    """The run's teachers, frozen and without dropout: none, one, or one for each fold.
+
+    A run without terms needs none, though it may start from its teacher's weights. Arguments as
+    of `load_teacher`.
+    """
+    if not run.terms:
+        return []
+    return [load_teacher(run, origin, tokenizer, names, root, device) for origin in run.teachers]
 
 
 def load_teacher(
-    run: Run, tokenizer: Any, names: Sequence[str] | None, root: str, device: torch.device
-) -> nn.Module | None:
-    """The run's teacher, frozen and without dropout; None if it uses none.
+    run: Run,
+    teacher: Origin,
+    tokenizer: Any,
+    names: Sequence[str] | None,
+    root: str,
+    device: torch.device,
+) -> nn.Module:
+    """A teacher of a run, frozen and without dropout.
 
     Args:
         run: of the student.
+        teacher: one of those that the run has.
         tokenizer: the student's.
         names: what the task's classes are called. If a finished checkpoint calls its outputs by
             the same names in another order, they are put into the task's order.
         root: where parents' models are.
         device: where the teacher goes.
     """
-    if run.teacher:
-        path = checked(root, run.teacher.uid)
-    elif run.teacher_checkpoint:
-        path = checkpoints.locate(run.teacher_checkpoint)
-    else:
-        return None
+    path = origins.folder(teacher, root)
     model = heads.load_with_head(run.task, path)
-    if not run.task.masked and model.config.num_labels != run.task.classes:
+    if not run.task.is_language_model and model.config.num_labels != run.task.classes:
         raise BadInput(
             f"teacher: {model.config.num_labels} outputs, {run.task.name} has {run.task.classes}"
         )
@@ -52,7 +65,7 @@ def outputs_order(run: Run, names: Sequence[str] | None) -> list[int] | None:
     Raises:
         BadInput: the outputs have other names than the classes, and the run does not insist.
     """
-    if not run.teacher_checkpoint or run.task.masked:
+    if not run.teacher_checkpoint or run.task.is_language_model:
         return None
     outputs = checkpoints.output_names(run.teacher_checkpoint)
     try:

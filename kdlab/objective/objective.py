@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kdlab.architecture import Architecture
+from kdlab.metrics import Kind
 from kdlab.models.trace import Trace
 from kdlab.objective.term_loss import Moment, TermLoss
 from kdlab.run import Run
@@ -46,7 +47,7 @@ class Objective(nn.Module):
             labels: as in `task_loss`.
             step: updates made before this one.
         """
-        loss_of_logits = partial(task_loss, labels=labels, classes=self.run.task.classes)
+        loss_of_logits = partial(task_loss, labels=labels, kind=self.run.task.kind)
         losses = {HARD: loss_of_logits(student.logits)}
         moment = Moment(step, step * self.run.train.epochs // self.steps, step / self.steps)
         for key, term in self.terms.items():
@@ -82,7 +83,7 @@ class Objective(nn.Module):
         ]
 
 
-def task_loss(logits: Tensor, labels: Tensor, classes: int | None) -> Tensor:
+def task_loss(logits: Tensor, labels: Tensor, kind: Kind) -> Tensor:
     """The loss on labels: cross-entropy in nats, or of regression the squared error.
 
     The mean over labelled rows (of masked-LM over masked tokens); zero where there is none.
@@ -91,12 +92,13 @@ def task_loss(logits: Tensor, labels: Tensor, classes: int | None) -> Tensor:
         logits: [b, classes]; of masked-LM [n, vocabulary].
         labels: [b]; of masked-LM [n]. Class or token numbers with -100 for none, or of regression
             values with NaN for none.
-        classes: of the task; 1 of regression, None of masked-LM.
+        kind: of the task.
     """
-    is_labelled = ~labels.isnan() if classes == 1 else labels != -100
+    is_regression = kind == "regression"
+    is_labelled = ~labels.isnan() if is_regression else labels != -100
     if not is_labelled.any():
         return logits.float().sum() * 0.0  # a zero that has a gradient, as every loss
-    if classes == 1:
+    if is_regression:
         return functional.mse_loss(logits.float()[is_labelled, 0], labels[is_labelled])
     return functional.cross_entropy(logits.float(), labels, ignore_index=-100)
 

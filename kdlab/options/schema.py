@@ -5,10 +5,13 @@ keep that function's knobs beside the keys listed here; `kdlab.options.callables
 against the function's signature.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field
+
+from kdlab.metrics import Kind
 
 Index = Annotated[int, Field(strict=True, ge=0, lt=2**53)]  # exact as a float, which is hashed
 Count = Annotated[int, Field(strict=True, ge=1)]
@@ -236,6 +239,23 @@ class Task:
     classes: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = None
     labels: Annotated[list[str | bool | int | float], Field(min_length=2)] | None = None
     masked: Annotated[float, Field(strict=True, gt=0, lt=1, allow_inf_nan=False)] | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """What is predicted: one of several classes, a number, or masked tokens."""
+        return task_kind(vars(self))
+
+    @property
+    def is_language_model(self) -> bool:
+        """Whether the tokens of the text are its labels, and the vocabulary the classes."""
+        return self.kind == "masked_lm"
+
+
+def task_kind(task: Mapping[str, Any]) -> Kind:
+    """The kind of a task by its keys."""
+    if task.get("masked") is not None:
+        return "masked_lm"
+    return "regression" if task.get("classes") == 1 else "classification"
 
 
 @strict

@@ -66,7 +66,7 @@ def select_score(task: Task, labels: np.ndarray, outputs: np.ndarray) -> tuple[f
 
 def is_degenerate(task: Task, outputs: np.ndarray) -> bool:
     """Whether every row gets the same prediction; of masked-LM no predictions are kept."""
-    return task.masked is None and metrics.is_degenerate(outputs)
+    return not task.is_language_model and metrics.is_degenerate(outputs)
 
 
 def agreement(student: np.ndarray, teacher: np.ndarray) -> dict[str, float]:

@@ -7,8 +7,6 @@ cost is K teachers in memory.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,26 +15,9 @@ from torch import Tensor, nn
 from kdlab import metrics
 from kdlab.data.tokens import Encoded
 from kdlab.errors import BadInput
-from kdlab.models.teacher import load_teacher
 from kdlab.models.trace import PredictedTokens, Trace, joined, trace
-from kdlab.run import Run, teachers
+from kdlab.run import Run
 from kdlab.training import scoring
-
-
-def load_teachers(
-    run: Run, tokenizer: Any, names: Sequence[str] | None, root: str, device: torch.device
-) -> list[nn.Module]:
-    """The run's teachers, frozen and without dropout: one, one for each fold, or none.
-
-    A run without terms needs none, though it may start from its teacher's weights. Arguments as
-    in `load_teacher`.
-    """
-    if not run.terms:
-        return []
-    # `load_teacher` loads the one teacher of a run: one such run for each fold.
-    by_fold = [replace(run, teacher=teacher) for teacher in teachers(run)] or [run]
-    models = [load_teacher(each, tokenizer, names, root, device) for each in by_fold]
-    return [model for model in models if model is not None]
 
 
 def check_on_select(
@@ -53,7 +34,7 @@ def check_on_select(
         BadInput: it is worse than the most frequent label, and a run does not insist.
     """
     taught = [run for run in cohort if run.terms]
-    if not teachers or not taught[0].teacher_checkpoint or taught[0].task.masked:
+    if not teachers or not taught[0].teacher_checkpoint or taught[0].task.is_language_model:
         return {}
     task, logits = taught[0].task, teacher_logits(teachers, select, device)
     score, majority_score = (

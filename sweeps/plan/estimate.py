@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from kdlab.architecture import Architecture
-from kdlab.config.parents import teacher_architecture
+from kdlab.models.origins import teacher_architecture
 from kdlab.record import Entry
 from kdlab.run import Run
 
@@ -64,7 +64,7 @@ def measured_cells(runs: Sequence[Run], done: Mapping[str, Entry]) -> tuple[int,
 def _cell(run: Run) -> str:
     """What a run's time depends on: all but its seed and the values of its losses' options."""
     terms = [(term.name, term.matching and term.matching.pairs) for term in run.terms]
-    size = teacher_architecture(run.teacher, run.teacher_checkpoint) if terms else None
+    size = teacher_architecture(run) if terms else None
     return repr((run.student, run.task.name, run.data, run.train, run.protocol, terms, size))
 
 
@@ -74,7 +74,7 @@ def training_flops(run: Run) -> float:
 
     tokens = max(1, int(FILLED * run.task.max_length))
     flops = TRAINING_STEP * inference_flops(run.student, tokens)
-    dimensions = teacher_architecture(run.teacher, run.teacher_checkpoint)
+    dimensions = teacher_architecture(run)
     if run.terms and dimensions:
         flops += inference_flops(dimensions, tokens)
     return flops * training_rows(run) * run.train.epochs * run.train.stop

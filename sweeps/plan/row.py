@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from kdlab.config.run_keys import applied, keys, varying
-from kdlab.run import Run, parents, teachers
+from kdlab.run import Run, parents, teacher_runs
 from sweeps.plan.levels import with_ancestors
 from sweeps.study.outline import Cell
 from sweeps.study.schema import Study
@@ -29,7 +29,7 @@ class PlanRow:
         study: its name.
         question: the study's.
         table: the table that the cell feeds.
-        layout: a function of `analysis.tables.papers`; null: rows as the study labels them.
+        layout: a file of `sweeps/layouts`; null: rows as the study labels them.
         case: what the row is called without the grid's part.
         row: its label.
         control: the row that it is compared with.
@@ -123,7 +123,7 @@ def rows(
             excluded=reasons.get(cell.excluded, cell.excluded),
             overrides=json.dumps(cell.overrides),
             uid=run.uid if run else None,
-            teachers=json.dumps([teacher.uid for teacher in teachers(run)]) if run else None,
+            teachers=json.dumps([teacher.uid for teacher in teacher_runs(run)]) if run else None,
             parents=json.dumps([parent.uid for parent in first]) if run else None,
             ancestors=json.dumps(links) if run else None,
             task=run.choices["task"] if run else None,

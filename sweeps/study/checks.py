@@ -10,7 +10,7 @@ from typing import Any
 from kdlab.config.overrides import content, contradiction, is_operational
 from kdlab.config.overrides import key as key_of
 from kdlab.errors import BadInput
-from sweeps.study import arms, overrides, trials
+from sweeps.study import arms, layouts, overrides, trials
 from sweeps.study.schema import Block, Confirm, Overrides, Study, Teachers, Tune
 
 Problem = tuple[str, str]  # the key, and what is wrong with it
@@ -178,11 +178,13 @@ def _teacher_problems(study: Study, block: Block) -> Iterator[Problem]:
 
 
 def _layout_problems(study: Study) -> Iterator[Problem]:
-    """Two layouts of one table, which a layout arranges as a whole."""
-    layouts: dict[str, str] = {}
+    """A layout that is not there, or two of one table, which a layout arranges as a whole."""
+    of_table: dict[str, str] = {}
     for block in study.blocks:
-        if block.layout and layouts.setdefault(block.table, block.layout) != block.layout:
-            both = f"{layouts[block.table]} and {block.layout}"
+        if block.layout and block.layout not in layouts.names():
+            yield f"{block.table}: layout", f"{block.layout}: allowed: {', '.join(layouts.names())}"
+        if block.layout and of_table.setdefault(block.table, block.layout) != block.layout:
+            both = f"{of_table[block.table]} and {block.layout}"
             yield f"{block.table}: layout", f"{both}: a table has one, whichever block names it"
 
 

@@ -12,21 +12,6 @@ Values = Annotated[list[Any], Field(min_length=1)]
 Seeds = Annotated[list[Index], Field(min_length=1)]
 Teachers = Literal["one", "paired", "crossed"]
 Rule = Literal["best_mean", "best_worst"]  # functions of `sweeps.study.tuning`
-Layout = Literal[  # functions of `analysis.tables.papers`
-    "a1_knowledge",
-    "a2_matching",
-    "a3_width_depth",
-    "a4_initialization",
-    "a5_model_size",
-    "a6_stages",
-    "a7_systems",
-    "b1_glue",
-    "b2_skip_or_last",
-    "b3_long_text",
-    "b4_size_and_time",
-    "b5_better_teacher",
-    "c1_data",
-]
 
 
 @strict
@@ -82,7 +67,8 @@ class Block:
             (`sweeps.study.settings`), from the study's folder.
         seeds: instead of the study's.
         tune: settings to choose first; `confirm` then has the seeds.
-        layout: the paper's table that it is arranged as; null: rows as the study labels them.
+        layout: a file of `sweeps/layouts`, by which its table is arranged; null: rows as the study
+            labels them.
         teachers: instead of the study's, as are `teacher_seeds` and `teacher`.
     """
 
@@ -97,7 +83,7 @@ class Block:
     seeds: Seeds | None = None
     tune: Tune | None = None
     confirm: Confirm | None = None
-    layout: Layout | None = None
+    layout: Text | None = None
     teachers: Teachers | None = None
     teacher_seeds: Seeds | None = None
     teacher: Overrides | None = None

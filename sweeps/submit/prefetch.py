@@ -5,7 +5,7 @@ from typing import Any
 
 from kdlab.data import test_splits
 from kdlab.models import checkpoints
-from kdlab.run import Run
+from kdlab.run import Checkpoint, Run
 
 
 def fetch(runs: Sequence[Run], predict: Collection[str]) -> None:
@@ -42,5 +42,6 @@ def _splits(run: Run) -> list[str]:
 
 
 def _checkpoints(run: Run) -> set[str]:
-    names = (run.init.checkpoint, run.tokenizer, run.teacher_checkpoint)
-    return {name for name in names if name}
+    origins = (*run.teachers, run.init.origin)
+    models = {origin.name for origin in origins if isinstance(origin, Checkpoint)}
+    return models | ({run.tokenizer} if run.tokenizer else set())

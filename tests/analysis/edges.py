@@ -10,7 +10,7 @@ import pandas as pd
 from made import leave_run
 
 from kdlab import record
-from kdlab.run import Run, teachers
+from kdlab.run import Run, teacher_runs
 from sweeps.journal import events
 from sweeps.plan import plan
 from sweeps.study import reading
@@ -151,7 +151,7 @@ def _leave_cell(cell: Cell, run: Run) -> None:
         return
     own = LARGE if cell.row == "ours, large" else {}
     _leave(run, right[cell.seed], constant=cell.row == "constant" and cell.seed == 2, **own)
-    for teacher in teachers(run):
+    for teacher in teacher_runs(run):
         _leave(teacher, 1700 + (cell.teacher_seed or 0))
 
 

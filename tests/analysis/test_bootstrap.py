@@ -11,10 +11,10 @@ ROWS = 60
 
 def example(metric: str, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Labels and outputs with ties, of which a resample may have one class only."""
-    if metrics.is_regression(metric):
+    if metrics.KINDS[metric] == "regression":
         labels = random.integers(6, size=ROWS).astype(float)
         return labels, np.round(labels[:, None] + random.normal(size=(ROWS, 1)), 1)
-    if metrics.is_masked(metric):
+    if metrics.KINDS[metric] == "masked_lm":
         return random.integers(1, 9, size=ROWS).astype(float), random.random((ROWS, 2))
     classes = 3 if metric in ("accuracy", "matthews") else 2
     labels = random.integers(classes, size=ROWS).astype(float)

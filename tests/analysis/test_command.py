@@ -10,6 +10,7 @@ import pytest
 from analysis import __main__ as command
 from analysis.tables import papers
 from analysis.tables.model import Table
+from sweeps.study import layouts
 
 
 @pytest.fixture
@@ -112,10 +113,8 @@ def test_why_and_diff_print(run):
 
 
 def test_every_paper_table_may_be_asked_for():
-    assert all(callable(papers.TABLES[name]) for name in papers.TABLES)
-    assert [command.layout(name) for name in papers.TABLES] == [
-        papers.TABLES[name] for name in papers.TABLES
-    ]
+    for name in layouts.names():
+        assert command.layout(name).args == (layouts.read(name),)
     assert command.layout(None) is papers.of_study
 
 

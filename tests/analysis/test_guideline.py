@@ -34,7 +34,7 @@ from analysis.statistics.contrasts import Verdict
 from analysis.statistics.pairs import Inference
 from analysis.tables.plain_text import item, prose
 from kdlab.errors import BadInput
-from kdlab.run import teachers
+from kdlab.run import teacher_runs
 from sweeps.plan import plan
 from sweeps.study import reading as sweeps_study
 
@@ -470,7 +470,7 @@ def launched(tmp_path_factory):
     left = set()
     for entry in planned:
         right = RIGHT[entry.cell.row] + (7 * entry.cell.seed + len(entry.cell.row)) % 11
-        for run, number in [(entry.run, right), *((t, 350) for t in teachers(entry.run))]:
+        for run, number in [(entry.run, right), *((t, 350) for t in teacher_runs(entry.run))]:
             if run.uid not in left:
                 leave(tmp_path, run.uid, outputs(labels, number), labels)
                 left.add(run.uid)

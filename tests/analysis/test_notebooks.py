@@ -14,11 +14,10 @@ from nbclient import NotebookClient
 
 import analysis
 from analysis.notebook import register
-from analysis.tables import papers
 from analysis.tables.formats import html
 from analysis.tables.model import Table
 from kdlab.errors import BadInput
-from sweeps.study import reading
+from sweeps.study import layouts, reading
 
 FOLDER = Path(analysis.__file__).parent / "notebooks"
 PATHS = sorted(FOLDER.glob("*.ipynb"))
@@ -75,8 +74,8 @@ def outputs(cells: list[Any], kind: str) -> list[Any]:
 def test_there_is_one_for_each_group_of_tables_and_one_for_what_follows():
     assert [path.stem.partition("_")[0] for path in PATHS] == ["1", "2", "3", "4", "5", "6"]
     shown = " ".join(path.read_text() for path in PATHS)
-    own = {name for name in papers.TABLES if not name.startswith("b")}
-    assert own == set(re.findall(r"papers\.(\w+)\(runs\)", shown)) - {"of_study"}
+    own = {name for name in layouts.names() if not name.startswith("b")}
+    assert own == set(re.findall(r'papers\.table\(\\"(\w+)\\"\)\(runs\)', shown))
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)

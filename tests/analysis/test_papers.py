@@ -1,7 +1,6 @@
 """The papers' tables on records made by hand: what stands where, and compared with what."""
 
 import math
-from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,7 @@ from analysis.tables.model import Table
 from analysis.tables.text import rendered
 from kdlab.errors import BadInput
 from sweeps.plan import plan
-from sweeps.study import reading, schema
+from sweeps.study import layouts, reading
 
 COST = {"parameters": {"transformer": 2_000_000, "total": 3_000_000}, "flops": 4e9, "latency": 5.0}
 LABELS = np.array([1.0] * 240 + [0.0] * 160)
@@ -67,7 +66,7 @@ def test_matching_is_crossed_with_knowledge_and_init_and_none_stands_in_each_col
         copied = 40 * ("init=teacher_first" in cell.row)
         return 240 + copied + 8 * ("skip" in cell.row) + 4 * ("attention" in cell.row)
 
-    (table,) = papers.a2_matching(made(tmp_path, MATCHING, right))
+    (table,) = papers.table("a2_matching")(made(tmp_path, MATCHING, right))
     assert table.columns == [
         f"{knowledge}, {init}: synthetic accuracy"
         for knowledge in ("hidden_mse", "attention_kl")
@@ -105,7 +104,7 @@ def test_deep_and_wide_stand_fine_tuned_and_distilled_side_by_side(tmp_path):
 
 
 def test_a_size_is_shown_in_percent_of_its_teacher(tmp_path):
-    (table,) = papers.a5_model_size(made(tmp_path, SIZES, lambda cell: 240))
+    (table,) = papers.table("a5_model_size")(made(tmp_path, SIZES, lambda cell: 240))
     heads = rendered(table).heads
     assert row(table, "l2_h64_a4")[heads.index("of teacher logits: synthetic accuracy")] == "66.7 %"
 
@@ -119,7 +118,7 @@ INITS = """
 
 
 def test_init_classes_share_a_size_table_only_with_their_names(tmp_path):
-    (table,) = papers.a5_model_size(made(tmp_path, INITS, lambda cell: 240))
+    (table,) = papers.table("a5_model_size")(made(tmp_path, INITS, lambda cell: 240))
     assert table.rows[2:] == [
         f"{size}, {init}"
         for size in ("l1_h64_a4", "l2_h64_a4")
@@ -138,7 +137,7 @@ RATES = """
 
 
 def test_keys_beyond_a_tables_axes_in_which_its_rows_differ_are_under_it(tmp_path):
-    (table,) = papers.a1_knowledge(made(tmp_path, RATES, lambda cell: 240))
+    (table,) = papers.table("a1_knowledge")(made(tmp_path, RATES, lambda cell: 240))
     note = next(note for note in table.notes if "beyond its own axes" in note)
     assert "train.lr" in note
     assert "0.002: none, train.lr=0.002 and hidden_mse" in note
@@ -146,7 +145,7 @@ def test_keys_beyond_a_tables_axes_in_which_its_rows_differ_are_under_it(tmp_pat
 
 def test_what_is_missing_comes_with_the_command_that_does_it(tmp_path):
     runs = made(tmp_path, RATES, lambda cell: 240 if cell.case != "hidden" else None)
-    (table,) = papers.a1_knowledge(runs)
+    (table,) = papers.table("a1_knowledge")(runs)
     todo = [note for note in table.notes if note.startswith("to do")]
     assert len(todo) == 1
     assert todo[0].startswith("to do: hidden_mse, synthetic accuracy (2 missing), first: ")
@@ -166,7 +165,7 @@ DATA = """
 
 
 def test_rows_and_transfer_sets_are_rows_and_arms_columns(tmp_path):
-    (table,) = papers.c1_data(made(tmp_path, DATA, lambda cell: 240))
+    (table,) = papers.table("c1_data")(made(tmp_path, DATA, lambda cell: 240))
     assert table.rows[2:] == [
         "200, labelled",
         "200, unlabelled",
@@ -182,14 +181,32 @@ def test_a_layout_that_is_none_names_those_there_are(tmp_path):
         papers.of_study(made(tmp_path, text, lambda cell: 240))
 
 
-def test_every_paper_table_is_a_function_with_a_study_to_fill_it():
+def test_a_table_of_ones_own_is_one_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(layouts, "FOLDER", tmp_path / "layouts")
+    (tmp_path / "layouts").mkdir()
+    own = tmp_path / "layouts" / "by_rate.yaml"
+    own.write_text("name: By rate\nrows: [train.lr]\npublished: {systems: [MiniLM6]}\n")
+    runs = made(tmp_path, RATES, lambda cell: 240)
+    (table,) = papers.table("by_rate")(runs)
+    assert table.name.startswith("By rate")
+    assert {name.partition(",")[0] for name in table.rows} >= {"0.001", "0.002"}
+    own.write_text("rows: [train.lr]\npublished: {systems: [MiniLM66]}\n")
+    layouts.read.cache_clear()
+    with pytest.raises(BadInput, match="published.systems: nothing is published of MiniLM66"):
+        papers.table("by_rate")(runs)
+    own.write_text("row: [train.lr]\n")
+    layouts.read.cache_clear()
+    with pytest.raises(BadInput, match="by_rate.row: .*rows"):
+        papers.table("by_rate")
+
+
+def test_every_layout_has_a_study_to_fill_it():
     found = {
         block.layout
         for path in reading.STUDIES.glob("*.yaml")
         for block in reading.load(path.stem).blocks
     }
-    assert set(get_args(schema.Layout)) == set(papers.TABLES)
-    assert {layout for layout in found if layout} == papers.TABLES.keys() - {"b3_long_text"}
+    assert {layout for layout in found if layout} == set(layouts.names()) - {"b3_long_text"}
 
 
 def test_the_majority_answers_the_most_frequent_label():
@@ -204,7 +221,7 @@ def test_the_majority_answers_the_most_frequent_label():
 def test_published_numbers_stand_below_by_split_and_only_dev_is_ranked(tmp_path):
     runs = made(tmp_path, RATES, lambda cell: 240).replace({"task": {"synthetic": "sst2"}})
     runs.attrs = {"study": "made", "root": str(tmp_path), "code": None}
-    (table,) = papers.a7_systems(runs)
+    (table,) = papers.table("a7_systems")(runs)
     names = table.published.rows
     assert any("test" in name for name in names)
     assert any("dev" in name for name in names)
@@ -215,34 +232,37 @@ def test_published_numbers_stand_below_by_split_and_only_dev_is_ranked(tmp_path)
     one = everything[(everything["system"] == "MiniLM6") & (everything["task"] == "sst2")].iloc[0]
     shown_row = row(table, f"MiniLM6 ({one['paper']}, dev)")
     assert f"{one['value']:.1f}" in shown_row
-    (alone,) = papers.b1_glue(runs)
+    (alone,) = papers.table("b1_glue")(runs)
     assert alone.published.ranked == []
     assert alone.published.rows
     assert any(note.startswith("published: PKD (arXiv 1908.09355)") for note in alone.notes)
     assert "never ranked with test" in formats.markdown(alone)
 
 
-def published_rows(tmp_path, table) -> list[str]:
+def published_rows(tmp_path, layout) -> list[str]:
     runs = made(tmp_path, RATES, lambda cell: 240).replace({"task": {"synthetic": "sst2"}})
     runs.attrs = {"study": "made", "root": str(tmp_path), "code": None}
-    return [name.partition(" (PKD")[0] for name in table(runs)[0].published.rows]
+    return [name.partition(" (PKD")[0] for name in papers.table(layout)(runs)[0].published.rows]
 
 
 def test_each_of_pkds_tables_has_its_own_rows_beside_it(tmp_path):
     students = {f"BERT{n}-{how}" for n in (6, 3) for how in ("FT", "KD", "PKD")}
-    assert set(published_rows(tmp_path, papers.b1_glue)) >= {"BERT12 (teacher)", *students}
-    assert not [name for name in published_rows(tmp_path, papers.b1_glue) if "BERT24" in name]
-    assert set(published_rows(tmp_path, papers.b2_skip_or_last)) == {"BERT6-PKD", "BERT6-PKD-Last"}
-    better = set(published_rows(tmp_path, papers.b5_better_teacher))
+    assert set(published_rows(tmp_path, "b1_glue")) >= {"BERT12 (teacher)", *students}
+    assert not [name for name in published_rows(tmp_path, "b1_glue") if "BERT24" in name]
+    assert set(published_rows(tmp_path, "b2_skip_or_last")) == {
+        "BERT6-PKD",
+        "BERT6-PKD-Last",
+    }
+    better = set(published_rows(tmp_path, "b5_better_teacher"))
     assert {"BERT24 (teacher)", "BERT6-KD", "BERT24 to BERT6[Base]-KD"} <= better
     assert not better & {"BERT6-FT", "BERT3-KD", "BERT6-PKD"}
-    systems = published_rows(tmp_path, papers.a7_systems)
+    systems = published_rows(tmp_path, "a7_systems")
     assert not [name for name in systems if "teacher" in name or "mapping" in name]
 
 
 def test_nothing_is_published_beside_select(tmp_path):
     runs = made(tmp_path, RATES, lambda cell: 240)
-    (table,) = papers.a7_systems(runs, split="select")
+    (table,) = papers.table("a7_systems")(runs, split="select")
     assert table.published == literature.PublishedRows()
 
 
@@ -281,7 +301,7 @@ skip:
 
 
 def test_what_is_left_out_is_na_in_its_own_column_and_makes_none(tmp_path):
-    (table,) = papers.a2_matching(made(tmp_path, SPREAD, lambda cell: 240))
+    (table,) = papers.table("a2_matching")(made(tmp_path, SPREAD, lambda cell: 240))
     hidden, attention = (
         f"{knowledge}, teacher_first: synthetic accuracy"
         for knowledge in ("hidden_mse", "attention_kl")

@@ -24,7 +24,7 @@ from analysis.read.frame import scores
 from analysis.report import report
 from analysis.statistics import trials
 from analysis.tables import formats, papers
-from kdlab.run import teachers
+from kdlab.run import teacher_runs
 from sweeps.journal import events
 from sweeps.plan import plan
 from sweeps.study import reading
@@ -99,7 +99,7 @@ def launched(folder: Path, text: str) -> None:
         right = RIGHT.get(entry.cell.row, 1350) if entry.cell.row not in ("gone", "lost") else -1
         if entry.cell.stage == "tune":
             right = 1450 if "train.lr=0.0001" in entry.cell.trial else 1400
-        for run, number in [(entry.run, right), *((t, 1800) for t in teachers(entry.run))]:
+        for run, number in [(entry.run, right), *((t, 1800) for t in teacher_runs(entry.run))]:
             if number != -1 and run.uid not in left:
                 left.add(run.uid)
                 leave_run(ROOT, run, number and number + 3 * run.seed)

@@ -10,7 +10,7 @@ from analysis.read import frame
 from analysis.tables import arrange
 from kdlab import record
 from kdlab.config.compose_many import compose_each
-from kdlab.run import teachers
+from kdlab.run import teacher_runs
 from sweeps.plan import plan
 from sweeps.study import cells as expand
 from sweeps.study import reading, tuning
@@ -204,7 +204,9 @@ blocks:
     labels = np.random.default_rng(0).integers(2, size=ROWS).astype(float)
     right = {"logits": [320], "assisted": [300], "fitted": [240, 250, 260]}
     for entry in cells:
-        for run, number in zip(teachers(entry.run), right.get(entry.cell.row, []), strict=False):
+        for run, number in zip(
+            teacher_runs(entry.run), right.get(entry.cell.row, []), strict=False
+        ):
             if run.uid not in record.records(tmp_path):
                 leave(tmp_path, run.uid, outputs(labels, number), labels)
     table = read_tables(path, tmp_path, "report")["main"]

@@ -156,7 +156,7 @@ def test_stages_may_be_given_in_one_call(small, tmp_path):
         *small, *FEW, "init=run", f"init.run=['init=run','{first}','knowledge=logits_mse',{own}]",
         "knowledge=logits_kl",
     )  # fmt: skip
-    stages = [last, last.init.run, last.init.run.init.run]
+    stages = [last, last.init.stage, last.init.stage.init.stage]
     found: list[record.Record] = []
     given = [stages[0], stages[2]]
     work = threading.Thread(

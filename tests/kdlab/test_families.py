@@ -21,7 +21,7 @@ from kdlab.errors import BadInput, NotApplicable
 from kdlab.models import checkpoints, costs, saved_files
 from kdlab.models.families import FAMILIES, configuration
 from kdlab.models.student import build_student
-from kdlab.models.teacher import load_teacher
+from kdlab.models.teacher import load_teachers
 from kdlab.options.schema import FamilyName
 from kdlab.training.scoring import predict
 
@@ -141,7 +141,7 @@ def test_a_teacher_that_is_trained_starts_from_its_checkpoint(family, checkpoint
         "teacher.size=l4_h32_a2", "init=teacher_first", "knowledge=hidden_mse",
     )  # fmt: skip
     assert run.teacher.student == Architecture(family, 4, 32, 2, 128)
-    assert run.teacher.init.checkpoint == run.init.checkpoint == path
+    assert run.teacher.init.origin.name == run.init.origin.name == path
     assert run.tokenizer == run.teacher.tokenizer == path
     source = AutoModelForSequenceClassification.from_pretrained(path).base_model.state_dict()
     teacher, student = built(run.teacher, tmp_path), built(run, tmp_path)
@@ -166,7 +166,7 @@ def test_the_last_layers_are_copied_as_they_are(family, checkpoint, small, tmp_p
         *without_teacher(small), *finished(family, checkpoint(family)), "init=teacher_last",
         "init.weights=finetuned", "knowledge=logits_kl",
     )  # fmt: skip
-    teacher = load_teacher(
+    (teacher,) = load_teachers(
         run, tokens.pretrained(run.tokenizer), None, str(tmp_path), torch.device("cpu")
     )
     layers = [repeated(model.base_model) for model in (built(run, tmp_path), teacher)]

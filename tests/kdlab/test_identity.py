@@ -197,9 +197,9 @@ def test_the_page_that_is_hashed_names_every_function_and_no_path(glue, monkeypa
 
 def frozen_with(run, name, other):
     """The run with another function in the place of one."""
-    page = TypeAdapter(Run).dump_json(replace(run, teacher=None)).decode()
+    page = TypeAdapter(Run).dump_json(replace(run, teachers=())).decode()
     found = TypeAdapter(Run).validate_json(page.replace(f'"{name}"', f'"{other}"'))
-    return replace(found, teacher=run.teacher)
+    return replace(found, teachers=run.teachers)
 
 
 def test_local_data_is_named_by_content_not_by_place(glue, tmp_path):

@@ -34,7 +34,7 @@ from kdlab.errors import BadInput
 from kdlab.models import saved_files
 from kdlab.models.families import FAMILIES, configuration
 from kdlab.models.student import HEAD_DEVIATION, _fresh_head, build_student
-from kdlab.models.teacher import load_teacher
+from kdlab.models.teacher import load_teachers
 from kdlab.training import scoring
 
 PLACES, ROWS, LENGTH = 31, 900, 10
@@ -312,7 +312,7 @@ def test_a_finished_language_model_teaches_as_it_is(tiny, checkpoint, tmp_path):
     rest = [text for text in tiny if not text.startswith("teacher")]
     run = compose(*rest, "teacher=checkpoint", f"teacher.checkpoint={given}", "knowledge=logits_kl")
     assert run.teacher is None
-    teacher = load_teacher(run, tokens.pretrained(given), None, str(tmp_path), CPU)
+    (teacher,) = load_teachers(run, tokens.pretrained(given), None, str(tmp_path), CPU)
     stock = AutoModelForMaskedLM.from_pretrained(given)
     assert equal(weights(teacher), weights(stock))
     assert kdlab.distill(run, root=str(tmp_path), threads=1).result["status"] == "done"

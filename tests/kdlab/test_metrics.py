@@ -62,14 +62,16 @@ def test_every_metric_a_table_may_show_is_higher_for_better_predictions(name):
     noise = random.normal(size=200)
 
     def predictions(quality: float) -> np.ndarray:
-        if metrics.is_masked(name):
+        if metrics.KINDS[name] == "masked_lm":
             return np.stack([np.full(200, 3.0 - quality), np.full(200, quality)], 1)
-        if metrics.is_regression(name):
+        if metrics.KINDS[name] == "regression":
             return (quality * labels + (1 - quality) * noise)[:, None]
         right = np.isin(np.arange(200), order[: round(200 * quality)])
         return np.eye(2)[np.where(right, labels, 1 - labels).astype(int)]
 
-    rows = labels + 1 if metrics.is_masked(name) else labels  # of masked tokens no row has none
+    rows = (
+        labels + 1 if metrics.KINDS[name] == "masked_lm" else labels
+    )  # of masked tokens no row has none
     scores = [metrics.NAMES[name](rows, predictions(q)) for q in (0.3, 0.6, 0.8, 0.95)]
     assert scores == sorted(scores)
     assert len(set(scores)) == 4

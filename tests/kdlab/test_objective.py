@@ -60,12 +60,12 @@ def test_head_means_meet_where_head_counts_differ(name):
 
 def test_the_hard_loss_ignores_rows_without_a_label():
     logits = torch.tensor([[2.0, 0.0], [0.0, 1.0], [5.0, 5.0]])
-    known = task_loss(logits[:2], torch.tensor([0, 1]), 2)
-    assert task_loss(logits, torch.tensor([0, 1, -100]), 2) == known
-    assert task_loss(logits, torch.full((3,), -100), 2) == 0
+    known = task_loss(logits[:2], torch.tensor([0, 1]), "classification")
+    assert task_loss(logits, torch.tensor([0, 1, -100]), "classification") == known
+    assert task_loss(logits, torch.full((3,), -100), "classification") == 0
     nan = float("nan")
-    assert task_loss(torch.tensor([[1.0], [9.0]]), torch.tensor([3.0, nan]), 1) == 4.0
-    assert task_loss(torch.tensor([[1.0]]), torch.tensor([nan]), 1) == 0
+    assert task_loss(torch.tensor([[1.0], [9.0]]), torch.tensor([3.0, nan]), "regression") == 4.0
+    assert task_loss(torch.tensor([[1.0]]), torch.tensor([nan]), "regression") == 0
 
 
 def test_bert_base_has_the_flops_that_the_literature_gives_it():

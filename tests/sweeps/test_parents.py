@@ -70,7 +70,7 @@ def test_every_parent_is_in_the_graph_before_its_children(asked, root, capsys):
         for parent in parents(run):
             assert position[parent.uid] < position[run.uid]
             assert level[parent.uid] < level[run.uid]
-    assert {run.init.run.seed for run in runs if run.init.run} == {1, 2}
+    assert {run.init.stage.seed for run in runs if run.init.stage} == {1, 2}
 
 
 @pytest.mark.long
@@ -101,7 +101,7 @@ def uids(run):
 
 def test_a_missing_model_of_an_ancestor_is_made_again_for_a_run_that_is_due(asked, root):
     staged, _ = unique(asked, "staged")
-    kdlab.distill(staged.init.run, root=root, threads=1, save=True)
+    kdlab.distill(staged.init.stage, root=root, threads=1, save=True)
     for folder in Path(root, "models").iterdir():
         for path in folder.iterdir():
             path.unlink()
@@ -109,7 +109,7 @@ def test_a_missing_model_of_an_ancestor_is_made_again_for_a_run_that_is_due(aske
     chosen = choice.launcher(execution(*asked.extra))
     due = survey([staged], root, chosen).due
     # The earlier run is done without its model: it is repeated, and so is what it learns from.
-    assert [run.uid for run in due] == [staged.teacher.uid, staged.init.run.uid, staged.uid]
+    assert [run.uid for run in due] == [staged.teacher.uid, staged.init.stage.uid, staged.uid]
 
 
 def unique(asked, row):
@@ -118,7 +118,7 @@ def unique(asked, row):
 
 @pytest.mark.long
 def test_an_earlier_run_that_fails_is_retried_and_brings_its_children_back(asked, root, capsys):
-    (broken, *_) = (run.init.run for run in unique(asked, "staged"))
+    (broken, *_) = (run.init.stage for run in unique(asked, "staged"))
     # In the place of a checkpoint something that nobody can read.
     obstacle = resume.checkpoint_path(root, broken.uid)
     obstacle.mkdir(parents=True)

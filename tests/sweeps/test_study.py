@@ -482,3 +482,5 @@ def test_a_table_has_one_layout_whichever_block_names_it(example):
     checks.check(replace(loaded, blocks=blocks[:2]))
     with pytest.raises(BadInput, match="first: layout: a1_knowledge and a2_matching: a table has"):
         checks.check(replace(loaded, blocks=blocks))
+    with pytest.raises(BadInput, match="first: layout: a9: allowed: a1_knowledge, a2_matching"):
+        checks.check(replace(loaded, blocks=[replace(block, layout="a9")]))

@@ -1,0 +1,84 @@
+"""Layouts: how the table of a block is arranged, a YAML file each in `sweeps/layouts`."""
+
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from omegaconf import OmegaConf
+from pydantic import Field
+
+from kdlab.errors import BadInput
+from kdlab.options.parsing import parse
+from kdlab.options.schema import Text, strict
+
+FOLDER = Path(__file__).resolve().parents[1] / "layouts"
+Statistic = Literal["single", "best_mean", "best_run"]
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """Numbers of the literature that stand below a table.
+
+    Attributes:
+        systems: whose, by their names in `analysis/published`.
+        paper: that reports them; null: any.
+        statistics: which of several numbers of one system; null: all.
+        ranked: whether those on dev are ranked with ours; else they are only shown.
+    """
+
+    systems: Annotated[list[Text], Field(min_length=1)]
+    paper: Text | None = None
+    statistics: list[Statistic] | None = None
+    ranked: bool = False
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How a table is arranged. Columns are those of the frame of `analysis.load`.
+
+    Attributes:
+        name: of the table; empty: as the study calls it.
+        rows: columns whose values name a row; none: the study's own labels. `model` is layers by
+            width, such as `6x768`, which sizes and shapes come to.
+        columns: columns whose values stand before the task in a column's name: by `init` there is
+            `random: rte accuracy` beside `copied: rte accuracy`.
+        about: the option group that rows must have one of; arms without knowledge stay beside.
+        spread: whether an arm that others are compared with stands in each of their columns.
+        models: whether parameters, FLOPs and latency are shown even where all rows share them.
+        of_teacher: whether each score is also given in percent of its teacher's.
+        published: numbers of the literature to show below.
+    """
+
+    name: str = ""
+    rows: list[Text] = field(default_factory=list)
+    columns: list[Text] = field(default_factory=list)
+    about: Text | None = None
+    spread: bool = False
+    models: bool = False
+    of_teacher: bool = False
+    published: Published | None = None
+
+    @property
+    def axes(self) -> list[str]:
+        """The axes that its rows and columns are named by; `model` stands for two."""
+        return [*self.rows, *self.columns, *(("size", "shape") if "model" in self.rows else ())]
+
+
+def names() -> list[str]:
+    """The names of all layouts."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+@cache
+def read(name: str) -> Layout:
+    """The layout of a name.
+
+    Raises:
+        BadInput: no layout is called so, or a key of its file is wrong.
+    """
+    if name not in names():
+        raise BadInput(f"layout {name}: no such table; there: {', '.join(names())}")
+    return parse(Layout, OmegaConf.to_container(OmegaConf.load(FOLDER / f"{name}.yaml")), name)
