@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     tables.add_argument("--split", choices=("report", "select"), default="report")
     add_margin(tables)
     tables.add_argument(
-        "--layout", metavar="NAME", help="a paper's table: analysis.tables.papers.NAME"
+        "--layout", metavar="NAME", help="rows and columns as sweeps/layouts/NAME.yaml has them"
     )
     tables.add_argument(
         "--format", default="all", metavar="md,tex,html,csv", help="what is written: some or all"
@@ -135,26 +135,22 @@ def _parser() -> argparse.ArgumentParser:
     text = "what two cells or runs do differently, and by how much they differ"
     diff = add("diff", text, _diff, DIFF, "A", "B")
     diff.add_argument("--other", metavar="ROOT", help="where the runs of B are: --root, or this")
-    _add_submission(commands)
-    _add_figures(commands)
+    _add_modules(commands)
     return parser
 
 
-def _add_submission(commands: Any) -> None:
+def _add_modules(commands: Any) -> None:
+    """Add the commands whose arguments are known by the code that runs them."""
+    from analysis.figures import command as figures
     from analysis.glue import submission
 
-    text = "write, or check, a submission to GLUE"
-    command = commands.add_parser("submission", help=text, description=text)
-    submission.add_arguments(command)
-    command.set_defaults(run=submission.run)
-
-
-def _add_figures(commands: Any) -> None:
-    from analysis.figures import command as figures
-
-    command = commands.add_parser("figures", help="draw a study; write .pdf, .png or .svg")
-    figures.add_arguments(command)
-    command.set_defaults(run=figures.run)
+    for name, module, text in (
+        ("submission", submission, "write, or check, a submission to GLUE"),
+        ("figures", figures, "draw a study; write .pdf, .png or .svg"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
 
 
 def _formats(text: str) -> list[str]:
@@ -198,6 +194,7 @@ def layout(name: str | None) -> "Callable[..., list[Table]]":
     """The function that arranges a study's tables: each as its block says, or all in one way."""
     from analysis.tables import papers
 
+    # Without one each table is as its block of the study says: some may have one, others none.
     try:
         return papers.table(name) if name else papers.of_study
     except BadInput as error:
@@ -212,8 +209,9 @@ def write(tables: "list[Table]", folder: Path, split: str, chosen: list[str]) ->
     for table in tables:
         stem = re.sub(r"[^\w.+-]+", "_", table.name).strip("_.") or "table"
         stem += "" if split == "report" else f"_{split}"
-        stems[stem] += 1  # a paper's table may be several, one of each of the study's
-        stem += f"_{stems[stem]}" * (stems[stem] > 1)
+        stems[stem] += 1
+        if stems[stem] > 1:  # a paper's table may be several, one of each of the study's
+            stem += f"_{stems[stem]}"
         for suffix in chosen:
             write_whole(folder / f"{stem}.{suffix}", FORMATS[suffix](table).encode())
 

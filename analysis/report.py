@@ -6,14 +6,13 @@ The page needs no network and no file beside it, and the same records make the s
 import math
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from analysis import figures
 from analysis.effects import variance_shares
-from analysis.figures import Drawing, Gallery
+from analysis.figures import Gallery
 from analysis.figures.drawing import data_url
 from analysis.guideline import Guideline, directional, guideline
 from analysis.read.axes import axes
@@ -54,21 +53,6 @@ READING = {
         "A term with a thin bar hardly moves the student, whatever its weight.",
     ),
 }
-
-
-@dataclass(frozen=True)
-class EmbeddedFigure:
-    """A drawing as the page holds it: its source, its name and its caption.
-
-    Attributes:
-        source: the SVG, as a data URL.
-        width: in pixels, so that letters of a paper's size are as large as the page's.
-    """
-
-    source: str
-    width: int
-    name: str
-    caption: str
 
 
 def report(runs: pd.DataFrame, *, split: str = "report", margin: float = MARGIN) -> str:
@@ -165,21 +149,26 @@ def _term(row: dict[Any, Any]) -> dict[str, str]:
 
 
 def _galleries(by_kind: dict[str, Gallery]) -> list[dict[str, Any]]:
+    """Each kind of figure with its heading, how it is read, and its drawings within the page."""
     return [
         {
             "name": kind,
             "title": READING[kind][0],
             "reading": READING[kind][1],
-            "drawings": [_embedded(drawing) for drawing in gallery.drawings],
+            "drawings": [
+                {
+                    "source": data_url(drawing.figure),
+                    # In pixels, so that a figure's letters are as large as the page's.
+                    "width": round(PIXELS * drawing.figure.get_size_inches()[0]),
+                    "name": drawing.name,
+                    "caption": drawing.caption,
+                }
+                for drawing in gallery.drawings
+            ],
             "notes": gallery.notes,
         }
         for kind, gallery in by_kind.items()
     ]
-
-
-def _embedded(drawing: Drawing) -> EmbeddedFigure:
-    width = round(PIXELS * drawing.figure.get_size_inches()[0])
-    return EmbeddedFigure(data_url(drawing.figure), width, drawing.name, drawing.caption)
 
 
 def _chosen(runs: pd.DataFrame) -> list[dict[str, Any]]:

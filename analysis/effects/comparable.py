@@ -38,7 +38,9 @@ class Grid:
             None where the axis does not apply.
         axes: the columns in which they differ, in order, without those that are `joined`.
         levels: of each axis, in the study's order.
-        joined: by an axis the later ones that part the runs exactly as it does (aliases).
+        joined: by an axis the later ones that part the runs exactly as it does (aliases). Example:
+            where every arm with `data` augmented has `hard.weight` 0 too, and no other arm has,
+            `data` is joined with `hard.weight`: nobody can tell which of them makes a difference.
         left_out: how many runs are not in `runs`, by the reason.
         seeds: how many are planned.
     """
@@ -106,6 +108,7 @@ def governs(axis: str, other: str) -> bool:
 
 
 def _grid(name: tuple[str, str, str], scores: pd.DataFrame, axes: Sequence[str]) -> Grid:
+    """The grid of one column: its name, split and metric, and the scores of its students."""
     # A run that stands in two tables is one observation.
     scores = scores.drop_duplicates(["uid", *SEEDS])
     levels = pd.DataFrame({axis: _levels(scores, axis) for axis in axes}, index=scores.index)

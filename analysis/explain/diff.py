@@ -73,6 +73,7 @@ def _options(a: Target, b: Target) -> list[str]:
 
 
 def _overrides(a: Target, b: Target) -> list[str]:
+    """Overrides, seeds aside, that some run of the one has and none of the other."""
     of_a, of_b = (
         dict.fromkeys(o for run in t.runs for o in run.overrides if not o.startswith(SEEDS))
         for t in (a, b)

@@ -100,6 +100,7 @@ def read(root: str, uid: str) -> Record | None:
 
 
 def _cell(study: str, rest: str, root: str) -> Target:
+    """The runs of the cells of one row that `rest` names: one column of it, or all."""
     runs = frame.runs(study, root)
     names = _cell_names(runs)  # of each run
     chosen = _chosen(study, rest, names)
@@ -194,6 +195,7 @@ def _planned(runs: pd.DataFrame, rows: pd.DataFrame) -> list[FoundRun]:
 
 
 def _of_row(row: Mapping[Any, Any], names: list[str], reader: Any) -> FoundRun:
+    """A row of a study's frame with its record; `names` are the columns that are its options."""
     record = reader(row["uid"]) if isinstance(row["file"], str) else None
     is_teacher = row["seed"] == NO_SEED  # the plan has no overrides of it
     overrides = record.overrides if is_teacher and record else json.loads(row["overrides"])

@@ -73,6 +73,7 @@ def _title(run: FoundRun) -> str:
 
 
 def _recorded(record: Record) -> list[str]:
+    """The lines on a record: scores, steps, cost, curves, shares and agreement, as far as known."""
     result, cost = record.result, record.cost
     lines = [f"  {_scores(record)}"] if "scores" in result else []
     steps = f"{result['steps']} steps" if "steps" in result else "steps unknown"
@@ -127,6 +128,7 @@ def _scores(record: Record) -> str:
 
 
 def _cost(cost: Mapping[str, object]) -> str:
+    """What a run took and with what it was computed; older records lack some of it."""
     forms = {
         **{"seconds": "{} s", "cohort": "cohort of {}", "threads": "{} threads", "device": "{}"},
         **{"host": "host {}", "commit": "code {}", "torch": "torch {}"},
@@ -178,6 +180,7 @@ def _commands(run: FoundRun, target: Target) -> list[str]:
 
 
 def _repeat(run: FoundRun, record: Record, target: Target) -> list[str]:
+    """Lines with the command that repeats a recorded run, and the one that compares the two."""
     # Sums of floats depend on how they are split among threads: as many make it the same bits.
     threads = record.cost.get("threads")
     overrides = [*run.overrides, *([f"threads={threads}"] if threads else [])]

@@ -45,6 +45,7 @@ def by_kind(runs: pd.DataFrame, only: Sequence[str] = NAMES) -> dict[str, Galler
     """Figures of a study, a gallery for each figure function, by its name."""
     if runs.empty:
         return dict.fromkeys(only, NOTHING)
+    # Tables are made once for both that draw cells; by lambdas only what is asked for is drawn.
     needed = {"pareto", "width_depth"} & set(only)
     tables = arranged(runs) if needed else []
     draw: dict[str, Callable[[], Gallery]] = {

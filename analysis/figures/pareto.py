@@ -120,6 +120,7 @@ def _points(table: Table, cost: str, rows: Sequence[str], columns: Sequence[str]
 
 @style.paper()
 def _figure(table: Table, cost: str, runs: pd.DataFrame) -> Drawing:
+    """The figure of a table and a cost; the key numbers its rows, as labels are too long."""
     rows = [row for row in _students(table) if _points(table, cost, [row], table.columns)]
     columns = [column for column in table.columns if _points(table, cost, rows, [column])]
     markers = _markers(rows, runs)

@@ -128,6 +128,7 @@ def _parts(points: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 @style.paper()
 def _figure(points: pd.DataFrame, lines: dict[str, float], name: str) -> Drawing:
+    """A panel for each budget, scores above and, where there is a control, gains below."""
     sizes = sorted(points["budget"].unique())
     has_gain = bool(points["difference"].notna().any())
     figure, grid = style.panels(

@@ -103,6 +103,7 @@ def worded(
         margin: points within which a difference does not matter.
         has_examples: whether intervals hold what comes from the examples.
     """
+    # Claims of the literature have a section even where the study does not vary their axis.
     claimed = [judged.claim.axis for judged in evidence.claims]
     # An axis that parts the runs as another does, in every column, is a second name of that one.
     firsts = {axis for grid in evidence.grids.values() for axis in grid.axes}
@@ -128,6 +129,7 @@ def _section(evidence: Evidence, axis: str, margin: float) -> Section:
     is_varied = axis in evidence.axes
     return Section(
         axis=axis,
+        # Nothing to prefer is no finding that levels are equal: it may be too few seeds.
         verdict=RECOMMENDED if prefer else UNKNOWN if is_varied else NOT_STUDIED,
         recommended=prefer or text.undecided(compared, is_varied, evidence.grids, axis),
         evidence=[

@@ -61,6 +61,7 @@ def general(
 def _joined(grids: Mapping[str, Grid], axis: str) -> Iterator[Statement]:
     """Axes that part the runs as this one does."""
     for grid in grids.values():
+        # This axis is the first of those that are joined, or one of the others.
         names = next(([a, *rest] for a, rest in grid.joined.items() if axis in [a, *rest]), [])
         if names:
             n = len(grid.runs)
@@ -76,6 +77,7 @@ def _unmatched(grids: Mapping[str, Grid], axis: str, compared: pd.DataFrame) -> 
     """Levels that never differ in this axis alone."""
     for grid in grids.values():
         part = compared[compared["column"] == grid.column]
+        # Sets, as a comparison stands for both orders of its two levels.
         matched = {frozenset(ends) for ends in zip(part["level"], part["other"], strict=True)}
         levels = grid.levels.get(axis, [])
         lacking = [ends for ends in combinations(levels, 2) if frozenset(ends) not in matched]
@@ -165,6 +167,7 @@ def _left_out(grids: Mapping[str, Grid]) -> Iterator[Statement]:
 def _teachers(grids: Mapping[str, Grid]) -> Iterator[Statement]:
     """One teacher is no sample of teachers."""
     seeds = {int(seed) for grid in grids.values() for seed in grid.runs["teacher_seed"].unique()}
+    # NO_SEED counts as one: a teacher that all students share, whatever its seed is.
     if len(seeds) == 1:
         yield Statement(
             "1 teacher seed of each kind of teacher: whether another teacher would say the same "
@@ -210,6 +213,7 @@ def _headroom(scores: pd.DataFrame, grids: Mapping[str, Grid]) -> Iterator[State
             continue
         is_here = (scores["split"] == grid.split) & (scores["metric"] == grid.metric)
         is_here &= scores["task"] == grid.runs["task"].iloc[0]
+        # A teacher of several tables has a row in each.
         teacher_runs = scores[is_here & (scores["seed"] == NO_SEED)].drop_duplicates("uid")
         teachers = PERCENT * teacher_runs["score"].dropna()
         headrooms = _headrooms(grid, teachers)

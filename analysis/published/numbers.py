@@ -69,6 +69,7 @@ def ranked(published: pd.DataFrame, *, task: str, metric: str, split: str) -> pd
 
 
 def _read(path: Path) -> pd.DataFrame:
+    """The numbers of one file, checked."""
     # As texts: pandas would read a system called `NA`, or an empty note, as NaN.
     frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     if tuple(frame.columns) != COLUMNS:

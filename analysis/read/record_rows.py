@@ -59,6 +59,7 @@ def entry(row: Mapping[Any, Any]) -> Entry:
 
 
 def _row(content: Row, file: str, start: int, end: int) -> Row:
+    """The flat row of one record, with the bytes of the file where it lies."""
     result, cost = content["result"], content["cost"]
     parameters = cost.get("parameters", {})
     return {

@@ -4,7 +4,7 @@ import json
 import math
 import statistics
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -153,24 +153,23 @@ class Column:
 
     rows: Mapping[str, Sequence[CellRun]]
     teachers: Mapping[str, CellRun]
-    without_knowledge: Mapping[str, Sequence[CellRun]] = field(default_factory=dict)
+    without_knowledge: Mapping[str, Sequence[CellRun]]
 
 
 def columns(runs: Iterable[CellRun]) -> dict[Key, Column]:
     """The columns of all tables, by `CellRun.column`."""
-    return {
-        key: _column(of_column) for key, of_column in grouped(runs, lambda run: run.column).items()
-    }
+    by_key = grouped(runs, lambda run: run.column)
+    return {key: _column(of_column) for key, of_column in by_key.items()}
 
 
 def _column(runs: Sequence[CellRun]) -> Column:
-    students = [run for run in runs if not run.is_teacher]
+    """The column of some runs, which are all of one task, split and metric."""
+    # A teacher learns from none, too, but is no student to compare with.
+    alone = (run for run in runs if run.knowledge == "none" and not run.is_teacher)
     return Column(
         rows=grouped(runs, lambda run: run.row),
         teachers={run.uid: run for run in runs if run.is_teacher},
-        without_knowledge=grouped(
-            (run for run in students if run.knowledge == "none"), lambda run: run.row
-        ),
+        without_knowledge=grouped(alone, lambda run: run.row),
     )
 
 

@@ -109,10 +109,18 @@ def _table(
     split: str,
     margin: float,
 ) -> Table:
+    """One table of the study.
+
+    Args:
+        name: as the study calls it.
+        frame: its scores, as `_of_split` gives them.
+        runs: of the whole study.
+        layout, contrasts, split, margin: as of `arranged`.
+    """
     frame = placed(frame, layout)
     is_out = frame["state"] == EXCLUDED
     left_out, planned = frame[is_out], frame[~is_out]
-    columns = [str(column) for column in planned[HEAD].unique()]
+    columns = [str(column) for column in planned[HEAD].unique()]  # in the study's order
     arms = _arms(planned)
     cells, samples = _cells(arms, contrasts)
     teachers = list(dict.fromkeys(planned[LABEL][planned["seed"] == NO_SEED]))

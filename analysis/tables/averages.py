@@ -1,7 +1,7 @@
 """The mean over a table's tasks, of the rows that have them all."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from statistics import fmean
 
@@ -21,9 +21,9 @@ WITHOUT = ("wnli",)  # its dev rows contradict its train rows: it says nothing
 class Average:
     """Columns of averages with their cells, and a note on what each is over."""
 
-    columns: list[str] = field(default_factory=list)
-    cells: Cells = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    columns: list[str]
+    cells: Cells
+    notes: list[str]
 
 
 def over(

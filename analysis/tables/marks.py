@@ -93,6 +93,7 @@ OF = {1: "of this table", 2: "of each column", 3: "of each column and control"}
 
 
 def _tests(table: str, compared: Sequence[Cell], margin: float) -> list[str]:
+    """What the marks mean: how many tests are corrected together, and what was not tested."""
     tested = [cell for cell in compared if not math.isnan(cell.p)]
     if not tested:
         return [f"no marks: a test needs {SEEDS_NEEDED} seeds that differ"]
@@ -119,6 +120,7 @@ def _tests(table: str, compared: Sequence[Cell], margin: float) -> list[str]:
 
 def _unable(tested: Sequence[Cell]) -> list[str]:
     """A note on families so large that no difference could be marked at these seeds."""
+    # The largest number of seeds of a family: with fewer its tests have an even higher bar.
     steps = {
         family: power.first_step(n, max(c.seeds for c in tested if c.family == family) - 1)
         for family, n in _sizes(tested).items()

@@ -60,7 +60,7 @@ def beside(layout: Layout, frame: pd.DataFrame, split: str) -> PublishedRows:
     scores = scores.assign(row=row + scores["statistic"].map(_statistic) + ")")
     values, marks, ranked, entries = {}, {}, [], []
     for head, of_head in frame.groupby(HEAD, sort=False):
-        first = of_head.iloc[0]
+        first = of_head.iloc[0]  # all scores of a column are of one task, split and metric
         task = _task(str(first["task"]), str(first["split"]))
         is_here = (scores["task"] == task) & (scores["metric"] == first["metric"])
         for entry in scores[is_here].to_dict("records"):
@@ -70,6 +70,7 @@ def beside(layout: Layout, frame: pd.DataFrame, split: str) -> PublishedRows:
     # In the files' order, not in that of this table's columns.
     rows = [name for name in dict.fromkeys(scores["row"]) if any(name == key[0] for key in values)]
     if layout.published.ranked:
+        # A label says its split: `BERT6-PKD (PKD, dev)`. What is on test is never ranked with ours.
         ranked = [name for name in rows if f", {OUR_SPLIT}" in name]
     sizes = _sizes(published, scores)
     sources = [f"{e['paper']} (arXiv {e['arxiv']}): {e['source']}" for e in entries]
