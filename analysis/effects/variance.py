@@ -139,7 +139,7 @@ def _marginal(grid: Grid, axis: str) -> np.ndarray:
     design, levels = _design(grid, pairs=False), grid.levels[axis]
     matrix = np.concatenate(list(design.columns.values()), 1)
     is_axis = np.concatenate(
-        [np.full(own.shape[1], term == named(grid, axis)) for term, own in design.columns.items()]
+        [np.full(c.shape[1], term == named(grid, axis)) for term, c in design.columns.items()]
     )
     # Of sum-coded columns a marginal mean takes the grand mean and the level's own effect alone.
     means = np.zeros((len(levels), matrix.shape[1]))

@@ -61,20 +61,22 @@ def notes(frame: pd.DataFrame) -> list[str]:
     return notes
 
 
-def differing(frame: pd.DataFrame, axes: Sequence[str], own: Sequence[str]) -> list[str]:
+def differing(frame: pd.DataFrame, axes: Sequence[str], layout_axes: Sequence[str]) -> list[str]:
     """Notes on what the rows of a column differ in, on updates, and on examples seen.
 
     Args:
         frame: scores as `layout.placed` gives them.
         axes: columns in which students differ.
-        own: those that the layout names rows and columns by; none where rows are as the study
-            labels them, whose values are in the legend.
+        layout_axes: those that the layout names rows and columns by; none where rows are as the
+            study labels them, whose values are in the legend.
     """
     students = _students(frame)
-    values = {axis: _values(students, axis) for axis in axes if axis not in own}
-    named = [f"{axis} ({'; '.join(v)})" if own else axis for axis, v in values.items() if v]
-    notes = [f"{'beyond its own axes ' if own else ''}rows differ in: {', '.join(named)}"]
-    notes = notes if named else ["beyond its own axes rows differ in nothing"] if own else []
+    values = {axis: _values(students, axis) for axis in axes if axis not in layout_axes}
+    named = [f"{axis} ({'; '.join(v)})" if layout_axes else axis for axis, v in values.items() if v]
+    beyond = "beyond its own axes " if layout_axes else ""
+    notes = [f"{beyond}rows differ in: {', '.join(named)}"]
+    if not named:  # with the study's labels the legend says that much
+        notes = [f"{beyond}rows differ in nothing"] if layout_axes else []
     for name, title in (("steps", "updates"), ("examples_seen", "examples seen")):
         recorded = students[students[name].notna() & (students["state"] == "done")]
         if len(recorded):
