@@ -24,7 +24,8 @@ def average(weights: Weights, student: Architecture, source: Architecture) -> We
     last = chosen_layers("skip", student, source)
     check_equal(student, source, "family", "hidden", "heads", "intermediate")
     blocks = layers.blocks(student.layers, source.layers)
-    # Every layer of a block must be of the kind of the student layer that it is averaged into.
+    # Every layer of a block must be of the kind of the student layer that it is averaged into. They
+    # are checked as lists of one layer a block; a block with fewer begins again.
     for nth in range(max(map(len, blocks))):
         families.check_layers(student.family, [block[nth % len(block)] for block in blocks])
     averaged = select_layers(weights, last)  # the last layer of each block, to be replaced

@@ -46,6 +46,7 @@ def heads(layer: Weights, count: int) -> Tensor:
     """For each head the norm of what it writes, W_O [W_V, b_V] [h]."""
     value = torch.cat([layer["value.weight"], layer["value.bias"][:, None]], 1).double()
     out = layer["out.weight"].double()
+    # Of the product: how its size is divided between the two factors says nothing.
     left = out.T.reshape(count, -1, out.shape[0])
     right = value.reshape(count, -1, value.shape[1])
     return (left.transpose(1, 2) @ right).flatten(1).norm(dim=1)
@@ -59,6 +60,7 @@ def neurons(layer: Weights) -> Tensor:
 
 def largest(scores: Tensor, count: int) -> Tensor:
     """The 0-based positions of the largest scores, in ascending order."""
+    # Sorted twice: the largest first, then those chosen back into the source's order.
     return scores.sort(descending=True, stable=True).indices[:count].sort().values
 
 
@@ -68,6 +70,7 @@ def take_heads(weights: Weights, student: Architecture, source: Architecture) ->
 
     def units(layer: Weights) -> Tensor:
         chosen = largest(heads(layer, source.heads), student.heads)
+        # Head i has the `width` units from i * width on.
         return (chosen[:, None] * width + torch.arange(width)).flatten()
 
     return _take(weights, student.hidden, "heads", units)
@@ -75,10 +78,11 @@ def take_heads(weights: Weights, student: Architecture, source: Architecture) ->
 
 def take_neurons(weights: Weights, student: Architecture) -> Weights:
     """Each layer with its largest neurons only; the stream has the student's width."""
-    return _take(
-        weights, student.hidden, "inner",
-        lambda layer: largest(neurons(layer), student.intermediate),
-    )  # fmt: skip
+
+    def units(layer: Weights) -> Tensor:
+        return largest(neurons(layer), student.intermediate)
+
+    return _take(weights, student.hidden, "inner", units)
 
 
 def by_part(weights: Weights) -> dict[int, Weights]:

@@ -14,6 +14,7 @@ Weights = dict[str, Tensor]
 Rule = Literal["first", "last", "skip", "both_ends"]
 Kinds = tuple[str, ...]
 
+# For example `encoder.layer.3.output.dense.bias`: up to the layer's number, the number, the rest.
 LAYER = re.compile(r"(.*\blayers?\.)(\d+)(\..*)")
 # What a tensor does (its role), by its name without layer, `.weight` and `.bias`: of BERT, RoBERTa
 # and ELECTRA before the bar, of DistilBERT after it.
@@ -67,6 +68,7 @@ def kinds(name: str, tensor: Tensor, hidden: int) -> Kinds:
 
     Embeddings of another width than the stream's (ELECTRA's) are no part of the stream.
     """
+    # A bias or LayerNorm has one dimension, the units that it is added to or scales.
     if name.startswith("embeddings.") and tensor.shape[-1] != hidden:
         return ("token", "before")[-tensor.ndim :]
     return KINDS[role(name)][: tensor.ndim]
@@ -84,16 +86,17 @@ def in_layer(name: str, layer: int) -> str:
 
 
 def select_layers(weights: Weights, chosen: Sequence[int]) -> Weights:
-    """Everything but the layers as it is, and the `chosen` layers (1-based) as layers 1, 2, ..."""
+    """Everything but the layers as it is, and the `chosen` layers (1-based) as layers 1, 2, ...
+
+    For example `chosen` of [4, 2] makes layer 4 of the source the first, and layer 2 the second.
+    """
     selected = {}
     for name, tensor in weights.items():
         number = layer_of(name)
         if number is None:
             selected[name] = tensor
-            continue
-        for position, layer in enumerate(chosen):
-            if layer == number + 1:
-                selected[in_layer(name, position)] = tensor
+        elif number + 1 in chosen:
+            selected[in_layer(name, chosen.index(number + 1))] = tensor
     return selected
 
 
@@ -122,8 +125,7 @@ def chosen_layers(rule: Rule | list[int], student: Architecture, source: Archite
     if student.layers > source.layers:
         raise Misfit(f"{student.layers} student layers are more than the source's {source.layers}")
     if isinstance(rule, str):
-        chosen: list[int] = getattr(layers, rule)(student.layers, source.layers)
-        return chosen
+        return getattr(layers, rule)(student.layers, source.layers)
     if len(rule) != student.layers:
         raise Misfit(f"layers={rule}: {len(rule)} for a student of {student.layers}")
     if len(set(rule)) < len(rule) or not all(1 <= layer <= source.layers for layer in rule):
