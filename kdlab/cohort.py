@@ -26,7 +26,7 @@ from kdlab.models import costs, heads, saving
 from kdlab.models.saved_files import is_whole
 from kdlab.models.student import build_student
 from kdlab.models.teacher import outputs_order
-from kdlab.objective.objective import Objective, traced_layers
+from kdlab.objective.objective import Objective
 from kdlab.options.schema import Execution
 from kdlab.record import DIVERGED, DONE, Record
 from kdlab.record_schema import Cost, Result
@@ -76,7 +76,7 @@ def distill(
     """
     cohort = [runs] if isinstance(runs, Run) else list(runs)
     execution = replace(execution or _default_execution(), **where)
-    torch.set_num_threads(execution.threads)
+    torch.set_num_threads(execution.threads)  # before any work: sums depend on it, bit for bit
     _check_cohort(cohort)
     durable.check_root(execution.root)
     if execution.predict_test:
@@ -90,6 +90,7 @@ def distill(
             for parent in {p.uid: p for run in trained for p in parents(run)}.values():
                 ensure(parent, execution)
             _locked(cohort, task, execution, on, again)
+    # Read back also for those just trained: what counts is what is on disk.
     recorded = record.entries(execution.root)
     records = [record.best(execution.root, recorded[run.uid]) for run in cohort]
     return records[0] if isinstance(runs, Run) else records
@@ -104,6 +105,7 @@ def _locked(
         # taken in the order of uids, so that no two processes wait for each other.
         for uid in sorted(run.uid for run in (cohort if again else missing(cohort, execution))):
             stack.enter_context(_lock(execution, uid))
+        # Once more, now that nobody else can change the answer.
         waiting = cohort if again else missing(cohort, execution)
         complete = execution.predict_test and not again
         done = test_outputs.complete(waiting, task, execution.root, on) if complete else []
@@ -133,6 +135,7 @@ def _distill(cohort: Sequence[Run], task: TaskData, execution: Execution, on: to
         recorded = record.entries(execution.root)  # runs that are repeated for what they lack
         for student in students:
             outputs = _scored_outputs(student, task)
+            # `_scored_outputs` has put the scored weights into the model, which all below means.
             result = _result(student, task, outputs, teacher_logits)
             cost = _cost(student, teacher_seconds, len(students), on, execution.root)
             on_tests = test_outputs.on_test_splits(student.model, task, on) if outputs else {}
@@ -178,9 +181,8 @@ def _student(run: Run, task: TaskData, on: torch.device, execution: Execution) -
         heads.name_classes(model, task.names)
     teacher = teacher_architecture(run.teacher, run.teacher_checkpoint)
     objective = Objective(run, teacher, task.scheduled).to(on)
-    layers = traced_layers(run)[0]
-    student = student_state.start(run, model, objective, layers, len(task.batches), task.scheduled)
-    resume.restore(student, execution.root)
+    student = student_state.start(run, model, objective, len(task.batches), task.scheduled)
+    resume.restore(student, execution.root)  # over the fresh weights, if there is a checkpoint
     return student
 
 
@@ -233,7 +235,7 @@ def _result(
         steps=student.step,
         examples_seen=sum(map(len, task.batches[: student.step])),
     )
-    if not outputs:
+    if not outputs:  # a diverged run has nothing to score
         return result
     result["scored_step"] = student.best["step"] if student.best else student.step
     result["scores"] = {
@@ -295,6 +297,7 @@ def _write(
     }
     if execution.save and outputs:
         saving.save(student.model, task.tokenizer, root, run.uid)
+    # No artifacts yet: outputs are appended only if the record turns out to be worth writing.
     written = Record(run.uid, dict(run.choices), list(run.overrides), result, cost, {})
     earlier = record.best(root, recorded) if recorded else None
     if earlier and (kind := repeats.kind(earlier, written)) != repeats.EQUAL:

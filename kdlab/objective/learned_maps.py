@@ -51,6 +51,8 @@ def pseudo_classifiers(term: Term, layers: Sequence[int], hidden: int, seed: int
 def _linear(width: int, to: int, seed: int, name: str) -> nn.Linear:
     """A linear map with bias, drawn from a stream of its own: no other term changes it."""
     generator = torch.Generator().manual_seed(streams.key(seed, f"projection/{name}"))
+    # nn.Linear would draw weights of its own first, from the process's generator, and so shift all
+    # that is drawn from it later.
     linear = nn.utils.skip_init(nn.Linear, width, to)
     nn.init.normal_(linear.weight, std=DEVIATION, generator=generator)
     nn.init.zeros_(linear.bias)

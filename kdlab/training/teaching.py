@@ -35,7 +35,7 @@ def load_teachers(
         return []
     # `load_teacher` loads the one teacher of a run: one such run for each fold.
     by_fold = [replace(run, teacher=teacher) for teacher in teachers(run)] or [run]
-    models = [load_teacher(each, tokenizer, names, root, device) for each in by_fold]
+    models = [load_teacher(of_fold, tokenizer, names, root, device) for of_fold in by_fold]
     return [model for model in models if model is not None]
 
 
@@ -95,6 +95,7 @@ def teacher_forward(
         for teacher, mine in zip(teachers, rows_of, strict=True)
         if len(mine)  # a small batch may have no row of a fold
     ]
+    # `parts` lie fold by fold; the argsort of where their rows came from puts them back.
     return joined(parts, torch.cat(rows_of).argsort())
 
 
@@ -105,10 +106,11 @@ def teacher_logits(
 
     Of several teachers the logarithm of their mean probabilities; of regression their mean.
     """
-    each = [scoring.predict(teacher, data, device) for teacher in teachers]
-    if len(each) == 1:
-        return each[0]
-    stacked = torch.from_numpy(np.stack(each))
+    by_teacher = [scoring.predict(teacher, data, device) for teacher in teachers]
+    if len(by_teacher) == 1:
+        return by_teacher[0]
+    stacked = torch.from_numpy(np.stack(by_teacher))
     if data.classes == 1:
         return stacked.mean(0).numpy()
-    return (stacked.log_softmax(-1).logsumexp(0) - float(np.log(len(each)))).numpy()
+    # Of probabilities, since logits of two teachers may differ by any constant.
+    return (stacked.log_softmax(-1).logsumexp(0) - float(np.log(len(teachers)))).numpy()
