@@ -153,5 +153,6 @@ def teachers(run: Run) -> list[Run]:
 
 def parents(run: Run) -> list[Run]:
     """The runs that a run learns from or starts from, each once."""
+    # The teacher may be the source of the weights too.
     runs = [*teachers(run), *([run.init.run] if run.init.run else [])]
     return list({parent.uid: parent for parent in runs}.values())
