@@ -1,4 +1,4 @@
-"""How much of an encoder's weights a unit carries, and the encoder of the largest units.
+"""How large the weights of an encoder's units are, and encoders with their largest units only.
 
 Norms are Frobenius, sums are in float64, and equal units keep their order.
 """
@@ -65,7 +65,7 @@ def largest(scores: Tensor, count: int) -> Tensor:
 
 
 def take_heads(weights: Weights, student: Architecture, source: Architecture) -> Weights:
-    """Each layer with its largest heads only, whole; the stream has the student's width."""
+    """Each layer with its largest heads only, whole; the stream is narrowed already."""
     width = source.hidden // source.heads
 
     def units(layer: Weights) -> Tensor:
@@ -77,7 +77,7 @@ def take_heads(weights: Weights, student: Architecture, source: Architecture) ->
 
 
 def take_neurons(weights: Weights, student: Architecture) -> Weights:
-    """Each layer with its largest neurons only; the stream has the student's width."""
+    """Each layer with its largest neurons only; the stream is narrowed already."""
 
     def units(layer: Weights) -> Tensor:
         return largest(neurons(layer), student.intermediate)
@@ -86,7 +86,7 @@ def take_neurons(weights: Weights, student: Architecture) -> Weights:
 
 
 def by_part(weights: Weights) -> dict[int, Weights]:
-    """The tensors of each layer, 0-based, under `kdlab.init.tensors.part`."""
+    """For each layer (0-based) its tensors by what they are, such as `query.weight`."""
     layers: dict[int, Weights] = {}
     for name, tensor in weights.items():
         number = layer_of(name)
@@ -96,7 +96,7 @@ def by_part(weights: Weights) -> dict[int, Weights]:
 
 
 def _take(weights: Weights, hidden: int, kind: str, units: Callable[[Weights], Tensor]) -> Weights:
-    """The tensors with those units of a kind that a function of their layer's tensors chooses."""
+    """The tensors with some units of a kind only: those that `units` chooses in each layer."""
     chosen: dict[int | None, Tensor] = {
         number: units(layer) for number, layer in by_part(weights).items()
     }

@@ -79,7 +79,7 @@ def _same_in_every_layer(
     layers: Rule | list[int],
     choice: Choice,
 ) -> Weights:
-    """The encoder with the units of a choice, the same ones in every layer."""
+    """The encoder with the units that `choice` takes, the same ones in every layer."""
     weights = _of_depth(weights, student, source, layers)
     # All heads together are as wide as the stream, so that one choice serves both.
     width = choice(source.hidden, student.hidden)

@@ -60,7 +60,9 @@ def svd(
     """
     check_narrower(student, source)
     if student.hidden * source.heads > source.hidden * student.heads:
-        student_width, source_width = (of.hidden // of.heads for of in (student, source))
+        student_width, source_width = (
+            encoder.hidden // encoder.heads for encoder in (student, source)
+        )
         raise Misfit(f"heads of width {student_width}, and the source's have {source_width}")
     weights = select_layers(weights, chosen_layers(layers, student, source))
     # Without weights this is the check before any work, and there is nothing to decompose.

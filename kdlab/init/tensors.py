@@ -1,4 +1,8 @@
-"""What an encoder's tensors are: their layer, and whose units their rows and columns are."""
+"""What an encoder's tensors are: their layer, and of which units their rows and columns are.
+
+A unit is one number of a state, of a head, or of the inside of a feed-forward. To narrow an encoder
+is to take some units of a kind out of every tensor that has a row or column for each of them.
+"""
 
 import re
 from collections.abc import Callable, Sequence
@@ -49,7 +53,10 @@ KINDS: dict[str, Kinds] = {
 
 
 def role(name: str) -> str:
-    """What a tensor does; ValueError for a name that no known family has."""
+    """What a tensor does; ValueError for a name that no known family has.
+
+    For example `encoder.layer.3.attention.self.query.bias` is a `query`.
+    """
     in_a_layer = LAYER.fullmatch(name)
     part = (in_a_layer[3][1:] if in_a_layer else name).removesuffix(".weight").removesuffix(".bias")
     for pattern, named in ROLES.items():
@@ -64,7 +71,7 @@ def part(name: str) -> str:
 
 
 def kinds(name: str, tensor: Tensor, hidden: int) -> Kinds:
-    """Whose units a tensor's dimensions are.
+    """Of which kind of units a tensor's dimensions are, such as ("heads", "stream") of a query.
 
     Embeddings of another width than the stream's (ELECTRA's) are no part of the stream.
     """
@@ -101,20 +108,21 @@ def select_layers(weights: Weights, chosen: Sequence[int]) -> Weights:
 
 
 def take(
-    weights: Weights, hidden: int, kind: Kinds, units: Callable[[int | None], Tensor]
+    weights: Weights, hidden: int, from_kinds: Kinds, units: Callable[[int | None], Tensor]
 ) -> Weights:
     """The tensors with some units of these kinds only.
 
     Args:
         weights: an encoder's.
         hidden: the width of its stream.
-        kind: the kinds of units to choose from.
+        from_kinds: the kinds of units to choose from.
         units: the 0-based units to keep, by layer.
     """
     taken = {}
     for name, tensor in weights.items():
-        for dimension, of in enumerate(kinds(name, tensor, hidden)):
-            if of in kind:
+        # Of the tensor as it came: `kinds` knows embeddings by a width that this loop may change.
+        for dimension, kind in enumerate(kinds(name, tensor, hidden)):
+            if kind in from_kinds:
                 tensor = tensor.index_select(dimension, units(layer_of(name)))
         taken[name] = tensor
     return taken
@@ -154,7 +162,7 @@ def check_narrower(student: Architecture, source: Architecture) -> None:
 
 def check_head_width(student: Architecture, source: Architecture) -> None:
     """`Misfit` where heads cannot be taken whole."""
-    in_student, in_source = (of.hidden // of.heads for of in (student, source))
+    in_student, in_source = (encoder.hidden // encoder.heads for encoder in (student, source))
     if in_student != in_source:
         raise Misfit(
             f"unequal width of heads: the student has {in_student}, the source {in_source}"
