@@ -54,12 +54,13 @@ NO_RECORD = "-"  # in an index, in place of a uid: a stretch of bytes that holds
 
 
 class Entry(NamedTuple):
-    """A record in brief.
+    """Where a record lies, and the little of it that planning needs.
 
     Attributes:
         status: `done` or `diverged`.
         seconds: of training.
-        file: the ledger's name, and `start` and `end` the bytes where the record lies in it.
+        file: the name of the ledger.
+        start, end: the bytes of the ledger in which the record lies.
     """
 
     status: str

@@ -67,7 +67,7 @@ def notes(root: str | Path) -> list[str]:
 
 
 def worst(records: list[Record]) -> str:
-    """How alike the records of a run are to the first of them, at the worst."""
+    """The kind of the record that is least like the first one of the run."""
     kinds = [kind(records[0], other) for other in records[1:]]
     return max(kinds, key=KINDS.index, default=EQUAL)
 
