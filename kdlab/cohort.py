@@ -103,8 +103,10 @@ def _locked(
     with ExitStack() as stack:
         # Two processes that were given the same run: the second waits and finds it done. Locks are
         # taken in the order of uids, so that no two processes wait for each other.
+        locks = Path(execution.root) / "locks"
+        locks.mkdir(parents=True, exist_ok=True)
         for uid in sorted(run.uid for run in (cohort if again else missing(cohort, execution))):
-            stack.enter_context(_lock(execution, uid))
+            stack.enter_context(FileLock(locks / f"{uid}.lock"))
         # Once more, now that nobody else can change the answer.
         waiting = cohort if again else missing(cohort, execution)
         complete = execution.predict_test and not again
@@ -138,7 +140,7 @@ def _distill(cohort: Sequence[Run], task: TaskData, execution: Execution, on: to
             # `_scored_outputs` has put the scored weights into the model, which all below means.
             result = _result(student, task, outputs, teacher_logits)
             cost = _cost(student, teacher_seconds, len(students), on, execution.root)
-            on_tests = test_outputs.on_test_splits(student.model, task, on) if outputs else {}
+            on_tests = scoring.predict_splits(student.model, task.tests, on) if outputs else {}
             earlier = recorded.get(student.run.uid, [])
             written = _write(student, task, result, cost, outputs | on_tests, execution, earlier)
             watches[student.run.uid].ended(written)
@@ -166,12 +168,6 @@ def ensure(parent: Run, execution: Execution) -> None:
     of_parent = replace(execution, save=True, predict_test=False)
     if distill(parent, of_parent).result["status"] == DIVERGED:
         raise RuntimeError(f"parent {parent.uid} diverged: no run can learn or start from it")
-
-
-def _lock(execution: Execution, uid: str) -> FileLock:
-    path = Path(execution.root) / "locks" / f"{uid}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(path)
 
 
 def _student(run: Run, task: TaskData, on: torch.device, execution: Execution) -> StudentState:
@@ -216,10 +212,7 @@ def _scored_outputs(student: StudentState, task: TaskData) -> dict[str, np.ndarr
         return {}
     if student.best:
         student.model.load_state_dict(student.best["weights"])
-    return {
-        name: scoring.predict(student.model, data, student.device)
-        for name, data in task.scored.items()
-    }
+    return scoring.predict_splits(student.model, task.scored, student.device)
 
 
 def _result(
@@ -250,7 +243,8 @@ def _result(
         for name, logits in teacher_logits.items()
         if run.terms
     }
-    if order := outputs_order(run, task.names) if run.terms else None:
+    # A finished checkpoint may number the task's classes in another way.
+    if run.terms and (order := outputs_order(run, task.names)):
         result["teacher_order"] = order
     result["degenerate"] = sorted(n for n in outputs if scoring.is_degenerate(run.task, outputs[n]))
     result["weights"] = saving.digest(student.model)
@@ -300,6 +294,7 @@ def _write(
     # No artifacts yet: outputs are appended only if the record turns out to be worth writing.
     written = Record(run.uid, dict(run.choices), list(run.overrides), result, cost, {})
     earlier = record.best(root, recorded) if recorded else None
+    # An equal repeat adds a line only for outputs that the earlier record lacks.
     if earlier and (kind := repeats.kind(earlier, written)) != repeats.EQUAL:
         print(f"run {run.uid}: {repeats.SAID[kind]}; both are kept", file=sys.stderr)
     elif earlier and outputs.keys() <= set(record.kept(root, earlier)):

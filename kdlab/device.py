@@ -22,7 +22,7 @@ from kdlab.options.schema import Execution
 
 CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 WORKSPACE = ":4096:8"  # 24 MB with which cuBLAS adds in one order (NVIDIA's documentation)
-LAPS = 512  # after so many, the earlier half is added up: by then a GPU has done their work
+MAX_LAPS = 512  # after so many, the earlier half is added up: by then a GPU has done their work
 
 
 def chosen(execution: Execution) -> torch.device:
@@ -33,10 +33,10 @@ def chosen(execution: Execution) -> torch.device:
     """
     if execution.device == "cuda" and not torch.cuda.is_available():
         raise BadInput("device=cuda: there is no such device here")
-    name = execution.device
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name, torch.cuda.current_device()) if name == "cuda" else torch.device(name)
+    if execution.device == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    # With its index: tensors are on `cuda:0`, which is another device than `cuda` when compared.
+    return torch.device("cuda", torch.cuda.current_device())
 
 
 @contextmanager
@@ -130,8 +130,8 @@ class Clock:
             ended = self._now()
             if self.device.type == "cuda":
                 self.laps.append((began, ended))
-                if len(self.laps) > LAPS:
-                    self._add(LAPS // 2)
+                if len(self.laps) > MAX_LAPS:
+                    self._add(MAX_LAPS // 2)
             else:
                 self.earlier += ended - began
 

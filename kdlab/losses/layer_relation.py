@@ -48,7 +48,7 @@ def triple(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     count = student.shape[2]
     student, teacher = (_angles(zero_padding(states, mask)) for states in (student, teacher))
     # Cosines with i = j or k = j are 0 on both sides; those with i = k are 1, and are taken out.
-    same = identity(student[0, 0, 0])
+    same = identity(student[0, 0, 0])  # [i, k]
     gaps = (student - teacher).square().masked_fill(same, 0.0).sum((2, 3, 4))
     return over_valid(gaps / (count * (count - 1) * (count - 2)), mask)
 

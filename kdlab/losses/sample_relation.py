@@ -43,6 +43,7 @@ def angle(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         mask: [b], true where the row counts.
     """
     pairs = _pairs(mask)  # of a corner j and an end
+    # [j, i, k]: the corner j with both ends, and the ends i and k with each other.
     triples = pairs[:, :, None] & pairs[:, None, :] & pairs[None, :, :]
     student, teacher = (_angles(states, pairs) for states in (student, teacher))
     return over_valid(smooth_l1_loss(student, teacher, reduction="none"), triples)

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from kdlab.matching.inputs import MatchingInputs
 
 FLOOR = 1e-6  # the smallest weight of a layer: with none it would have no unit cost
-LEAST = 1e-12  # the smallest unit cost, as a share of the total: of a layer that costs nothing
+SMALLEST_COST = (
+    1e-12  # the smallest unit cost, as a share of the total: of a layer that costs nothing
+)
 
 
 class EarthMover(nn.Module):
@@ -77,7 +79,7 @@ def reweighed(weights: Tensor, unit_costs: Tensor, temperature: float | None) ->
     total = unit_costs.sum()
     if total == 0:  # no layer is cheaper than another
         return weights
-    cheapness = total / unit_costs.clamp(min=LEAST * total)
+    cheapness = total / unit_costs.clamp(min=SMALLEST_COST * total)
     if temperature is None:
         chosen = cheapness / cheapness.sum()
     else:

@@ -1,5 +1,6 @@
 """Outputs of a model on a split, and the scores of outputs. Always in float32."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,13 @@ def predict(model: nn.Module, data: Encoded, device: torch.device) -> np.ndarray
         outputs[positions] = logits.cpu().numpy()
     model.train(training)
     return outputs
+
+
+def predict_splits(
+    model: nn.Module, splits: Mapping[str, Encoded], device: torch.device
+) -> dict[str, np.ndarray]:
+    """The outputs of every row of several splits, by the splits' names."""
+    return {name: predict(model, data, device) for name, data in splits.items()}
 
 
 def _loss_and_hits(logits: Tensor, labels: Tensor, predicted: PredictedTokens) -> Tensor:

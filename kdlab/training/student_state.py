@@ -149,9 +149,11 @@ def update(
     total = student.objective.total(losses, student.step)
     student.step += 1
     # One transfer for all of them: the CPU waits for the GPU at each.
-    *values, whole = torch.stack([x.detach().double() for x in (*losses.values(), total)]).tolist()
+    *values, total_value = torch.stack(
+        [x.detach().double() for x in (*losses.values(), total)]
+    ).tolist()
     _check_terms(student, losses, values)
-    if not math.isfinite(whole):
+    if not math.isfinite(total_value):
         student.status = DIVERGED
         return
     # Before the backward pass, which frees the graph that the gradients of single losses need.
@@ -184,7 +186,7 @@ def _check_terms(student: StudentState, losses: dict[str, Tensor], values: list[
 def _measure_gradient_shares(student: StudentState, losses: dict[str, Tensor]) -> None:
     """At 10, 50 and 90 % of training, each weighted loss's share of the encoder's gradient.
 
-    The norms of the losses' own gradients are compared; those partly cancel each other in the sum.
+    A share is of the sum of the losses' own norms, so that the shares of a point add up to one.
     """
     for point in SHARE_POINTS:
         if student.step == max(1, round(point * student.steps)):
@@ -194,8 +196,9 @@ def _measure_gradient_shares(student: StudentState, losses: dict[str, Tensor]) -
                 name: weights[name] * torch.stack(_gradient_norms(student, loss)).norm()
                 for name, loss in losses.items()
             }
-            whole = float(sum(norms.values())) or 1.0
-            student.gradient_shares[f"{point:g}"] = {n: float(x) / whole for n, x in norms.items()}
+            # Not the norm of the whole gradient, in which the losses' gradients partly cancel.
+            total = float(sum(norms.values())) or 1.0
+            student.gradient_shares[f"{point:g}"] = {n: float(x) / total for n, x in norms.items()}
 
 
 def _gradient_norms(student: StudentState, loss: Tensor) -> list[Tensor]:

@@ -91,9 +91,9 @@ def teacher_forward(
     folds = torch.from_numpy(rows % len(teachers)).to(inputs["attention_mask"].device)
     rows_of = [(folds == fold).nonzero()[:, 0] for fold in range(len(teachers))]
     parts = [
-        trace(teacher, {name: tensor[mine] for name, tensor in inputs.items()}, layers)
-        for teacher, mine in zip(teachers, rows_of, strict=True)
-        if len(mine)  # a small batch may have no row of a fold
+        trace(teacher, {name: tensor[positions] for name, tensor in inputs.items()}, layers)
+        for teacher, positions in zip(teachers, rows_of, strict=True)
+        if len(positions)  # a small batch may have no row of a fold
     ]
     # `parts` lie fold by fold; the argsort of where their rows came from puts them back.
     return joined(parts, torch.cat(rows_of).argsort())

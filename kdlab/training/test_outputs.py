@@ -20,11 +20,6 @@ from kdlab.run import Run
 from kdlab.training import scoring
 
 
-def on_test_splits(model: nn.Module, task: TaskData, device: torch.device) -> dict[str, np.ndarray]:
-    """Outputs [n, classes] on each test split that the data was read with."""
-    return {name: scoring.predict(model, data, device) for name, data in task.tests.items()}
-
-
 def artifacts(root: str, task: TaskData, outputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Write outputs of scored and test splits; return a record's `artifacts`."""
     if not outputs:  # of a diverged run
@@ -39,9 +34,9 @@ def artifacts(root: str, task: TaskData, outputs: Mapping[str, np.ndarray]) -> d
 
 
 def untrained(runs: Sequence[Run], execution: Execution) -> list[Run]:
-    """The runs that have to be trained.
+    """Of runs that lack something, those that have to be trained.
 
-    The others lack test outputs alone, and have a saved model to compute these with.
+    The others lack test outputs alone, and have a saved model that can compute them.
     """
     unpredicted = test_splits.lacking(runs, execution.root) if execution.predict_test else set()
     return [r for r in runs if r.uid not in unpredicted or not is_whole(execution.root, r.uid)]
@@ -74,7 +69,7 @@ def complete(runs: Sequence[Run], task: TaskData, root: str, device: torch.devic
             raise Damaged(f"{folder(root, uid)} does not hold the weights that it says")
         earlier = max(of_model, key=lambda past: len(record.kept(root, past)))
         outputs = _scored_outputs(model, earlier, task, root, device)
-        outputs |= on_test_splits(model, task, device)
+        outputs |= scoring.predict_splits(model, task.tests, device)
         # A line more, as ledgers are only appended to; `record.best` prefers it to the earlier one.
         record.append(root, replace(earlier, artifacts=artifacts(root, task, outputs)))
         completed.append(uid)
