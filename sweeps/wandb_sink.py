@@ -62,6 +62,7 @@ def replay(
     waiting = [record for record in of_study if _line(record, target) not in pushed]
     for record in tqdm(waiting, unit="run", desc=f"wandb {mode}", dynamic_ncols=True):
         _push(record, labels[record.uid], study, target)
+        # Only now: whoever is killed in between pushes the run again, under the same id.
         append_line(journal, _line(record, target))
         if mode == "online":
             time.sleep(PAUSE)

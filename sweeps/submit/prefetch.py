@@ -25,6 +25,7 @@ def fetch(runs: Sequence[Run], predict: Collection[str]) -> None:
     for run in runs:
         splits = _splits(run)
         sources.setdefault(repr((run.source, splits)), (run.source, splits))
+    # What they read is dropped: reading puts it into the cache, where tasks find it.
     for source, splits in sources.values():
         for split in splits:
             source.bind()().read(split)

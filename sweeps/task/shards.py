@@ -80,6 +80,7 @@ def write(
     }
     content = json.dumps(shard).encode()
     path = Path(execution.root) / "studies" / study / "shards" / f"{short_digest(content)}.json"
+    # A launch that is repeated finds its shards; one that a disk has damaged is written anew.
     if not path.exists() or path.read_bytes() != content:
         write_whole(path, content)
     return path

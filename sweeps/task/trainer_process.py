@@ -56,6 +56,7 @@ class TrainerProcess:
             None if it still trains; else its `class`, `TRAINED`, `STOPPED` or one of trouble with
             what `sweeps.journal.failures` says of it.
         """
+        # A pipe whose other end died has something to read as well: its end, an EOFError.
         if not self.connection.poll(seconds):
             return None
         try:
@@ -131,7 +132,7 @@ def _die_with(worker: int) -> None:
     """End when the worker does, since nobody would read the answer."""
     while os.getppid() == worker:
         time.sleep(1)
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)  # sys.exit would end this thread alone
 
 
 def _oom_kills() -> int:
