@@ -103,7 +103,7 @@ def _positive(text: str) -> float:
         number = float(text)
     except ValueError:
         number = 0.0
-    if not 0 < number < float("inf"):
+    if not 0 < number < float("inf"):  # not `number <= 0`, which nan would pass
         raise argparse.ArgumentTypeError(f"{text}: a number above 0")
     return number
 
@@ -178,9 +178,9 @@ def _cancel(arguments: argparse.Namespace) -> int:
 
 
 def _logs(arguments: argparse.Namespace) -> int:
-    from sweeps import commands
+    from sweeps import status
 
-    return commands.logs(arguments.uid, arguments.root)
+    return status.logs(arguments.uid, arguments.root)
 
 
 def _clean(arguments: argparse.Namespace) -> int:

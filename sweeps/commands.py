@@ -154,7 +154,7 @@ def run_launch(
         paid |= {run.uid: work.seconds[run.uid] for run in work.due}
         if not wait:
             return 0
-        # Nothing to submit and nothing in a queue, another user's included: all that can end has.
+        # Runs that another launch submitted are waited for too.
         if not submissions and not IN_QUEUE & set(work.states.values()):
             return _print_failed(work, execution)
         launcher = choice.launcher(execution).name
@@ -255,8 +255,8 @@ def retry(name: str, root: str, *, classes: Sequence[str], uids: Sequence[str], 
         if event["class"] == "parent_failed" and launched.ancestors({uid}, family) & forgiven
     }
     reconcile.forgive(root, sorted(forgiven))
-    # After the failures are forgiven: a retry that is killed in between leaves a study that still
-    # says that it has stopped, and is called again.
+    # Last: if `retry` is killed before this line, no task starts on failures that still count; the
+    # study says that it has stopped, and `retry --all` goes on.
     failures.stop_file(root, name).unlink(missing_ok=True)
     say(f"{len(forgiven)} of {len(failed)} failures forgiven")
     return run_launch(launched_before(name, root), None, wait=False)
@@ -278,28 +278,3 @@ def rerun(uid: str, root: str) -> int:
         if uid in launched.family(frame):
             return run_launch(launched_before(name, root), None, wait=False, again=[uid])
     raise BadInput("; ".join([f"no study under {root} has a run {uid}", *damaged]))
-
-
-def logs(uid: str, root: str) -> int:
-    """Print what the tasks of a run printed, and what trouble it has.
-
-    Raises:
-        BadInput: no task was given the run.
-    """
-    history = events.fold(root)
-    tasks = [
-        (intent, index)
-        for intent, event in history.intents.items()
-        for index, uids in enumerate(event["uids"])
-        if uid in uids
-    ]
-    if not tasks:
-        raise BadInput(f"no task under {root} was given run {uid}")
-    for event in history.trouble.get(uid, []):
-        print(f"{event['class']} on {event['node']}: {event['error']}")
-    # Incarnations of a task print to the same file: each file once.
-    for path in {e["log"]: None for task in tasks for e in history.workers.get(task, [])}:
-        print(f"==> {path}")
-        if Path(path).is_file():
-            print(Path(path).read_text(errors="replace"))
-    return 0

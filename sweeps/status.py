@@ -1,10 +1,11 @@
-"""Where a study stands, for the terminal: states, rate, coverage, failures."""
+"""Where a study stands, for the terminal: states, rate, coverage, failures, and tasks' logs."""
 
 import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -58,7 +59,7 @@ def load(study: str, root: str) -> Status:
     """Where a study stands; a scheduler is asked at most once a minute."""
     plan = read_plan(study, root)
     done, history = record.index(root), events.fold(root)
-    # Files tell most of it: a scheduler that does not answer is a line, not an error.
+    # Records and events tell most of it: if the scheduler does not answer, a line says so.
     try:
         live, queue_error = contract.live(root, history, fresh=False), ""
     except (RuntimeError, BadInput) as error:
@@ -102,7 +103,7 @@ def _rate(history: History, study: str) -> float:
         return 0.0
     last = max(when for when, _ in ended)
     recent = [(when, n) for when, n in ended if when > last - RATE_WINDOW]
-    # By the last end, not by now: a sweep that stands still is shown with the rate it had.
+    # Measured from the last end, not from now: a sweep that is over keeps the rate that it had.
     span = max(last - min(when for when, _ in recent), 1.0)
     return 3600 * sum(n for _, n in recent) / span if len(recent) > 1 else 0.0
 
@@ -195,3 +196,28 @@ def watch(study: str, root: str, every: float) -> None:
         while True:
             time.sleep(every)
             screen.update(show(load(study, root)), refresh=True)
+
+
+def logs(uid: str, root: str) -> int:
+    """Print what the tasks of a run printed, and what trouble it has.
+
+    Raises:
+        BadInput: no task was given the run.
+    """
+    history = events.fold(root)
+    tasks = [
+        (intent, index)
+        for intent, event in history.intents.items()
+        for index, uids in enumerate(event["uids"])
+        if uid in uids
+    ]
+    if not tasks:
+        raise BadInput(f"no task under {root} was given run {uid}")
+    for event in history.trouble.get(uid, []):
+        print(f"{event['class']} on {event['node']}: {event['error']}")
+    # Incarnations of a task print to the same file: each file once.
+    for path in {e["log"]: None for task in tasks for e in history.workers.get(task, [])}:
+        print(f"==> {path}")
+        if Path(path).is_file():
+            print(Path(path).read_text(errors="replace"))
+    return 0
