@@ -60,6 +60,7 @@ def as_request(
     seeds = [_integer(text) for text in swept.get(SEED_KEY, fixed_seeds)]
     tasks = [text.partition("=")[2] for text in swept.get(COLUMN_KEY, [])]
     of_rows = [texts for key, texts in swept.items() if key not in (SEED_KEY, COLUMN_KEY)]
+    # Where only seeds and tasks are swept, the product has one empty row, which is called `run`.
     cases = {", ".join(texts) or "run": list(texts) for texts in product(*of_rows)}
     # The same runs are the same study, wherever they are computed.
     decisive = sorted(text for text in fixed if not is_operational(text))

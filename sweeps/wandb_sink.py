@@ -94,6 +94,7 @@ def _labels(study: str, root: str) -> dict[str, Labels]:
 def _line(record: Record, target: Target) -> dict[str, Any]:
     """The line of the journal for a record that the target has: by its result, not its time."""
     result = json.dumps(record.result, sort_keys=True).encode()
+    # Without the root: a study whose folder was moved or copied has been pushed all the same.
     where = {key: value for key, value in asdict(target).items() if key != "root"}
     return {"uid": record.uid, "result": short_digest(result), **where}
 

@@ -64,7 +64,7 @@ def _read(path: Path, check: Check) -> Journal:
     stat = path.stat()
     stamp = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
     journal = _JOURNALS.get(path)
-    # To open thousands of files on a network takes seconds, to ask for their size much less.
+    # Opening thousands of files on a network file system takes seconds; asking for sizes is fast.
     if journal and journal.stamp == stamp:
         return journal
     with open(path, "rb") as file:

@@ -169,8 +169,8 @@ def _checked(line: Event, path: Path, number: int) -> Event:
 def fold(root: str | Path) -> History:
     """Add up the events under a root.
 
-    What a run's state is by them says `sweeps.journal.run_states`; which trouble fails a run says
-    `sweeps.journal.failures`.
+    `sweeps.journal.run_states` says what state a run is in by them, and `sweeps.journal.failures`
+    which trouble fails a run.
     """
     journals = event_files.read(Path(root) / "events", _checked)
     history = History(skipped=[line for journal in journals for line in journal.skipped])

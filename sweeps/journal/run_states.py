@@ -13,7 +13,7 @@ from sweeps.journal.events import Event, History, TaskId
 DONE, DIVERGED = "done", "diverged"  # a record's own words
 FAILED, RUNNING, QUEUED, WAITING = "failed", "running", "queued", "to run"
 STATES = (DONE, DIVERGED, FAILED, RUNNING, QUEUED, WAITING)
-# No slash, and no dot or dash first: a folder in `studies`, never one above it nor an option.
+# Such a name is always one folder in `studies`: it has no slash, and begins with no dot or dash.
 STUDY_NAME = re.compile(r"\w[\w .,+=@()-]*")
 
 
@@ -64,7 +64,7 @@ def states(
 
 
 def _is_over(failure: Event, parents: Sequence[str], done: Mapping[str, Entry]) -> bool:
-    """Whether a run failed only because of its parents, and all of these are done since."""
+    """Whether a run failed only because a parent had failed, and all its parents are done now."""
     are_done = all(parent in done and done[parent].status == DONE for parent in parents)
     return failure["class"] == "parent_failed" and bool(parents) and are_done
 

@@ -92,7 +92,7 @@ def environment(stated: Collection[str]) -> dict[str, str]:
     in_script = {name.upper() for name in stated}
     users = {f"SBATCH_{name}" for name in USER_DEFAULTS if name not in in_script}
     is_inside = "SLURM_JOB_ID" in os.environ
-    # Inside, SLURM itself has set SBATCH_* too: nobody can tell what the user meant by them.
+    # Inside, an SBATCH_* may be what the surrounding job was submitted with.
     inherited = CLUSTER if is_inside else CLUSTER | users
     foreign = OF_ALLOCATION if is_inside else ("SBATCH_",)
     return {
@@ -125,11 +125,9 @@ def sbatch(script: Path, name: str, env: Mapping[str, str]) -> str:
             sleep(2 ** (attempt - 1))
         try:
             jobs = {row["job"] for row in queue([name])} if attempt else set()
-        except (
-            RuntimeError
-        ) as error:  # without the queue's word a second call might be a second job
+        except RuntimeError as error:
             why = str(error)
-            continue
+            continue  # while the queue is unknown, a second call could be a second job
         if jobs:
             print(f"sweeps: job {min(jobs)} was submitted all the same", flush=True)
             return min(jobs)
@@ -140,7 +138,7 @@ def sbatch(script: Path, name: str, env: Mapping[str, str]) -> str:
 
 
 def _try(script: Path, env: Mapping[str, str]) -> tuple[str, str]:
-    """The job id of one call of sbatch and "", or "" and why it is not known."""
+    """Call sbatch once; return the job id and "", or, if it is not known, "" and the reason."""
     try:
         printed = ask("sbatch", "--parsable", str(script), env=env)
     except RuntimeError as error:
@@ -164,10 +162,10 @@ def queue(names: Sequence[str]) -> list[dict[str, Any]]:
     Raises:
         RuntimeError: if SLURM does not answer.
     """
-    if not names:  # for squeue no name means every job
+    if not names:
         return []
-    # By name, as the id of a job may never have been heard; and squeue fails where it has forgotten
-    # one of the ids. -r: a line for each task, also of those that wait together.
+    # By name, as the id of a job may never have been heard, and squeue fails for an id that it has
+    # forgotten. -r: a line for each task, also of those that wait together.
     printed = ask("squeue", "-h", "-r", f"--name={','.join(names)}", "-o", "%i|%T|%j")
     distinct = set(names)
     rows = [QUEUE_ROW.fullmatch(line.strip()) for line in printed.splitlines()]

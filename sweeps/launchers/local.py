@@ -156,7 +156,7 @@ def _run_pool(path: Path) -> None:
         while any(_is_alive(root, other) for other in pool["after"]) and not signals:
             time.sleep(0.2)
         with ThreadPoolExecutor(pool["parallel"]) as executor:
-            list(executor.map(run, range(len(pool["shards"]))))  # a list, or errors stay unread
+            list(executor.map(run, range(len(pool["shards"]))))  # list: reading raises errors
 
 
 if __name__ == "__main__":

@@ -62,6 +62,9 @@ def submit(
         controller.Crowded: if SLURM takes no array of this size now.
         RuntimeError: if SLURM did not take it for long, or whether it did is not known.
     """
+    # `afterany`, not `afterok`: a parent may be done although its task failed on another run, and
+    # the worker of a child looks for the parent's model itself.
+    after = submission.after.values()
     options = {
         "partition": partition,
         "account": account,
@@ -71,7 +74,8 @@ def submit(
         "gpus_per_node": gpus_per_node,
         "cpus_per_task": cpus_per_task,
         "mem": mem,
-        **_of_submission(submission, partition),
+        "exclude": ",".join(_left_out(submission.exclude, partition)) or None,
+        "dependency": "afterany:" + ":".join(after) if after else None,
     }
     stated = {key: value for key, value in options.items() if value is not None}
     # An array of several levels' tasks gets its part of `parallel`, by its number of tasks.
@@ -85,17 +89,6 @@ def submit(
     job = _sbatch(submission, stated, further)
     submitit_files.write_calls(submission.folder, job, submission.intent, submission.shards, time)
     return job
-
-
-def _of_submission(submission: Submission, partition: str | None) -> dict[str, str | None]:
-    """The options that follow from the submission: hosts to leave out, and jobs to wait for."""
-    # `afterany`, not `afterok`: a parent may be done although its task failed on another run, and
-    # the worker of a child looks for the parent's model itself.
-    after = submission.after.values()
-    return {
-        "exclude": ",".join(_left_out(submission.exclude, partition)) or None,
-        "dependency": "afterany:" + ":".join(after) if after else None,
-    }
 
 
 def _sbatch(submission: Submission, stated: Mapping[str, Any], further: Mapping[str, Any]) -> str:

@@ -36,7 +36,7 @@ def seconds(runs: Sequence[Run], done: Mapping[str, Entry], gflops: float) -> di
         done: the index of the records.
         gflops: the speed while there is no record, in 10⁹ operations a second.
     """
-    # Seeds of a cell differ by nothing that takes time, so that one record tells of all of them.
+    # A seed does not change how long a run takes: one record tells of its whole cell.
     measured: dict[str, list[float]] = {}
     speeds: list[float] = []
     operations: dict[str, float] = {}

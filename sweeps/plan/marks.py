@@ -105,7 +105,7 @@ def _line(
         return
     families = power.families(paths, seeds)
     sizes = {family: families.count(family) for family in families}
-    # What passes in the largest family passes in any: the table is as strict as that one.
+    # The largest family is the strictest: what its tests can find, those of the others can too.
     largest = max(sizes, key=lambda family: sizes[family])
     tests, count = sizes[largest], seeds[families.index(largest)]
     split = f" in {len(sizes)} families of up to {tests}" * (len(sizes) > 1)
@@ -141,7 +141,7 @@ def _columns(run: Run) -> list[str]:
 
 def _spread(deviations: Iterator[float]) -> float:
     """The root mean square of the first `MOST_ARMS` of deviations; 0 if there are none."""
-    # Variances are averaged, not deviations: with few seeds these are too small on average.
+    # Averaging squares, as a standard deviation of few seeds is too small on average.
     squares = [deviation**2 for deviation in islice(deviations, MOST_ARMS)]
     return float(np.sqrt(np.mean(squares))) if squares else 0.0
 
@@ -158,11 +158,12 @@ def _deviations(
         by_metric: dict[str, float] = record.read(root, done[run.uid]).result["scores"][split]
         return by_metric
 
+    finished = {uid for uid, entry in done.items() if entry.status == "done"}
     for (table, _, task), arm in compared.items():
         control = arms[table, arm.control, task].runs
         # Of equal seeds, as the t-test pairs them: what a seed does to both falls out.
         pairs = [(run, control[seeds]) for seeds, run in arm.runs.items() if seeds in control]
-        pairs = [pair for pair in pairs if all(_is_done(run, done) for run in pair)]
+        pairs = [pair for pair in pairs if all(run.uid in finished for run in pair)]
         if len(pairs) < 2:
             continue
         for split in pairs[0][0].task.report:
@@ -170,7 +171,3 @@ def _deviations(
             for metric in scored[0][0]:
                 gaps = [PERCENT * (run[metric] - other[metric]) for run, other in scored]
                 yield float(np.std(gaps, ddof=1))
-
-
-def _is_done(run: Run, done: Mapping[str, Entry]) -> bool:
-    return run.uid in done and done[run.uid].status == "done"

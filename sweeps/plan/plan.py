@@ -83,10 +83,10 @@ def plan_with_winners(
 
     # What is frozen counts more than what the records say now: confirming runs may be at work.
     winners = {**tuning.choose(cells, score), **frozen}
-    if winners.keys() == frozen.keys():
-        return planned, frozen
-    # Once more: each new winner brings the cells that confirm it.
-    return plan_outline(study_outline, winners), winners
+    if winners.keys() != frozen.keys():
+        # Once more: each new winner brings the cells that confirm it.
+        planned = plan_outline(study_outline, winners)
+    return planned, winners
 
 
 def winners_file(name: str, root: str) -> Path:

@@ -128,12 +128,14 @@ def rows(
 
 def _of_run(run: Run, differing_keys: str, seconds: Mapping[str, float]) -> dict[str, Any]:
     """The columns of a plan's row that tell of its run."""
-    first = parents(run)
-    links = {uid: [p.uid for p in parents(a)] for uid, a in with_ancestors(first).items()}
+    # Lists and dicts are JSON, as a column of Parquet has one type, and their keys differ by row.
+    own_parents = parents(run)
+    ancestors = with_ancestors(own_parents).items()
+    links = {uid: [parent.uid for parent in parents(ancestor)] for uid, ancestor in ancestors}
     return {
         "uid": run.uid,
         "teachers": json.dumps([teacher.uid for teacher in teachers(run)]),
-        "parents": json.dumps([parent.uid for parent in first]),
+        "parents": json.dumps([parent.uid for parent in own_parents]),
         "ancestors": json.dumps(links),
         "task": run.choices["task"],
         "choices": json.dumps(applied(run)),

@@ -37,6 +37,7 @@ def report(
     left_out = Counter(entry.cell.excluded for entry in planned if entry.cell.excluded)
     for rule in study.skip:
         lines.append(f"{left_out.pop(rule.name, 0)} excluded by {rule.name}: {rule.reason}")
+    # The others are cells whose options do not go together: `excluded` has the error's text.
     lines += [f"{n} excluded by {why}" for why, n in left_out.items()]
     lines += _equal_rows(planned)
     lines += model_sizes.lines(entry.run for entry in planned if entry.run)
@@ -63,6 +64,7 @@ def _equal_rows(planned: Sequence[Planned]) -> list[str]:
             cell = entry.cell
             run = (cell.stage, cell.seed, cell.teacher_seed, entry.run.uid)
             rows.setdefault((cell.table, cell.row), set()).add(run)
+    # Sets, as the order in which rows have their seeds says nothing.
     names: dict[tuple[str, frozenset[object]], list[str]] = {}
     for (table, row), runs in rows.items():
         names.setdefault((table, frozenset(runs)), []).append(row)

@@ -165,7 +165,8 @@ def _with_missing_parents(
 
 def _is_missing(parent: Run, states: Mapping[str, str], root: str) -> bool:
     """Whether a parent must be trained: it is not done, or its model was not kept."""
-    # One that runs or is in a queue is waited for; one that failed has failed its children too.
+    # A parent at work or in a queue is waited for. One that failed needs no answer: its children
+    # count as failed, and are not asked about.
     state = states[parent.uid]
     return state == WAITING or (state == DONE and not _has_model_folder(root, parent.uid))
 

@@ -77,9 +77,9 @@ def count_open(
 
 
 def _by_seed(stage: Sequence[Round], refused: Refused) -> Iterator[Cell]:
-    """The first seed of every cell before the second of any.
+    """The cells of a stage: the first seed of every line before the second of any.
 
-    So that a sweep that is stopped early has whole tables of few seeds.
+    A sweep that is stopped early then has whole tables of few seeds.
     """
     for number in range(max((len(round_.pairs) for round_ in stage), default=0)):
         for round_ in stage:
@@ -169,7 +169,7 @@ def _confirmed(
         winner = winners.get(group) if arm.count else None
         if winner:
             line = next((x for x in arm.lines if x.cell.tuned == winner.overrides), None)
-            if line is None:
+            if line is None:  # the study's file was changed after the winner was frozen
                 raise BadInput(
                     f"{study.name}: {group}: the winner {' '.join(winner.overrides)!r} is no trial "
                     "of the study any more"

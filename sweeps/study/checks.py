@@ -26,6 +26,7 @@ def check(study: Study) -> None:
         BadInput: one line with the study, the table and the key.
     """
     check_trust(study)
+    # The first problem alone: later ones may follow from it.
     for key, problem in _problems(study):
         raise BadInput(f"{study.name}: {key}: {problem}")
 

@@ -1,7 +1,7 @@
 """A study as it was launched, kept under the root: what was asked for, and the table of its plan.
 
-So that it can be launched again by its name, and read by `status` and `analysis`, whatever became
-of the file that it was launched from.
+It can be launched again by its name, and `status` and `analysis` can read it, whatever became of
+the file that it was launched from.
 """
 
 import json

@@ -27,7 +27,8 @@ def is_users_own(text: str) -> bool:
 
     Hydra knows several forms of a key: `launcher=x`, `+launcher.setup=[]`, `launcher@_global_=x`.
     """
-    # Studies come by mail and from shared roots. What is let through here may run a command.
+    # Studies are sent to colleagues and kept in shared roots: what is let through here may run a
+    # command on the reader's account (`launcher.setup`).
     parts = re.split(r"[@/:]", key(text).removeprefix("/"))
     return any(re.split(r"\W", part.removeprefix("_global_."))[0] in USER_GROUPS for part in parts)
 
@@ -36,7 +37,7 @@ def is_users_own(text: str) -> bool:
 def key_value(text: str) -> KeyValue:
     """The key and the value of an override, 1e-4 and 0.0001 being the same value."""
     name, _, value = text.partition("=")
-    # By their texts a skip rule for `train.lr=0.0001` would miss the runs of `train.lr=1e-4`.
+    # Compared as texts, a skip rule for `train.lr=0.0001` would miss the runs of `train.lr=1e-4`.
     try:
         return name, str(float(value))
     except ValueError:
@@ -79,7 +80,7 @@ def of_values(name: str, values: Iterable[Any]) -> list[str]:
 
 def value_text(value: Any) -> str:
     """A value of a YAML as Hydra reads it."""
-    # YAML has read `true` and `null`, and Python would write True and None: texts for Hydra.
+    # str() would write True and None, which Hydra reads as texts.
     if isinstance(value, bool):
         return str(value).lower()
     return "null" if value is None else str(value)

@@ -28,7 +28,7 @@ def read(path: Path, cases: Collection[str]) -> Settings:
     """
     if not path.is_file():
         raise BadInput(f"settings: no file {path}")
-    with path.open(newline="") as file:  # or a line break within quotes would be read as another
+    with path.open(newline="") as file:  # csv reads line breaks itself, since quotes may hold them
         lines = csv.DictReader(file)
         columns = lines.fieldnames or []
         keys = [column for column in columns if "." in column]

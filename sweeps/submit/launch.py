@@ -97,7 +97,7 @@ def launch(work: Work, study: str, execution: Execution, again: set[str]) -> lis
             submit = partial(_submit, shared, level, [*earlier, *submitted])
             largest = launcher.file.largest_array() or len(tasks)
             for start in range(0, len(tasks), largest):
-                # One by one, so that those before a refusal are in the list.
+                # Appended one by one: if SLURM refuses one, those before it are in the list.
                 for submission in _submit_halving(tasks[start : start + largest], submit):
                     submitted.append(submission)
     except controller.Crowded as error:
@@ -129,7 +129,7 @@ def _submit(shared: Launch, level: int, earlier: Sequence[Submitted], tasks: Tas
 
     Args:
         shared: the launch.
-        level: of the tasks, the number of generations before them in this launch.
+        level: the number of the tasks' level (`sweeps.plan.levels`).
         earlier: submissions that may train parents of these runs.
         tasks: to be submitted together.
     """
@@ -152,7 +152,7 @@ def _submit(shared: Launch, level: int, earlier: Sequence[Submitted], tasks: Tas
         code=shared.code,
         folder=root / "logs" / intent,
     )
-    # SLURM does not make the folder of a task's log: a task without it ends at once, and silently.
+    # SLURM does not make the folder of a task's log; without it tasks fail and print nothing.
     submission.folder.mkdir(parents=True, exist_ok=True)
     try:
         job = str(shared.launcher.call.bind()(submission))
@@ -165,7 +165,7 @@ def _submit(shared: Launch, level: int, earlier: Sequence[Submitted], tasks: Tas
 
 
 def _intend(shared: Launch, level: int, uids: list[list[str]], files: Sequence[Path]) -> str:
-    """Write the `intent` of a submission, of whose tasks `uids` are the runs; return its name."""
+    """Write the `intent` of a submission; return its name. `uids` has a list for each task."""
     intent = uuid.uuid4().hex[:12]
     seconds = shared.work.seconds
     events.append(

@@ -14,6 +14,7 @@ from kdlab.errors import BadInput
 from sweeps.journal import events, failures
 from sweeps.journal.events import History
 from sweeps.launchers import contract
+from sweeps.leftovers import LAUNCH_LOCK
 from sweeps.task.incarnations import record_lost
 
 PATIENCE = 10.0  # seconds for another launch to end
@@ -27,14 +28,14 @@ def lock(root: str | Path) -> FileLock:
     Raises:
         BadInput: if another launch holds it.
     """
-    path = Path(root) / "locks" / "launch.lock"
+    path = Path(root) / "locks" / LAUNCH_LOCK
     path.parent.mkdir(parents=True, exist_ok=True)
-    held = FileLock(path, mode=LOCK_MODE)
+    launch_lock = FileLock(path, mode=LOCK_MODE)
     try:
-        held.acquire(timeout=PATIENCE)
+        launch_lock.acquire(timeout=PATIENCE)
     except Timeout:
         raise BadInput(f"another launch is at work under {root}") from None
-    return held
+    return launch_lock
 
 
 def settle(root: str | Path) -> None:

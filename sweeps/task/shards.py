@@ -1,6 +1,6 @@
 """Shards: the cohorts of one task, frozen in a file that its worker reads in place of `conf/`.
 
-So that an edit of `conf/` does not change what is queued.
+An edit of `conf/` does not change what is queued.
 """
 
 import json
@@ -96,6 +96,7 @@ def read(path: str | Path) -> Shard:
         content = Path(path).read_bytes()
     except FileNotFoundError:
         raise BadInput(f"{path}: no such shard; launch again") from None
+    # The name is the digest of what was written, so that any change of the file is noticed.
     if short_digest(content) != Path(path).stem:
         raise BadInput(f"{path}: damaged, its name does not fit; launch again")
     shard = json.loads(content)

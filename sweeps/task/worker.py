@@ -60,7 +60,7 @@ class Worker:
 
 
 def work(path: str, intent: str, index: int, minutes: float | None) -> None:
-    """Do a shard, as far as it goes.
+    """Train the runs of a shard, until all are done or the task has to end.
 
     Args:
         path: the shard's file.
@@ -152,7 +152,7 @@ def _ready(worker: Worker, uids: list[str]) -> list[str]:
             return _ready(worker, [parent])
     alone = [uid for uid in uids if failures.must_be_alone(history.trouble.get(uid, []))]
     if alone and len(uids) > 1:
-        worker.queue.extendleft([uid] for uid in reversed(alone))  # it turns the order round
+        worker.queue.extendleft([uid] for uid in reversed(alone))  # extendleft reverses
         uids = [uid for uid in uids if uid not in alone]
     return uids
 
@@ -193,7 +193,8 @@ def _fail_children(
 
 def _attempt(worker: Worker, uids: list[str]) -> None:
     """Train a cohort once, record how it ended, and draw the consequence."""
-    # Before the cohort is handed over: whatever kills this task, its runs are known.
+    # Written before the work begins: if the whole task is killed, the next incarnation or launch
+    # still knows which runs it was training.
     _record(worker, "start", uids)
     began = time.monotonic()
     worker.trainer.start(uids)
@@ -230,7 +231,7 @@ def _handle_trouble(worker: Worker, uids: list[str], answer: Mapping[str, Any]) 
     except OSError:  # the disk is full: no event can be written
         worker.must_leave = True
         return
-    # What is held against a run is added up over all tasks, of which one may have failed it by now.
+    # Trouble is added up over all tasks: another task may have met this run's last try meanwhile.
     history = events.fold(worker.root)
     due = [uid for uid in uids if not failures.failure(history.trouble.get(uid, []))]
     if due and not worker.must_leave:
@@ -248,9 +249,11 @@ def _pause(worker: Worker, seconds: float) -> None:
 
 
 def _why_signalled(worker: Worker) -> str:
-    """A guess at what a signal means, for people: SLURM sends the same one for both."""
+    """Guess, for people who read events, why a signal came: nothing depends on it."""
     if signal.SIGUSR2 not in worker.signals:
         return "preempted, requeued or cancelled"
+    # SIGUSR2 comes before the time limit, and before a preemption where the cluster's
+    # PreemptParameters have `send_user_signal`.
     spent = (time.monotonic() - worker.began) / 60
     return "time limit" if worker.minutes and spent > 0.5 * worker.minutes else "preempted"
 
