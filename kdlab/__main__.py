@@ -53,6 +53,8 @@ def _check(arguments: Sequence[str]) -> None:
     """Refuse overrides that no run may have, and all but a few of Hydra's own settings."""
     for text in arguments:
         key = text.lstrip("+~").partition("=")[0]
+        # Flags are `_check_flags`'s. Others of Hydra's own would change where runs go, behind the
+        # back of the launcher and of `root`.
         if key in SWEEPER_KEYS or text.startswith("-"):
             continue
         if re.split(r"\W", key)[0] == "hydra":

@@ -26,7 +26,7 @@ from kdlab.models.origins import teacher_architecture
 from kdlab.models.saved_files import is_whole
 from kdlab.models.student import build_student
 from kdlab.models.teacher import load_teachers, outputs_order
-from kdlab.objective.objective import Objective, traced_layers
+from kdlab.objective.objective import Objective
 from kdlab.options.schema import Execution
 from kdlab.record import DIVERGED, DONE, Record
 from kdlab.record_schema import Cost, Result
@@ -76,7 +76,7 @@ def distill(
     """
     cohort = [runs] if isinstance(runs, Run) else list(runs)
     execution = replace(execution or _default_execution(), **where)
-    torch.set_num_threads(execution.threads)
+    torch.set_num_threads(execution.threads)  # before any work: sums depend on it, bit for bit
     _check_cohort(cohort)
     durable.check_root(execution.root)
     if execution.predict_test:
@@ -90,6 +90,7 @@ def distill(
             for parent in {p.uid: p for run in trained for p in parents(run)}.values():
                 ensure(parent, execution)
             _locked(cohort, task, execution, on, again)
+    # Read back also for those just trained: what counts is what is on disk.
     recorded = record.entries(execution.root)
     records = [record.best(execution.root, recorded[run.uid]) for run in cohort]
     return records[0] if isinstance(runs, Run) else records
@@ -102,8 +103,11 @@ def _locked(
     with ExitStack() as stack:
         # Two processes that were given the same run: the second waits and finds it done. Locks are
         # taken in the order of uids, so that no two processes wait for each other.
+        locks = Path(execution.root) / "locks"
+        locks.mkdir(parents=True, exist_ok=True)
         for uid in sorted(run.uid for run in (cohort if again else missing(cohort, execution))):
-            stack.enter_context(_lock(execution, uid))
+            stack.enter_context(FileLock(locks / f"{uid}.lock"))
+        # Once more, now that nobody else can change the answer.
         waiting = cohort if again else missing(cohort, execution)
         complete = execution.predict_test and not again
         done = test_outputs.complete(waiting, task, execution.root, on) if complete else []
@@ -131,9 +135,10 @@ def _distill(cohort: Sequence[Run], task: TaskData, execution: Execution, on: to
         recorded = record.entries(execution.root)  # runs that are repeated for what they lack
         for student in students:
             outputs = _scored_outputs(student, task)
+            # `_scored_outputs` has put the scored weights into the model, which all below means.
             result = _result(student, task, outputs, teacher_logits)
             cost = _cost(student, teacher_seconds, len(students), on, execution.root)
-            on_tests = test_outputs.on_test_splits(student.model, task, on) if outputs else {}
+            on_tests = scoring.predict_splits(student.model, task.tests, on) if outputs else {}
             earlier = recorded.get(student.run.uid, [])
             written = _write(student, task, result, cost, outputs | on_tests, execution, earlier)
             watches[student.run.uid].ended(written)
@@ -163,21 +168,14 @@ def ensure(parent: Run, execution: Execution) -> None:
         raise RuntimeError(f"parent {parent.uid} diverged: no run can learn or start from it")
 
 
-def _lock(execution: Execution, uid: str) -> FileLock:
-    path = Path(execution.root) / "locks" / f"{uid}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(path)
-
-
 def _student(run: Run, task: TaskData, on: torch.device, execution: Execution) -> StudentState:
     """The student of a run, at step 0 or where its checkpoint has it."""
     model = build_student(run, task.tokenizer, execution.root).to(on)
     if task.names:
         heads.name_classes(model, task.names)
     objective = Objective(run, teacher_architecture(run), task.scheduled).to(on)
-    layers = traced_layers(run)[0]
-    student = student_state.start(run, model, objective, layers, len(task.batches), task.scheduled)
-    resume.restore(student, execution.root)
+    student = student_state.start(run, model, objective, len(task.batches), task.scheduled)
+    resume.restore(student, execution.root)  # over the fresh weights, if there is a checkpoint
     return student
 
 
@@ -212,10 +210,7 @@ def _scored_outputs(student: StudentState, task: TaskData) -> dict[str, np.ndarr
         return {}
     if student.best:
         student.model.load_state_dict(student.best["weights"])
-    return {
-        name: scoring.predict(student.model, data, student.device)
-        for name, data in task.scored.items()
-    }
+    return scoring.predict_splits(student.model, task.scored, student.device)
 
 
 def _result(
@@ -231,7 +226,7 @@ def _result(
         steps=student.step,
         examples_seen=sum(map(len, task.batches[: student.step])),
     )
-    if not outputs:
+    if not outputs:  # a diverged run has nothing to score
         return result
     result["scored_step"] = student.best["step"] if student.best else student.step
     result["scores"] = {
@@ -246,7 +241,8 @@ def _result(
         for name, logits in teacher_logits.items()
         if run.terms
     }
-    if order := outputs_order(run, task.names) if run.terms else None:
+    # A finished checkpoint may number the task's classes in another way.
+    if run.terms and (order := outputs_order(run, task.names)):
         result["teacher_order"] = order
     result["degenerate"] = sorted(n for n in outputs if scoring.is_degenerate(run.task, outputs[n]))
     result["weights"] = saving.digest(student.model)
@@ -293,8 +289,10 @@ def _write(
     }
     if execution.save and outputs:
         saving.save(student.model, task.tokenizer, root, run.uid)
+    # No artifacts yet: outputs are appended only if the record turns out to be worth writing.
     written = Record(run.uid, dict(run.choices), list(run.overrides), result, cost, {})
     earlier = record.best(root, recorded) if recorded else None
+    # An equal repeat adds a line only for outputs that the earlier record lacks.
     if earlier and (kind := repeats.kind(earlier, written)) != repeats.EQUAL:
         print(f"run {run.uid}: {repeats.SAID[kind]}; both are kept", file=sys.stderr)
     elif earlier and outputs.keys() <= set(record.kept(root, earlier)):

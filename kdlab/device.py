@@ -22,7 +22,7 @@ from kdlab.options.schema import Execution
 
 CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 WORKSPACE = ":4096:8"  # 24 MB with which cuBLAS adds in one order (NVIDIA's documentation)
-LAPS = 512  # after so many, the earlier half is added up: by then a GPU has done their work
+MAX_LAPS = 512  # after so many, the earlier half is added up: by then a GPU has done their work
 
 
 def chosen(execution: Execution) -> torch.device:
@@ -33,10 +33,10 @@ def chosen(execution: Execution) -> torch.device:
     """
     if execution.device == "cuda" and not torch.cuda.is_available():
         raise BadInput("device=cuda: there is no such device here")
-    name = execution.device
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name, torch.cuda.current_device()) if name == "cuda" else torch.device(name)
+    if execution.device == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    # With its index: tensors are on `cuda:0`, which is another device than `cuda` when compared.
+    return torch.device("cuda", torch.cuda.current_device())
 
 
 @contextmanager
@@ -68,6 +68,7 @@ def deterministic(device: torch.device) -> Iterator[None]:
 
 def seeded(device: torch.device, seed: int) -> list[Tensor]:
     """The random state after a seed, of the CPU and of the device if that is a GPU."""
+    # The CPU's too, for what a model draws there though it is on a GPU.
     kinds = [torch.device("cpu"), *([device] if device.type == "cuda" else [])]
     return [torch.Generator(kind).manual_seed(seed).get_state() for kind in kinds]
 
@@ -129,8 +130,8 @@ class Clock:
             ended = self._now()
             if self.device.type == "cuda":
                 self.laps.append((began, ended))
-                if len(self.laps) > LAPS:
-                    self._add(LAPS // 2)
+                if len(self.laps) > MAX_LAPS:
+                    self._add(MAX_LAPS // 2)
             else:
                 self.earlier += ended - began
 
@@ -142,13 +143,14 @@ class Clock:
     def _now(self) -> Any:
         if self.device.type != "cuda":
             return time.monotonic()
+        # An event is queued like work, so that it has the time at which the GPU comes to it.
         event = torch.cuda.Event(enable_timing=True)
         event.record(torch.cuda.current_stream(self.device))
         return event
 
     def _add(self, laps: int) -> None:
         done, self.laps = self.laps[:laps], self.laps[laps:]
-        if done:
+        if done:  # the last one ends after all others
             done[-1][1].synchronize()
         self.earlier += sum(began.elapsed_time(ended) for began, ended in done) / 1000
 
@@ -165,7 +167,7 @@ def forget_peak(device: torch.device) -> None:
         torch.cuda.reset_peak_memory_stats(device)
         return
     with suppress(OSError):  # no Linux, or not allowed: the peak stays the process's
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5")  # 5 resets VmHWM, the peak (man 5 proc)
 
 
 def peak_memory(device: torch.device) -> int:
@@ -175,5 +177,5 @@ def peak_memory(device: torch.device) -> int:
     with suppress(OSError, StopIteration):
         lines = Path("/proc/self/status").read_text().splitlines()
         return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
-    unit = 1 if platform.system() == "Darwin" else 1024
+    unit = 1 if platform.system() == "Darwin" else 1024  # of ru_maxrss: bytes there, else KiB
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

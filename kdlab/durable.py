@@ -61,12 +61,13 @@ def write_whole(path: Path, content: bytes, *, private: bool = False) -> None:
     It is written and synced under another name first, and then renamed, which is one step.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    # A name of this process: two that write the same file must not write into each other's.
     partial = path.with_name(f"{path.name}.{worker()}{PARTIAL}")
     try:
         with open(partial, "wb", opener=_for_owner if private else None) as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(file.fileno())  # or, after a power cut, the new name may have no content
         partial.replace(path)
     except OSError:  # a full disk is not made fuller
         partial.unlink(missing_ok=True)
@@ -83,7 +84,7 @@ def append(path: Path, content: bytes) -> os.stat_result:
         return os.fstat(file.fileno())
 
 
-@cache
+@cache  # by process id, since a forked process has its parent's cache but must not have its name
 def _worker(process: int) -> str:
     return f"{socket.gethostname()}-{process}-{time.time_ns():x}"
 
@@ -107,12 +108,14 @@ def line(content: Mapping[str, Any]) -> bytes:
     Example:
         {"uid": "1"} becomes {"uid":"1","check":"6a3c..."}.
     """
+    # Without its closing brace, so that the digest becomes a key of the same object.
     body = json.dumps(content, separators=(",", ":")).encode()[:-1]
     return body + _KEY + check(body) + _CLOSE
 
 
 def is_whole(written: bytes) -> bool:
     """Whether a line is as `line` made it: not torn, damaged or foreign."""
+    # From the right, as a value in the object may contain the same bytes.
     body, _, end = written.rpartition(_KEY)
     return end == check(body) + _CLOSE
 
@@ -125,12 +128,16 @@ def page_of(written: bytes) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def append_line(path: Path, content: Mapping[str, Any]) -> tuple[int, int]:
-    """Append an object as one line of JSON, synced; return the bytes where it begins and ends."""
+def append_line(path: Path, content: Mapping[str, Any]) -> tuple[int, os.stat_result]:
+    """Append an object as one line of JSON, synced.
+
+    Returns:
+        The byte where the line begins, and the file's state afterwards.
+    """
     written = line(content)
     # The newline before ends a line that an earlier, failed write may have torn.
-    end = append(path, b"\n" + written).st_size
-    return end - len(written), end
+    state = append(path, b"\n" + written)
+    return state.st_size - len(written), state
 
 
 def whole_lines(path: Path) -> Iterator[dict[str, Any]]:

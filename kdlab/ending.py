@@ -45,7 +45,7 @@ def ending(
     except (BadInput, Damaged) as error:
         _end(f"{program}: {error}", BAD_INPUT)
     except kinds as error:
-        if is_mistake(error):
+        if is_mistake(error):  # in an option's own function, whose author needs the traceback
             raise
         _end(f"{program}: {error}", FAILED)
     except KeyboardInterrupt:

@@ -27,5 +27,6 @@ def load(run: "Run | str", root: str | None = None) -> nn.Module:
         raise BadInput(f"no saved model of run {uid} under {root}; distill it with save=True")
     if why := flaw(root, uid, recorded_weights(root, uid)):
         raise BadInput(f"{why}; distill run {uid} with save=True, which writes it anew")
+    # The class that wrote the folder: AutoModel would leave the classifier out.
     (kind,) = checkpoints.config(str(path))["architectures"]
     return getattr(transformers, kind).from_pretrained(path, use_safetensors=True).eval()

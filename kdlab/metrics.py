@@ -63,6 +63,7 @@ def mlm_accuracy(labels: np.ndarray, outputs: np.ndarray) -> float:
 
 def mlm_likelihood(labels: np.ndarray, outputs: np.ndarray) -> float:
     """Geometric mean of the masked tokens' probabilities: 1 / perplexity, exp(- mean loss)."""
+    # Rows count by their masked tokens. In float64, as a corpus has millions of them to add up.
     return float(np.exp(-(labels * outputs[:, 0].astype(np.float64)).sum() / labels.sum()))
 
 
@@ -90,6 +91,7 @@ def majority(labels: np.ndarray, classes: int) -> np.ndarray:
 
 def selection(scored: Mapping[str, float], select_by: Sequence[str]) -> float:
     """The score by which settings and weights are chosen: the mean of a task's `select_by`."""
+    # Rounded once, whatever the order: a mean in another order could turn a tie around.
     return math.fsum(scored[name] for name in select_by) / len(select_by)
 
 

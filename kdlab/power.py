@@ -59,6 +59,12 @@ def families(paths: Sequence[Path], seeds: Sequence[int]) -> list[Path]:
 
     Returns:
         For each test the beginning of its path that names its family.
+
+    Example:
+        Four tests of the task rte and four of mrpc have paths (main, rte) and (main, mrpc). At five
+        seeds they are one family, (main,), whose smallest p needs |t| > 5.3. At three seeds it
+        would need 12.6, which is more than LARGEST: there are two families, (main, rte) and
+        (main, mrpc), each of which needs 8.9.
     """
     family_of: dict[int, Path] = {}
     undecided, length = list(range(len(paths))), 1

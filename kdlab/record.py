@@ -35,7 +35,6 @@ import numpy as np
 
 from kdlab import durable
 from kdlab.durable import Damaged as Damaged
-from kdlab.durable import addressed_lines as addressed_lines
 from kdlab.durable import append_line as append_line
 from kdlab.durable import short_digest as short_digest
 from kdlab.durable import whole_lines as whole_lines
@@ -43,9 +42,7 @@ from kdlab.durable import worker as worker
 from kdlab.durable import write_whole as write_whole
 from kdlab.record_schema import DIVERGED as DIVERGED
 from kdlab.record_schema import DONE as DONE
-from kdlab.record_schema import SCHEMA as SCHEMA
 from kdlab.record_schema import Record as Record
-from kdlab.record_schema import Result as Result
 
 SHORT, EXACT = "<f2", "<f4"  # NumPy's types of kept outputs: float16, and float32 of test splits
 # What zip and NumPy raise over a file that lost a bit; RuntimeError: of one that seems encrypted.
@@ -57,12 +54,13 @@ NO_RECORD = "-"  # in an index, in place of a uid: a stretch of bytes that holds
 
 
 class Entry(NamedTuple):
-    """A record in brief.
+    """Where a record lies, and the little of it that planning needs.
 
     Attributes:
         status: `done` or `diverged`.
         seconds: of training.
-        file: the ledger's name, and `start` and `end` the bytes where the record lies in it.
+        file: the name of the ledger.
+        start, end: the bytes of the ledger in which the record lies.
     """
 
     status: str
@@ -76,10 +74,8 @@ def append(root: str | Path, record: Record) -> None:
     """Write a record as one line and sync it to disk."""
     path = Path(root) / "records" / f"{worker()}.jsonl"
     content = asdict(record)
-    written = durable.line(content)
-    # The newline before ends a line that an earlier, failed write may have torn.
-    state = durable.append(path, b"\n" + written)
-    entry = _entry(content, path.name, state.st_size - len(written), state.st_size)
+    start, state = append_line(path, content)
+    entry = _entry(content, path.name, start, state.st_size)
     # Not synced: what the index lacks is read from the ledger.
     with open(_index(path), "ab") as file:
         file.write(_index_line(record.uid, entry, state.st_mtime_ns))
@@ -131,11 +127,11 @@ def _ledgers(root: str | Path) -> list[Path]:
     return sorted((Path(root) / "records").glob("*.jsonl"))
 
 
-def _lines(path: Path, of: Sequence[Entry]) -> list[bytes]:
+def _lines(path: Path, located: Sequence[Entry]) -> list[bytes]:
     """The lines of a ledger where some entries say that their records are."""
     lines = []
     with open(path, "rb") as file:
-        for entry in of:
+        for entry in located:
             file.seek(entry.start)
             lines.append(file.read(entry.end - entry.start))
     return lines
@@ -154,27 +150,19 @@ def _indexed(path: Path) -> Indexed:
     state = path.stat()
     key = (state.st_size, state.st_mtime_ns)
     if _cached.get(path, (None, []))[0] != key:
-        _cached[path] = key, _from_index(path, state)
+        indexed = _from_index(path, state)
+        _cached[path] = key, _reindex(path) if indexed is None else indexed
     return _cached[path][1]
 
 
-def _from_index(path: Path, state: os.stat_result) -> Indexed:
-    """The entries in a ledger's index, or in the ledger itself if the two disagree."""
-    index_file = _index(path)
-    indexed = (
-        _trusted(path, index_file.read_bytes(), state.st_mtime_ns) if index_file.exists() else None
-    )
-    end = indexed[-1][1].end if indexed else 0
-    if indexed is not None and end <= state.st_size <= end + 1:  # the newline before a line
-        return indexed
-    return _reindex(path)
-
-
-def _trusted(path: Path, content: bytes, time: int) -> Indexed | None:
-    """The entries of an index; None unless it is whole, without a gap, and of the ledger's time."""
+def _from_index(path: Path, state: os.stat_result) -> Indexed | None:
+    """The entries in a ledger's index; None unless it is whole, without a gap, and up to date."""
+    if not _index(path).exists():
+        return None
     indexed: Indexed = []
-    end, written_at = 0, str(time)
-    for written in content.splitlines():
+    end, written_at = 0, str(state.st_mtime_ns)
+    for written in _index(path).read_bytes().splitlines():
+        # Any fault makes the whole index untrusted: the ledger is the truth, and is soon read.
         body, _, check = written.rpartition(b" ")
         if durable.check(body) != check:
             return None
@@ -183,11 +171,14 @@ def _trusted(path: Path, content: bytes, time: int) -> Indexed | None:
             return None
         end = int(last)
         indexed.append((uid, Entry(status, float(seconds), path.name, int(start), end)))
-    return indexed if written_at == str(time) else None
+    # Every line has the ledger's time after its record: the last must have the present one.
+    is_current = written_at == str(state.st_mtime_ns) and end <= state.st_size <= end + 1
+    return indexed if is_current else None
 
 
 def _reindex(path: Path) -> Indexed:
     """Read a whole ledger, and write its index."""
+    # The state first: what its worker appends meanwhile makes the index old, and not wrong.
     with open(path, "rb") as file:
         state = os.fstat(file.fileno())
     indexed: Indexed = []
@@ -223,14 +214,14 @@ def read(root: str | Path, entry: Entry) -> Record:
     return record
 
 
-def read_all(root: str | Path, of: Sequence[Entry]) -> list[Record]:
+def read_all(root: str | Path, chosen: Sequence[Entry]) -> list[Record]:
     """The records that entries point to, in their order; each ledger is opened once.
 
     Raises:
         Damaged: as `read`.
     """
     in_ledger: dict[str, list[Entry]] = {}
-    for entry in of:
+    for entry in chosen:
         in_ledger.setdefault(entry.file, []).append(entry)
     records = {}
     for file, entries_there in in_ledger.items():
@@ -240,19 +231,21 @@ def read_all(root: str | Path, of: Sequence[Entry]) -> list[Record]:
             if content is None:
                 raise Damaged(f"records/{file}: damaged at byte {entry.start}; launch heals it")
             records[entry] = Record(**content)
-    return [records[entry] for entry in of]
+    return [records[entry] for entry in chosen]
 
 
-def best(root: str | Path, of: Sequence[Entry]) -> Record:
+def best(root: str | Path, of_run: Sequence[Entry]) -> Record:
     """Of a run's records the one with the outputs of most splits, of equals the first."""
-    of_run = read_all(root, of)
-    return max(of_run, key=lambda record: len(kept(root, record))) if of[1:] else of_run[0]
+    repeats = read_all(root, of_run)
+    if len(repeats) == 1:  # as nearly always: its outputs need not be read
+        return repeats[0]
+    return max(repeats, key=lambda record: len(kept(root, record)))
 
 
 def pages(root: str | Path) -> Iterator[tuple[dict[str, Any], Path, int, int]]:
     """Every record under a root as it is written, its ledger, and the bytes where it lies."""
     for path in _ledgers(root):
-        for content, start, end in addressed_lines(path, 0, path.stat().st_size):
+        for content, start, end in durable.addressed_lines(path, 0, path.stat().st_size):
             if is_record(content):
                 yield content, path, start, end
 
@@ -272,6 +265,7 @@ def records(root: str | Path) -> dict[str, Record]:
     for content, _, _, _ in pages(root):
         record = Record(**content)
         earlier = by_uid.setdefault(record.uid, record)
+        # `kept` reads outputs from disk: only where a run has several records.
         if earlier is not record and len(kept(root, record)) > len(kept(root, earlier)):
             by_uid[record.uid] = record
     return by_uid
@@ -291,6 +285,7 @@ def write_outputs(
     The splits `exact` are written as float32: rounding might make two classes equal.
     """
     path = Path(root) / "outputs" / f"{worker()}.f16"
+    # Nobody else appends to this process's file: its size is where the outputs will begin.
     offset = path.stat().st_size if path.exists() else 0
     address: dict[str, Any] = {"file": path.name}
     packed = b""
@@ -318,6 +313,7 @@ def read_outputs(root: str | Path, record: Record, split: str) -> np.ndarray:
             f"python -m sweeps rerun {record.uid} --root {root} brings them back"
         )
     _, rows, columns, kind, _ = record.artifacts["outputs"][split]
+    # Over bytes an array would be read-only.
     return np.frombuffer(bytearray(content), dtype=kind).reshape(rows, columns)
 
 
@@ -366,6 +362,7 @@ def _examples(root: str | Path, digest: str) -> Path:
 
 
 def _examples_digest(ids: np.ndarray, labels: np.ndarray) -> str:
+    # Of the numbers: the bytes of an .npz file depend on NumPy's and zlib's versions.
     return short_digest(ids.astype("<i8").tobytes() + labels.astype("<f8").tobytes())
 
 

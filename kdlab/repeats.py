@@ -56,6 +56,7 @@ def is_promised(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def notes(root: str | Path) -> list[str]:
     """A sentence for each thing that is wrong with the records under a root."""
+    # Only runs with several records are read: there are few of them, and many runs.
     repeated = {uid: entries for uid, entries in record.entries(root).items() if entries[1:]}
     kinds = {uid: worst(record.read_all(root, entries)) for uid, entries in repeated.items()}
     lines = record.damaged(root)
@@ -66,7 +67,7 @@ def notes(root: str | Path) -> list[str]:
 
 
 def worst(records: list[Record]) -> str:
-    """How alike the records of a run are to the first of them, at the worst."""
+    """The kind of the record that is least like the first one of the run."""
     kinds = [kind(records[0], other) for other in records[1:]]
     return max(kinds, key=KINDS.index, default=EQUAL)
 

@@ -17,10 +17,12 @@ class Matching:
 
     Attributes:
         pairs: (student layer, teacher layer), counted from 1, in rising order.
-        pair_weight: what each pair's loss counts, times the term's weight; where `weigh` is given,
-            times the weight that it gives the pair.
-        mix: what the weights are on where a student layer meets several teacher layers: the
-            losses of its pairs, or the teacher's features, whose weighted mean it then meets.
+        pair_weight: what each pair's loss is multiplied by, such as 1/4 of four pairs with
+            `mass: one`. The term's weight comes on top, and where `weigh` is given, the weight that
+            it gives the pair.
+        mix: how a student layer meets several teacher layers. `losses`: it is compared with each,
+            and the losses are weighted. `features`: the teacher's views are averaged by the
+            weights, and it is compared once, with their mean.
         weigh: the module that weighs the pairs anew in every step; None: they weigh alike.
         stacked: the loss takes all matched layers of a side at once, as one tensor.
     """
@@ -42,9 +44,9 @@ class Projection:
     """A linear map, learned with the student, from its width to what the loss compares.
 
     Attributes:
-        width: that the map leads to: the teacher's, or the number of classes.
-        to_classes: the loss compares what layers say of the classes, so that the teacher's
-            matched layers have maps too, learned from the labels.
+        width: of what the map gives: the teacher's, or the number of classes.
+        to_classes: layers of both sides are mapped to logits of the task's classes, and these are
+            compared. The teacher's layers have maps of their own, which learn from the labels.
         shared: one map for all layers, or for a view without layers; else one for each layer.
         lr: the learning rate of all that the term learns; None: the run's.
     """
@@ -174,5 +176,6 @@ def teacher_runs(run: Run) -> list[Run]:
 
 def parents(run: Run) -> list[Run]:
     """The runs that a run learns from or starts from, each once."""
+    # The teacher may be the origin of the weights too.
     origins = (*run.teachers, run.init.origin)
     return list({origin.uid: origin for origin in origins if isinstance(origin, Run)}.values())

@@ -11,7 +11,9 @@ from random import Random
 def key(seed: int, name: str) -> int:
     """A 63-bit seed for any generator, such as PyTorch's or NumPy's."""
     digest = hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1
+    # Not `hash`, which differs between processes; nor a number added to the seed, by which one
+    # stream's seed 1 would be the next one's seed 0.
+    return int.from_bytes(digest, "big") >> 1  # PyTorch takes seeds below 2^63
 
 
 def stream(seed: int, name: str) -> Random:

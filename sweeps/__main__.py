@@ -58,8 +58,10 @@ def _parser() -> argparse.ArgumentParser:
 
     def add(name: str, text: str, run: object, target: str = "study") -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
-        command.add_argument(target)
+        if target:
+            command.add_argument(target)
         command.set_defaults(run=run)
+        # `plan` and `launch` take it among their overrides, as root=FOLDER.
         if name not in ("plan", "launch"):
             command.add_argument("--root", default=_root())
         return command
@@ -89,9 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--entity", default=None, help="a user or a team; yours if left out")
     command.add_argument("--mode", choices=("online", "offline"), default="online")
     text = "remove what finished and dead processes left: checkpoints, partial files, locks"
-    command = commands.add_parser("clean", help=text, description=text)
-    command.set_defaults(run=_clean)
-    command.add_argument("--root", default=_root())
+    command = add("clean", text, _clean, target="")
     command.add_argument("--dry-run", action="store_true", help="only say what would go")
     command.add_argument("--days", type=_positive, default=30.0, metavar="N", help=CLEAN_DAYS)
     return parser
@@ -103,7 +103,7 @@ def _positive(text: str) -> float:
         number = float(text)
     except ValueError:
         number = 0.0
-    if not 0 < number < float("inf"):
+    if not 0 < number < float("inf"):  # not `number <= 0`, which nan would pass
         raise argparse.ArgumentTypeError(f"{text}: a number above 0")
     return number
 
@@ -111,6 +111,10 @@ def _positive(text: str) -> float:
 def _root() -> str:
     """Where runs are unless an option or an override says otherwise."""
     return os.environ.get("KDLAB_ROOT", "runs")
+
+
+# Each command imports what it needs when it is called: `--help` and a mistyped option are answered
+# at once, without the seconds that pandas and Hydra take to load.
 
 
 def _plan(arguments: argparse.Namespace) -> int:
@@ -174,9 +178,9 @@ def _cancel(arguments: argparse.Namespace) -> int:
 
 
 def _logs(arguments: argparse.Namespace) -> int:
-    from sweeps import commands
+    from sweeps import status
 
-    return commands.logs(arguments.uid, arguments.root)
+    return status.logs(arguments.uid, arguments.root)
 
 
 def _clean(arguments: argparse.Namespace) -> int:

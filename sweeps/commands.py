@@ -29,6 +29,7 @@ from sweeps.submit import follow, launch, reconcile
 
 POLL_SECONDS = {"local": 1.0}  # between two questions to a launcher
 SCHEDULER_POLL_SECONDS = 60.0  # to any other: a scheduler may serve thousands of users
+IN_QUEUE = {run_states.RUNNING, run_states.QUEUED}  # states in which somebody's task has the run
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,12 @@ def requested(name: str, extra: tuple[str, ...], root: str) -> Request:
         raise BadInput(f"{name}: {both}")
     is_file = name.endswith((".yaml", ".yml"))
     folder = run_states.study_folder(root, Path(name).stem if is_file else name)
+    # What was launched before is read only where no file has the name: an author who edits a study
+    # and launches it means the edited one.
     has_file = is_file or (reading.STUDIES / f"{name}.yaml").is_file()
     if not has_file and (folder / launched.STUDY_FILE).is_file():
         study, earlier = launched.read(folder)
+        # Of an override that is there twice the last counts: the one that was typed now.
         return Request(name, *reading.narrowed(study, earlier + extra), earlier + extra)
     return Request(folder.name, *reading.narrowed(reading.load(name), extra), extra)
 
@@ -79,11 +83,10 @@ def launched_before(name: str, root: str) -> Request:
 def plan_only(request: Request, hours: float | None) -> int:
     """Print what there is to do, `hours` of work at most; write nothing."""
     execution = _execution(request)
-    planned, winners = _planned(request, execution)
-    chosen = choice.launcher(execution)
+    planned, winners = plan.plan_with_winners(request.outline, request.name, execution.root)
     runs = plan.unique(planned)
     demand = Demand(hours=hours, unpredicted=_unpredicted(runs, execution))
-    work = survey(runs, execution.root, chosen, demand)
+    work = survey(runs, execution.root, choice.launcher(execution), demand)
     print(_report(request, planned, winners, work, execution))
     return 0
 
@@ -96,16 +99,20 @@ def _report(
     execution: Execution,
 ) -> str:
     waiting = count_open(request.outline, winners, plan.refused(planned))
-    chosen = choice.launcher(execution)
-    return report(request.study, planned, work, chosen, waiting, execution.root)
+    launcher = choice.launcher(execution)
+    return report(request.study, planned, work, launcher, waiting, execution.root)
 
 
 def _execution(request: Request) -> Execution:
-    """Where and how a study's runs are computed: the same for all, so that the first one tells.
+    """Where and how a study's runs are computed.
+
+    It is the same for all of them, as only the command line may say it (`checks.check_trust`).
 
     Raises:
         BadInput: none of the study's runs is possible.
     """
+    # Composing one run is enough, and takes no minutes. Runs whose options do not go together are
+    # passed over until one is possible.
     first_error = None
     for cell in expand(request.outline):
         try:
@@ -118,30 +125,9 @@ def _execution(request: Request) -> Execution:
     raise BadInput(f"{request.name}: nothing is left to run: {first_error}")
 
 
-def _planned(request: Request, execution: Execution) -> tuple[list[Planned], dict[str, Winner]]:
-    """A study's runs, with those of winners that the records decide by now, and the winners."""
-    frozen = tuning.read_winners(_winners_file(request, execution))
-    planned = plan.plan_outline(request.outline, frozen)
-    cells = [(entry.cell, entry.run.uid if entry.run else None) for entry in planned]
-    tuning.verify(frozen, cells)
-    runs, done = {run.uid: run for run in plan.unique(planned)}, record.index(execution.root)
-
-    def score(uid: str) -> float | None:
-        trial = record.read(execution.root, done[uid]) if uid in done else None
-        return tuning.score(trial, runs[uid].task)
-
-    winners = {**tuning.choose(cells, score), **frozen}
-    if winners.keys() == frozen.keys():
-        return planned, frozen
-    return plan.plan_outline(request.outline, winners), winners
-
-
 def _unpredicted(runs: Sequence[Run], execution: Execution) -> set[str]:
+    """Uids of recorded runs that lack the outputs on test splits that are asked for."""
     return test_splits.lacking(runs, execution.root) if execution.predict_test else set()
-
-
-def _winners_file(request: Request, execution: Execution) -> Path:
-    return run_states.study_folder(execution.root, request.name) / "winners.json"
 
 
 def run_launch(
@@ -162,12 +148,14 @@ def run_launch(
     paid: dict[str, float] = {}
     while True:
         execution = _execution(request)
+        # The budget is for all rounds together: a lost run that is submitted again was paid before.
         demand = Demand(hours=hours, paid=paid, again=set(again), ask=True)
-        intents, work = _submit(request, execution, demand)
+        submissions, work = _submit(request, execution, demand)
         paid |= {run.uid: work.seconds[run.uid] for run in work.due}
         if not wait:
             return 0
-        if not intents and not _waits_for_others(work):
+        # Runs that another launch submitted are waited for too.
+        if not submissions and not IN_QUEUE & set(work.states.values()):
             return _print_failed(work, execution)
         launcher = choice.launcher(execution).name
         every = POLL_SECONDS.get(launcher, SCHEDULER_POLL_SECONDS)
@@ -177,7 +165,7 @@ def run_launch(
             if launcher == "local":  # SLURM's tasks go on, as the user has a queue to look at
                 reconcile.cancel(execution.root, request.name)
             raise
-        again = ()
+        again = ()  # they have been repeated by now
         # Submitting again what ends neither in a record nor in a failure would never end.
         if (progress_now := _progress(execution.root)) == progress:
             print("sweeps: nothing ended since the last submission; giving up", file=sys.stderr)
@@ -191,37 +179,38 @@ def _progress(root: str) -> tuple[int, int]:
     return records, len(failures.failed_by(events.fold(root)))
 
 
-def _waits_for_others(work: Work) -> bool:
-    return any(s in (run_states.RUNNING, run_states.QUEUED) for s in work.states.values())
-
-
-def _submit(request: Request, execution: Execution, demand: Demand) -> tuple[list[str], Work]:
-    """One round of a launch; return its intents, and what was to be done."""
+def _submit(
+    request: Request, execution: Execution, demand: Demand
+) -> tuple[list[launch.Submitted], Work]:
+    """One round of a launch; return its submissions, and what was to be done."""
     root, name = execution.root, request.name
     record.heal(root)  # before any record is read
-    planned, winners = _planned(request, execution)
+    planned, winners = plan.plan_with_winners(request.outline, name, root)
     runs = plan.unique(planned)
     demand = replace(demand, unpredicted=_unpredicted(runs, execution))
+    # Planning takes minutes and submits nothing: it needs no lock. From here on a second launch
+    # would submit the same runs again.
     with reconcile.lock(root):
         _refuse_if_stopped(name, root)
         skipped = [*events.fold(root).skipped, *failures.invalid_stop(root, name)]
         failures.report_skipped(skipped)
+        # Before the survey, which goes by events: what vanished from the queue counts as lost.
         reconcile.settle(root)
         for line in repeats.notes(root):
             print(f"sweeps: {line}", file=sys.stderr)
         work = survey(runs, root, choice.launcher(execution), demand)
         say(_report(request, planned, winners, work, execution))
         # Before anything is submitted: whatever dies now, the study can be launched by its name.
-        tuning.write_winners(_winners_file(request, execution), winners)
+        tuning.write_winners(plan.winners_file(name, root), winners)
         plan.write(planned, work.seconds, name, request.study, root)
         folder = run_states.study_folder(root, name)
         launched.save(request.study, request.extra, folder, request.command_line)
         again = set(demand.again)
-        intents = launch.launch(work, name, execution, again) if work.due else []
-    tasks = launch.count_tasks(root, intents)
+        submissions = launch.launch(work, name, execution, again) if work.due else []
+    tasks = sum(len(submission.tasks) for submission in submissions)
     follow_up = f"python -m sweeps status {name} --root {root}"
-    say(f"{len(intents)} submissions, {tasks} tasks; {follow_up}")
-    return intents, work
+    say(f"{len(submissions)} submissions, {tasks} tasks; {follow_up}")
+    return submissions, work
 
 
 def _refuse_if_stopped(name: str, root: str) -> None:
@@ -252,30 +241,25 @@ def retry(name: str, root: str, *, classes: Sequence[str], uids: Sequence[str], 
     family = launched.family(status.read_plan(name, root))
     failed_by = failures.failed_by(events.fold(root))
     failed = {uid: failed_by[uid] for uid in family if uid in failed_by}
-    known = sorted({event["class"] for event in failed.values()})
-    if unknown := set(classes) - set(known):
-        raise BadInput(f"--class {sorted(unknown)[0]}: no such failure; there: {known or 'none'}")
+    failed_classes = sorted({event["class"] for event in failed.values()})
+    if unknown := set(classes) - set(failed_classes):
+        there = failed_classes or "none"
+        raise BadInput(f"--class {sorted(unknown)[0]}: no such failure; there: {there}")
     if unknown := set(uids) - failed.keys():
         raise BadInput(f"--uid {sorted(unknown)[0]}: it has not failed")
     forgiven = {u for u, event in failed.items() if all_ or event["class"] in classes or u in uids}
-    forgiven |= _ancestors(forgiven, family) & failed.keys()
+    forgiven |= launched.ancestors(forgiven, family) & failed.keys()
     forgiven |= {
         uid
         for uid, event in failed.items()
-        if event["class"] == "parent_failed" and _ancestors({uid}, family) & forgiven
+        if event["class"] == "parent_failed" and launched.ancestors({uid}, family) & forgiven
     }
     reconcile.forgive(root, sorted(forgiven))
+    # Last: if `retry` is killed before this line, no task starts on failures that still count; the
+    # study says that it has stopped, and `retry --all` goes on.
     failures.stop_file(root, name).unlink(missing_ok=True)
     say(f"{len(forgiven)} of {len(failed)} failures forgiven")
     return run_launch(launched_before(name, root), None, wait=False)
-
-
-def _ancestors(uids: set[str], family: Mapping[str, Sequence[str]]) -> set[str]:
-    ancestors: set[str] = set()
-    while uids:
-        uids = {parent for uid in uids for parent in family[uid]} - ancestors
-        ancestors |= uids
-    return ancestors
 
 
 def rerun(uid: str, root: str) -> int:
@@ -284,7 +268,7 @@ def rerun(uid: str, root: str) -> int:
     Raises:
         BadInput: no study under the root has it.
     """
-    damaged = []
+    damaged = []  # a damaged plan of one study must not hide another one that has the run
     for name in launched.studies(root):
         try:
             frame = status.read_plan(name, root)
@@ -294,28 +278,3 @@ def rerun(uid: str, root: str) -> int:
         if uid in launched.family(frame):
             return run_launch(launched_before(name, root), None, wait=False, again=[uid])
     raise BadInput("; ".join([f"no study under {root} has a run {uid}", *damaged]))
-
-
-def logs(uid: str, root: str) -> int:
-    """Print what the tasks of a run printed, and what trouble it has.
-
-    Raises:
-        BadInput: no task was given the run.
-    """
-    history = events.fold(root)
-    tasks = [
-        (intent, index)
-        for intent, event in history.intents.items()
-        for index, uids in enumerate(event["uids"])
-        if uid in uids
-    ]
-    if not tasks:
-        raise BadInput(f"no task under {root} was given run {uid}")
-    for event in history.trouble.get(uid, []):
-        print(f"{event['class']} on {event['node']}: {event['error']}")
-    # Incarnations of a task print to the same file: each file once.
-    for path in {e["log"]: None for task in tasks for e in history.workers.get(task, [])}:
-        print(f"==> {path}")
-        if Path(path).is_file():
-            print(Path(path).read_text(errors="replace"))
-    return 0

@@ -21,7 +21,7 @@ from kdlab import record
 from kdlab.durable import PARTIAL
 
 HOUR, DAY = 3600.0, 86400.0  # in seconds
-LAUNCH_LOCK = "launch.lock"
+LAUNCH_LOCK = "launch.lock"  # stays: two launches with a file each would submit everything twice
 
 
 def remove(root: str | Path, days: float, dry: bool) -> list[tuple[Path, int]]:
@@ -36,6 +36,7 @@ def remove(root: str | Path, days: float, dry: bool) -> list[tuple[Path, int]]:
     removed = []
     for path, uid in [*_checkpoints(Path(root), set(done), days), *_partials(Path(root))]:
         with _unused(root, uid) as is_unused:
+            # Between listing and locking, whoever held the lock may have removed it.
             if is_unused and path.exists():
                 removed.append((path, _size(path)))
                 if not dry:
@@ -77,6 +78,7 @@ def _locks(root: Path, dry: bool) -> Iterator[tuple[Path, int]]:
 def _unused(root: str | Path, uid: str) -> Iterator[bool]:
     """Whether no process works on a run; while the block lasts, none can begin to."""
     path = Path(root) / "locks" / f"{uid}.lock"
+    # To take a lock makes its file: where there is none, nobody works, and none shall be made.
     if not path.exists():
         yield True
         return

@@ -27,8 +27,8 @@ def values(override: Any) -> list[str]:
         raise BadInput(f"{override.input_line}: choice, range and glob can be swept")
     texts = list(override.sweep_string_iterator())
     if not texts:
-        known = options(override.key_or_group)
-        hint = f"; allowed: {', '.join(known)}" if known else ""
+        allowed = options(override.key_or_group)
+        hint = f"; allowed: {', '.join(allowed)}" if allowed else ""
         raise BadInput(f"{override.input_line}: stands for no value{hint}")
     return texts
 
@@ -54,11 +54,13 @@ def as_request(
     for key in swept:
         if is_operational(key):
             raise BadInput(f"{key}: where and how runs are computed cannot be swept")
+    # A study has its seeds by themselves: `check` refuses a seed among the overrides of its runs.
     fixed_seeds = [text for text in fixed if overrides.key(text) == SEED_KEY] or ["seed=0"]
     fixed = [text for text in fixed if overrides.key(text) != SEED_KEY]
     seeds = [_integer(text) for text in swept.get(SEED_KEY, fixed_seeds)]
     tasks = [text.partition("=")[2] for text in swept.get(COLUMN_KEY, [])]
     of_rows = [texts for key, texts in swept.items() if key not in (SEED_KEY, COLUMN_KEY)]
+    # Where only seeds and tasks are swept, the product has one empty row, which is called `run`.
     cases = {", ".join(texts) or "run": list(texts) for texts in product(*of_rows)}
     # The same runs are the same study, wherever they are computed.
     decisive = sorted(text for text in fixed if not is_operational(text))

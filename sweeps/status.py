@@ -1,10 +1,11 @@
-"""Where a study stands, for the terminal: states, rate, coverage, failures."""
+"""Where a study stands, for the terminal: states, rate, coverage, failures, and tasks' logs."""
 
 import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -58,6 +59,7 @@ def load(study: str, root: str) -> Status:
     """Where a study stands; a scheduler is asked at most once a minute."""
     plan = read_plan(study, root)
     done, history = record.index(root), events.fold(root)
+    # Records and events tell most of it: if the scheduler does not answer, a line says so.
     try:
         live, queue_error = contract.live(root, history, fresh=False), ""
     except (RuntimeError, BadInput) as error:
@@ -67,6 +69,7 @@ def load(study: str, root: str) -> Status:
     intents = history.intents
     tasks = [word for task, word in live.items() if intents[task[0]]["study"] == study]
     used = sum(done[uid].seconds for uid in family if uid in done)
+    # A run that several tables share is done once.
     estimates = plan.drop_duplicates("uid").set_index("uid")["seconds"]
     return Status(
         study=study,
@@ -100,6 +103,7 @@ def _rate(history: History, study: str) -> float:
         return 0.0
     last = max(when for when, _ in ended)
     recent = [(when, n) for when, n in ended if when > last - RATE_WINDOW]
+    # Measured from the last end, not from now: a sweep that is over keeps the rate that it had.
     span = max(last - min(when for when, _ in recent), 1.0)
     return 3600 * sum(n for _, n in recent) / span if len(recent) > 1 else 0.0
 
@@ -126,8 +130,7 @@ def show(status: Status) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    total = sum(status.counts.values())
-    parts: list[Any] = [Text(headline(status, total), style="bold")]
+    parts: list[Any] = [Text(headline(status), style="bold")]
     if status.stop:
         parts.append(Text(f"stopped: {status.stop['why']}; {status.stop['error']}", style="red"))
     if status.queue_error:
@@ -150,12 +153,14 @@ def _blame_line(blame: failures.Blame) -> str:
     return f"{blame.host} is left out until {until}, or until `retry`: {blame.why}"
 
 
-def headline(status: Status, total: int) -> str:
+def headline(status: Status) -> str:
     """Counts, rate, time left and hours in two lines."""
+    total = sum(status.counts.values())
     counts = ", ".join(f"{status.counts[s]} {s}" for s in STATES if status.counts[s])
     open_runs = total - status.counts[DONE] - status.counts[DIVERGED]
     remaining = open_runs - status.counts[FAILED]
     pace = f"{status.rate:.0f} runs/h" if status.rate else "no rate yet"
+    # While nothing runs, the rate is an old one, and says nothing of the time that is left.
     if status.rate and remaining and status.counts[RUNNING]:
         pace += f", {timedelta(seconds=round(3600 * remaining / status.rate))} left"
     used, planned = status.hours
@@ -186,7 +191,33 @@ def watch(study: str, root: str, every: float) -> None:
     """Show a study's status again and again, until interrupted."""
     from rich.live import Live
 
+    # By itself rich would draw the same screen four times a second.
     with Live(show(load(study, root)), auto_refresh=False) as screen:
         while True:
             time.sleep(every)
             screen.update(show(load(study, root)), refresh=True)
+
+
+def logs(uid: str, root: str) -> int:
+    """Print what the tasks of a run printed, and what trouble it has.
+
+    Raises:
+        BadInput: no task was given the run.
+    """
+    history = events.fold(root)
+    tasks = [
+        (intent, index)
+        for intent, event in history.intents.items()
+        for index, uids in enumerate(event["uids"])
+        if uid in uids
+    ]
+    if not tasks:
+        raise BadInput(f"no task under {root} was given run {uid}")
+    for event in history.trouble.get(uid, []):
+        print(f"{event['class']} on {event['node']}: {event['error']}")
+    # Incarnations of a task print to the same file: each file once.
+    for path in {e["log"]: None for task in tasks for e in history.workers.get(task, [])}:
+        print(f"==> {path}")
+        if Path(path).is_file():
+            print(Path(path).read_text(errors="replace"))
+    return 0

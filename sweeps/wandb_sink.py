@@ -62,6 +62,7 @@ def replay(
     waiting = [record for record in of_study if _line(record, target) not in pushed]
     for record in tqdm(waiting, unit="run", desc=f"wandb {mode}", dynamic_ncols=True):
         _push(record, labels[record.uid], study, target)
+        # Only now: whoever is killed in between pushes the run again, under the same id.
         append_line(journal, _line(record, target))
         if mode == "online":
             time.sleep(PAUSE)
@@ -93,6 +94,7 @@ def _labels(study: str, root: str) -> dict[str, Labels]:
 def _line(record: Record, target: Target) -> dict[str, Any]:
     """The line of the journal for a record that the target has: by its result, not its time."""
     result = json.dumps(record.result, sort_keys=True).encode()
+    # Without the root: a study whose folder was moved or copied has been pushed all the same.
     where = {key: value for key, value in asdict(target).items() if key != "root"}
     return {"uid": record.uid, "result": short_digest(result), **where}
 

@@ -16,11 +16,14 @@ def basis(moment: Tensor, width: int) -> Tensor:
         moment: the sum of MᵀM over the matrices M on the stream [D, D], float64.
         width: of the student.
     """
+    # Of `width` columns the mean's direction takes one; the others are chosen from what is left of
+    # the space, width - 1 of D - 1 directions.
     student, source = _without_mean(width), _without_mean(len(moment))
     # The eigenvalues ascend: the last directions hold most of the matrices.
     leading = torch.linalg.eigh(source.T @ moment @ source).eigenvectors[:, len(moment) - width :]
     space = source @ leading
     left, _, right = torch.linalg.svd(space[:width].T @ student)  # orthogonal Procrustes
+    # (1, ..., 1) / √D times (1, ..., 1)ᵀ / √d: the mean's direction to itself.
     mean = torch.full((len(moment), width), 1 / math.sqrt(len(moment) * width), dtype=moment.dtype)
     return mean + space @ left @ right @ student.T
 
@@ -46,6 +49,7 @@ def factors(left: Tensor, right: Tensor, rank: int) -> tuple[Tensor, Tensor]:
     left_q, left_r = torch.linalg.qr(left.transpose(1, 2))
     right_q, right_r = torch.linalg.qr(right.transpose(1, 2))
     u, values, v = torch.linalg.svd(left_r @ right_r.transpose(1, 2))
+    # √σ to both sides, or one would be large and the other small, and train unlike.
     root = values[:, None, :rank].sqrt()
     a, b = left_q @ u[..., :rank] * root, right_q @ v.transpose(1, 2)[..., :rank] * root
     # Singular vectors have no sign of their own.

@@ -21,13 +21,14 @@ def average(weights: Weights, student: Architecture, source: Architecture) -> We
     sizes differ by one at most. Bae et al. 2024, arXiv 2410.20672, average the layers that they
     tie, which are not consecutive.
     """
-    last = chosen_layers("skip", student, source)
+    block_ends = chosen_layers("skip", student, source)
     check_equal(student, source, "family", "hidden", "heads", "intermediate")
     blocks = layers.blocks(student.layers, source.layers)
-    # Every layer of a block must be of the kind of the student layer that it is averaged into.
+    # Every layer of a block must be of the kind of the student layer that it is averaged into. They
+    # are checked as lists of one layer a block; a block with fewer begins again.
     for nth in range(max(map(len, blocks))):
         families.check_layers(student.family, [block[nth % len(block)] for block in blocks])
-    averaged = select_layers(weights, last)  # the last layer of each block, to be replaced
+    averaged = select_layers(weights, block_ends)  # a layer of each block, to be replaced
     for name in averaged:
         position = layer_of(name)
         if position is not None:

@@ -1,4 +1,4 @@
-"""How much of an encoder's weights a unit carries, and the encoder of the largest units.
+"""How large the weights of an encoder's units are, and encoders with their largest units only.
 
 Norms are Frobenius, sums are in float64, and equal units keep their order.
 """
@@ -46,6 +46,7 @@ def heads(layer: Weights, count: int) -> Tensor:
     """For each head the norm of what it writes, W_O [W_V, b_V] [h]."""
     value = torch.cat([layer["value.weight"], layer["value.bias"][:, None]], 1).double()
     out = layer["out.weight"].double()
+    # Of the product: how its size is divided between the two factors says nothing.
     left = out.T.reshape(count, -1, out.shape[0])
     right = value.reshape(count, -1, value.shape[1])
     return (left.transpose(1, 2) @ right).flatten(1).norm(dim=1)
@@ -59,30 +60,33 @@ def neurons(layer: Weights) -> Tensor:
 
 def largest(scores: Tensor, count: int) -> Tensor:
     """The 0-based positions of the largest scores, in ascending order."""
+    # Sorted twice: the largest first, then those chosen back into the source's order.
     return scores.sort(descending=True, stable=True).indices[:count].sort().values
 
 
 def take_heads(weights: Weights, student: Architecture, source: Architecture) -> Weights:
-    """Each layer with its largest heads only, whole; the stream has the student's width."""
+    """Each layer with its largest heads only, whole; the stream is narrowed already."""
     width = source.hidden // source.heads
 
     def units(layer: Weights) -> Tensor:
         chosen = largest(heads(layer, source.heads), student.heads)
+        # Head i has the `width` units from i * width on.
         return (chosen[:, None] * width + torch.arange(width)).flatten()
 
     return _take(weights, student.hidden, "heads", units)
 
 
 def take_neurons(weights: Weights, student: Architecture) -> Weights:
-    """Each layer with its largest neurons only; the stream has the student's width."""
-    return _take(
-        weights, student.hidden, "inner",
-        lambda layer: largest(neurons(layer), student.intermediate),
-    )  # fmt: skip
+    """Each layer with its largest neurons only; the stream is narrowed already."""
+
+    def units(layer: Weights) -> Tensor:
+        return largest(neurons(layer), student.intermediate)
+
+    return _take(weights, student.hidden, "inner", units)
 
 
 def by_part(weights: Weights) -> dict[int, Weights]:
-    """The tensors of each layer, 0-based, under `kdlab.init.tensors.part`."""
+    """For each layer (0-based) its tensors by what they are, such as `query.weight`."""
     layers: dict[int, Weights] = {}
     for name, tensor in weights.items():
         number = layer_of(name)
@@ -92,7 +96,7 @@ def by_part(weights: Weights) -> dict[int, Weights]:
 
 
 def _take(weights: Weights, hidden: int, kind: str, units: Callable[[Weights], Tensor]) -> Weights:
-    """The tensors with those units of a kind that a function of their layer's tensors chooses."""
+    """The tensors with some units of a kind only: those that `units` chooses in each layer."""
     chosen: dict[int | None, Tensor] = {
         number: units(layer) for number, layer in by_part(weights).items()
     }

@@ -67,6 +67,7 @@ def largest_units(
     weights = _of_depth(weights, student, source, layers)
     stream = importance.largest(importance.stream(weights, source.hidden), student.hidden)
     weights = take(weights, source.hidden, ("stream", "pooled"), lambda layer: stream)
+    # After the stream: what a head or neuron wrote to units that are gone does not count for it.
     weights = importance.take_heads(weights, student, source)
     return importance.take_neurons(weights, student)
 
@@ -78,11 +79,13 @@ def _same_in_every_layer(
     layers: Rule | list[int],
     choice: Choice,
 ) -> Weights:
-    """The encoder with the units of a choice, the same ones in every layer."""
+    """The encoder with the units that `choice` takes, the same ones in every layer."""
     weights = _of_depth(weights, student, source, layers)
+    # All heads together are as wide as the stream, so that one choice serves both.
     width = choice(source.hidden, student.hidden)
     inner = choice(source.intermediate, student.intermediate)
     weights = take(weights, source.hidden, ("inner",), lambda layer: inner)
+    # The stream comes last, since `take` is told its width, by which it knows what is on it.
     return take(weights, source.hidden, ("stream", "pooled", "heads"), lambda layer: width)
 
 

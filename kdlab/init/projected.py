@@ -60,9 +60,12 @@ def svd(
     """
     check_narrower(student, source)
     if student.hidden * source.heads > source.hidden * student.heads:
-        student_width, source_width = (of.hidden // of.heads for of in (student, source))
+        student_width, source_width = (
+            encoder.hidden // encoder.heads for encoder in (student, source)
+        )
         raise Misfit(f"heads of width {student_width}, and the source's have {source_width}")
     weights = select_layers(weights, chosen_layers(layers, student, source))
+    # Without weights this is the check before any work, and there is nothing to decompose.
     if weights and student.hidden < source.hidden:
         matrices = importance.moment(weights, source.hidden)
         weights = _project(weights, basis(matrices, student.hidden))
@@ -112,6 +115,8 @@ def _narrow_heads(weights: Weights, student: Architecture) -> Weights:
 
 def _narrowed(layer: Weights, heads: int, width: int) -> Weights:
     """The four matrices of an attention and the biases of three, by role."""
+    # A bias is one more column, since W x + b is [W, b] times (x, 1): the best approximation is of
+    # both together.
     query, key, value = (
         torch.cat([layer[f"{side}.weight"], layer[f"{side}.bias"][:, None]], 1)
         .double()
@@ -119,6 +124,8 @@ def _narrowed(layer: Weights, heads: int, width: int) -> Weights:
         for side in ("query", "key", "value")
     )
     out = layer["out.weight"].T.double().unflatten(0, (heads, -1))
+    # Attention divides a score by the root of a head's width, which shrinks from e to e'; queries
+    # and keys each make up for half of that: (e' / e)^(1/2) in their product.
     size = (width / query.shape[1]) ** 0.25
     query, key = (size * factor for factor in factors(query, key, width))
     out, value = factors(out, value, width)

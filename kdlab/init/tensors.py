@@ -1,4 +1,8 @@
-"""What an encoder's tensors are: their layer, and whose units their rows and columns are."""
+"""What an encoder's tensors are: their layer, and of which units their rows and columns are.
+
+A unit is one number of a state, of a head, or of the inside of a feed-forward. To narrow an encoder
+is to take some units of a kind out of every tensor that has a row or column for each of them.
+"""
 
 import re
 from collections.abc import Callable, Sequence
@@ -14,6 +18,7 @@ Weights = dict[str, Tensor]
 Rule = Literal["first", "last", "skip", "both_ends"]
 Kinds = tuple[str, ...]
 
+# For example `encoder.layer.3.output.dense.bias`: up to the layer's number, the number, the rest.
 LAYER = re.compile(r"(.*\blayers?\.)(\d+)(\..*)")
 # What a tensor does (its role), by its name without layer, `.weight` and `.bias`: of BERT, RoBERTa
 # and ELECTRA before the bar, of DistilBERT after it.
@@ -48,7 +53,10 @@ KINDS: dict[str, Kinds] = {
 
 
 def role(name: str) -> str:
-    """What a tensor does; ValueError for a name that no known family has."""
+    """What a tensor does; ValueError for a name that no known family has.
+
+    For example `encoder.layer.3.attention.self.query.bias` is a `query`.
+    """
     in_a_layer = LAYER.fullmatch(name)
     part = (in_a_layer[3][1:] if in_a_layer else name).removesuffix(".weight").removesuffix(".bias")
     for pattern, named in ROLES.items():
@@ -63,10 +71,11 @@ def part(name: str) -> str:
 
 
 def kinds(name: str, tensor: Tensor, hidden: int) -> Kinds:
-    """Whose units a tensor's dimensions are.
+    """Of which kind of units a tensor's dimensions are, such as ("heads", "stream") of a query.
 
     Embeddings of another width than the stream's (ELECTRA's) are no part of the stream.
     """
+    # A bias or LayerNorm has one dimension, the units that it is added to or scales.
     if name.startswith("embeddings.") and tensor.shape[-1] != hidden:
         return ("token", "before")[-tensor.ndim :]
     return KINDS[role(name)][: tensor.ndim]
@@ -84,34 +93,36 @@ def in_layer(name: str, layer: int) -> str:
 
 
 def select_layers(weights: Weights, chosen: Sequence[int]) -> Weights:
-    """Everything but the layers as it is, and the `chosen` layers (1-based) as layers 1, 2, ..."""
+    """Everything but the layers as it is, and the `chosen` layers (1-based) as layers 1, 2, ...
+
+    For example `chosen` of [4, 2] makes layer 4 of the source the first, and layer 2 the second.
+    """
     selected = {}
     for name, tensor in weights.items():
         number = layer_of(name)
         if number is None:
             selected[name] = tensor
-            continue
-        for position, layer in enumerate(chosen):
-            if layer == number + 1:
-                selected[in_layer(name, position)] = tensor
+        elif number + 1 in chosen:
+            selected[in_layer(name, chosen.index(number + 1))] = tensor
     return selected
 
 
 def take(
-    weights: Weights, hidden: int, kind: Kinds, units: Callable[[int | None], Tensor]
+    weights: Weights, hidden: int, from_kinds: Kinds, units: Callable[[int | None], Tensor]
 ) -> Weights:
     """The tensors with some units of these kinds only.
 
     Args:
         weights: an encoder's.
         hidden: the width of its stream.
-        kind: the kinds of units to choose from.
+        from_kinds: the kinds of units to choose from.
         units: the 0-based units to keep, by layer.
     """
     taken = {}
     for name, tensor in weights.items():
-        for dimension, of in enumerate(kinds(name, tensor, hidden)):
-            if of in kind:
+        # Of the tensor as it came: `kinds` knows embeddings by a width that this loop may change.
+        for dimension, kind in enumerate(kinds(name, tensor, hidden)):
+            if kind in from_kinds:
                 tensor = tensor.index_select(dimension, units(layer_of(name)))
         taken[name] = tensor
     return taken
@@ -122,8 +133,7 @@ def chosen_layers(rule: Rule | list[int], student: Architecture, source: Archite
     if student.layers > source.layers:
         raise Misfit(f"{student.layers} student layers are more than the source's {source.layers}")
     if isinstance(rule, str):
-        chosen: list[int] = getattr(layers, rule)(student.layers, source.layers)
-        return chosen
+        return getattr(layers, rule)(student.layers, source.layers)
     if len(rule) != student.layers:
         raise Misfit(f"layers={rule}: {len(rule)} for a student of {student.layers}")
     if len(set(rule)) < len(rule) or not all(1 <= layer <= source.layers for layer in rule):
@@ -152,7 +162,7 @@ def check_narrower(student: Architecture, source: Architecture) -> None:
 
 def check_head_width(student: Architecture, source: Architecture) -> None:
     """`Misfit` where heads cannot be taken whole."""
-    in_student, in_source = (of.hidden // of.heads for of in (student, source))
+    in_student, in_source = (encoder.hidden // encoder.heads for encoder in (student, source))
     if in_student != in_source:
         raise Misfit(
             f"unequal width of heads: the student has {in_student}, the source {in_source}"

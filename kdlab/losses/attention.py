@@ -53,15 +53,18 @@ def mse(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     _check_equal_heads(student, teacher)
     valid = mask.bool()
     gap = (student.float() - teacher.float()).masked_fill(~valid[:, None, None, :], 0.0)
+    # Over a row's own keys: over t, a row would count less the longer its batch is padded.
     keys = valid.sum(-1, keepdim=True).clamp(min=1)
     return over_valid(gap.square().sum(-1).mean(1) / keys, valid)
 
 
 def distributions(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
-    """KL(teacher ‖ student) of row softmaxes over valid keys, in nats.
+    """KL(teacher ‖ student) of every query's softmax over the valid keys, in nats.
+
+    The losses on relations (of values, tokens or rows) have scores of this form too, and share it.
 
     Args:
-        student, teacher: scores [b, h, t, t].
+        student, teacher: scores [b, h, t, t], of equal h.
         mask: tokens [b, t].
     """
     log_q, log_p, padded = _over_keys(student, teacher, mask)
@@ -72,7 +75,8 @@ def distributions(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
 def _over_keys(student: Tensor, teacher: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """log q and log p over valid keys, float32 [b, h, t, t], and which keys are padding."""
     padded = ~mask.bool()[:, None, None, :]
-    # Not -inf: an all-padded row, which does not count, must have finite gradients too.
+    # Not -inf: an all-padded row does not count, but its softmax over nothing would be NaN, and
+    # zero times NaN is NaN in the gradient too.
     low = -1e30
     log_q = log_softmax(student.float().masked_fill(padded, low), dim=-1)
     return log_q, log_softmax(teacher.float().masked_fill(padded, low), dim=-1), padded

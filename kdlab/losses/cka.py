@@ -22,6 +22,8 @@ def linear(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         mask: [...], true where the unit counts.
     """
     x, y = _normalized(student, mask), _normalized(teacher, mask)
+    # ‖YᵀX‖² is the inner product of the Gram matrices XXᵀ and YYᵀ, and costs less: it is [d', d],
+    # they are [n, n], and a batch may have more tokens than a state has dimensions.
     cross = (y.T @ x).square().sum()
     x_norm, y_norm = (x.T @ x).norm(), (y.T @ y).norm()
     # A side that does not vary has norm 0, and similarity 0.
@@ -33,5 +35,7 @@ def _normalized(states: Tensor, mask: Tensor) -> Tensor:
     """Centred units over the norm of them all [n, d]; zero if they do not vary."""
     states = states.float()
     units = centred(states, mask)
+    # Units that are all alike leave rounding noise about their mean, which must not be scaled up.
     is_constant = units.norm() <= SMALLEST_SPREAD * zero_padding(states, mask).norm()
+    # CKA does not depend on scale, and the fourth powers that it takes might leave float32.
     return direction(units.masked_fill(is_constant, 0.0).flatten()).reshape(units.shape)

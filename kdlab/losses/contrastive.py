@@ -30,6 +30,7 @@ def info_nce(student: Tensor, teacher: Tensor, mask: Tensor, *, temperature: Tem
         direction(zero_padding(states, mask)).flatten(0, -2) for states in (student, teacher)
     )
     valid = mask.bool().flatten()
+    # Row i has unit i against the states of all units; its own teacher state is on the diagonal.
     # Padding is nobody's negative: its columns get no probability.
     scores = (student @ teacher.T / temperature).masked_fill(~valid, NEVER)
     return over_valid(-log_softmax(scores, dim=-1).diagonal(), valid)

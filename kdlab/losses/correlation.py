@@ -31,8 +31,10 @@ def dist(
     """
     log_q, log_p = log_distributions(student, teacher, temperature)
     q, p = log_q.exp(), log_p.exp()
+    # Pearson's correlation is the cosine of centred vectors.
     rows = over_valid(1 - cosine_similarity(_centred_classes(q), _centred_classes(p), dim=-1), mask)
     classes = (1 - cosine_similarity(centred(q, mask), centred(p, mask), dim=0)).mean()
+    # One unit alone has no variance in any class: ρ would be 0, and its loss a constant 1.
     return temperature**2 * (row_weight * rows + class_weight * classes * (mask.sum() > 1))
 
 

@@ -1,9 +1,8 @@
 """Decoupled distillation: the target class is compared apart from the others."""
 
-import torch
 from torch import Tensor
 
-from kdlab.losses.classes import by_rank, divergence, log_distributions
+from kdlab.losses.classes import by_rank, divergence, log_distributions, with_rest
 from kdlab.losses.knobs import Temperature, Weight
 from kdlab.losses.mean import over_valid
 
@@ -29,11 +28,8 @@ def dkd(
         mask: [...], true where the unit counts.
     """
     log_q, log_p = by_rank(*log_distributions(student, teacher, temperature))
-    target = divergence(_binary(log_p), _binary(log_q))
+    # The target is the teacher's likeliest class, which by rank is the first of both sides.
+    target = divergence(with_rest(log_p, 1), with_rest(log_q, 1))
+    # A log_softmax of log probabilities divides by their sum: the others alone sum to 1 again.
     others = divergence(log_p[..., 1:].log_softmax(-1), log_q[..., 1:].log_softmax(-1))
     return temperature**2 * over_valid(target_weight * target + others_weight * others, mask)
-
-
-def _binary(logs: Tensor) -> Tensor:
-    """log of the first class and of all the others together [..., 2]."""
-    return torch.cat([logs[..., :1], logs[..., 1:].logsumexp(-1, keepdim=True)], dim=-1)

@@ -77,8 +77,11 @@ def adaptive_kl(
     """
     log_q, log_p = by_rank(*log_distributions(student, teacher, temperature))
     p = log_p.exp()
+    # The weights are fitted to the gap at hand, and are not themselves to be trained.
     gap = (p - log_q.exp()).abs().detach()
-    head = p.cumsum(-1) - p < head_mass  # the mass of the likelier classes
+    # The mass before each class, without its own, so that the class which reaches `head_mass` is
+    # the head's last.
+    head = p.cumsum(-1) - p < head_mass
     total = gap.sum(-1)
     share = gap.masked_fill(~head, 0.0).sum(-1) / torch.where(total > 0, total, 1.0)
     values = share * divergence(log_p, log_q) + (1 - share) * divergence(log_q, log_p)
@@ -126,6 +129,6 @@ def total_variation(
 
 def _mixture(log_a: Tensor, log_b: Tensor, share: float) -> Tensor:
     """log(share a + (1 − share) b), in logarithms so that nothing underflows."""
-    if share == 0:
+    if share == 0:  # whose logarithm Python refuses
         return log_b
     return torch.logaddexp(log_a + math.log(share), log_b + math.log1p(-share))

@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from kdlab.losses.attention import mse
+from kdlab.losses.direction import gram
 from kdlab.losses.hidden import check_equal_width
 from kdlab.losses.mean import over_valid, zero_padding
 
@@ -20,6 +21,7 @@ def channels(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """
     check_equal_width(student, teacher)
     tokens = mask.sum(-1).clamp(min=1)[:, None, None]
+    # Padding is zero, and so adds nothing to a sum over tokens.
     student, teacher = (zero_padding(states, mask) for states in (student, teacher))
     gap = student.transpose(1, 2) @ student / tokens - teacher.transpose(1, 2) @ teacher / tokens
     return over_valid(gap.square().mean((1, 2)), mask.bool().any(-1))
@@ -43,4 +45,4 @@ def tokens(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
 
 def _products(states: Tensor) -> Tensor:
     """x · y / d of a row's tokens [b, 1, t, t], as if they were one head's scores."""
-    return (states @ states.transpose(1, 2) / states.shape[-1]).unsqueeze(1)
+    return (gram(states) / states.shape[-1]).unsqueeze(1)

@@ -7,7 +7,7 @@ view stacks all matched layers, as `kdlab.objective.views.stacked_with_embedding
 from torch import Tensor
 
 from kdlab.errors import Misfit
-from kdlab.losses.direction import direction
+from kdlab.losses.direction import direction, gram
 from kdlab.losses.mean import over_valid, zero_padding
 from kdlab.losses.others import identity, kl_over_others
 
@@ -26,8 +26,9 @@ def pair(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         mask: tokens [b, t].
     """
     _check(student, teacher)
-    student, teacher = (direction(zero_padding(states, mask)) for states in (student, teacher))
-    student, teacher = (states @ states.transpose(2, 3) for states in (student, teacher))
+    student, teacher = (
+        gram(direction(zero_padding(states, mask))) for states in (student, teacher)
+    )
     layers = mask.bool()[..., None].expand(student.shape[:-1])  # all layers of a valid token
     return kl_over_others(student, teacher, layers)
 
@@ -47,7 +48,7 @@ def triple(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     count = student.shape[2]
     student, teacher = (_angles(zero_padding(states, mask)) for states in (student, teacher))
     # Cosines with i = j or k = j are 0 on both sides; those with i = k are 1, and are taken out.
-    same = identity(student[0, 0, 0])
+    same = identity(student[0, 0, 0])  # [i, k]
     gaps = (student - teacher).square().masked_fill(same, 0.0).sum((2, 3, 4))
     return over_valid(gaps / (count * (count - 1) * (count - 2)), mask)
 
@@ -64,5 +65,5 @@ def _check(student: Tensor, teacher: Tensor) -> None:
 
 def _angles(states: Tensor) -> Tensor:
     """Cosine of the angle at layer j between layers i and k [b, t, j, i, k]."""
-    edges = direction(states[:, :, None, :] - states[:, :, :, None])
-    return edges @ edges.transpose(3, 4)
+    # [b, t, j, i, d] is x_i - x_j; from a layer to itself it is zero, and so are its cosines.
+    return gram(direction(states[:, :, None, :] - states[:, :, :, None]))

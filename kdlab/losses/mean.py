@@ -7,8 +7,9 @@ from kdlab.losses.knobs import Reduction
 
 def over_valid(values: Tensor, mask: Tensor) -> Tensor:
     """The mean of `values` [...] where `mask` [...] is true; zero if it is true nowhere."""
-    if values.shape != mask.shape:
+    if values.shape != mask.shape:  # or it would be broadcast
         raise ValueError(f"a mask of {list(mask.shape)} for units of {list(values.shape)}")
+    # Not a product with the mask: zero times what is infinite in padding is NaN.
     kept = values.masked_fill(~mask.bool(), 0.0)
     return kept.sum() / mask.sum().clamp(min=1)
 
@@ -23,7 +24,7 @@ def centred(states: Tensor, mask: Tensor) -> Tensor:
     padding = ~mask.bool().reshape(-1, 1)
     units = states.reshape(-1, states.shape[-1]).masked_fill(padding, 0.0)
     mean = units.sum(0) / mask.sum().clamp(min=1)
-    return (units - mean).masked_fill(padding, 0.0)
+    return (units - mean).masked_fill(padding, 0.0)  # once more: zero less the mean is not zero
 
 
 def zero_padding(states: Tensor, mask: Tensor) -> Tensor:

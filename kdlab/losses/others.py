@@ -18,7 +18,8 @@ def kl_over_others(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         mask: [..., n], true where the unit counts.
     """
     itself, count = identity(mask), mask.shape[-1]
-    # As the scores of one attention head [b, 1, n, n]: queries and keys are units.
+    # As the scores of one attention head [b, 1, n, n]: queries and keys are units. All axes before
+    # become rows, such as the tokens of relations between layers.
     student, teacher = (
         scores.float().masked_fill(itself, NEVER).reshape(-1, 1, count, count)
         for scores in (student, teacher)

@@ -36,6 +36,7 @@ def _relation(states: Tensor, heads: int) -> Tensor:
             f"relation_heads={heads} does not divide the width {width}; "
             "choose a divisor of both widths"
         )
+    # Heads side by side again, then cut anew: a head of a relation may span several of attention.
     merged = states.float().transpose(1, 2).reshape(rows, tokens, heads, width // heads)
     split = merged.transpose(1, 2)
     return split @ split.transpose(2, 3) / math.sqrt(split.shape[-1])

@@ -34,6 +34,7 @@ def kl(
     """
     log_q, log_p = log_distributions(student, teacher, temperature)
     by_unit = over_last(log_p.exp() * (log_p - log_q), reduction)
+    # Gradients shrink by 1/T²: without the factor, T would also change this term's weight.
     return temperature**2 * over_valid(by_unit, mask)
 
 
@@ -80,6 +81,7 @@ def standardised_kl(
 
 def _standardised(logits: Tensor) -> Tensor:
     values = logits.float()
+    # Before the root, whose gradient at zero is infinite.
     variance = values.var(-1, keepdim=True).clamp(min=SMALLEST_VARIANCE)
     return (values - values.mean(-1, keepdim=True)) / variance.sqrt()
 

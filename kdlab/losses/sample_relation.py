@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import smooth_l1_loss
 
 from kdlab.errors import Misfit
-from kdlab.losses.direction import direction
+from kdlab.losses.direction import direction, gram
 from kdlab.losses.mean import over_valid, zero_padding
 from kdlab.losses.others import identity, kl_over_others
 
@@ -43,6 +43,7 @@ def angle(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         mask: [b], true where the row counts.
     """
     pairs = _pairs(mask)  # of a corner j and an end
+    # [j, i, k]: the corner j with both ends, and the ends i and k with each other.
     triples = pairs[:, :, None] & pairs[:, None, :] & pairs[None, :, :]
     student, teacher = (_angles(states, pairs) for states in (student, teacher))
     return over_valid(smooth_l1_loss(student, teacher, reduction="none"), triples)
@@ -57,8 +58,9 @@ def similarity(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         student [b, d], teacher [b, d']: one state a row.
         mask: [b], true where the row counts.
     """
-    student, teacher = (direction(_gram(_valid(states, mask))) for states in (student, teacher))
+    student, teacher = (direction(gram(_valid(states, mask))) for states in (student, teacher))
     count = mask.sum()
+    # Over n here and over n once more in `over_valid`: n² in all.
     gaps = (student - teacher).square().sum(-1) / count.clamp(min=1)
     return over_valid(gaps, mask) * (count > 1)
 
@@ -109,15 +111,10 @@ def _distances(states: Tensor, pairs: Tensor) -> Tensor:
 
 def _angles(states: Tensor, pairs: Tensor) -> Tensor:
     """Cosine of the angle at row j between rows i and k [j, i, k]."""
-    return _gram(direction(_differences(states, pairs)))
-
-
-def _gram(states: Tensor) -> Tensor:
-    """Products of rows with rows [..., n, n]."""
-    return states @ states.transpose(-1, -2)
+    return gram(direction(_differences(states, pairs)))
 
 
 def _log_affinities(states: Tensor, mask: Tensor) -> Tensor:
     """The logarithm of the affinities of rows with rows [b, b], each between 0 and 1."""
-    cosines = _gram(direction(_valid(states, mask)))
+    cosines = gram(direction(_valid(states, mask)))
     return ((1 + cosines) / 2).clamp(min=SMALLEST_AFFINITY).log()

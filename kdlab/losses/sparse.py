@@ -1,10 +1,9 @@
 """KL from the teacher's few likeliest classes, as where its outputs are stored truncated."""
 
-import torch
 from torch import Tensor
 
 from kdlab.errors import Misfit
-from kdlab.losses.classes import by_rank, divergence, log_distributions
+from kdlab.losses.classes import by_rank, divergence, log_distributions, with_rest
 from kdlab.losses.knobs import Classes, Temperature
 from kdlab.losses.mean import over_valid
 
@@ -23,8 +22,9 @@ def top_k_kl(
         mask: [...], true where the unit counts.
     """
     log_q, log_p = _ranked(student, teacher, temperature, k)
-    kept = log_p[..., :k].log_softmax(-1)
-    return temperature**2 * over_valid(divergence(kept, log_q[..., :k]), mask)
+    # The teacher alone: the student's mass on other classes stays a mistake that it pays for.
+    renormalised = log_p[..., :k].log_softmax(-1)
+    return temperature**2 * over_valid(divergence(renormalised, log_q[..., :k]), mask)
 
 
 def top_k_tail_kl(
@@ -41,7 +41,9 @@ def top_k_tail_kl(
         student, teacher: logits [..., c], c ≥ k.
         mask: [...], true where the unit counts.
     """
-    log_q, log_p = (_with_bucket(x, k) for x in _ranked(student, teacher, temperature, k))
+    log_q, log_p = _ranked(student, teacher, temperature, k)
+    if k < log_p.shape[-1]:  # else there is no rest, and the logarithm of its mass is -inf
+        log_q, log_p = with_rest(log_q, k), with_rest(log_p, k)
     return temperature**2 * over_valid(divergence(log_p, log_q), mask)
 
 
@@ -50,10 +52,3 @@ def _ranked(student: Tensor, teacher: Tensor, temperature: float, k: int) -> tup
     if k > teacher.shape[-1]:
         raise Misfit(f"k={k}: at most the number of classes, {teacher.shape[-1]}")
     return by_rank(*log_distributions(student, teacher, temperature))
-
-
-def _with_bucket(logs: Tensor, k: int) -> Tensor:
-    """The first k, then the logarithm of the summed rest, if there is one."""
-    if k == logs.shape[-1]:
-        return logs
-    return torch.cat([logs[..., :k], logs[..., k:].logsumexp(-1, keepdim=True)], dim=-1)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from kdlab.errors import Misfit
-from kdlab.losses.direction import direction
+from kdlab.losses.direction import direction, gram
 from kdlab.losses.mean import over_valid, zero_padding
 from kdlab.losses.others import identity, kl_over_others
 
@@ -26,8 +26,7 @@ def pair(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         student [b, t, d], teacher [b, t, d'].
         mask: tokens [b, t].
     """
-    student, teacher = (direction(_valid(states, mask)) for states in (student, teacher))
-    student, teacher = (states @ states.transpose(1, 2) for states in (student, teacher))
+    student, teacher = (gram(direction(_valid(states, mask))) for states in (student, teacher))
     return kl_over_others(student, teacher, mask)
 
 
@@ -67,13 +66,17 @@ def _valid(states: Tensor, mask: Tensor) -> Tensor:
 
 
 def _windows(values: Tensor, window: int) -> Tensor:
-    """The window around every place of axis 1, zeros beyond its ends [b, t, ..., window]."""
+    """The window around every position of axis 1, zeros beyond its ends [b, t, ..., window].
+
+    For example [1, 2, 3] with a window of three: [0, 1, 2], [1, 2, 3] and [2, 3, 0].
+    """
+    # `pad` counts axes from the last: nothing for those behind axis 1, then half a window.
     ends = [0, 0] * (values.ndim - 2) + [window // 2] * 2
     return pad(values, ends).unfold(1, window, 1)
 
 
 def _angles(states: Tensor, near: Tensor) -> Tensor:
     """Cosine of the angle at token j between the tokens i and k of its window [b, j, i, k]."""
+    # `unfold` puts the window last [b, t, d, window]; the products below need the width there.
     edges = (_windows(states, near.shape[-1]) - states[..., None]).transpose(2, 3)
-    edges = direction(edges.masked_fill(~near[..., None], 0.0))
-    return edges @ edges.transpose(2, 3)
+    return gram(direction(edges.masked_fill(~near[..., None], 0.0)))

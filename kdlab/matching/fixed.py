@@ -89,7 +89,7 @@ def last_k(
         raise Misfit(
             f"k={k} is more than the layers of one side, {student_layers} and {teacher_layers}"
         )
-    return [(student_layers - i, teacher_layers - i) for i in reversed(range(k))]
+    return [(student_layers - i, teacher_layers - i) for i in reversed(range(k))]  # rising
 
 
 def all_to_one(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
@@ -116,6 +116,7 @@ def uniform_last(student_layers: int, teacher_layers: int, random: Random) -> Pa
     the layer of the rule `last`, as in `uniform_last_k`.
     """
     pairs = skip(student_layers, teacher_layers, random)
+    # A set, since `skip` of the last student layer is the last teacher layer already.
     return sorted({*pairs, *((layer, teacher_layers) for layer, _ in pairs)})
 
 
@@ -140,6 +141,7 @@ def every(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
 def below_last(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
     """`every`, without the last layer of either side."""
     _needs_two(student_layers)
+    # `every` takes any depths; a student deeper than its teacher is refused, as by the other rules.
     return every(*_fit(student_layers - 1, teacher_layers - 1), random)
 
 
@@ -163,6 +165,7 @@ def custom(
 def pkd_skip(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
     """PKD-Skip: `skip` without the last student layer. Sun et al. 2019, arXiv 1908.09355."""
     _needs_two(student_layers)
+    # The layers of all S are chosen before the last pair goes: PKD of 6 from 12 is 2, 4, 6, 8, 10.
     return skip(student_layers, teacher_layers, random)[:-1]
 
 

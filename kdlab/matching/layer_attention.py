@@ -47,5 +47,6 @@ class LayerAttention(nn.Module):
                 f"attention over layers needs equal widths, not {student.shape[-1]} and "
                 f"{teacher.shape[-1]}; projection: auto learns a linear map"
             )
+        # Over teacher layers: each student layer's weights have the same total in every row.
         scores = student @ teacher.transpose(1, 2) / self.temperature
         return scores.softmax(dim=-1) / len(inputs.student)

@@ -42,6 +42,7 @@ class RandomDraw(nn.Module):
 
     def forward(self, inputs: MatchingInputs) -> Tensor:
         """Weights [S, T]: 1/S at each student layer's drawn teacher layer, else 0."""
+        # From the step alone: a generator that goes on would have to be saved for an exact resume.
         period = inputs.epoch if self.steps is None else inputs.step // self.steps
         weights = torch.zeros(self.students, self.teachers, device=inputs.mask.device)
         weights[range(self.students), self._draw(period)] = 1.0 / self.students
@@ -49,5 +50,6 @@ class RandomDraw(nn.Module):
 
     def _draw(self, period: int) -> list[int]:
         """The 0-based positions of the teacher layers in a period."""
+        # `Random` hashes a string by SHA-512; Python's own `hash` differs between processes.
         random = Random(f"{self.seed}/{period}")
         return sorted(random.sample(range(self.teachers), self.students))

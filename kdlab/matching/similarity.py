@@ -48,6 +48,7 @@ class MonotoneCka(nn.Module):
             )
         self.teachers = teachers
         self.steps = steps
+        # A buffer, so that a resumed run keeps the choice of the batch that it no longer sees.
         self.register_buffer("chosen", torch.full((students,), NOT_CHOSEN))
 
     def forward(self, inputs: MatchingInputs) -> Tensor:
@@ -72,6 +73,7 @@ def similarities(inputs: MatchingInputs) -> Tensor:
     cross = torch.stack([torch.stack([(x.T @ y).norm() ** 2 for y in teacher]) for x in student])
     norms = [torch.stack([(x.T @ x).norm() for x in layers]) for layers in (student, teacher)]
     scale = norms[0].unsqueeze(1) * norms[1]
+    # A diverging student's states are not finite: the choice must end, and so will the run.
     return torch.where(scale > 0, cross / scale, 0.0).nan_to_num()
 
 
@@ -85,6 +87,7 @@ def rising(scores: Sequence[Sequence[float]]) -> list[int]:
         [[5, 9, 0], [0, 8, 7]] gives [1, 2]: 9 + 7 is more than 5 + 8.
     """
     columns = range(len(scores[0]))
+    # Row by row, as there are too many lists to try them all (12 of 24 layers: 2.7 million).
     # best[j]: the largest total of the rows so far with all columns below j, and those columns.
     best: list[tuple[float, list[int]]] = [(0.0, [])] * (len(columns) + 1)
     for row, values in enumerate(scores):
@@ -101,5 +104,6 @@ def rising(scores: Sequence[Sequence[float]]) -> list[int]:
 
 def _centred(units: Tensor) -> Tensor:
     """Units [n, d] less their mean, float64."""
+    # CKA takes fourth powers of the states, and a tie is decided by the last bits.
     units = units.double()
     return units - units.mean(0)

@@ -1,4 +1,7 @@
-"""The states in a view: of rows [b, d], or of tokens [b, t, d]."""
+"""The states in a view: one for each row [b, d], or one for each token [b, t, d].
+
+Matchings that weigh by similarity need states. Other views, such as attention scores, have none.
+"""
 
 from torch import Tensor
 

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from kdlab.matching.inputs import MatchingInputs
 
 FLOOR = 1e-6  # the smallest weight of a layer: with none it would have no unit cost
-LEAST = 1e-12  # the smallest unit cost, as a share of the total: of a layer that costs nothing
+SMALLEST_COST = (
+    1e-12  # the smallest unit cost, as a share of the total: of a layer that costs nothing
+)
 
 
 class EarthMover(nn.Module):
@@ -61,11 +63,13 @@ class EarthMover(nn.Module):
         if not cost.isfinite().all():  # there is no cheapest flow; the run will end as diverged
             return torch.full_like(cost, 1.0 / cost.numel(), dtype=torch.float32)
         flow = _flow(self.student_weights, self.teacher_weights, cost)
+        # Its rows sum to what each student layer pays, its columns to what each teacher layer pays.
         paid = flow * cost
         for weights, of_layer in (
             (self.student_weights, paid.sum(1)),
             (self.teacher_weights, paid.sum(0)),
         ):
+            # In place: they are buffers, which a checkpoint has.
             weights.copy_(reweighed(weights, of_layer / weights, self.temperature))
         return flow.float()
 
@@ -73,9 +77,9 @@ class EarthMover(nn.Module):
 def reweighed(weights: Tensor, unit_costs: Tensor, temperature: float | None) -> Tensor:
     """The next weights [n] of layers from their unit costs [n]: the cheaper, the larger."""
     total = unit_costs.sum()
-    if total == 0:
+    if total == 0:  # no layer is cheaper than another
         return weights
-    cheapness = total / unit_costs.clamp(min=LEAST * total)
+    cheapness = total / unit_costs.clamp(min=SMALLEST_COST * total)
     if temperature is None:
         chosen = cheapness / cheapness.sum()
     else:
@@ -86,7 +90,7 @@ def reweighed(weights: Tensor, unit_costs: Tensor, temperature: float | None) ->
 
 def _flow(students: Tensor, teachers: Tensor, cost: Tensor) -> Tensor:
     """The cheapest flow [S, T] with marginals `students` [S] and `teachers` [T], all float64."""
-    from ot import emd
+    from ot import emd  # slow to import, and no other matching needs it
 
     return torch.as_tensor(
         emd(students.cpu().numpy(), teachers.cpu().numpy(), cost.cpu().numpy()),

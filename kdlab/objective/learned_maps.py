@@ -29,6 +29,7 @@ def projections(term: Term, layers: Sequence[int], hidden: int, seed: int) -> nn
     """
     maps = nn.ModuleDict()
     if term.projection:
+        # Streams are named by layer, so that a layer has the same map whichever others are matched.
         for name in [SHARED] if term.projection.shared else map(str, layers):
             stream = term.key if name == SHARED else f"{term.key}_{name}"
             maps[name] = _linear(hidden, term.projection.width, seed, stream)
@@ -48,10 +49,12 @@ def pseudo_classifiers(term: Term, layers: Sequence[int], hidden: int, seed: int
     return maps
 
 
-def _linear(width: int, to: int, seed: int, name: str) -> nn.Linear:
+def _linear(width: int, width_out: int, seed: int, name: str) -> nn.Linear:
     """A linear map with bias, drawn from a stream of its own: no other term changes it."""
     generator = torch.Generator().manual_seed(streams.key(seed, f"projection/{name}"))
-    linear = nn.utils.skip_init(nn.Linear, width, to)
+    # nn.Linear would draw weights of its own first, from the process's generator, and so shift all
+    # that is drawn from it later.
+    linear = nn.utils.skip_init(nn.Linear, width, width_out)
     nn.init.normal_(linear.weight, std=DEVIATION, generator=generator)
     nn.init.zeros_(linear.bias)
     return linear

@@ -54,6 +54,8 @@ def over_features(
 
 def _mixture(weights: Tensor, views: list[Tensor]) -> tuple[Tensor, Tensor]:
     """The weighted mean of T views [b, ...] by weights [T] or [b, T], and the mean total weight."""
+    # A mean, not a sum: a mixture of weights that sum to 1/S would be S times smaller than a state.
+    # The total comes back as the weight of the loss.
     total = weights.sum(-1, keepdim=True)
     share = weights / total
     share = share.reshape(*share.shape, *[1] * (views[0].ndim - 1))

@@ -34,7 +34,7 @@ class Objective(nn.Module):
         self.steps = steps
         self.terms = nn.ModuleDict()
         for term in run.terms:
-            assert teacher is not None
+            assert teacher is not None  # which a run with terms has
             self.terms[term.key] = TermLoss(term, run.student, teacher, run.seed)
 
     def forward(
@@ -49,6 +49,7 @@ class Objective(nn.Module):
         """
         loss_of_logits = partial(task_loss, labels=labels, kind=self.run.task.kind)
         losses = {HARD: loss_of_logits(student.logits)}
+        # The epoch in integers: step / steps * epochs is rounded, and may fall just short of one.
         moment = Moment(step, step * self.run.train.epochs // self.steps, step / self.steps)
         for key, term in self.terms.items():
             losses[key] = term(student, teacher, moment, loss_of_logits)
@@ -56,16 +57,13 @@ class Objective(nn.Module):
 
     def weights(self, step: int) -> dict[str, float]:
         """The weight of every loss after `step` updates: its option's, times its schedule."""
-        schedules = {HARD: self.run.hard_schedules} | {
-            term.key: term.schedules for term in self.run.terms
-        }
-        fixed = {HARD: self.run.hard_weight} | {term.key: term.weight for term in self.run.terms}
-        return {
-            name: weight * schedules[name]["weight"].bind()(step / self.steps)
-            if "weight" in schedules[name]
-            else weight
-            for name, weight in fixed.items()
-        }
+        weights = {HARD: self.run.hard_weight} | {term.key: term.weight for term in self.run.terms}
+        schedules = {HARD: self.run.hard_schedules}
+        schedules |= {term.key: term.schedules for term in self.run.terms}
+        for name, of_loss in schedules.items():
+            if "weight" in of_loss:
+                weights[name] *= of_loss["weight"].bind()(step / self.steps)
+        return weights
 
     def total(self, losses: Mapping[str, Tensor], step: int) -> Tensor:
         """The weighted sum that is minimised."""
@@ -74,13 +72,8 @@ class Objective(nn.Module):
 
     def learned(self) -> list[tuple[list[nn.Parameter], float | None]]:
         """The parameters of each term, and their learning rate; None: the student's."""
-        return [
-            (
-                list(self.terms[term.key].parameters()),
-                term.projection.lr if term.projection else None,
-            )
-            for term in self.run.terms
-        ]
+        rates = {t.key: t.projection.lr if t.projection else None for t in self.run.terms}
+        return [(list(loss.parameters()), rates[key]) for key, loss in self.terms.items()]
 
 
 def task_loss(logits: Tensor, labels: Tensor, kind: Kind) -> Tensor:

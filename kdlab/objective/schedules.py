@@ -25,4 +25,5 @@ def stairs(progress: float, *, steps: Annotated[int, Gt(0)]) -> float:
 
     Annealing-KD's Φ with one stair an epoch: Jafari et al. 2021, arXiv 2104.07163.
     """
+    # Before the last update `progress` is below 1, so that the last stair is 1.
     return (math.floor(progress * steps) + 1) / steps

@@ -85,7 +85,7 @@ class TermLoss(nn.Module):
         if not self.pseudo_classifiers:
             return value
         logits = [self._pseudo_logits(teacher, layer) for layer in self.teacher_layers]
-        lesson = torch.stack([task_loss(each) for each in logits]).sum()
+        lesson = torch.stack([task_loss(of_layer) for of_layer in logits]).sum()
         # Its value is zero and its gradient the lesson's: the term's value is what it compares.
         return value + (lesson - lesson.detach())
 
@@ -95,7 +95,7 @@ class TermLoss(nn.Module):
         if matching is None:
             student_view, mask = self._student_view(student)
             return loss(student_view, self.view(teacher)[0], mask)
-        if matching.stacked:
+        if matching.stacked:  # such a term has no projection
             student_view, mask = self.view(student, [pair[0] for pair in matching.pairs])
             teacher_view, _ = self.view(teacher, [pair[1] for pair in matching.pairs])
             return loss(student_view, teacher_view, mask)
@@ -121,6 +121,7 @@ class TermLoss(nn.Module):
     def _student_view(self, trace: Trace, *layer: int) -> View:
         """The student's view, projected if the term has a projection for it."""
         view, mask = self.view(trace, *layer)
+        # A term has a projection for each of its layers, or a shared one, or none.
         for name in (*map(str, layer), SHARED):
             if name in self.projections:
                 return self.projections[name](view.float()), mask
@@ -133,15 +134,15 @@ class TermLoss(nn.Module):
         return self.view(trace, layer)[0]
 
     def _pseudo_logits(self, trace: Trace, layer: int) -> Tensor:
-        """What the teacher's layer says of the classes [b, c]."""
-        logits: Tensor = self.pseudo_classifiers[str(layer)](self.view(trace, layer)[0].float())
-        return logits
+        """Logits [b, c] of the pseudo-classifier of one of the teacher's layers."""
+        return self.pseudo_classifiers[str(layer)](self.view(trace, layer)[0].float())
 
     def _mixed(
         self, matching: Matching, loss: Loss, student: Trace, teacher: Trace, moment: Moment
     ) -> Tensor:
         """Weights over all pairs of matched layers, laid on losses or on the teacher's views."""
         views = [self._student_view(student, layer) for layer in self.student_layers]
+        # Which units are valid is a matter of the batch, and so the same at every layer.
         student_views, mask = [view.float() for view, _ in views], views[0][1]
         teacher_views = [self._teacher_view(teacher, n).float() for n in self.teacher_layers]
         # Cached, since a matching may ask for the losses that are summed afterwards.

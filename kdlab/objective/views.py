@@ -50,6 +50,7 @@ def cls(trace: Trace, layer: int) -> View:
 
 def mean_tokens(trace: Trace, layer: int) -> View:
     """The mean of the valid tokens' hidden states [b, d] after a layer."""
+    # Of valid tokens alone, or a row's mean would depend on how far its batch is padded.
     weights = trace.mask.unsqueeze(-1).float()
     mean = (trace.hidden[layer].float() * weights).sum(1) / weights.sum(1).clamp(min=1)
     return mean, trace.mask.any(-1)

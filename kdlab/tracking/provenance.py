@@ -50,6 +50,7 @@ def processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor() or platform.machine()
+    # Linux says it once for each core; on ARM not at all.
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
 
@@ -62,6 +63,7 @@ def commit() -> str | None:
         return copied_commit(package)
     try:
         head = _git(package, "rev-parse", "--short=12", "HEAD")
+        # Untracked files, such as records and notes, would put a plus sign on nearly every commit.
         changed = _git(package, "status", "--porcelain", "--untracked-files=no")
         return head + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
@@ -79,10 +81,10 @@ def copied_commit(package: Path) -> str | None:
     Raises:
         Damaged: the file that says it is not what was written.
     """
-    page = page_of((package / COMMIT).read_bytes())
-    if page is None:
+    content = page_of((package / COMMIT).read_bytes())
+    if content is None:
         raise Damaged(f"{package / COMMIT} is damaged; the next launch mends it")
-    return page["commit"]
+    return content["commit"]
 
 
 def _git(folder: Path, *command: str) -> str:

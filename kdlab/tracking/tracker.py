@@ -50,7 +50,7 @@ def watching(runs: Sequence[Run], execution: Execution) -> Iterator[Mapping[str,
         _open(watches, runs, lambda run: tracker(run, execution.root))
         yield watches
     finally:
-        for watch in watches.values():
+        for watch in watches.values():  # those that have ended already do nothing
             watch.ended(None)
 
 
@@ -60,7 +60,7 @@ def _open(watches: dict[str, Watch], runs: Sequence[Run], tracker: Callable[[Run
         for run in runs:
             watches[run.uid] = _guarded(tracker(run))
     except Exception as error:  # the rest of the cohort would only wait for the same time-out
-        _warn(_message(error))
+        _report(error)
 
 
 def _guarded(watch: Watch) -> Watch:
@@ -82,15 +82,16 @@ def _works(function: Callable[[Any], None], argument: Any) -> bool:
     """Call a function of a view; false, with a warning, if it fails."""
     try:
         function(argument)
-    except Exception as error:
-        _warn(_message(error))
+    except Exception as error:  # whatever it is: no view is worth a run
+        _report(error)
         return False
     return True
 
 
-def _message(error: Exception) -> str:
+def _report(error: Exception) -> None:
     text = " ".join(str(error).split()).rstrip(".")
-    return text if isinstance(error, BadInput) else f"{type(error).__name__}: {text}"
+    # Of an error that kdlab does not word itself, its type is often the better half.
+    _warn(text if isinstance(error, BadInput) else f"{type(error).__name__}: {text}")
 
 
 @cache

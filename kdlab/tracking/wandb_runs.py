@@ -64,6 +64,7 @@ def live(
     def ended(record: Record | None) -> None:
         if record:
             view.summary.update(summary(record))
+        # Without a record the run was cut short, which W&B shows as failed until it goes on.
         view.finish(exit_code=0 if record else 1)
 
     return Watch(evaluated, ended)
@@ -103,7 +104,7 @@ def opened(
             job_type=job,
             tags=[tag[:TAG] for tag in tags],
             config=dict(config),
-            reinit="create_new",
+            reinit="create_new",  # a cohort has several runs in one process
             resume="allow",
             settings=wandb.Settings(**_quiet()),
         )
@@ -116,8 +117,10 @@ def _quiet() -> dict[str, Any]:
     return {
         "silent": True,
         "console": "off",
+        # Empty, or wandb fills in the machine's name and the command.
         "host": "",
         "program": "",
+        # Each of these is a way of its own by which code, libraries or measurements would leave.
         "save_code": False,
         "disable_code": True,
         "disable_git": True,

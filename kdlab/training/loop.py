@@ -1,5 +1,6 @@
 """The training loop: students side by side over the same batches and one teacher forward pass."""
 
+import copy
 import sys
 import threading
 import time
@@ -60,16 +61,20 @@ def train(
         Stopped: `stop` was set; every run's checkpoint is saved.
     """
     run, device = students[0].run, students[0].device
-    teacher_layers = frozenset().union(*(traced_layers(each.run)[1] for each in students))
+    teacher_layers = frozenset().union(*(traced_layers(student.run)[1] for student in students))
     points = evaluation_points(len(batches), run.protocol.evaluations)
     all_tokens = compares_all_tokens(run)  # the same for all of a cohort
-    first = min((each.step for each in students if each.status == TRAINING), default=len(batches))
+    # Resumed students may be at different steps; the one that is furthest behind decides.
+    waiting = [student.step for student in students if student.status == TRAINING]
+    first = min(waiting, default=len(batches))
     last_saved, teacher_clock = time.monotonic(), Clock(device)
     bar = _progress_bar(students, first, len(batches))
     for step in range(first, len(batches)):
         if not any(student.status == TRAINING for student in students):
             break  # all diverged
-        active = [each for each in students if each.status == TRAINING and each.step == step]
+        # A student further on joins later: it has had this batch.
+        active = [s for s in students if s.status == TRAINING and s.step == step]
+        # Masks are drawn for the step, so that a resumed run has those of an unbroken one.
         key = streams.key(run.seed, f"masks/{step}")
         inputs, labels, predicted = examples(data, batches[step], device, key, all_tokens)
         with teacher_clock.running():
@@ -81,6 +86,7 @@ def train(
                 student_state.update(student, inputs, labels, teacher_trace, predicted)
                 if step + 1 in points and student.status == TRAINING:
                     on_evaluation(student, _evaluated(student, points, evaluate))
+        # Between two steps, as a checkpoint has no gradients.
         if stop.is_set() or time.monotonic() - last_saved >= execution.checkpoint_seconds:
             for student in active:
                 resume.save(student, execution.root)
@@ -123,7 +129,7 @@ def evaluation_points(steps: int, evaluations: int) -> list[int]:
 
 def _evaluated(student: StudentState, points: list[int], evaluate: Evaluate) -> dict[str, float]:
     """Score a student on select, keep its weights if they are the best; return what is logged."""
-    previous = [0, *points][points.index(student.step)]
+    previous = [0, *points][points.index(student.step)]  # the point before this one
     student_state.close_losses(student, student.step - previous)
     score, is_degenerate = evaluate(student)
     student.history.setdefault("select", []).append(score)
@@ -131,11 +137,9 @@ def _evaluated(student: StudentState, points: list[int], evaluate: Evaluate) -> 
     if student.run.protocol.checkpoint == "best_select":
         counted, best = ranked(score, is_degenerate), student.best
         if best is None or counted > best["counted"]:  # of equal scores the earliest
-            student.best = {
-                "counted": counted,
-                "step": student.step,
-                "weights": student_state.weights(student),
-            }
+            # A copy: the tensors of a state dict are the model's own, which training changes.
+            weights = copy.deepcopy(student.model.state_dict())
+            student.best = {"counted": counted, "step": student.step, "weights": weights}
     latest = {name: values[-1] for name, values in student.history.items()}
     return {"step": student.step, **latest, "select_degenerate": float(is_degenerate)}
 

@@ -33,6 +33,7 @@ def _clip(parameters: list[Tensor], train: Train) -> None:
     """Scale gradients down to norm `clip`: all of them together, or each tensor's by itself."""
     if train.clip is None:
         return
+    # Together is today's usage; each by itself is how BERT's PyTorch port of 2018 clipped.
     groups = [parameters] if train.clip_scope == "model" else [[p] for p in parameters]
     for group in groups:
         nn.utils.clip_grad_norm_(group, train.clip)
@@ -47,6 +48,7 @@ def _uncorrected(optimizer: torch.optim.Optimizer, updates: int) -> Iterator[Non
     b = 1 - β2^t: p - lr' decay' p - lr' (m / a) / (√v / √b + eps'). The two are equal at
     lr' = lr a / √b, eps' = eps / √b and decay' = decay √b / a.
     """
+    # AdamW has no option for this, and an optimiser of our own would lack the fused kernel.
     settings = [
         (group["lr"], group["eps"], group["weight_decay"]) for group in optimizer.param_groups
     ]
@@ -54,7 +56,7 @@ def _uncorrected(optimizer: torch.optim.Optimizer, updates: int) -> Iterator[Non
         first, second = (1 - beta**updates for beta in group["betas"])
         scale = first / math.sqrt(second)
         group["lr"] *= scale
-        group["weight_decay"] /= scale
+        group["weight_decay"] /= scale  # AdamW decays by lr times this, and that is to stay
         group["eps"] /= math.sqrt(second)
     try:
         yield

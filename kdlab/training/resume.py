@@ -45,9 +45,10 @@ def restore(student: StudentState, root: str) -> None:
     except Damaged as error:
         print(f"{error}: run {student.run.uid} starts anew", file=sys.stderr, flush=True)
         return
-    # On the CPU first: load_state_dict copies to the device where each tensor belongs.
+    # Data alone, as a pickle could run code. On the CPU first: load_state_dict copies to the device
+    # where each tensor belongs, and random states have to be there.
     content = torch.load(io.BytesIO(packed), weights_only=True, map_location="cpu")
-    student.clock.earlier = content["seconds"]
+    student.clock.earlier = content["seconds"]  # laps were of the process that stopped
     for name in STATEFUL:
         getattr(student, name).load_state_dict(content[name])
     for name in PLAIN:

@@ -1,5 +1,6 @@
 """Outputs of a model on a split, and the scores of outputs. Always in float32."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,12 @@ def predict(model: nn.Module, data: Encoded, device: torch.device) -> np.ndarray
         and the share of them whose largest logit is the token's. Their masks are fixed: the same
         for every run, whatever its seed.
     """
-    training = model.training
+    training = model.training  # a student that is scored while it trains goes on with dropout
     model.eval()
     outputs = np.zeros((len(data.labels), data.classes), dtype=np.float32)
     batches = scoring_batches(tuple(data.lengths().tolist()), SCORING_ROWS)
     for number, positions in enumerate(batches):
+        # Seed 0 whatever the run's: masked-LM scores of two runs are of the same masked tokens.
         key = streams.key(0, f"masks/scored/{number}")
         inputs, labels, predicted = examples(data, positions, device, key, all_tokens=False)
         logits = inference_logits(model, inputs, predicted)
@@ -40,11 +42,19 @@ def predict(model: nn.Module, data: Encoded, device: torch.device) -> np.ndarray
     return outputs
 
 
+def predict_splits(
+    model: nn.Module, splits: Mapping[str, Encoded], device: torch.device
+) -> dict[str, np.ndarray]:
+    """The outputs of every row of several splits, by the splits' names."""
+    return {name: predict(model, data, device) for name, data in splits.items()}
+
+
 def _loss_and_hits(logits: Tensor, labels: Tensor, predicted: PredictedTokens) -> Tensor:
     """Mean loss and share of hits of each row [b, 2], from logits [n, vocabulary] at n tokens."""
     by_token = torch.zeros(len(logits), COLUMNS, device=logits.device)
     by_token[:, LOSS] = cross_entropy(logits, labels, reduction="none")
     by_token[:, HITS] = (logits.argmax(-1) == labels).float()
+    # The row of each token; a row without a masked token has zeros.
     row = predicted.at.nonzero()[:, 0]
     sums = torch.zeros(len(predicted.at), COLUMNS, device=logits.device)
     sums.index_add_(0, row, by_token)
@@ -53,7 +63,7 @@ def _loss_and_hits(logits: Tensor, labels: Tensor, predicted: PredictedTokens) -
 
 def scores(task: Task, labels: np.ndarray, outputs: np.ndarray) -> dict[str, float]:
     """The task's metrics of outputs, as fractions; 0 where an output is not finite."""
-    if not np.isfinite(outputs).all():
+    if not np.isfinite(outputs).all():  # NaN has an argmax too, which would be scored
         return dict.fromkeys(task.metrics, 0.0)
     return {name: metrics.NAMES[name](labels, outputs) for name in task.metrics}
 

@@ -1,6 +1,5 @@
 """One student in training: its model, objective and optimiser, and one update of them."""
 
-import copy
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +11,7 @@ from transformers import get_scheduler
 from kdlab import streams
 from kdlab.device import Clock, random_state, seeded
 from kdlab.models.trace import PredictedTokens, Trace, trace
-from kdlab.objective.objective import HARD, Objective
+from kdlab.objective.objective import HARD, Objective, traced_layers
 from kdlab.options.schema import Train
 from kdlab.record import DIVERGED
 from kdlab.run import Run
@@ -74,7 +73,6 @@ def start(
     run: Run,
     model: nn.Module,
     objective: Objective,
-    traced_layers: frozenset[int],
     steps: int,
     scheduled: int,
 ) -> StudentState:
@@ -83,12 +81,11 @@ def start(
     Args:
         run: what it is.
         model, objective: on the device where it trains.
-        traced_layers: layers whose attention some term compares.
         steps: updates that it makes.
         scheduled: updates over which the learning rate's schedule is spread; more than `steps`
             where `train.stop` ends training early.
     """
-    if run.train.freeze_encoder:
+    if run.train.freeze_encoder:  # before the groups, which leave out what is not trained
         model.base_model.requires_grad_(False)
     adamw = optimizer.adamw(_parameter_groups(model, objective, run.train), run.train)
     warmup = int(run.train.warmup * scheduled)
@@ -97,9 +94,8 @@ def start(
     random = seeded(device, streams.key(run.seed, "dropout"))
     model.train()
     clock = Clock(device)
-    return StudentState(
-        run, model, objective, traced_layers, adamw, scheduler, steps, random, clock
-    )
+    layers = traced_layers(run)[0]
+    return StudentState(run, model, objective, layers, adamw, scheduler, steps, random, clock)
 
 
 def _parameter_groups(model: nn.Module, objective: Objective, train: Train) -> list[dict[str, Any]]:
@@ -148,15 +144,19 @@ def update(
         torch.autocast(student.device.type, torch.bfloat16, enabled=precision == "bf16"),
     ):
         student_trace = trace(student.model, inputs, student.traced_layers, predicted)
+    # Outside of autocast: losses are in float32 also where the forward pass is not.
     losses = student.objective(student_trace, teacher_trace, labels, student.step)
     total = student.objective.total(losses, student.step)
     student.step += 1
     # One transfer for all of them: the CPU waits for the GPU at each.
-    *values, whole = torch.stack([x.detach().double() for x in (*losses.values(), total)]).tolist()
+    *values, total_value = torch.stack(
+        [x.detach().double() for x in (*losses.values(), total)]
+    ).tolist()
     _check_terms(student, losses, values)
-    if not math.isfinite(whole):
+    if not math.isfinite(total_value):
         student.status = DIVERGED
         return
+    # Before the backward pass, which frees the graph that the gradients of single losses need.
     _measure_gradient_shares(student, losses)
     student.optimizer.zero_grad(set_to_none=True)
     total.backward()
@@ -186,23 +186,26 @@ def _check_terms(student: StudentState, losses: dict[str, Tensor], values: list[
 def _measure_gradient_shares(student: StudentState, losses: dict[str, Tensor]) -> None:
     """At 10, 50 and 90 % of training, each weighted loss's share of the encoder's gradient.
 
-    The norms of the losses' own gradients are compared; those partly cancel each other in the sum.
+    A share is of the sum of the losses' own norms, so that the shares of a point add up to one.
     """
     for point in SHARE_POINTS:
         if student.step == max(1, round(point * student.steps)):
+            # This update is counted already; its losses were weighted at the step before it.
             weights = student.objective.weights(student.step - 1)
             norms = {
                 name: weights[name] * torch.stack(_gradient_norms(student, loss)).norm()
                 for name, loss in losses.items()
             }
-            whole = float(sum(norms.values())) or 1.0
-            student.gradient_shares[f"{point:g}"] = {n: float(x) / whole for n, x in norms.items()}
+            # Not the norm of the whole gradient, in which the losses' gradients partly cancel.
+            total = float(sum(norms.values())) or 1.0
+            student.gradient_shares[f"{point:g}"] = {n: float(x) / total for n, x in norms.items()}
 
 
 def _gradient_norms(student: StudentState, loss: Tensor) -> list[Tensor]:
     """The norm of a loss's gradient on every tensor of the encoder; of the head if that is all."""
     encoder = [p for p in student.model.base_model.parameters() if p.requires_grad]
     encoder = encoder or [p for p in student.model.parameters() if p.requires_grad]
+    # `allow_unused`: a loss on layer 2 does not reach layer 3.
     gradients = torch.autograd.grad(loss, encoder, retain_graph=True, allow_unused=True)
     zero = torch.zeros((), device=student.device)
     return [zero if gradient is None else gradient.norm() for gradient in gradients]
@@ -213,8 +216,3 @@ def close_losses(student: StudentState, steps: int) -> None:
     for name, total in student.loss_sums.items():
         student.history.setdefault(name, []).append(total / steps)
     student.loss_sums = {}
-
-
-def weights(student: StudentState) -> dict[str, Tensor]:
-    """A copy of the student's weights."""
-    return copy.deepcopy(student.model.state_dict())

@@ -72,10 +72,11 @@ def teacher_forward(
     folds = torch.from_numpy(rows % len(teachers)).to(inputs["attention_mask"].device)
     rows_of = [(folds == fold).nonzero()[:, 0] for fold in range(len(teachers))]
     parts = [
-        trace(teacher, {name: tensor[mine] for name, tensor in inputs.items()}, layers)
-        for teacher, mine in zip(teachers, rows_of, strict=True)
-        if len(mine)  # a small batch may have no row of a fold
+        trace(teacher, {name: tensor[positions] for name, tensor in inputs.items()}, layers)
+        for teacher, positions in zip(teachers, rows_of, strict=True)
+        if len(positions)  # a small batch may have no row of a fold
     ]
+    # `parts` lie fold by fold; the argsort of where their rows came from puts them back.
     return joined(parts, torch.cat(rows_of).argsort())
 
 
@@ -86,10 +87,11 @@ def teacher_logits(
 
     Of several teachers the logarithm of their mean probabilities; of regression their mean.
     """
-    each = [scoring.predict(teacher, data, device) for teacher in teachers]
-    if len(each) == 1:
-        return each[0]
-    stacked = torch.from_numpy(np.stack(each))
+    by_teacher = [scoring.predict(teacher, data, device) for teacher in teachers]
+    if len(by_teacher) == 1:
+        return by_teacher[0]
+    stacked = torch.from_numpy(np.stack(by_teacher))
     if data.classes == 1:
         return stacked.mean(0).numpy()
-    return (stacked.log_softmax(-1).logsumexp(0) - float(np.log(len(each)))).numpy()
+    # Of probabilities, since logits of two teachers may differ by any constant.
+    return (stacked.log_softmax(-1).logsumexp(0) - float(np.log(len(teachers)))).numpy()

@@ -20,14 +20,9 @@ from kdlab.run import Run
 from kdlab.training import scoring
 
 
-def on_test_splits(model: nn.Module, task: TaskData, device: torch.device) -> dict[str, np.ndarray]:
-    """Outputs [n, classes] on each test split that the data was read with."""
-    return {name: scoring.predict(model, data, device) for name, data in task.tests.items()}
-
-
 def artifacts(root: str, task: TaskData, outputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Write outputs of scored and test splits; return a record's `artifacts`."""
-    if not outputs:
+    if not outputs:  # of a diverged run
         return {}
     addresses: dict[str, Any] = {"outputs": record.write_outputs(root, outputs, exact=task.tests)}
     if task.tests:
@@ -39,9 +34,9 @@ def artifacts(root: str, task: TaskData, outputs: Mapping[str, np.ndarray]) -> d
 
 
 def untrained(runs: Sequence[Run], execution: Execution) -> list[Run]:
-    """The runs that have to be trained.
+    """Of runs that lack something, those that have to be trained.
 
-    The others lack test outputs alone, and have a saved model to compute these with.
+    The others lack test outputs alone, and have a saved model that can compute them.
     """
     unpredicted = test_splits.lacking(runs, execution.root) if execution.predict_test else set()
     return [r for r in runs if r.uid not in unpredicted or not is_whole(execution.root, r.uid)]
@@ -63,18 +58,19 @@ def complete(runs: Sequence[Run], task: TaskData, root: str, device: torch.devic
     completed = []
     for uid in [run.uid for run in runs if run.uid in unpredicted]:
         records = record.read_all(root, recorded[uid])
-        if why := flaw(root, uid, {str(each.result.get("weights")) for each in records}):
+        if why := flaw(root, uid, {str(past.result.get("weights")) for past in records}):
             print(f"run {uid} is trained again for test outputs: {why}")
             continue
         model = heads.load_with_head(runs[0].task, folder(root, uid)).eval().to(device)
         weights = saving.digest(model)
         # A run may have been recorded with different results: outputs belong to their own model's.
-        of_model = [each for each in records if each.result.get("weights") == weights]
+        of_model = [past for past in records if past.result.get("weights") == weights]
         if not of_model:
             raise Damaged(f"{folder(root, uid)} does not hold the weights that it says")
-        earlier = max(of_model, key=lambda each: len(record.kept(root, each)))
+        earlier = max(of_model, key=lambda past: len(record.kept(root, past)))
         outputs = _scored_outputs(model, earlier, task, root, device)
-        outputs |= on_test_splits(model, task, device)
+        outputs |= scoring.predict_splits(model, task.tests, device)
+        # A line more, as ledgers are only appended to; `record.best` prefers it to the earlier one.
         record.append(root, replace(earlier, artifacts=artifacts(root, task, outputs)))
         completed.append(uid)
     return completed

@@ -53,15 +53,18 @@ def read(folder: Path, check: Check) -> list[Journal]:
             returns the event to keep, and raises ValueError for a line that is not one.
     """
     paths = sorted(folder.glob("*.jsonl"))
+    # Only the folder that was read last is kept in memory: a process works under one root.
     for path in _JOURNALS.keys() - set(paths):
         del _JOURNALS[path]
     return [_read(path, check) for path in paths]
 
 
 def _read(path: Path, check: Check) -> Journal:
+    # Before the file is read: what is appended meanwhile changes the stamp, and is read next time.
     stat = path.stat()
     stamp = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
     journal = _JOURNALS.get(path)
+    # Opening thousands of files on a network file system takes seconds; asking for sizes is fast.
     if journal and journal.stamp == stamp:
         return journal
     with open(path, "rb") as file:

@@ -57,6 +57,7 @@ ASKED_TO_STOP = "asked to stop"  # the `why` of an `exit` after which SLURM may 
 Uids = list[str]
 Count = Annotated[int, Field(ge=0)]
 _TASK: dict[str, Any] = {"study": (str, ""), "intent": (str, ""), "index": (Count, 0)}
+# A level is the number of generations of parents before a run.
 _COHORT: dict[str, Any] = {**_TASK, "node": (str, ""), "uids": Uids, "level": (int, 0)}
 # The fields of each kind of event: a type, or a type and a default where the event may lack it.
 FIELDS: dict[str, dict[str, Any]] = {
@@ -131,6 +132,7 @@ class History:
 
 def append(root: str | Path, kind: str, **fields: Any) -> None:
     """Write one event to this process's own file, and sync it to disk."""
+    # A file of its own: over NFS the appends of two machines to one file overwrite each other.
     name = worker()
     event = {"event": kind, "time": round(time.time(), 3), "host": socket.gethostname()}
     event |= {"file": name, "n": next(_event_numbers)} | fields
@@ -167,22 +169,22 @@ def _checked(line: Event, path: Path, number: int) -> Event:
 def fold(root: str | Path) -> History:
     """Add up the events under a root.
 
-    What a run's state is by them says `sweeps.journal.run_states`; which trouble fails a run says
-    `sweeps.journal.failures`.
+    `sweeps.journal.run_states` says what state a run is in by them, and `sweeps.journal.failures`
+    which trouble fails a run.
     """
     journals = event_files.read(Path(root) / "events", _checked)
     history = History(skipped=[line for journal in journals for line in journal.skipped])
     by_kind: dict[str, list[Event]] = {kind: [] for kind in FIELDS}
-    known: set[EventId] = set()
+    ids: set[EventId] = set()
     distinct = []
     for event in (event for journal in journals for event in journal.events):
         # A copied file must not count twice: three crashes fail a run that one does not.
-        if event_id(event) in known:
+        if event_id(event) in ids:
             history.skipped.append(
                 f"events/{event['file']}.jsonl: event {event['n']} is there twice"
             )
             continue
-        known.add(event_id(event))
+        ids.add(event_id(event))
         distinct.append(event)
         by_kind[event["event"]].append(event)
     _add_submissions(history, by_kind)
@@ -206,10 +208,12 @@ def event_id(event: Event) -> EventId:
 
 def _add_submissions(history: History, by_kind: dict[str, list[Event]]) -> None:
     """Fill `intents` and `refused`."""
+    # Copies, as a job is put into them, and the events themselves are kept for the next fold.
     for event in by_kind["intent"]:
         history.intents.setdefault(event["intent"], dict(event))
     for event in by_kind["submitted"]:
         if event["intent"] in history.intents:
+            # `cancel` and a launch may both adopt a job: the second event adds nothing.
             history.intents[event["intent"]].setdefault("job", event["job"])
         else:
             history.skipped.append(f"events/{event['file']}.jsonl: job {event['job']} of no intent")
@@ -231,6 +235,8 @@ def _running(distinct: Iterable[Event]) -> dict[str, Event]:
             reported_dead.append((event["of"], event["at"]))
         elif event["event"] in ("end", "stopped", "trouble"):
             running.pop(event["file"], None)
+    # At the end, as the reporter's file may come before that of the dead. Another cohort than the
+    # reported one is at work: SLURM had started the task again under the same name.
     for file, start in reported_dead:
         if file in running and start in (None, running[file]["n"]):
             del running[file]

@@ -43,6 +43,8 @@ from kdlab.record import write_whole
 from sweeps.journal.events import Event, EventId, History, event_id
 
 # How often a run may meet a class when it is alone; of a class that is not here it never fails.
+# An error in the code or a lack of memory comes back at every try; a crash, a bad node or a file
+# system that does not answer may not.
 ALONE_LIMITS = {
     "code_error": 1,
     "gpu_oom": 1,
@@ -52,15 +54,9 @@ ALONE_LIMITS = {
     "node_failure": 3,
     "io_error": 3,
 }
-# How often it may meet a class in a cohort before it is tried alone.
-COHORT_LIMITS = {
-    "gpu_oom": 1,
-    "host_oom": 1,
-    "code_error": 1,
-    "crashed": 2,
-    "node_failure": 3,
-    "io_error": 3,
-}
+# How often it may meet a class in a cohort before it is tried alone. A parent's failure is left
+# out, as no other run of the cohort can have caused it.
+COHORT_LIMITS = {kind: n for kind, n in ALONE_LIMITS.items() if kind != "parent_failed"}
 HOST_CLASSES = {"crashed", "node_failure"}  # what may be a host's fault
 HOST_INCIDENTS = 2  # of different runs, before a host is left out
 BLAME_SECONDS = 24 * 3600.0  # after which an incident is no longer held against its host
@@ -84,6 +80,7 @@ def describe(error: BaseException) -> dict[str, str]:
         mistake, whatever the message says of paths and numbers.
     """
     frames = traceback.extract_tb(error.__traceback__)
+    # Names without folders, as each copy of the code lies in a folder of its own.
     where = [f"{Path(f.filename).name}:{f.name}:{f.lineno}" for f in frames[-5:]]
     line = f"{type(error).__name__}: {' '.join(str(error).split())}"
     return {
@@ -105,6 +102,7 @@ def classify(error: BaseException) -> str:
         number = link.errno if isinstance(link, OSError) else None
         if number in DISK_ERRORS or "No space left on device" in str(link):
             return "disk_full"
+        # By its name: importing the class would load torch, which the worker must not.
         if type(link).__name__ == "OutOfMemoryError" or "CUDA out of memory" in str(link):
             return "gpu_oom"
         if isinstance(link, MemoryError) or HOST_MEMORY_ERROR.search(str(link)):
@@ -143,6 +141,7 @@ LOG_PATTERNS = {
 
 def class_from_log(log: Path) -> str:
     """The class of a task's end by what the scheduler wrote into its log; `lost` by default."""
+    # SLURM writes at the end; earlier lines are the runs' own, and may have such words too.
     try:
         end = log.read_bytes()[-20000:].decode(errors="replace")
     except OSError:
@@ -161,7 +160,7 @@ def failure(trouble: Sequence[Event]) -> Event | None:
 
 def failed_by(history: History) -> dict[str, Event]:
     """By uid of every run with a failure the event that fails it."""
-    return {uid: event for uid, held in history.trouble.items() if (event := failure(held))}
+    return {uid: event for uid, trouble in history.trouble.items() if (event := failure(trouble))}
 
 
 def must_be_alone(trouble: Sequence[Event]) -> bool:
@@ -172,6 +171,7 @@ def must_be_alone(trouble: Sequence[Event]) -> bool:
 
 def pause(trouble: Iterable[Event]) -> float:
     """Seconds to wait before runs with this trouble are tried again: doubled each time."""
+    # The exponent is bounded, as 2 ** 1024 is too large for a float.
     times = sum(1 for event in distinct(trouble) if event["class"] == "io_error")
     return min(PAUSE * 2 ** min(times - 1, 10), LONGEST_PAUSE) if times else 0.0
 
@@ -201,12 +201,13 @@ def blamed(history: History) -> list[Blame]:
     """The hosts on which different runs met trouble of late, the worst first."""
     now = time.time()
     incidents: dict[str, list[Event]] = {}
-    for event in distinct(event for held in history.trouble.values() for event in held):
+    for event in distinct(event for trouble in history.trouble.values() for event in trouble):
         # A time in the future is of a clock that was set back: it must not blame for years.
         is_recent = abs(now - event["time"]) < BLAME_SECONDS
         counts = event["class"] in HOST_CLASSES and event["node"] and is_recent
         if counts and event_id(event) not in history.pardoned:
             incidents.setdefault(event["node"], []).append(event)
+    # A host is free once all but `HOST_INCIDENTS` - 1 of its incidents are too old to count.
     blames = [
         Blame(host, evidence, min(evidence[-HOST_INCIDENTS]["time"], now) + BLAME_SECONDS)
         for host, on_host in incidents.items()
@@ -216,7 +217,7 @@ def blamed(history: History) -> list[Blame]:
 
 
 def _of_different_runs(incidents: Iterable[Event]) -> list[Event]:
-    """Incidents, oldest first, without those of a run that an earlier one is of.
+    """The incidents that share no run with an earlier one, oldest first.
 
     A run that crashes twice on a host may be to blame itself: only another run is new evidence.
     """
@@ -228,7 +229,7 @@ def _of_different_runs(incidents: Iterable[Event]) -> list[Event]:
 
 
 def distinct(trouble: Iterable[Event]) -> list[Event]:
-    """Events once each: one of a cohort is held against each of its runs."""
+    """Every event once: the event of a cohort is listed under each of the cohort's runs."""
     by_id: dict[EventId, Event] = {event_id(event): event for event in trouble}
     return list(by_id.values())
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from kdlab.errors import BadInput
@@ -12,6 +13,7 @@ from sweeps.journal.events import Event, History, TaskId
 DONE, DIVERGED = "done", "diverged"  # a record's own words
 FAILED, RUNNING, QUEUED, WAITING = "failed", "running", "queued", "to run"
 STATES = (DONE, DIVERGED, FAILED, RUNNING, QUEUED, WAITING)
+# Such a name is always one folder in `studies`: it has no slash, and begins with no dot or dash.
 STUDY_NAME = re.compile(r"\w[\w .,+=@()-]*")
 
 
@@ -31,7 +33,9 @@ def states(
         history: all events.
         live: the tasks that a scheduler knows of.
     """
-    queued = {uid for task in live for uid in _uids(history, task)}
+    queued = {uid for intent, task in live for uid in history.intents[intent]["uids"][task]}
+    # A `start` without an `end` is no proof, as a killed task writes nothing more: the queue must
+    # still have the task.
     running = {
         uid
         for task in live
@@ -40,15 +44,13 @@ def states(
         for uid in history.running[event["file"]]["uids"]
     }
     failures_by_uid = failures.failed_by(history)
-    known: dict[str, bool] = {}
 
+    @cache  # thousands of children ask about one teacher
     def is_failed(uid: str) -> bool:
         """Whether it has no record, and failed itself or has a parent that is failed."""
-        if uid not in known:
-            event = failures_by_uid.get(uid)
-            stands = event is not None and not _is_over(event, parents[uid], done)
-            known[uid] = uid not in done and (stands or any(map(is_failed, parents[uid])))
-        return known[uid]
+        event = failures_by_uid.get(uid)
+        stands = event is not None and not _is_over(event, parents[uid], done)
+        return uid not in done and (stands or any(map(is_failed, parents[uid])))
 
     by_uid = {}
     for uid in parents:
@@ -62,14 +64,9 @@ def states(
 
 
 def _is_over(failure: Event, parents: Sequence[str], done: Mapping[str, Entry]) -> bool:
-    """Whether a run failed only because of its parents, and all of these are done since."""
+    """Whether a run failed only because a parent had failed, and all its parents are done now."""
     are_done = all(parent in done and done[parent].status == DONE for parent in parents)
     return failure["class"] == "parent_failed" and bool(parents) and are_done
-
-
-def _uids(history: History, task: TaskId) -> list[str]:
-    intent, index = task
-    return list(history.intents[intent]["uids"][index])
 
 
 def why_failed(states: Mapping[str, str], history: History) -> dict[str, Event | None]:

@@ -21,7 +21,7 @@ class Launcher:
 
     @property
     def name(self) -> str:
-        """What events call it."""
+        """The name by which events call the launcher, such as `slurm`."""
         return contract.name_of(self.call.target)
 
     @property

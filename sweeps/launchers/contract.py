@@ -63,6 +63,7 @@ def find(name: str) -> LauncherFile:
     module = _modules().get(name, name)
     if module in sys.modules or module in _modules().values():
         file = import_module(module)
+        # For a module this asks whether it has functions of these names, no more.
         if isinstance(file, LauncherFile):
             return file
     raise BadInput(f"an event under this root is of launcher {name!r}, which is not here")

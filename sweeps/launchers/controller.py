@@ -8,7 +8,7 @@ import os
 import pwd
 import re
 import subprocess
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from time import sleep
 from typing import Any
@@ -32,15 +32,8 @@ DEVICES = {"CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL"}
 CLUSTER = {"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT"}  # how to reach it
 # The SBATCH_* variables that a user may set for all jobs; a launcher's own option goes first.
 USER_DEFAULTS = (
-    "ACCOUNT",
-    "PARTITION",
-    "QOS",
-    "CONSTRAINT",
-    "GRES",
-    "RESERVATION",
-    "CLUSTERS",
-    "WCKEY",
-)
+    "ACCOUNT", "PARTITION", "QOS", "CONSTRAINT", "GRES", "RESERVATION", "CLUSTERS", "WCKEY",
+)  # fmt: skip
 FILTER_PREFIXES = ("SQUEUE_", "SCANCEL_", "SINFO_", "SACCTMGR_")  # would change what commands say
 
 
@@ -97,15 +90,15 @@ def environment(stated: Collection[str]) -> dict[str, str]:
         stated: names of the options that the launcher states, such as `partition`.
     """
     in_script = {name.upper() for name in stated}
-    kept = {f"SBATCH_{name}" for name in USER_DEFAULTS if name not in in_script}
+    users = {f"SBATCH_{name}" for name in USER_DEFAULTS if name not in in_script}
     is_inside = "SLURM_JOB_ID" in os.environ
-    if is_inside:
-        kept = set()
+    # Inside, an SBATCH_* may be what the surrounding job was submitted with.
+    inherited = CLUSTER if is_inside else CLUSTER | users
     foreign = OF_ALLOCATION if is_inside else ("SBATCH_",)
     return {
         key: value
         for key, value in os.environ.items()
-        if key in kept | CLUSTER or not (key.startswith(foreign) or (is_inside and key in DEVICES))
+        if key in inherited or not (key.startswith(foreign) or (is_inside and key in DEVICES))
     }
 
 
@@ -134,7 +127,7 @@ def sbatch(script: Path, name: str, env: Mapping[str, str]) -> str:
             jobs = {row["job"] for row in queue([name])} if attempt else set()
         except RuntimeError as error:
             why = str(error)
-            continue
+            continue  # while the queue is unknown, a second call could be a second job
         if jobs:
             print(f"sweeps: job {min(jobs)} was submitted all the same", flush=True)
             return min(jobs)
@@ -145,7 +138,7 @@ def sbatch(script: Path, name: str, env: Mapping[str, str]) -> str:
 
 
 def _try(script: Path, env: Mapping[str, str]) -> tuple[str, str]:
-    """The job id of one call of sbatch and "", or "" and why it is not known."""
+    """Call sbatch once; return the job id and "", or, if it is not known, "" and the reason."""
     try:
         printed = ask("sbatch", "--parsable", str(script), env=env)
     except RuntimeError as error:
@@ -169,17 +162,18 @@ def queue(names: Sequence[str]) -> list[dict[str, Any]]:
     Raises:
         RuntimeError: if SLURM does not answer.
     """
-    return list(_rows(names)) if names else []
-
-
-def _rows(names: Sequence[str]) -> Iterator[dict[str, Any]]:
-    known = set(names)
+    if not names:
+        return []
+    # By name, as the id of a job may never have been heard, and squeue fails for an id that it has
+    # forgotten. -r: a line for each task, also of those that wait together.
     printed = ask("squeue", "-h", "-r", f"--name={','.join(names)}", "-o", "%i|%T|%j")
-    for line in printed.splitlines():
-        match = QUEUE_ROW.fullmatch(line.strip())
-        if match and match[4] in known:
-            job, index, state, name = match.groups()
-            yield {"job": job, "index": int(index or 0), "name": name, "state": state}
+    distinct = set(names)
+    rows = [QUEUE_ROW.fullmatch(line.strip()) for line in printed.splitlines()]
+    return [
+        {"job": row[1], "index": int(row[2] or 0), "name": row[4], "state": row[3]}
+        for row in rows
+        if row and row[4] in distinct
+    ]
 
 
 def hides_others() -> bool:
@@ -193,8 +187,8 @@ def hosts(partition: str | None) -> list[str]:
     Raises:
         RuntimeError: if SLURM does not answer.
     """
-    chosen = [f"--partition={partition}"] if partition else []
-    lines = ask("sinfo", "-h", "-N", *chosen, "-o", "%N|%P|%T").splitlines()
+    option = [f"--partition={partition}"] if partition else []
+    lines = ask("sinfo", "-h", "-N", *option, "-o", "%N|%P|%T").splitlines()
     nodes = [parts for line in lines if len(parts := line.split("|")) == 3]
     # sinfo marks the default partition, where jobs without one go, by an asterisk.
     of_default = [parts for parts in nodes if parts[1].endswith("*")]
@@ -212,6 +206,7 @@ def config() -> Mapping[str, str]:
 def submit_limit() -> int | None:
     """The smallest MaxSubmitJobs of this user's accounts; None where none is set or shown."""
     command = ("sacctmgr", "-n", "-P", "show", "assoc", f"user={user()}", "format=MaxSubmitJobs")
+    # Many clusters have no accounting: halving (`sweeps.submit.launch`) finds the limit as well.
     try:
         printed = ask(*command)
     except (BadInput, RuntimeError):

@@ -49,7 +49,7 @@ def submit(submission: Submission, *, parallel: Count) -> str:
     while not _is_alive(submission.root, submission.intent) and time.monotonic() < end:
         time.sleep(0.02)
         try:
-            os.kill(pid, 0)
+            os.kill(pid, 0)  # sends nothing, but fails where there is no such process
         except ProcessLookupError:  # it is done already, or could not start: its log says
             break
     return str(pid)
@@ -61,7 +61,7 @@ def _start_detached(pool: Path, env: dict[str, str]) -> int:
     printed = subprocess.run(
         ["sh", "-c", detach, "sh", sys.executable, "-m", "sweeps.launchers.local", str(pool)],
         env=env,
-        start_new_session=True,
+        start_new_session=True,  # a Ctrl-C in the terminal is not for the pool
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -156,7 +156,7 @@ def _run_pool(path: Path) -> None:
         while any(_is_alive(root, other) for other in pool["after"]) and not signals:
             time.sleep(0.2)
         with ThreadPoolExecutor(pool["parallel"]) as executor:
-            list(executor.map(run, range(len(pool["shards"]))))
+            list(executor.map(run, range(len(pool["shards"]))))  # list: reading raises errors
 
 
 if __name__ == "__main__":

@@ -24,17 +24,9 @@ from sweeps.launchers.submission import Submission
 QUEUE_AGE = 60.0  # seconds for which an answer of squeue serves every `status`
 SPARED = 0.5  # of a partition's nodes that are up, which are never left out
 RESERVED = {  # options by which a task is found again and told its end
-    "array",
-    "error",
-    "job-name",
-    "open-mode",
-    "output",
-    "parsable",
-    "signal",
-    "test-only",
-    "wait",
+    "array", "error", "job-name", "open-mode", "output", "parsable", "signal", "test-only", "wait",
     "wrap",
-}
+}  # fmt: skip
 Number = Annotated[int, Ge(1)]
 Minutes = Annotated[int, Ge(5)]  # submitit asks for a signal 90 s before the end
 
@@ -70,6 +62,9 @@ def submit(
         controller.Crowded: if SLURM takes no array of this size now.
         RuntimeError: if SLURM did not take it for long, or whether it did is not known.
     """
+    # `afterany`, not `afterok`: a parent may be done although its task failed on another run, and
+    # the worker of a child looks for the parent's model itself.
+    after = submission.after.values()
     options = {
         "partition": partition,
         "account": account,
@@ -79,7 +74,8 @@ def submit(
         "gpus_per_node": gpus_per_node,
         "cpus_per_task": cpus_per_task,
         "mem": mem,
-        **_of_submission(submission, partition),
+        "exclude": ",".join(_left_out(submission.exclude, partition)) or None,
+        "dependency": "afterany:" + ":".join(after) if after else None,
     }
     stated = {key: value for key, value in options.items() if value is not None}
     # An array of several levels' tasks gets its part of `parallel`, by its number of tasks.
@@ -93,15 +89,6 @@ def submit(
     job = _sbatch(submission, stated, further)
     submitit_files.write_calls(submission.folder, job, submission.intent, submission.shards, time)
     return job
-
-
-def _of_submission(submission: Submission, partition: str | None) -> dict[str, str | None]:
-    """The options that follow from the submission: hosts to leave out, and jobs to wait for."""
-    after = submission.after.values()
-    return {
-        "exclude": ",".join(_left_out(submission.exclude, partition)) or None,
-        "dependency": "afterany:" + ":".join(after) if after else None,
-    }
 
 
 def _sbatch(submission: Submission, stated: Mapping[str, Any], further: Mapping[str, Any]) -> str:
@@ -151,11 +138,14 @@ def _queue(root: Path, names: Sequence[str], fresh: bool) -> list[dict[str, Any]
     path = root / "queue.json"
     if not fresh:
         with suppress(OSError, ValueError, KeyError, TypeError):
-            kept = json.loads(path.read_bytes())
+            answer = json.loads(path.read_bytes())
             rows = [
-                {key: row[key] for key in ("job", "index", "name", "state")} for row in kept["rows"]
+                {key: row[key] for key in ("job", "index", "name", "state")}
+                for row in answer["rows"]
             ]
-            if 0 <= time.time() - kept["time"] < QUEUE_AGE and set(names) <= set(kept["names"]):
+            # Not from the future: another machine's clock, or one that was set back since.
+            is_recent = 0 <= time.time() - answer["time"] < QUEUE_AGE
+            if is_recent and set(names) <= set(answer["names"]):
                 return [row for row in rows if row["name"] in names]
     rows = controller.queue(names)
     answer = {"time": time.time(), "names": list(names), "rows": rows}
@@ -170,6 +160,7 @@ def adopt(root: Path, intents: Sequence[Event]) -> dict[str, str]:
     The launch may have ended before it wrote every task's call: they are written again.
     """
     by_name = {controller.job_name(event["intent"]): event for event in intents}
+    # Should two jobs have the name, all launches adopt the same one of them.
     jobs: dict[str, str] = {}
     for row in controller.queue(sorted(by_name)):
         jobs[row["name"]] = min(row["job"], jobs.get(row["name"], row["job"]))
@@ -212,10 +203,10 @@ def _left_out(blamed: Sequence[str], partition: str | None) -> list[str]:
     # sbatch refuses a name that its partition does not have, so only hosts that are up count.
     here = [host for host in blamed if host in up]
     left_out = here[: int(len(up) * (1 - SPARED))]
-    if kept := here[len(left_out) :]:
+    if spared := here[len(left_out) :]:
         print(
-            f"sweeps: {', '.join(kept)}: blamed, but not left out: of {len(up)} nodes that are up "
-            f"at least {SPARED:.0%} stay in",
+            f"sweeps: {', '.join(spared)}: blamed, but not left out: of {len(up)} nodes that are "
+            f"up at least {SPARED:.0%} stay in",
             flush=True,
         )
     return left_out

@@ -37,6 +37,8 @@ def environment(code: Path) -> dict[str, str]:
 
     No compiled copy is kept beside the code, since nobody could check it against the code's hash.
     """
+    # Hugging Face's libraries ask their server even for what is in the cache: from a node without a
+    # network that takes minutes, and thousands of tasks at a time are turned away.
     offline = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
     switches = (*offline, "PYTHONDONTWRITEBYTECODE")
     return {"PYTHONPATH": str(code), **dict.fromkeys(switches, "1")}

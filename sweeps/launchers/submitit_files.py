@@ -37,6 +37,7 @@ def write_script(submission: Submission, options: Mapping[str, Any]) -> Path:
         raise BadInput("launcher=slurm: there is no srun here; is this a login node?")
     submission.folder.mkdir(parents=True, exist_ok=True)
     executor: Any = submitit.SlurmExecutor(folder=submission.folder)
+    # One task is no array for submitit, and has no index in the names of its files.
     if len(submission.shards) > 1:
         executor.parameters["map_count"] = len(submission.shards)
     executor.update_parameters(
@@ -45,6 +46,8 @@ def write_script(submission: Submission, options: Mapping[str, Any]) -> Path:
         comment=submission.title,
         stderr_to_stdout=True,
     )
+    # Private, and why `pyproject.toml` bounds submitit's version: in public the text comes only
+    # with a call of sbatch.
     command = executor._submitit_command_str
     text = executor._make_submission_file_text(command, submission.intent)
     path = submission.folder / "submission.sh"

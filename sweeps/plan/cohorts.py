@@ -23,7 +23,8 @@ def group(runs: Iterable[Run], largest: int, apart: Collection[str] = ()) -> lis
     single: list[list[Run]] = []
     cohorts: dict[tuple[str, str | None], list[Run]] = {}
     controls: dict[str, list[Run]] = {}
-    first_cohort: dict[str, tuple[str, str | None]] = {}  # by batches that of a teacher
+    # Runs without a teacher fit any cohort over their batches: they join the first with a teacher.
+    first_cohort: dict[str, tuple[str, str | None]] = {}
     for run in runs:
         batches, teacher = batch_key(run), teacher_key(run)
         if run.uid in apart:

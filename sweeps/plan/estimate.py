@@ -4,15 +4,16 @@ Estimates only decide how many runs a task is given and what a budget allows: no
 them.
 """
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from functools import cache
 from typing import Any
 
 from kdlab.architecture import Architecture
 from kdlab.models.origins import teacher_architecture
+from kdlab.options.callables import Call
+from kdlab.options.memo import by_content
+from kdlab.options.schema import Data, Protocol, Task
 from kdlab.record import Entry
 from kdlab.run import Run
 
@@ -35,6 +36,7 @@ def seconds(runs: Sequence[Run], done: Mapping[str, Entry], gflops: float) -> di
         done: the index of the records.
         gflops: the speed while there is no record, in 10⁹ operations a second.
     """
+    # A seed does not change how long a run takes: one record tells of its whole cell.
     measured: dict[str, list[float]] = {}
     speeds: list[float] = []
     operations: dict[str, float] = {}
@@ -47,6 +49,7 @@ def seconds(runs: Sequence[Run], done: Mapping[str, Entry], gflops: float) -> di
         if entry and entry.status == "done" and entry.seconds > 0:
             measured.setdefault(cell, []).append(entry.seconds)
             speeds.append(operations[cell] / entry.seconds)
+    # The median: a run that waited for a disk or shared its GPU says nothing of the speed.
     speed = statistics.median(speeds) if speeds else gflops * 1e9
     taken = {
         cell: statistics.mean(measured[cell]) if cell in measured else flops / speed
@@ -86,21 +89,15 @@ def training_rows(run: Run) -> int:
     Raises:
         BadInput: if the data does not have as many as the run asks for.
     """
-    parts = [asdict(part) for part in (run.task, run.source, run.protocol, run.data)]
-    return _rows(json.dumps(parts, sort_keys=True), run)
+    return _rows(run.task, run.source, run.protocol, run.data)
 
 
-_ROWS: dict[str, int] = {}  # reading a split takes seconds, and thousands of runs share it
+@by_content  # reading a split takes seconds, and thousands of runs share it
+def _rows(task: Task, source: Call, protocol: Protocol, data: Data) -> int:
+    from kdlab.data import splits
 
-
-def _rows(key: str, run: Run) -> int:
-    if key not in _ROWS:
-        from kdlab.data import splits
-
-        source = run.source.bind()()
-        _, labelled, unlabelled = splits.everything(run.task, source, run.protocol, run.data)
-        _ROWS[key] = len(labelled) + len(unlabelled)
-    return _ROWS[key]
+    _, labelled, unlabelled = splits.everything(task, source.bind()(), protocol, data)
+    return len(labelled) + len(unlabelled)
 
 
 @cache

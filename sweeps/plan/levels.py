@@ -32,6 +32,8 @@ def levels(runs: Sequence[Run]) -> list[list[Run]]:
         }
     )
     sorter.prepare()
+    # The sorter gives runs that are ready in any order; a level has them in the plan's, since what
+    # comes first there is done first.
     order = {uid: number for number, uid in enumerate(by_uid)}
     of_parents = []
     while sorter.is_active():

@@ -105,6 +105,7 @@ def _line(
         return
     families = power.families(paths, seeds)
     sizes = {family: families.count(family) for family in families}
+    # The largest family is the strictest: what its tests can find, those of the others can too.
     largest = max(sizes, key=lambda family: sizes[family])
     tests, count = sizes[largest], seeds[families.index(largest)]
     split = f" in {len(sizes)} families of up to {tests}" * (len(sizes) > 1)
@@ -115,7 +116,7 @@ def _line(
         return
     # `detectable` is in standard errors of the mean difference.
     deviations = power.detectable(tests, count - 1) / count**0.5
-    spread = _spread(compared, arms, root, done)
+    spread = _spread(_deviations(compared, arms, root, done))
     points = f" ({deviations * spread:.1f} points by the records so far)" if spread else ""
     yield (
         f"{start}: with {count} seeds the first needs "
@@ -138,15 +139,10 @@ def _columns(run: Run) -> list[str]:
     return [f"{task} {split} {metric}" for split in run.task.report for metric in run.task.metrics]
 
 
-def _spread(
-    compared: Mapping[ArmKey, TableArm],
-    arms: Mapping[ArmKey, TableArm],
-    root: str,
-    done: Mapping[str, Entry],
-) -> float:
-    """The root mean square over arms of the deviation of differences, in points; 0 if unknown."""
-    deviations = islice(_deviations(compared, arms, root, done), MOST_ARMS)
-    squares = [deviation**2 for deviation in deviations]
+def _spread(deviations: Iterator[float]) -> float:
+    """The root mean square of the first `MOST_ARMS` of deviations; 0 if there are none."""
+    # Averaging squares, as a standard deviation of few seeds is too small on average.
+    squares = [deviation**2 for deviation in islice(deviations, MOST_ARMS)]
     return float(np.sqrt(np.mean(squares))) if squares else 0.0
 
 
@@ -156,16 +152,18 @@ def _deviations(
     root: str,
     done: Mapping[str, Entry],
 ) -> Iterator[float]:
-    """By arm and column the deviation over seeds of recorded differences to the control."""
+    """By arm and column the deviation over seeds of recorded differences, in points."""
 
     def scores(run: Run, split: str) -> dict[str, float]:
         by_metric: dict[str, float] = record.read(root, done[run.uid]).result["scores"][split]
         return by_metric
 
+    finished = {uid for uid, entry in done.items() if entry.status == "done"}
     for (table, _, task), arm in compared.items():
         control = arms[table, arm.control, task].runs
+        # Of equal seeds, as the t-test pairs them: what a seed does to both falls out.
         pairs = [(run, control[seeds]) for seeds, run in arm.runs.items() if seeds in control]
-        pairs = [pair for pair in pairs if all(_is_done(run, done) for run in pair)]
+        pairs = [pair for pair in pairs if all(run.uid in finished for run in pair)]
         if len(pairs) < 2:
             continue
         for split in pairs[0][0].task.report:
@@ -173,7 +171,3 @@ def _deviations(
             for metric in scored[0][0]:
                 gaps = [PERCENT * (run[metric] - other[metric]) for run, other in scored]
                 yield float(np.std(gaps, ddof=1))
-
-
-def _is_done(run: Run, done: Mapping[str, Entry]) -> bool:
-    return run.uid in done and done[run.uid].status == "done"

@@ -43,6 +43,7 @@ def _row(student: Architecture, variants: Variants) -> tuple[str, str, str, str]
 
     transformer, totals = 0, []
     for (_, vocabulary), run in variants.items():
+        # The layers are the same for any vocabulary: BERT's does where the own one is not known.
         counted = costs.parameters(outline(run, vocabulary or VOCABULARY))
         transformer = counted["transformer"]
         totals.append(_short(counted["total"] / MEGA, "M") if vocabulary else "unknown")

@@ -23,6 +23,7 @@ def pack(
     filled = 0.0
     for cohort in cohorts:
         work = sum(seconds[run.uid] for run in cohort)
+        # In order, and not the best fit: what has priority is in the first tasks.
         if not shards or filled + work > limit:
             shards.append([])
             filled = 0.0

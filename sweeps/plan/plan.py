@@ -11,7 +11,7 @@ from kdlab.errors import BadInput, NotApplicable
 from kdlab.run import Run
 from sweeps.journal import run_states
 from sweeps.plan.row import Planned, rows
-from sweeps.study import launched
+from sweeps.study import launched, tuning
 from sweeps.study.cells import Winner, count_open, expand
 from sweeps.study.outline import Cell, Outline, outline
 from sweeps.study.schema import Study
@@ -38,14 +38,14 @@ def plan_outline(
 ) -> list[Planned]:
     """Compose every run of a study that is expanded already: see `plan`."""
     cells = list(expand(study_outline, winners))
-    runs = _composed(cells)
-    not_applicable = {x: str(run) for x, run in runs.items() if isinstance(run, NotApplicable)}
+    runs, not_applicable = _composed(cells)
     if not_applicable:
         # Once more, as what makes no run is no trial either, and arms are counted by their trials.
         cells = list(expand(study_outline, winners, not_applicable))
-    planned = [Planned(cell, _run(runs.get(cell.overrides))) for cell in cells]
+    planned = [Planned(cell, runs.get(cell.overrides)) for cell in cells]
     used = {cell.excluded for cell in cells}
     waiting = count_open(study_outline, winners, not_applicable)
+    # A rule that meets nothing is misspelt, or is about winners that are not chosen yet.
     for rule in study_outline.study.skip:
         if rule.name not in used and not waiting:
             raise BadInput(
@@ -53,6 +53,45 @@ def plan_outline(
             )
     _check_distinct(planned)
     return planned
+
+
+def plan_with_winners(
+    study_outline: Outline, name: str, root: str
+) -> tuple[list[Planned], dict[str, Winner]]:
+    """Compose a study with the winners of what is tuned, as far as its records decide them.
+
+    Args:
+        study_outline: of the study.
+        name: of the study, as it is launched.
+        root: where records and frozen winners are.
+
+    Returns:
+        The cells, and the winners: those that were frozen before, and those that now can be.
+
+    Raises:
+        BadInput: as `plan`; or frozen winners are damaged, or of other trials.
+    """
+    frozen = tuning.read_winners(winners_file(name, root))
+    planned = plan_outline(study_outline, frozen)
+    cells = [(entry.cell, entry.run.uid if entry.run else None) for entry in planned]
+    tuning.verify(frozen, cells)
+    runs, done = {run.uid: run for run in unique(planned)}, record.index(root)
+
+    def score(uid: str) -> float | None:
+        trial = record.read(root, done[uid]) if uid in done else None
+        return tuning.score(trial, runs[uid].task)
+
+    # What is frozen counts more than what the records say now: confirming runs may be at work.
+    winners = {**tuning.choose(cells, score), **frozen}
+    if winners.keys() != frozen.keys():
+        # Once more: each new winner brings the cells that confirm it.
+        planned = plan_outline(study_outline, winners)
+    return planned, winners
+
+
+def winners_file(name: str, root: str) -> Path:
+    """Where the winners of a study are frozen."""
+    return run_states.study_folder(root, name) / "winners.json"
 
 
 def _check_distinct(planned: Sequence[Planned]) -> None:
@@ -64,29 +103,31 @@ def _check_distinct(planned: Sequence[Planned]) -> None:
             # A winner has the place of a run that was not tuned; each trial has one of its own.
             trial = cell.trial if cell.stage == "tune" else None
             task = entry.run.choices["task"]
-            place = (cell.table, cell.row, task, cell.seed, cell.teacher_seed, trial)
-            if uids.setdefault(place, entry.run.uid) != entry.run.uid:
+            position = (cell.table, cell.row, task, cell.seed, cell.teacher_seed, trial)
+            if uids.setdefault(position, entry.run.uid) != entry.run.uid:
                 raise BadInput(
                     f"{cell.table}, row {cell.row!r}, task {task}, seed {cell.seed}: two runs; "
                     "give them rows of their own"
                 )
 
 
-def _composed(cells: Sequence[Cell]) -> dict[tuple[str, ...], Run | NotApplicable]:
-    """By overrides the run of every cell that no skip rule leaves out."""
-    kept = [cell for cell in cells if not cell.excluded]
-    runs = compose_each([cell.overrides for cell in kept])
-    composed = {}
-    for cell in kept:
+def _composed(
+    cells: Sequence[Cell],
+) -> tuple[dict[tuple[str, ...], Run], dict[tuple[str, ...], str]]:
+    """By overrides the runs of all cells that no skip rule leaves out, and why some make no run."""
+    included = [cell for cell in cells if not cell.excluded]
+    composed = compose_each([cell.overrides for cell in included])
+    runs, not_applicable = {}, {}
+    for cell in included:
         try:
-            composed[cell.overrides] = next(runs)
+            run = next(composed)  # they are composed one by one: an error is of this cell
         except BadInput as error:
             raise BadInput(f"{cell.table}, row {cell.row!r}: {error}") from None
-    return composed
-
-
-def _run(composed: Run | NotApplicable | None) -> Run | None:
-    return composed if isinstance(composed, Run) else None
+        if isinstance(run, NotApplicable):
+            not_applicable[cell.overrides] = str(run)
+        else:
+            runs[cell.overrides] = run
+    return runs, not_applicable
 
 
 def refused(planned: Sequence[Planned]) -> dict[tuple[str, ...], str]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from kdlab.config.run_keys import applied, keys, varying
 from kdlab.run import Run, parents, teacher_runs
@@ -72,20 +73,20 @@ class PlanRow:
     teacher_seed: int | None
     excluded: str
     overrides: str
-    uid: str | None
-    teachers: str | None
-    parents: str | None
-    ancestors: str | None
-    task: str | None
-    choices: str | None
-    keys: str | None
-    student: str | None
-    metrics: str
-    select_by: str
+    uid: str | None = None
+    teachers: str | None = None
+    parents: str | None = None
+    ancestors: str | None = None
+    task: str | None = None
+    choices: str | None = None
+    keys: str | None = None
+    student: str | None = None
+    metrics: str = "[]"
+    select_by: str = "[]"
     rule: str
-    reports: str
-    seconds: float | None
-    select_on: str | None
+    reports: str = "[]"
+    seconds: float | None = None
+    select_on: str | None = None
 
 
 def rows(
@@ -104,8 +105,6 @@ def rows(
     differing = _differing([entry.run for entry in planned if entry.run])
     for entry in planned:
         cell, run = entry.cell, entry.run
-        first = parents(run) if run else []
-        links = {uid: [p.uid for p in parents(a)] for uid, a in with_ancestors(first).items()}
         yield PlanRow(
             study=name,
             question=study.question,
@@ -122,29 +121,40 @@ def rows(
             teacher_seed=cell.teacher_seed,
             excluded=reasons.get(cell.excluded, cell.excluded),
             overrides=json.dumps(cell.overrides),
-            uid=run.uid if run else None,
-            teachers=json.dumps([teacher.uid for teacher in teacher_runs(run)]) if run else None,
-            parents=json.dumps([parent.uid for parent in first]) if run else None,
-            ancestors=json.dumps(links) if run else None,
-            task=run.choices["task"] if run else None,
-            choices=json.dumps(applied(run)) if run else None,
-            keys=differing[run.uid] if run else None,
-            student=json.dumps(asdict(run.student)) if run else None,
-            metrics=json.dumps(run.task.metrics if run else []),
-            select_by=json.dumps(run.task.select_by if run else []),
             rule=cell.rule,
-            reports=json.dumps(list(run.task.report) if run else []),
-            seconds=seconds.get(run.uid) if run else None,
-            select_on=run.protocol.select_on if run else None,
+            **(_of_run(run, differing[run.uid], seconds) if run else {}),
         )
+
+
+def _of_run(run: Run, differing_keys: str, seconds: Mapping[str, float]) -> dict[str, Any]:
+    """The columns of a plan's row that tell of its run."""
+    # Lists and dicts are JSON, as a column of Parquet has one type, and their keys differ by row.
+    own_parents = parents(run)
+    ancestors = with_ancestors(own_parents).items()
+    links = {uid: [parent.uid for parent in parents(ancestor)] for uid, ancestor in ancestors}
+    return {
+        "uid": run.uid,
+        "teachers": json.dumps([teacher.uid for teacher in teacher_runs(run)]),
+        "parents": json.dumps([parent.uid for parent in own_parents]),
+        "ancestors": json.dumps(links),
+        "task": run.choices["task"],
+        "choices": json.dumps(applied(run)),
+        "keys": differing_keys,
+        "student": json.dumps(asdict(run.student)),
+        "metrics": json.dumps(run.task.metrics),
+        "select_by": json.dumps(run.task.select_by),
+        "reports": json.dumps(list(run.task.report)),
+        "seconds": seconds.get(run.uid),
+        "select_on": run.protocol.select_on,
+    }
 
 
 def _differing(runs: Sequence[Run]) -> dict[str, str]:
     """By uid, as JSON, the keys in which runs of one task differ."""
     distinct = {run.uid: run for run in runs}.values()
     # The keys of 100,000 runs at a time would take much memory: they are made twice.
-    kept = varying((run.choices["task"], keys(run)) for run in distinct)
+    names = varying((run.choices["task"], keys(run)) for run in distinct)
     return {
-        run.uid: json.dumps({key: value for key, value in keys(run).items() if key in kept})
+        run.uid: json.dumps({key: value for key, value in keys(run).items() if key in names})
         for run in distinct
     }

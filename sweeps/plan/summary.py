@@ -18,7 +18,7 @@ def report(
     study: Study,
     planned: Sequence[Planned],
     work: Work,
-    chosen: Launcher,
+    launcher: Launcher,
     waiting: int,
     root: str,
 ) -> str:
@@ -28,7 +28,7 @@ def report(
         study: the study.
         planned: its cells.
         work: what of it is to be done.
-        chosen: the launcher.
+        launcher: that would submit it.
         waiting: how many runs have no settings yet, because these are being tuned.
         root: where records are.
     """
@@ -37,6 +37,7 @@ def report(
     left_out = Counter(entry.cell.excluded for entry in planned if entry.cell.excluded)
     for rule in study.skip:
         lines.append(f"{left_out.pop(rule.name, 0)} excluded by {rule.name}: {rule.reason}")
+    # The others are cells whose options do not go together: `excluded` has the error's text.
     lines += [f"{n} excluded by {why}" for why, n in left_out.items()]
     lines += _equal_rows(planned)
     lines += model_sizes.lines(entry.run for entry in planned if entry.run)
@@ -51,7 +52,7 @@ def report(
             f"models, {lost} are trained again, for theirs were not saved"
         )
     if work.due:
-        lines += [_graph(work), _hours(work, chosen), _disk(work, chosen), _limits(chosen)]
+        lines += [_graph(work), _hours(work, launcher), _disk(work, launcher), _limits(launcher)]
     return "\n".join(lines)
 
 
@@ -63,6 +64,7 @@ def _equal_rows(planned: Sequence[Planned]) -> list[str]:
             cell = entry.cell
             run = (cell.stage, cell.seed, cell.teacher_seed, entry.run.uid)
             rows.setdefault((cell.table, cell.row), set()).add(run)
+    # Sets, as the order in which rows have their seeds says nothing.
     names: dict[tuple[str, frozenset[object]], list[str]] = {}
     for (table, row), runs in rows.items():
         names.setdefault((table, frozenset(runs)), []).append(row)
@@ -97,29 +99,31 @@ def _graph(work: Work) -> str:
     return f"graph: {by_level} runs, {parents} of them parents; {cohorts} cohorts in {number} tasks"
 
 
-def _hours(work: Work, chosen: Launcher) -> str:
+def _hours(work: Work, launcher: Launcher) -> str:
     hours = sum(work.seconds[run.uid] for run in work.due) / 3600
-    known, cells = work.measured
-    at_a_time = min(chosen.parallel, max(map(len, work.levels)))
+    measured, cells = work.measured
+    # No more tasks work at a time than the largest level has: children wait for their parents.
+    at_a_time = min(launcher.parallel, max(map(len, work.levels)))
     wall_clock = hours / at_a_time
     return (
         f"about {hours:.2g} hours of work on a GPU (or in a process without one), "
         f"{wall_clock:.2g} if {at_a_time} go at a time; "
-        f"{known} of {cells} cells measured, the others by their operations"
+        f"{measured} of {cells} cells measured, the others by their operations"
     )
 
 
-def _disk(work: Work, chosen: Launcher) -> str:
+def _disk(work: Work, launcher: Launcher) -> str:
     saved = [run for run in work.due if run.uid in work.parents]
-    space = estimate.disk(work.due, saved, chosen.keys.cohort, sum(map(len, work.levels)))
+    space = estimate.disk(work.due, saved, launcher.keys.cohort, sum(map(len, work.levels)))
     return (
         f"about {space['files']} files and {space['bytes'] / GIGABYTE:.2g} GB; "
         f"{space['checkpoints'] / GIGABYTE:.2g} GB of checkpoints for a cohort in training"
     )
 
 
-def _limits(chosen: Launcher) -> str:
+def _limits(launcher: Launcher) -> str:
+    # A plan is also made where there is no SLURM, on a laptop: it says so, and is no error.
     try:
-        return f"limits: {chosen.file.limits()}"
+        return f"limits: {launcher.file.limits()}"
     except (BadInput, RuntimeError) as error:
         return f"limits: unknown ({error})"

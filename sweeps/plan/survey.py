@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 from kdlab import record
+from kdlab.models import saved_files
 from kdlab.options.memo import files_unchanged
 from kdlab.run import Run, parents
 from sweeps.journal import events, failures, run_states
@@ -89,10 +89,11 @@ def survey(
     complete = {uid: entry for uid, entry in done.items() if uid not in demand.unpredicted}
     states = run_states.states(links, complete, history, live)
     again = set(demand.again) & set(family)
-    saved = {uid for uid in demand.unpredicted if _has_model(root, uid)} - again
+    saved = {uid for uid in demand.unpredicted if _has_model_folder(root, uid)} - again
     seconds = estimate.seconds(list(family.values()), done, launcher.keys.gflops)
     seconds |= dict.fromkeys(saved, estimate.START)  # a saved model predicts without training
     of_study = {run.uid for run in runs}
+    # `rerun` may name a teacher, which is no cell of the study.
     candidates = [*runs, *(family[uid] for uid in again if uid not in of_study)]
     needs = partial(_with_missing_parents, states=states, root=root, saved=saved)
     due, beyond = _due(candidates, states, needs, seconds, demand)
@@ -118,6 +119,8 @@ def _tasks(
 ) -> list[list[list[Sequence[Run]]]]:
     """Runs level by level in cohorts, and these in tasks: as many tasks as may work at a time."""
     total = sum(seconds[run.uid] for run in due)
+    # Tasks last as long as it takes to keep `parallel` of them busy once, but no longer than the
+    # launcher's limit, and no shorter than starting a process is worth.
     limit = min(60 * launcher.keys.minutes, max(total / launcher.parallel, SHORTEST_TASK))
     with files_unchanged({}):  # or every run's data would be looked at again
         grouped = [cohorts.group(level, launcher.keys.cohort, alone) for level in levels(due)]
@@ -137,6 +140,7 @@ def _due(
     for run in runs:
         if states[run.uid] != WAITING and run.uid not in demand.again:
             continue
+        # A parent that several runs need is paid by the first of them.
         new = {needed.uid: needed for needed in needs(run) if needed.uid not in due}
         cost = sum(seconds[uid] for uid in new if uid not in demand.paid)
         # A run that is too dear is passed over: a cheaper one behind it may fit.
@@ -152,29 +156,36 @@ def _with_missing_parents(
     run: Run, *, states: Mapping[str, str], root: str, saved: Collection[str]
 ) -> list[Run]:
     """A run after the ancestors that must be trained for it, each before its children."""
+    if run.uid in saved:  # its model predicts without them
+        return [run]
     needs = partial(_with_missing_parents, states=states, root=root, saved=saved)
-    needed = [] if run.uid in saved else parents(run)
-    missing = [parent for parent in needed if _is_missing(parent, states, root)]
+    missing = [parent for parent in parents(run) if _is_missing(parent, states, root)]
     return [*(ancestor for parent in missing for ancestor in needs(parent)), run]
 
 
 def _is_missing(parent: Run, states: Mapping[str, str], root: str) -> bool:
     """Whether a parent must be trained: it is not done, or its model was not kept."""
+    # A parent at work or in a queue is waited for. One that failed needs no answer: its children
+    # count as failed, and are not asked about.
     state = states[parent.uid]
-    return state == WAITING or (state == DONE and not _has_model(root, parent.uid))
+    return state == WAITING or (state == DONE and not _has_model_folder(root, parent.uid))
 
 
-def _has_model(root: str, uid: str) -> bool:
-    return (Path(root) / "models" / uid).is_dir()
+def _has_model_folder(root: str, uid: str) -> bool:
+    """Whether a run's model was kept, as far as a plan needs to know.
+
+    The folder says so at once. Whether its files are whole takes reading gigabytes: the worker asks
+    that (`sweeps.task.worker`) before it trains a child, and trains a damaged parent anew.
+    """
+    return saved_files.folder(root, uid).is_dir()
 
 
 def counts(planned: Sequence[Planned], work: Work) -> dict[str, int]:
     """How many cells are raw, excluded and duplicate, and how many runs are in each state."""
     excluded = sum(1 for entry in planned if entry.run is None)
     by_state = Counter(work.states.values())
-    known = {state: by_state[state] for state in run_states.STATES}
     # These two are always named: 0 of them is what a reader looks for.
-    named = {state: n for state, n in known.items() if n or state in (DONE, WAITING)}
+    named = {s: by_state[s] for s in run_states.STATES if by_state[s] or s in (DONE, WAITING)}
     if work.beyond:
         named[WAITING] -= len(work.beyond)
         named["beyond the budget"] = len(work.beyond)

@@ -80,10 +80,11 @@ def _points(block: Block) -> Iterator[dict[str, str]]:
     """Every combination of grid and zip: overrides by key."""
     crossed = [overrides.of_values(key, values) for key, values in block.grid.items()]
     columns = [overrides.of_values(key, values) for key, values in block.zip.items()]
-    together = zip(*columns, strict=True)
-    keys = [*block.grid, *block.zip]
-    for chosen, paired in product(product(*crossed), list(together) or [()]):
-        yield dict(zip(keys, (*chosen, *paired), strict=True))
+    # Nothing is zipped in most blocks, and a product with no rows would have no points at all: one
+    # empty row stands for it.
+    zipped = list(zip(*columns, strict=True)) or [()]
+    for of_grid, of_zip in product(product(*crossed), zipped):
+        yield dict(zip(block.swept, (*of_grid, *of_zip), strict=True))
 
 
 def _arm(study: Study, block: Block, case: str, point: Mapping[str, str]) -> Arm:
@@ -96,6 +97,8 @@ def _arm(study: Study, block: Block, case: str, point: Mapping[str, str]) -> Arm
     )
     of_case = block.cases[case]
     has_knowledge = not overrides.has_no_knowledge([*shared, *point.values(), *of_case])
+    # A grid over temperatures makes no sense for an arm that has none: without these values its
+    # points are equal, and become one row.
     if not has_knowledge:
         point = {
             key: text
@@ -132,10 +135,10 @@ def _without_knowledge(arm: Arm, alone: bool) -> Arm:
     """The arm without knowledge that an arm is compared with; `alone` if all cases share it."""
     case = NONE if alone else f"{NONE}, {arm.case}"
     point = {k: text for k, text in arm.values.items() if not overrides.concerns_knowledge(text)}
-    kept = overrides.without_knowledge(arm.overrides)
+    remainder = overrides.without_knowledge(arm.overrides)
     # A recipe may have weighed the task's loss against knowledge that is gone.
-    weight = ["hard.weight=1"] if any(key_of(text) == "recipe" for text in kept) else []
-    texts = (*kept, f"knowledge={NONE}", *weight)
+    weight = ["hard.weight=1"] if any(key_of(text) == "recipe" for text in remainder) else []
+    texts = (*remainder, f"knowledge={NONE}", *weight)
     return Arm(case, _row(case, point.values()), point, texts, arm.shared, has_knowledge=False)
 
 

@@ -77,9 +77,9 @@ def count_open(
 
 
 def _by_seed(stage: Sequence[Round], refused: Refused) -> Iterator[Cell]:
-    """The first seed of every cell before the second of any.
+    """The cells of a stage: the first seed of every line before the second of any.
 
-    So that a sweep that is stopped early has whole tables of few seeds.
+    A sweep that is stopped early then has whole tables of few seeds.
     """
     for number in range(max((len(round_.pairs) for round_ in stage), default=0)):
         for round_ in stage:
@@ -88,23 +88,20 @@ def _by_seed(stage: Sequence[Round], refused: Refused) -> Iterator[Cell]:
 
 
 def _cell(line: Line, pair: SeedPair, refused: Refused) -> Cell:
-    seeds = _seed_overrides(pair)
+    """The cell of a line at a seed and a teacher's seed."""
+    seed, teacher_seed = pair
+    of_teacher = [] if teacher_seed is None else [f"teacher.seed={teacher_seed}"]
+    seeds = [*of_teacher, f"seed={seed}"]
     key_values = {overrides.key_value(text) for text in seeds}
     texts = (*line.cell.overrides, *seeds, *line.tail)
     by_rule = next((name for name, open_seeds in line.rules if open_seeds <= key_values), "")
     return replace(
         line.cell,
-        seed=pair[0],
-        teacher_seed=pair[1],
+        seed=seed,
+        teacher_seed=teacher_seed,
         overrides=texts,
         excluded=by_rule or refused.get(texts, ""),
     )
-
-
-def _seed_overrides(pair: SeedPair) -> tuple[str, ...]:
-    seed, teacher_seed = pair
-    teacher = () if teacher_seed is None else (f"teacher.seed={teacher_seed}",)
-    return (*teacher, f"seed={seed}")
 
 
 def _stages(
@@ -119,6 +116,7 @@ def _stages(
                 Round([line for arm in tried for line in arm.lines], of_block.tuning_seeds)
             )
             lines = _confirmed(outline.study, tried, winners)
+            # Counted by arms, as a winner may be that of several (`tune.per`).
             waiting += (sum(1 for arm in tried if arm.count) - len(lines)) * len(of_block.seeds)
         else:
             lines = [line for (line,) in of_block.arms]
@@ -131,6 +129,7 @@ def _counted(study: Study, of_block: BlockOutline, refused: Refused) -> list[Cou
     counted = []
     for lines in of_block.arms:
         cells = [[_cell(line, pair, refused) for pair in of_block.tuning_seeds] for line in lines]
+        # A trial counts if it is run with any seed: a skip rule may leave out some of them.
         count = sum(1 for seeds in cells if not all(cell.excluded for cell in seeds))
         counted.append(CountedTrials(lines[0].cell.case, lines, count))
     unequal = _unequal(study, of_block.block, counted)
@@ -170,7 +169,7 @@ def _confirmed(
         winner = winners.get(group) if arm.count else None
         if winner:
             line = next((x for x in arm.lines if x.cell.tuned == winner.overrides), None)
-            if line is None:
+            if line is None:  # the study's file was changed after the winner was frozen
                 raise BadInput(
                     f"{study.name}: {group}: the winner {' '.join(winner.overrides)!r} is no trial "
                     "of the study any more"

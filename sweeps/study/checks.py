@@ -1,7 +1,8 @@
 """What can be wrong with a study beyond types: found before anything is composed.
 
 Each `_..._problems` function yields pairs of a key and what is wrong with it; the first one is
-raised. Types and unknown keys are refused by `sweeps.study.schema`.
+raised. Types and unknown keys are refused by `sweeps.study.schema`, keys that two parts of a study
+set by `sweeps.study.key_owners`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,10 +11,10 @@ from typing import Any
 from kdlab.config.overrides import content, contradiction, is_operational
 from kdlab.config.overrides import key as key_of
 from kdlab.errors import BadInput
-from sweeps.study import arms, layouts, overrides, trials
-from sweeps.study.schema import Block, Confirm, Overrides, Study, Teachers, Tune
+from sweeps.study import arms, key_owners, layouts, overrides, trials
+from sweeps.study.key_owners import Problem
+from sweeps.study.schema import Block, Confirm, Overrides, Study, Tune
 
-Problem = tuple[str, str]  # the key, and what is wrong with it
 ADDED_ROWS = ("teacher", "majority")  # that tables have by themselves
 SET_ONCE = "is one for all runs of a study: it belongs into the study's base or on the command line"
 
@@ -25,6 +26,7 @@ def check(study: Study) -> None:
         BadInput: one line with the study, the table and the key.
     """
     check_trust(study)
+    # The first problem alone: later ones may follow from it.
     for key, problem in _problems(study):
         raise BadInput(f"{study.name}: {key}: {problem}")
 
@@ -41,29 +43,6 @@ def check_trust(study: Study) -> None:
                 f"{study.name}: {where}: {text}: for the command line to say: a study says what is "
                 "trained, not where, and starts nothing else"
             )
-
-
-def check_extra(study: Study, extra: Iterable[str]) -> None:
-    """Refuse overrides for every run that would make a row's label false.
-
-    Example: `train.lr=1e-3` where the table has a row for each learning rate.
-
-    Raises:
-        BadInput: naming the study, the override and who sets its key.
-    """
-    for block in study.blocks:
-        for text, why in _conflicts(extra, _owned(study, block, block.cases)):
-            raise BadInput(f"{study.name}: {block.table}: {text}: {why}")
-
-
-def teachers(study: Study, block: Block) -> Teachers:
-    """How a block's seeds are combined with its teachers' seeds."""
-    return block.teachers or study.teachers
-
-
-def swept(block: Block) -> list[str]:
-    """The keys of a block's rows and columns."""
-    return [*block.grid, *block.zip]
 
 
 def _overrides(study: Study) -> Iterator[tuple[str, str]]:
@@ -83,7 +62,7 @@ def _problems(study: Study) -> Iterator[Problem]:
     yield from _run_problems("teacher", study.teacher or [])
     for rule in study.skip:
         yield from _list_problems(f"skip {rule.name}: when", rule.when)
-    if study.teacher_seeds and all(teachers(study, block) != "crossed" for block in study.blocks):
+    if study.teacher_seeds and all(study.teachers_of(b) != "crossed" for b in study.blocks):
         yield "teacher_seeds", "only teachers: crossed has them"
     tables = {block.table for block in study.blocks}
     yield from _layout_problems(study)
@@ -91,6 +70,7 @@ def _problems(study: Study) -> Iterator[Problem]:
         yield from _label_problems("table", block.table)
         for key, problem in _block_problems(study, block):
             yield f"{block.table}: {key}", problem
+        # `analysis` shows a tuned table's trials under this name.
         if block.tune and f"{block.table}_tune" in tables:
             yield f"{block.table}_tune: table", f"is the name of {block.table}'s trials"
 
@@ -109,7 +89,7 @@ def _block_problems(study: Study, block: Block) -> Iterator[Problem]:
         yield "zip", f"unequal numbers of values: {lengths}"
     yield from _values_problems("grid", block.grid)
     yield from _stage_problems(study, block)
-    yield from _key_problems(study, block)
+    yield from key_owners.problems(study, block)
     for where, texts in _lists(block):
         yield from _run_problems(where, texts)
     if block.tune:
@@ -125,10 +105,11 @@ def _case_problems(block: Block) -> Iterator[Problem]:
                 f"is what tables call a row of their own: {', '.join(ADDED_ROWS)}",
             )
         yield from _label_problems("cases", case)
-    known: dict[object, str] = {}
+    # Equal rows would be the same runs, and read like two results that agree.
+    first_cases: dict[object, str] = {}
     for case, texts in block.cases.items():
         meaning = (content(texts), repr(block.settings.get(case)))
-        if (first := known.setdefault(meaning, case)) != case:
+        if (first := first_cases.setdefault(meaning, case)) != case:
             yield "cases", f"{first!r} and {case!r} say the same: a row needs overrides of its own"
     for case in block.settings.keys() - block.cases.keys():
         yield f"settings.{case}", f"no such case; cases: {', '.join(block.cases)}"
@@ -170,7 +151,7 @@ def _list_problems(where: str, texts: Overrides) -> Iterator[Problem]:
 
 
 def _teacher_problems(study: Study, block: Block) -> Iterator[Problem]:
-    is_crossed = teachers(study, block) == "crossed"
+    is_crossed = study.teachers_of(block) == "crossed"
     if block.teacher_seeds and not is_crossed:
         yield "teacher_seeds", "only teachers: crossed has them"
     if is_crossed and not (block.teacher_seeds or study.teacher_seeds):
@@ -219,9 +200,11 @@ def _tune_problems(block: Block, tune: Tune, confirm: Confirm) -> Iterator[Probl
     """What is wrong with a block's trials and with what their winners are chosen for."""
     yield from _twice("tune.seeds", tune.seeds)
     yield from _twice("confirm.seeds", confirm.seeds)
+    # The best of many trials is partly the luckiest: its own seeds would show that luck again.
     if both := sorted(set(tune.seeds) & set(confirm.seeds)):
         yield "confirm.seeds", f"{both} are tuning seeds too; winners need seeds of their own"
     yield from _values_problems("tune.over", tune.over)
+    # All arms are tuned over the same values, those without knowledge too.
     for key, values in tune.over.items():
         if any(map(overrides.concerns_knowledge, overrides.of_values(key, values))):
             yield f"tune.over.{key}", "no key of arms without knowledge: put it under tune.also"
@@ -229,7 +212,7 @@ def _tune_problems(block: Block, tune: Tune, confirm: Confirm) -> Iterator[Probl
         if case not in block.cases:
             yield f"tune.also.{case}", f"no such case; cases: {', '.join(block.cases)}"
         yield from _values_problems(f"tune.also.{case}", keys)
-    allowed = ["case", *swept(block)]
+    allowed = ["case", *block.swept]
     for key in tune.per or []:
         if key not in allowed:
             yield "tune.per", f"{key!r} is none of {', '.join(allowed)}"
@@ -243,70 +226,6 @@ def _values_problems(where: str, keys: Mapping[str, list[Any]]) -> Iterator[Prob
         yield from _twice(
             f"{where}.{key}", values, map(overrides.key_value, overrides.of_values(key, values))
         )
-
-
-def _key_problems(study: Study, block: Block) -> Iterator[Problem]:
-    """Keys that two places of a block set: one of the two would have no effect."""
-    reserved = _reserved(study, block)
-    by_sweep = reserved | _by(block.grid, "grid sets it") | _by(block.zip, "zip sets it")
-    for where, texts, owners in (
-        ("base", study.base, reserved),
-        ("base", block.base, reserved),
-        ("grid", block.grid, reserved),
-        ("zip", block.zip, reserved | _by(block.grid, "grid sets it")),
-        *(
-            (f"cases.{case}", of_case, _owned(study, block, [case]))
-            for case, of_case in block.cases.items()
-        ),
-    ):
-        for text, why in _conflicts(texts, owners):
-            yield f"{where}: {text}", why
-    owned_by_sweeps = by_sweep | (_by(block.tune.over, "tune.over sets it") if block.tune else {})
-    for case, by_task in block.settings.items():
-        texts = dict.fromkeys(text for of_task in by_task.values() for text in of_task)
-        for text, why in _conflicts(texts, owned_by_sweeps):
-            yield f"settings.{case}: {text}", why
-    if block.tune:
-        by_over = by_sweep | _by(block.tune.over, "tune.over sets it")
-        also = [(f"tune.also.{case}", keys, by_over) for case, keys in block.tune.also.items()]
-        for where, keys, owners in (("tune.over", block.tune.over, by_sweep), *also):
-            for key, why in _conflicts(keys, owners):
-                yield f"{where}.{key}", why
-
-
-def _reserved(study: Study, block: Block) -> dict[str, str]:
-    """Keys that no override may set, and which key of the study sets them."""
-    owners = {"seed": "`seeds` set it"}
-    if (how := teachers(study, block)) != "one":
-        owners["teacher.seed"] = f"teachers: {how} sets it"
-    if block.teacher is not None or study.teacher is not None:
-        owners["teacher.overrides"] = "`teacher` sets it"
-    return owners
-
-
-def _owned(study: Study, block: Block, cases: Iterable[str]) -> dict[str, str]:
-    """Keys that overrides of these cases may not set, and which key of the study sets them."""
-    owned = _reserved(study, block)
-    owned |= _by(block.grid, "grid sets it") | _by(block.zip, "zip sets it")
-    for case in cases:
-        by_task = block.settings.get(case, {})
-        owned |= _by((text for of_task in by_task.values() for text in of_task), "settings set it")
-    if block.tune:
-        owned |= _by(block.tune.over, "tune.over sets it")
-        for case in cases:
-            owned |= _by(block.tune.also.get(case, {}), f"tune.also.{case} sets it")
-    return owned
-
-
-def _by(keys: Iterable[str], why: str) -> dict[str, str]:
-    return {key_of(key): why for key in keys}
-
-
-def _conflicts(texts: Iterable[str], owners: Mapping[str, str]) -> Iterator[Problem]:
-    """The overrides, or swept keys, whose key another part of the study sets, and which."""
-    for text in texts:
-        if key_of(text) in owners:
-            yield text, owners[key_of(text)]
 
 
 def _twice(

@@ -1,11 +1,11 @@
 """A study as it was launched, kept under the root: what was asked for, and the table of its plan.
 
-So that it can be launched again by its name, and read by `status` and `analysis`, whatever became
-of the file that it was launched from.
+It can be launched again by its name, and `status` and `analysis` can read it, whatever became of
+the file that it was launched from.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ def save(
     study: Study,
     extra: tuple[str, ...],
     folder: Path,
-    command_line: tuple[str, ...] | None = None,
+    command_line: tuple[str, ...] = (),
 ) -> None:
     """Write a study and the overrides that it was launched with.
 
@@ -40,10 +40,11 @@ def save(
         extra: overrides of every run.
         folder: the study's.
         command_line: all overrides as they were typed, those that replaced a grid's values too;
-            None: they are `extra`.
+            none: they are `extra`.
     """
     typed = command_line or extra
     launched = {"study": asdict(study), "overrides": list(extra), "asked": list(typed)}
+    # A root that colleagues share is readable for them: an account's name is not for all of them.
     private = any(overrides.is_users_own(text) for text in (*extra, *typed))
     write_yaml(folder / STUDY_FILE, OmegaConf.to_yaml(OmegaConf.create(launched)), private=private)
 
@@ -56,6 +57,8 @@ def read(folder: Path) -> tuple[Study, tuple[str, ...]]:
     """
     launched = _read(folder)
     study = parse(Study, launched.get("study"), folder.name)
+    # Whoever may write under the root may have written this file, with a digest that fits: it must
+    # not be able to name a command that the launcher runs.
     check_trust(study)
     return study, tuple(map(str, launched["overrides"]))
 
@@ -109,8 +112,8 @@ def read_plan(study: str, root: str | Path, columns: Sequence[str] | None = None
     path = Path(root) / "studies" / study / PLAN_FILE
     again = f"python -m sweeps launch {study} --wait"
     if not path.is_file():
-        known = ", ".join(studies(root)) or "none"
-        raise BadInput(f"no plan of study {study!r} under {root} (there: {known}); first: {again}")
+        names = ", ".join(studies(root)) or "none"
+        raise BadInput(f"no plan of study {study!r} under {root} (there: {names}); first: {again}")
     try:
         plan = pd.read_parquet(
             path, columns=list(columns) if columns else None, page_checksum_verification=True
@@ -125,10 +128,19 @@ def read_plan(study: str, root: str | Path, columns: Sequence[str] | None = None
 
 def family(plan: pd.DataFrame) -> dict[str, list[str]]:
     """Every run of a plan and every ancestor, each with the uids of its parents."""
-    ancestors: dict[str, list[str]] = {}
+    parents: dict[str, list[str]] = {}
     # Thousands of rows share a few texts: each is parsed once.
     for text in plan["ancestors"].unique().tolist():
-        ancestors |= json.loads(text)
+        parents |= json.loads(text)
     parsed = {text: json.loads(text) for text in plan["parents"].unique().tolist()}
     links = zip(plan["uid"].tolist(), plan["parents"].tolist(), strict=True)
-    return {**ancestors, **{uid: parsed[text] for uid, text in links}}
+    return parents | {uid: parsed[text] for uid, text in links}
+
+
+def ancestors(uids: set[str], family: Mapping[str, Sequence[str]]) -> set[str]:
+    """All that these runs build on, however many generations back, by what `family` gives."""
+    all_ancestors: set[str] = set()
+    while uids:
+        uids = {parent for uid in uids for parent in family[uid]} - all_ancestors
+        all_ancestors |= uids
+    return all_ancestors

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sweeps.study import arms, checks, overrides
+from sweeps.study import arms, key_owners, overrides
 from sweeps.study.schema import Block, Study, Tune
 from sweeps.study.trials import trials
 
@@ -111,7 +111,7 @@ def outline(study: Study, extra: tuple[str, ...] = ()) -> Outline:
     Raises:
         BadInput: an override would make a row say what is not so.
     """
-    checks.check_extra(study, extra)
+    key_owners.check_extra(study, extra)
     names = _group_names(study)
     return Outline(
         study,
@@ -120,23 +120,19 @@ def outline(study: Study, extra: tuple[str, ...] = ()) -> Outline:
 
 
 def _block_outline(study: Study, block: Block, name: str, extra: tuple[str, ...]) -> BlockOutline:
+    """The outline of a block whose groups of trials are called `name`."""
     in_rows = arms.arms(study, block)
     if not (block.tune and block.confirm):
         lines = [[_line(study, block, arm, extra)] for arm in in_rows]
-        return BlockOutline(
-            block, lines, [], _pairs(study, block, block.seeds or study.seeds or [])
-        )
-    tune = block.tune
-    of_arms = [
-        [
-            _line(study, block, arm, extra, tuned=trial, stage="tune", group=group, rule=tune.rule)
-            for trial in trials(tune, arm.case)
-        ]
-        for arm in in_rows
-        for group in [_group(name, block, tune, arm)]
-    ]
+        pairs = _pairs(study, block, block.seeds or study.seeds or [])
+        return BlockOutline(block, lines, [], pairs)
+    tune, lines = block.tune, []
+    for arm in in_rows:
+        tuning = {"stage": "tune", "group": _group(name, block, tune, arm), "rule": tune.rule}
+        tried = trials(tune, arm.case)
+        lines.append([_line(study, block, arm, extra, tuned=trial, **tuning) for trial in tried])
     confirming = _pairs(study, block, block.confirm.seeds)
-    return BlockOutline(block, of_arms, _tuning_pairs(study, block, tune), confirming)
+    return BlockOutline(block, lines, _tuning_pairs(study, block, tune), confirming)
 
 
 def _line(study: Study, block: Block, arm: arms.Arm, extra: tuple[str, ...], **tuning: Any) -> Line:
@@ -147,7 +143,7 @@ def _line(study: Study, block: Block, arm: arms.Arm, extra: tuple[str, ...], **t
         case=arm.case,
         row=arm.row,
         control=arm.control,
-        seed=-1,
+        seed=-1,  # no seed yet: `sweeps.study.cells` puts one in for each cell
         teacher_seed=None,
         overrides=(*arm.overrides, *tuning.get("tuned", ())),
         excluded="",
@@ -160,6 +156,8 @@ def _rules(study: Study, texts: Sequence[str]) -> tuple[OpenRule, ...]:
     """The skip rules that overrides meet but for their seeds, each with the seeds it asks for."""
     if not study.skip:
         return ()
+    # Which rules a line meets is found once, and only seeds are compared for each of its cells: a
+    # large study has 100,000 cells and a few hundred lines.
     key_values = {overrides.key_value(text) for text in texts}
     unmet = (
         (rule.name, {*map(overrides.key_value, rule.when)} - key_values) for rule in study.skip
@@ -177,7 +175,7 @@ def _group(name: str, block: Block, tune: Tune, arm: arms.Arm) -> str:
     By default each row and column has a winner of its own. An arm without knowledge has no values
     of knowledge's keys, so that these are no part of its group's name.
     """
-    per = ["case", *checks.swept(block)] if tune.per is None else tune.per
+    per = ["case", *block.swept] if tune.per is None else tune.per
     parts = {"case": f"case={arm.case}", **arm.values}
     return ": ".join(x for x in (name, ", ".join(parts[key] for key in per if key in parts)) if x)
 
@@ -193,7 +191,7 @@ def _group_names(study: Study) -> list[str]:
 
 def _pairs(study: Study, block: Block, seeds: Sequence[int]) -> list[SeedPair]:
     """Seeds and teachers' seeds; of crossed ones all seeds with the first teacher come first."""
-    how = checks.teachers(study, block)
+    how = study.teachers_of(block)
     if how == "crossed":
         return [(s, t) for t in block.teacher_seeds or study.teacher_seeds or [] for s in seeds]
     return [(seed, seed if how == "paired" else None) for seed in seeds]
@@ -201,5 +199,5 @@ def _pairs(study: Study, block: Block, seeds: Sequence[int]) -> list[SeedPair]:
 
 def _tuning_pairs(study: Study, block: Block, tune: Tune) -> list[SeedPair]:
     """Trials are not crossed: each has the teacher of its own seed, or the one there is."""
-    is_one = checks.teachers(study, block) == "one"
+    is_one = study.teachers_of(block) == "one"
     return [(seed, None if is_one else seed) for seed in tune.seeds]

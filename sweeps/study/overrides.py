@@ -27,6 +27,8 @@ def is_users_own(text: str) -> bool:
 
     Hydra knows several forms of a key: `launcher=x`, `+launcher.setup=[]`, `launcher@_global_=x`.
     """
+    # Studies are sent to colleagues and kept in shared roots: what is let through here may run a
+    # command on the reader's account (`launcher.setup`).
     parts = re.split(r"[@/:]", key(text).removeprefix("/"))
     return any(re.split(r"\W", part.removeprefix("_global_."))[0] in USER_GROUPS for part in parts)
 
@@ -35,6 +37,7 @@ def is_users_own(text: str) -> bool:
 def key_value(text: str) -> KeyValue:
     """The key and the value of an override, 1e-4 and 0.0001 being the same value."""
     name, _, value = text.partition("=")
+    # Compared as texts, a skip rule for `train.lr=0.0001` would miss the runs of `train.lr=1e-4`.
     try:
         return name, str(float(value))
     except ValueError:
@@ -44,6 +47,7 @@ def key_value(text: str) -> KeyValue:
 @cache
 def concerns_knowledge(text: str) -> bool:
     """Whether an override is about knowledge, its matching or weight, or unlabelled rows."""
+    # `matching@knowledge.matching=last` has the group on one side of the @, the node on the other.
     name = key(text)
     if name in UNLABELLED_KEYS or (name == "data" and _bare(text) in ("labelled", "unlabelled")):
         return True
@@ -57,8 +61,8 @@ def without_knowledge(texts: Iterable[str]) -> tuple[str, ...]:
 
 def has_no_knowledge(texts: Sequence[str]) -> bool:
     """Whether overrides choose `knowledge=none`; of several choices the last counts."""
-    chosen = [text for text in texts if key(text) == "knowledge"]
-    return bool(chosen) and _bare(chosen[-1]) == "none"
+    choices = [text for text in texts if key(text) == "knowledge"]
+    return bool(choices) and _bare(choices[-1]) == "none"
 
 
 def shared_with_control(texts: Iterable[str]) -> frozenset[KeyValue]:
@@ -76,6 +80,7 @@ def of_values(name: str, values: Iterable[Any]) -> list[str]:
 
 def value_text(value: Any) -> str:
     """A value of a YAML as Hydra reads it."""
+    # str() would write True and None, which Hydra reads as texts.
     if isinstance(value, bool):
         return str(value).lower()
     return "null" if value is None else str(value)

@@ -27,14 +27,15 @@ def load(name: str) -> Study:
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else STUDIES / f"{name}.yaml"
     if not path.is_file():
-        known = sorted(other.stem for other in STUDIES.glob("*.yaml"))
-        hint = spelling.suggestion(name, known, "sweeps/studies")
+        names = sorted(other.stem for other in STUDIES.glob("*.yaml"))
+        hint = spelling.suggestion(name, names, "sweeps/studies")
         raise BadInput(f"no study {name!r}; {hint}; or give a .yaml file")
     try:
         content = OmegaConf.to_container(OmegaConf.load(path))
     except Exception as error:
         raise BadInput(f"{path}: {' '.join(str(error).split())}") from None
     if isinstance(content, dict):
+        # A name in the file could differ from the file's own, under which the study is launched.
         if "name" in content:
             raise BadInput(f"{path.stem}: name: unknown key; a study is named by its file")
         content["name"] = path.stem
@@ -78,10 +79,13 @@ def _narrowed(block: Block, new_values: dict[str, str]) -> Block:
     for text in others:
         if len(values[key_of(text)]) > 1:
             raise BadInput(f"{block.table}: {text}: the table does not sweep it: give one value")
-    kept = [text for text in block.base if key_of(text) not in {*new_values} - {*grid}]
-    return replace(block, grid=grid, base=[*kept, *others])
+    # The command line takes the place of what the base says of the same key: twice is an error.
+    base = [text for text in block.base if key_of(text) not in {*new_values} - {*grid}]
+    return replace(block, grid=grid, base=[*base, *others])
 
 
 def _values(text: str) -> list[str]:
     """The values of a text, apart by commas; a list, such as [a,b], is one value."""
+    # A comma that a ] follows before any [ is inside of a list. What begins with a brace or a quote
+    # is one value for Hydra, whatever commas are in it.
     return [text] if text.startswith(("{", "'", '"')) else re.split(r",(?![^\[]*\])", text)

@@ -1,4 +1,8 @@
-"""The keys of a study file, with their types: what the YAML in `sweeps/studies` may say."""
+"""The keys of a study file, with their types: what the YAML in `sweeps/studies` may say.
+
+Types and unknown keys are refused when a file is parsed; what contradicts itself, by
+`sweeps.study.checks`.
+"""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -11,6 +15,7 @@ Overrides = list[str]
 Values = Annotated[list[Any], Field(min_length=1)]
 Seeds = Annotated[list[Index], Field(min_length=1)]
 Teachers = Literal["one", "paired", "crossed"]
+# Names of functions are listed, not imported: a wrong one is refused with these, before any run.
 Rule = Literal["best_mean", "best_worst"]  # functions of `sweeps.study.tuning`
 
 
@@ -88,6 +93,11 @@ class Block:
     teacher_seeds: Seeds | None = None
     teacher: Overrides | None = None
 
+    @property
+    def swept(self) -> list[str]:
+        """The keys of the block's rows and columns."""
+        return [*self.grid, *self.zip]
+
 
 @strict
 @dataclass(frozen=True, kw_only=True)
@@ -131,3 +141,7 @@ class Study:
     teachers: Teachers = "one"
     teacher_seeds: Seeds | None = None
     teacher: Overrides | None = None
+
+    def teachers_of(self, block: Block) -> Teachers:
+        """How a block's seeds are combined with its teachers' seeds."""
+        return block.teachers or self.teachers

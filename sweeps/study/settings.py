@@ -28,14 +28,14 @@ def read(path: Path, cases: Collection[str]) -> Settings:
     """
     if not path.is_file():
         raise BadInput(f"settings: no file {path}")
-    with path.open(newline="") as file:
+    with path.open(newline="") as file:  # csv reads line breaks itself, since quotes may hold them
         lines = csv.DictReader(file)
         columns = lines.fieldnames or []
         keys = [column for column in columns if "." in column]
         if not keys or not {*KEY_COLUMNS} <= {*columns}:
             raise BadInput(f"settings: {path}: needs the columns case, task, and keys of a run")
         settings: Settings = {}
-        for number, line in enumerate(lines, start=2):
+        for number, line in enumerate(lines, start=2):  # the first line names the columns
             tasks = settings.setdefault(line["case"], {})
             if line["task"] in tasks:
                 raise BadInput(f"settings: {path}, line {number}: the same case and task twice")

@@ -36,12 +36,13 @@ def trials(tune: Tune, case: str) -> list[tuple[str, ...]]:
     label = case if tune.per is None or "case" in tune.per else ""
     points = _balanced([*map(len, texts.values())], tune.trials, (label, texts))
     orders = [_order(of_key, tune.trials, label) for of_key in texts.values()]
-    chosen = sorted(
+    # Sorted by index, not by text: a plan lists trials in the file's order, whatever was drawn.
+    drawn = sorted(
         tuple(order[index] for order, index in zip(orders, point, strict=True)) for point in points
     )
     return [
         tuple(of_key[index] for of_key, index in zip(texts.values(), point, strict=True))
-        for point in chosen
+        for point in drawn
     ]
 
 
@@ -68,6 +69,8 @@ def _balanced(sizes: Sequence[int], number: int, seed: Any) -> list[Point]:
         return [()] * number
     *others, last = sizes
     whole, more = divmod(number, prod(others))
+    # Example: 5 points of sizes (2, 3). Each of the 2 values of the first key is taken twice, one
+    # of them a third time; these 5 take 0, 1, 2, 0, 1 of the last key.
     taken = Counter(_balanced(others, more, seed))
     if whole:
         taken.update({point: whole for point in product(*map(range, others))})

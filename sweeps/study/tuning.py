@@ -60,9 +60,11 @@ def choose(
     winners = {}
     for group, trials in groups.items():
         scores = {uid: score_of(uid) for uid in _uids(trials)}
-        known = {uid: value for uid, value in scores.items() if value is not None}
-        if scores and len(known) == len(scores):
-            winners[group] = _winner(group, trials, known, rules[group])
+        recorded = {uid: value for uid, value in scores.items() if value is not None}
+        # A winner of some trials would be another one once the others are done. Of a group whose
+        # cells are all left out there is none.
+        if scores and len(recorded) == len(scores):
+            winners[group] = _winner(trials, recorded, rules[group])
     return winners
 
 
@@ -129,7 +131,7 @@ def write_winners(path: Path, winners: Mapping[str, Winner]) -> None:
         }
         for group, winner in {**frozen, **winners}.items()
     }
-    if winners.keys() - frozen.keys():
+    if winners.keys() - frozen.keys():  # a launch that chooses nothing new writes nothing
         write_whole(path, line(content))
 
 
@@ -146,7 +148,7 @@ def _groups(cells: Iterable[tuple[Cell, str | None]]) -> tuple[dict[str, str], d
     return rules, groups
 
 
-def _winner(group: str, trials: Trials, scores: Mapping[str, float], rule: str) -> Winner:
+def _winner(trials: Trials, scores: Mapping[str, float], rule: str) -> Winner:
     """The best of a group's trials by the rule, given the scores of all their runs."""
     values = {}
     # A trial that lacks some of the group's runs (a skip rule left them out) was not tried on the
@@ -154,6 +156,7 @@ def _winner(group: str, trials: Trials, scores: Mapping[str, float], rule: str) 
     most_runs = max(len(runs) for runs in trials.values())
     for trial, runs in trials.items():
         if len(runs) == most_runs:
+            # A run that two of the group's rows share counts once.
             values[trial] = RULES[rule]([scores[uid] for uid in dict.fromkeys(runs)])
     best = max(values, key=values.__getitem__)  # of equal ones the first
     by_text = {" ".join(trial): value for trial, value in values.items()}

@@ -19,7 +19,8 @@ def snapshot(root: str | Path) -> Path:
     if target.is_dir():
         _mend(target, content)
         return target
-    # Written beside and renamed at the end: a task never sees half a copy.
+    # Written beside and renamed at the end: a task never sees half a copy. What an earlier launch
+    # left unfinished is in the way; no other is at work, as this one holds the lock.
     partial = target.with_name(f"{target.name}{PARTIAL}")
     shutil.rmtree(partial, ignore_errors=True)
     for name, file_content in content.items():

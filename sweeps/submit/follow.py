@@ -34,7 +34,8 @@ def wait(root: str | Path, uids: Sequence[str], every: float) -> None:
             }
             if not intents:
                 return
-            # Files are read every second; the scheduler is asked more rarely.
+            # Files are read every second; the scheduler is asked more rarely. It has to be asked at
+            # all because a task that was killed writes no last event.
             if time.monotonic() - last_asked >= every:
                 last_asked = time.monotonic()
                 if not any(task[0] in intents for task in contract.live(root, history)):

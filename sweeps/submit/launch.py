@@ -6,7 +6,7 @@
 import sys
 import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,8 +16,8 @@ from kdlab.options.schema import Execution
 from kdlab.run import Run, parents
 from sweeps.journal import events, failures
 from sweeps.journal.events import History
-from sweeps.launchers import contract, controller
-from sweeps.launchers.choice import Launcher, launcher
+from sweeps.launchers import choice, contract, controller
+from sweeps.launchers.choice import Launcher
 from sweeps.launchers.submission import Submission
 from sweeps.plan.survey import Work
 from sweeps.submit.code_snapshot import snapshot
@@ -28,12 +28,18 @@ Tasks = Sequence[Sequence[Sequence[Run]]]  # each of cohorts of runs
 
 
 @dataclass(frozen=True)
-class InQueue:
-    """A submission that a scheduler still has: its intent, its job id, and the runs in it."""
+class Submitted:
+    """A submission that a scheduler has taken.
+
+    Attributes:
+        intent: its unique name.
+        job: the scheduler's id of it.
+        tasks: for each task the uids of its runs.
+    """
 
     intent: str
     job: str
-    uids: set[str]
+    tasks: list[list[str]]
 
 
 @dataclass(frozen=True)
@@ -41,12 +47,14 @@ class Launch:
     """What all submissions of one launch share.
 
     Attributes:
+        work: what is to be done.
+        study: the study's name.
+        execution: where and how it is done; `root` absolute.
+        launcher: that submits.
         predict: uids whose outputs on test splits are kept.
         again: uids that are repeated although they are recorded.
         code: the folder of the copied code.
         exclude: hosts to stay away from.
-        in_queue: submissions of this launch and of earlier ones, which children wait for.
-        intents: those of this launch.
     """
 
     work: Work
@@ -57,12 +65,10 @@ class Launch:
     again: set[str]
     code: Path
     exclude: Sequence[str]
-    in_queue: list[InQueue]
-    intents: list[str] = field(default_factory=list)
 
 
-def launch(work: Work, study: str, execution: Execution, again: set[str]) -> list[str]:
-    """Submit what is to be done, level by level; return the intents.
+def launch(work: Work, study: str, execution: Execution, again: set[str]) -> list[Submitted]:
+    """Submit what is to be done, level by level; return the submissions.
 
     An array that is too large for SLURM now is halved. If not even one task is taken, the rest is
     left for the next launch, and a line on stderr says so.
@@ -76,28 +82,30 @@ def launch(work: Work, study: str, execution: Execution, again: set[str]) -> lis
     Raises:
         RuntimeError: nothing was taken.
     """
-    chosen = launcher(execution)
     predict = set(work.states) if execution.predict_test else set()
-    fetch(work.due, predict)
+    fetch(work.due, predict)  # while there is a network: tasks may have none
     code, history = snapshot(execution.root), events.fold(execution.root)
     exclude = [blame.host for blame in failures.blamed(history)]
-    in_queue = _in_queue(execution.root, history)
-    this = Launch(work, study, execution, chosen, predict, again, code, exclude, in_queue)
+    launcher = choice.launcher(execution)
+    shared = Launch(work, study, execution, launcher, predict, again, code, exclude)
+    earlier = _in_queue(execution.root, history)
+    submitted: list[Submitted] = []
     try:
         for level, tasks in enumerate(work.levels):
-            for part in _parts(tasks, chosen.file.largest_array()):
-                _submit_halving(part, partial(_submit, this, level))
+            # Parents are in earlier levels, and so in the list by now; the tasks of one level do
+            # not wait for each other.
+            submit = partial(_submit, shared, level, [*earlier, *submitted])
+            largest = launcher.file.largest_array() or len(tasks)
+            for start in range(0, len(tasks), largest):
+                # Appended one by one: if SLURM refuses one, those before it are in the list.
+                for submission in _submit_halving(tasks[start : start + largest], submit):
+                    submitted.append(submission)
     except controller.Crowded as error:
-        _report_rest(this, str(error))
-    return this.intents
+        _report_rest(work, submitted, str(error))
+    return submitted
 
 
-def _parts(tasks: Tasks, largest: int | None) -> Iterator[Tasks]:
-    size = largest or len(tasks)
-    return (tasks[start : start + size] for start in range(0, len(tasks), size))
-
-
-def _submit_halving(tasks: Tasks, submit: Callable[[Tasks], None]) -> None:
+def _submit_halving(tasks: Tasks, submit: Callable[[Tasks], Submitted]) -> Iterator[Submitted]:
     """Submit tasks, in halves where they are too many for the scheduler now.
 
     Raises:
@@ -106,60 +114,68 @@ def _submit_halving(tasks: Tasks, submit: Callable[[Tasks], None]) -> None:
     size = len(tasks)
     while tasks:
         try:
-            submit(tasks[:size])
+            submission = submit(tasks[:size])
         except controller.Crowded:
             if size == 1:
                 raise
             size //= 2
         else:
+            yield submission
             tasks = tasks[size:]
 
 
-def _submit(this: Launch, level: int, tasks: Tasks) -> None:
-    """Make one submission, with its events before and after."""
-    root = Path(this.execution.root)
-    saved = this.work.parents | this.again
+def _submit(shared: Launch, level: int, earlier: Sequence[Submitted], tasks: Tasks) -> Submitted:
+    """Make one submission, with its events before and after.
+
+    Args:
+        shared: the launch.
+        level: the number of the tasks' level (`sweeps.plan.levels`).
+        earlier: submissions that may train parents of these runs.
+        tasks: to be submitted together.
+    """
+    root = Path(shared.execution.root)
+    saved = shared.work.parents | shared.again
     files = [
-        shards.write(cohorts, this.study, this.execution, saved, this.again, this.predict)
+        shards.write(cohorts, shared.study, shared.execution, saved, shared.again, shared.predict)
         for cohorts in tasks
     ]
-    intent = _intend(this, level, tasks, files)
+    uids = [[run.uid for cohort in cohorts for run in cohort] for cohorts in tasks]
+    intent = _intend(shared, level, uids, files)
     submission = Submission(
         intent=intent,
-        title=f"{this.study}, level {level}",
+        title=f"{shared.study}, level {level}",
         shards=files,
-        after=_after(tasks, this.in_queue),
-        exclude=this.exclude,
-        level_tasks=len(this.work.levels[level]),
+        after=_after(tasks, earlier),
+        exclude=shared.exclude,
+        level_tasks=len(shared.work.levels[level]),
         root=root,
-        code=this.code,
+        code=shared.code,
         folder=root / "logs" / intent,
     )
+    # SLURM does not make the folder of a task's log; without it tasks fail and print nothing.
     submission.folder.mkdir(parents=True, exist_ok=True)
     try:
-        job = str(this.launcher.call.bind()(submission))
+        job = str(shared.launcher.call.bind()(submission))
     except (BadInput, controller.Crowded) as error:
         events.append(root, "refused", intent=intent, why=str(error))
         raise
     # After any other error the job may be there: the next launch looks for it.
     events.append(root, "submitted", intent=intent, job=job)
-    this.in_queue.append(InQueue(intent, job, {run.uid for run in _runs(tasks)}))
-    this.intents.append(intent)
+    return Submitted(intent, job, uids)
 
 
-def _intend(this: Launch, level: int, tasks: Tasks, files: Sequence[Path]) -> str:
-    """Write the `intent` of a submission; return its name."""
+def _intend(shared: Launch, level: int, uids: list[list[str]], files: Sequence[Path]) -> str:
+    """Write the `intent` of a submission; return its name. `uids` has a list for each task."""
     intent = uuid.uuid4().hex[:12]
-    uids = [[run.uid for cohort in cohorts for run in cohort] for cohorts in tasks]
-    seconds = this.work.seconds
+    seconds = shared.work.seconds
     events.append(
-        this.execution.root,
+        shared.execution.root,
         "intent",
         intent=intent,
-        study=this.study,
+        study=shared.study,
         level=level,
-        launcher=this.launcher.name,
-        minutes=this.launcher.call.knobs.get("time"),
+        launcher=shared.launcher.name,
+        minutes=shared.launcher.call.knobs.get("time"),
         shards=[str(path) for path in files],
         uids=uids,
         user=controller.user(),
@@ -168,41 +184,36 @@ def _intend(this: Launch, level: int, tasks: Tasks, files: Sequence[Path]) -> st
     return intent
 
 
-def _in_queue(root: str, history: History) -> list[InQueue]:
+def _in_queue(root: str, history: History) -> list[Submitted]:
     """The submissions of earlier launches of which tasks are left."""
     intents = {task[0] for task in contract.live(root, history)}
     return [
-        InQueue(intent, event["job"], {uid for uids in event["uids"] for uid in uids})
+        Submitted(intent, event["job"], event["uids"])
         for intent, event in history.intents.items()
         if intent in intents and "job" in event
     ]
 
 
-def _after(tasks: Tasks, in_queue: Sequence[InQueue]) -> dict[str, str]:
+def _after(tasks: Tasks, earlier: Sequence[Submitted]) -> dict[str, str]:
     """By intent the jobs that may still train a parent of these runs."""
-    needed = {parent.uid for run in _runs(tasks) for parent in parents(run)}
-    return {other.intent: other.job for other in in_queue if needed & other.uids}
+    runs = (run for cohorts in tasks for cohort in cohorts for run in cohort)
+    needed = {parent.uid for run in runs for parent in parents(run)}
+    return {
+        other.intent: other.job
+        for other in earlier
+        if any(not needed.isdisjoint(uids) for uids in other.tasks)
+    }
 
 
-def _runs(tasks: Tasks) -> Iterator[Run]:
-    return (run for cohorts in tasks for cohort in cohorts for run in cohort)
-
-
-def count_tasks(root: str, intents: Sequence[str]) -> int:
-    """How many tasks these submissions have."""
-    known = events.fold(root).intents if intents else {}
-    return sum(len(known[intent]["uids"]) for intent in intents)
-
-
-def _report_rest(this: Launch, why: str) -> None:
+def _report_rest(work: Work, submitted: Sequence[Submitted], why: str) -> None:
     """Say on stderr what is left to submit; raise where nothing was submitted."""
-    tasks = sum(map(len, this.work.levels))
-    rest = tasks - count_tasks(this.execution.root, this.intents)
+    tasks = sum(map(len, work.levels))
+    rest = tasks - sum(len(submission.tasks) for submission in submitted)
     message = (
         f"SLURM takes no more jobs now ({why}): {rest} of {tasks} tasks are left; "
         "launch again when some have ended, as `launch --wait` does by itself"
     )
-    if not this.intents:
+    if not submitted:
         raise RuntimeError(message)
     print(f"sweeps: {message}", file=sys.stderr, flush=True)
 

@@ -25,6 +25,7 @@ def fetch(runs: Sequence[Run], predict: Collection[str]) -> None:
     for run in runs:
         splits = _splits(run)
         sources.setdefault(repr((run.source, splits)), (run.source, splits))
+    # The rows are not needed here: reading them fills the cache that tasks read from.
     for source, splits in sources.values():
         for split in splits:
             source.bind()().read(split)

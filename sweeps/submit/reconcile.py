@@ -14,6 +14,7 @@ from kdlab.errors import BadInput
 from sweeps.journal import events, failures
 from sweeps.journal.events import History
 from sweeps.launchers import contract
+from sweeps.leftovers import LAUNCH_LOCK
 from sweeps.task.incarnations import record_lost
 
 PATIENCE = 10.0  # seconds for another launch to end
@@ -27,14 +28,14 @@ def lock(root: str | Path) -> FileLock:
     Raises:
         BadInput: if another launch holds it.
     """
-    path = Path(root) / "locks" / "launch.lock"
+    path = Path(root) / "locks" / LAUNCH_LOCK
     path.parent.mkdir(parents=True, exist_ok=True)
-    held = FileLock(path, mode=LOCK_MODE)
+    launch_lock = FileLock(path, mode=LOCK_MODE)
     try:
-        held.acquire(timeout=PATIENCE)
+        launch_lock.acquire(timeout=PATIENCE)
     except Timeout:
         raise BadInput(f"another launch is at work under {root}") from None
-    return held
+    return launch_lock
 
 
 def settle(root: str | Path) -> None:
@@ -45,9 +46,10 @@ def settle(root: str | Path) -> None:
     """
     for intent in _adopt(root, events.fold(root)):
         events.append(root, "refused", intent=intent, why=NO_JOB)
-    history = events.fold(root)
+    history = events.fold(root)  # with what was adopted just now
     live = contract.live(root, history)
     for task, incarnations in history.workers.items():
+        # Earlier incarnations are the business of the last one (`sweeps.task.incarnations`).
         last = incarnations[-1]
         is_gone = task not in live and last["file"] not in history.exits
         if is_gone and last["file"] in history.running:
@@ -78,6 +80,8 @@ def _adopt(root: str | Path, history: History) -> list[str]:
 
 def forgive(root: str | Path, uids: Sequence[str]) -> None:
     """Hold nothing against these runs any more, and nothing against any host."""
+    # Events are named one by one, not by a time: clocks differ, and what happens to the runs from
+    # now on is not forgiven.
     history = events.fold(root)
     of_runs = (event for uid in uids for event in history.trouble.get(uid, []))
     of_hosts = (event for blame in failures.blamed(history) for event in blame.incidents)

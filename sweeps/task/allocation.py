@@ -7,6 +7,7 @@ import subprocess
 
 def node() -> str:
     """The machine, by the scheduler's name for it."""
+    # `sinfo` and `--exclude` go by this name, which need not be the machine's own.
     return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
@@ -37,6 +38,7 @@ def log() -> str:
 
 def is_down(host: str) -> bool:
     """Whether SLURM takes another node for down, drained or failing."""
+    # A machine that can ask is not down, whatever sinfo says of it a moment after a reboot.
     if "SLURM_JOB_ID" not in os.environ or host == node():
         return False
     states = subprocess.run(

@@ -19,6 +19,7 @@ def content(home: Path, conf: Path) -> dict[str, bytes]:
         home: the folder that holds the packages.
         conf: the folder of the options, which is elsewhere in an installed wheel.
     """
+    # By suffix: what Python and editors write beside the code does not make it other code.
     folders = {**{name: home / name for name in PACKAGES}, CONF: conf}
     return {
         f"{name}/{path.relative_to(folder)}": path.read_bytes()

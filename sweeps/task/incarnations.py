@@ -17,6 +17,7 @@ def record_predecessors(root: str, intent: str, index: int) -> int:
     earlier = history.workers.get((intent, index), [])
     for event in earlier:
         if event["file"] not in history.exits and event["file"] in history.running:
+            # If its node is up, the task was killed by a limit or a person: `lost` fails no run.
             kind = "node_failure" if allocation.is_down(event["node"]) else "lost"
             record_lost(root, event, history.running[event["file"]], kind)
     return len(earlier)

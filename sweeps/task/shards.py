@@ -1,6 +1,6 @@
 """Shards: the cohorts of one task, frozen in a file that its worker reads in place of `conf/`.
 
-So that an edit of `conf/` does not change what is queued.
+An edit of `conf/` does not change what is queued.
 """
 
 import json
@@ -80,6 +80,7 @@ def write(
     }
     content = json.dumps(shard).encode()
     path = Path(execution.root) / "studies" / study / "shards" / f"{short_digest(content)}.json"
+    # A launch that is repeated finds its shards; one that a disk has damaged is written anew.
     if not path.exists() or path.read_bytes() != content:
         write_whole(path, content)
     return path
@@ -95,6 +96,7 @@ def read(path: str | Path) -> Shard:
         content = Path(path).read_bytes()
     except FileNotFoundError:
         raise BadInput(f"{path}: no such shard; launch again") from None
+    # The name is the digest of what was written, so that any change of the file is noticed.
     if short_digest(content) != Path(path).stem:
         raise BadInput(f"{path}: damaged, its name does not fit; launch again")
     shard = json.loads(content)

@@ -50,12 +50,14 @@ class TrainerProcess:
             self.connection.send(uids)
 
     def answer(self, seconds: float) -> dict[str, Any] | None:
-        """What became of the cohort, waiting for it at most so many seconds.
+        """Wait for the cohort, at most so many seconds; return what became of it.
 
         Returns:
-            None if it still trains; else its `class`, `TRAINED`, `STOPPED` or one of trouble with
-            what `sweeps.journal.failures` says of it.
+            None if it still trains. Else a dict with the key `class`: `TRAINED`, `STOPPED`, or a
+            class of trouble, beside which are the keys that `sweeps.journal.failures` describes
+            trouble by.
         """
+        # A pipe whose other end died has something to read as well: its end, an EOFError.
         if not self.connection.poll(seconds):
             return None
         try:
@@ -79,7 +81,7 @@ class TrainerProcess:
 
 
 def serve(connection: Connection, path: str, worker: int) -> None:
-    """Train cohorts until the pipe is closed: what the child process does.
+    """Train cohorts until the pipe is closed. This is what the child process runs.
 
     Args:
         connection: uids come in, what became of them goes out.
@@ -131,7 +133,7 @@ def _die_with(worker: int) -> None:
     """End when the worker does, since nobody would read the answer."""
     while os.getppid() == worker:
         time.sleep(1)
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)  # sys.exit would end this thread alone
 
 
 def _oom_kills() -> int:

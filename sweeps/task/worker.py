@@ -60,7 +60,7 @@ class Worker:
 
 
 def work(path: str, intent: str, index: int, minutes: float | None) -> None:
-    """Do a shard, as far as it goes.
+    """Train the runs of a shard, until all are done or the task has to end.
 
     Args:
         path: the shard's file.
@@ -76,6 +76,7 @@ def work(path: str, intent: str, index: int, minutes: float | None) -> None:
     fields = {"study": shard.study, "intent": intent, "index": index, "node": allocation.node()}
     cohorts, began = deque(shard.cohorts), time.monotonic()
     worker = Worker(shard, TrainerProcess(path), cohorts, fields, began, minutes)
+    # A handler only takes note: it may have interrupted an event that is half written.
     for number in (signal.SIGTERM, signal.SIGUSR2):
         signal.signal(number, lambda received, _: worker.signals.append(received))
     why = ASKED_TO_STOP
@@ -86,18 +87,21 @@ def work(path: str, intent: str, index: int, minutes: float | None) -> None:
         if failures.classify(error) != "disk_full":
             raise
         print("kdlab: the disk is full; what is not recorded stays to be done", flush=True)
+    # After the `exit` event: the next incarnation may start at once, and would take this one for
+    # dead. SIGTERM alone is `scancel`, or a preemption after which SLURM requeues by itself.
     if why == ASKED_TO_STOP and signal.SIGUSR2 in worker.signals:
         allocation.requeue()  # a time limit or a preemption: the same task goes on later
 
 
 def _run_task(worker: Worker) -> str:
     """Train the cohorts between the task's first event and its last; return why it ended."""
+    # Before this incarnation's own event, or it would be among its predecessors.
     before = incarnations.record_predecessors(
         worker.root, worker.fields["intent"], worker.fields["index"]
     )
-    place = {"job": allocation.job(), "restart": allocation.restarts(), "pid": os.getpid()}
+    process = {"job": allocation.job(), "restart": allocation.restarts(), "pid": os.getpid()}
     log = allocation.log()
-    events.append(worker.root, "worker", **worker.fields, **place, log=log, before=before)
+    events.append(worker.root, "worker", **worker.fields, **process, log=log, before=before)
     try:
         why = _train_cohorts(worker)
     finally:
@@ -133,9 +137,9 @@ def _ready(worker: Worker, uids: list[str]) -> list[str]:
     unpredicted = _unpredicted(worker, [uid for uid in uids if uid in done])
     uids = [uid for uid in uids if uid in unpredicted or _is_due(worker, uid, done, history)]
     # A saved model predicts test splits by itself, without its parents.
-    trained = [uid for uid in uids if uid not in unpredicted or not _has_model(worker, uid)]
+    trained = [uid for uid in uids if uid not in unpredicted or not _has_whole_model(worker, uid)]
     needed = dict.fromkeys(parent for uid in trained for parent in worker.shard.parents(uid))
-    for parent in (uid for uid in needed if not _has_model(worker, uid)):
+    for parent in (uid for uid in needed if not _has_whole_model(worker, uid)):
         failure = failures.failure(history.trouble.get(parent, []))
         diverged = parent in done and done[parent].status == DIVERGED
         if failure or diverged:
@@ -148,7 +152,7 @@ def _ready(worker: Worker, uids: list[str]) -> list[str]:
             return _ready(worker, [parent])
     alone = [uid for uid in uids if failures.must_be_alone(history.trouble.get(uid, []))]
     if alone and len(uids) > 1:
-        worker.queue.extendleft([uid] for uid in reversed(alone))
+        worker.queue.extendleft([uid] for uid in reversed(alone))  # extendleft reverses
         uids = [uid for uid in uids if uid not in alone]
     return uids
 
@@ -165,11 +169,16 @@ def _is_due(worker: Worker, uid: str, done: Mapping[str, Any], history: events.H
         return False
     if uid in worker.shard.again or uid not in done:
         return True
-    lacks_model = uid in worker.shard.save and not _has_model(worker, uid)
+    lacks_model = uid in worker.shard.save and not _has_whole_model(worker, uid)
     return lacks_model and done[uid].status != DIVERGED
 
 
-def _has_model(worker: Worker, uid: str) -> bool:
+def _has_whole_model(worker: Worker, uid: str) -> bool:
+    """Whether a run's model can be used: its files are read and compared with their digests.
+
+    A plan only looks for the folder (`sweeps.plan.survey`): what it took for a model may turn out
+    to be damaged here.
+    """
     return saved_files.is_whole(worker.root, uid)
 
 
@@ -184,6 +193,8 @@ def _fail_children(
 
 def _attempt(worker: Worker, uids: list[str]) -> None:
     """Train a cohort once, record how it ended, and draw the consequence."""
+    # Written before the work begins: if the whole task is killed, the next incarnation or launch
+    # still knows which runs it was training.
     _record(worker, "start", uids)
     began = time.monotonic()
     worker.trainer.start(uids)
@@ -220,6 +231,7 @@ def _handle_trouble(worker: Worker, uids: list[str], answer: Mapping[str, Any]) 
     except OSError:  # the disk is full: no event can be written
         worker.must_leave = True
         return
+    # Trouble is added up over all tasks: another task may have met this run's last try meanwhile.
     history = events.fold(worker.root)
     due = [uid for uid in uids if not failures.failure(history.trouble.get(uid, []))]
     if due and not worker.must_leave:
@@ -237,9 +249,11 @@ def _pause(worker: Worker, seconds: float) -> None:
 
 
 def _why_signalled(worker: Worker) -> str:
-    """A guess at what a signal means, for people: SLURM sends the same one for both."""
+    """Guess, for people who read events, why a signal came: nothing depends on it."""
     if signal.SIGUSR2 not in worker.signals:
         return "preempted, requeued or cancelled"
+    # SIGUSR2 comes before the time limit, and before a preemption where the cluster's
+    # PreemptParameters have `send_user_signal`.
     spent = (time.monotonic() - worker.began) / 60
     return "time limit" if worker.minutes and spent > 0.5 * worker.minutes else "preempted"
 

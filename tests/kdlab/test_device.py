@@ -62,13 +62,13 @@ def cuda(monkeypatch):
 
 def test_a_clock_reads_events_and_waits_only_when_it_is_read(cuda):
     clock = Clock(GPU, earlier=1.0)
-    for _ in range(device.LAPS + 1):
+    for _ in range(device.MAX_LAPS + 1):
         with clock.running():
             Event.now += 2
         Event.now += 7  # somebody else's work
     assert Event.waited == 1  # for one that is long done
-    assert len(clock.laps) == device.LAPS // 2 + 1
-    assert clock.seconds() == 1.0 + 2 * (device.LAPS + 1) / 1000
+    assert len(clock.laps) == device.MAX_LAPS // 2 + 1
+    assert clock.seconds() == 1.0 + 2 * (device.MAX_LAPS + 1) / 1000
     assert (clock.laps, Event.waited, cuda) == ([], 2, [])
 
 

@@ -39,7 +39,7 @@ def caught(sweep: Sweep) -> Iterator[Caught]:
     found: list[Caught] = []
 
     def catch() -> bool:
-        sweep.cluster.hurry()
+        sweep.keep_busy()
         found.extend(_catch(sweep))
         return bool(found)
 

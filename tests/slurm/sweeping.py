@@ -102,15 +102,24 @@ class Sweep:
         shown = self.cluster.sh("squeue", "-h", "-r", "-t", states, "-o", "%i %j")
         return [line.split()[0] for line in shown.splitlines() if " kdlab-" in line]
 
+    def keep_busy(self) -> None:
+        """Start what is held back until a time, and launch again what tasks gave up by themselves.
+
+        Without it a fault would wait for a queue that the faults before it have emptied.
+        """
+        self.cluster.hurry()
+        if not self.jobs("PENDING,RUNNING,COMPLETING"):
+            self.launch()
+
     def job(self) -> str:
         """A task that is at work, as soon as there is one."""
 
-        def found() -> list[str]:
-            self.cluster.hurry()
+        def at_work() -> list[str]:
+            self.keep_busy()
             return self.jobs()
 
-        wait_until(found, "a task at work", 180, every=0.5)
-        return found()[0]
+        wait_until(at_work, "a task at work", 180, every=0.5)
+        return at_work()[0]
 
     def processes(self, kind: str) -> list[int]:
         """The processes of tasks whose command line has `kind`."""

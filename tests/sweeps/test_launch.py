@@ -136,7 +136,7 @@ def test_a_failure_waits_to_be_forgiven(small, damaged, tmp_path, root, capsys):
     shown = status.load("bad", root)
     ((uid, event),) = shown.failed.items()
     assert (event["class"], shown.counts["failed"]) == ("code_error", 1)
-    assert commands.logs(uid, root) == 0
+    assert status.logs(uid, root) == 0
     assert "SafetensorError" in capsys.readouterr().out
     with pytest.raises(BadInput, match="--class gpu_oom: no such failure; there: .'code_error'"):
         commands.retry("bad", root, classes=["gpu_oom"], uids=[], all_=False)
