@@ -1,0 +1,233 @@
+"""kdlab beside what people use today: one distillation, the same for all, timed in turn.
+
+    python tests/benchmarks/peers.py --teacher FOLDER --data GLUE [--kinds logits cls] [--repeats 3]
+    python tests/benchmarks/peers.py --synthetic      # minutes, without any data: does it run?
+
+All systems have the same teacher, the same student at step 0, rows, batch size, updates and
+schedule, and are scored on the same dev rows at the end. Each is a process of its own; systems take
+turns; what is printed are ratios to TextBrewer as its README runs it, of one and the same round.
+It needs `pip install textbrewer tensorboard accelerate` beside kdlab.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import peer_systems
+import torch
+
+import kdlab
+from kdlab.config.compose import compose
+from kdlab.models import origins
+from kdlab.models.costs import inference_flops
+from kdlab.run import Run
+from kdlab.tracking import provenance
+
+RATES = (5e-5, 1e-4, 2e-4, 4e-4, 3e-5, 8e-5, 3e-4, 6e-4)  # of a cohort; the first is everybody's
+# By kind of knowledge: the student's size and what it learns from, as overrides.
+KINDS = {
+    "logits": ("size=l2_h128_a2", "init=random", "knowledge=logits_kl"),
+    "cls": ("size=l3_h384_a12", "knowledge=[logits_kl,cls_pkd]"),
+    "tokens": ("size=l3_h384_a12", "knowledge=[logits_kl,hidden_mse]"),
+    "attention": ("size=l3_h384_a12", "knowledge=[logits_kl,attention_mse]"),
+}
+# By system: what runs it, and what it is given. Each does as many students as `students` says.
+SYSTEMS: dict[str, dict[str, Any]] = {
+    "TextBrewer, README": {"run": peer_systems.textbrewer, "padding": "max_length"},
+    "TextBrewer, at its best": {"run": peer_systems.textbrewer, "bf16": True, "cached": True},
+    "Trainer with a KD loss": {"run": peer_systems.trainer},
+    "kdlab, one run": {"students": 1},
+    "kdlab, one run, bf16": {"students": 1, "bf16": True},
+    "kdlab, cohort of 8": {"students": 8},
+    "kdlab, cohort of 8, bf16": {"students": 8, "bf16": True},
+    "kdlab, cohort of 32": {"students": 32},
+}
+
+
+def main() -> None:
+    """Measure all systems in turn, or with `--one` a single one."""
+    given = _arguments()
+    if given.one:
+        print(json.dumps(one(given)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        given.root = given.root or folder
+        results = [
+            measured
+            for kind in given.kinds
+            for measured in rounds(kind, given.systems, given.repeats, given)
+        ]
+    machine = provenance.provenance(torch.device(given.device))
+    packages = {
+        name: version(name) for name in ("torch", "transformers", "textbrewer", "accelerate")
+    }
+    told = {"machine": machine | packages, "rows": given.rows, "results": results}
+    told["floor"] = {kind: floor(run_of(kind, 0, given), given) for kind in given.kinds}
+    if given.out:
+        Path(given.out).parent.mkdir(parents=True, exist_ok=True)
+        Path(given.out).write_text(json.dumps(told, indent=1) + "\n")
+    print(table(told))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--teacher", help="a folder with a BERT encoder of 384 x 12 heads")
+    parser.add_argument("--data", help="GLUE's Parquet files, such as GLUE/SST-2/train.parquet")
+    parser.add_argument(
+        "--synthetic", action="store_true", help="a tiny teacher and generated rows"
+    )
+    parser.add_argument("--rows", type=int, default=2000, help="of SST-2's train split")
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
+    parser.add_argument("--systems", nargs="+", default=list(SYSTEMS), choices=list(SYSTEMS))
+    parser.add_argument("--repeats", type=int, default=3, help="rounds of all systems")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--root", help="keep the teacher here, for another time")
+    parser.add_argument("--out", help="a JSON file for the results")
+    parser.add_argument("--one", choices=list(SYSTEMS), help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if not given.synthetic and not (given.teacher and given.data):
+        parser.error("--teacher and --data, or --synthetic")
+    return given
+
+
+def run_of(kind: str, number: int, given: argparse.Namespace, *more: str) -> Run:
+    """The run that all systems do: that of the first learning rate, or of another."""
+    if given.synthetic:
+        task = ("task=synthetic", f"task.train_rows={2 * given.rows}", "teacher.size=l6_h384_a12")
+    else:
+        teacher = ("teacher=checkpoint", "teacher.finetuned=false")
+        task = ("task=sst2", f"task.path={given.data}", *teacher)
+        task += (f"teacher.checkpoint={given.teacher}", f"tokenizer={given.teacher}")
+    init = () if "init=random" in KINDS[kind] or given.synthetic else ("init=teacher_skip",)
+    return compose(
+        *(*task, *init, *KINDS[kind], f"data.rows={given.rows}", f"teacher.rows={given.rows}"),
+        *("matching=skip", "train.epochs=1", "teacher.epochs=1", "train.batch_size=32", "seed=1"),
+        *(
+            "task.max_length=128",
+            "protocol.evaluations=1",
+            "protocol.select_max=64",
+            f"train.lr={RATES[number % 8]}",
+            *more,
+        ),
+    )
+
+
+def rounds(
+    kind: str, systems: Sequence[str], repeats: int, given: argparse.Namespace
+) -> list[dict[str, Any]]:
+    """Every system in turn, `repeats` times."""
+    run = run_of(kind, 0, given)
+    assert run.teacher
+    kdlab.distill(run.teacher, root=given.root, threads=given.threads, save=True)
+    measured = []
+    for number in range(repeats):
+        for system in systems:
+            # The arguments of this call, and which system of which kind.
+            command = [sys.executable, __file__, *sys.argv[1:], "--root", given.root]
+            command += ["--kinds", kind, "--one", system]
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            result = {"kind": kind, "system": system, "round": number}
+            measured.append(result | json.loads(done.stdout.splitlines()[-1]))
+            print(measured[-1], file=sys.stderr, flush=True)
+    return measured
+
+
+def one(given: argparse.Namespace) -> dict[str, float]:
+    """Seconds a run of one system takes: of its training, and of all from rows to score."""
+    (kind,), how = given.kinds, dict(SYSTEMS[given.one])
+    torch.set_num_threads(given.threads)
+    if "students" in how:
+        return _kdlab(kind, how, given)
+    system = how.pop("run")
+    with tempfile.TemporaryDirectory() as folder:
+        return dict(system(run_of(kind, 0, given), given.root, given.device, folder, **how))
+
+
+def _kdlab(kind: str, how: dict[str, Any], given: argparse.Namespace) -> dict[str, float]:
+    precision = ("train.precision=bf16",) if how.get("bf16") else ()
+    # Students beyond the eight rates have other weight decays: the work is the same.
+    runs = [
+        run_of(kind, n, given, *precision, f"train.weight_decay={0.01 * (1 + n // 8)}")
+        for n in range(how["students"])
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "runs"
+        shutil.copytree(given.root, root)  # with the teacher, without the run
+        began = time.perf_counter()
+        records = kdlab.distill(runs, root=str(root), threads=given.threads, device=given.device)
+        whole = time.perf_counter() - began
+    costs = [record.cost for record in records]
+    training = sum(cost["seconds"] for cost in costs) + costs[0]["teacher_seconds"]
+    return {
+        "training": training / len(runs),
+        "whole": whole / len(runs),
+        "score": records[0].result["scores"]["report"]["accuracy"],
+        "updates": records[0].result["steps"],
+    }
+
+
+def floor(run: Run, given: argparse.Namespace) -> dict[str, float]:
+    """Seconds that the matrix products of one run alone would take, at this machine's best rate."""
+    from kdlab.data.task_data import task_data
+
+    teacher = origins.teacher_architecture(run)
+    assert teacher
+    training = task_data(run, False).training
+    work = sum(
+        3 * inference_flops(run.student, int(n)) + inference_flops(teacher, int(n))
+        for n in training.lengths()
+    )
+    kinds = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    return {name: work / _rate(given.device, kind) for name, kind in kinds.items()}
+
+
+def _rate(device: str, dtype: torch.dtype, size: int = 2048) -> float:
+    """Operations a second of a large matrix product, the best of five."""
+    one = torch.randn(size, size, device=device).to(dtype)
+    seconds = []
+    for _ in range(6):
+        began = time.perf_counter()
+        float((one @ one)[0, 0])  # reading an element waits for the device
+        seconds.append(time.perf_counter() - began)
+    return 2 * size**3 / min(seconds[1:])
+
+
+def table(told: dict[str, Any]) -> str:
+    """A Markdown table for each kind: seconds, and ratios to the first system of each round."""
+    lines = []
+    for kind in dict.fromkeys(result["kind"] for result in told["results"]):
+        results = [result for result in told["results"] if result["kind"] == kind]
+        floors = ", ".join(f"{name} {s:.1f} s" for name, s in told["floor"][kind].items())
+        lines += [f"\n{kind}: {told['rows']} rows; matrix products alone: {floors}\n"]
+        lines += ["| system | training, s a run | all, s a run | times as fast | score |"]
+        lines += ["|---|---|---|---|---|"]
+        for system in dict.fromkeys(result["system"] for result in results):
+            own = [result for result in results if result["system"] == system]
+            first = [
+                result["training"] for result in results if result["system"] == results[0]["system"]
+            ]
+            ratios = [base / r["training"] for base, r in zip(first, own, strict=True)]
+            spread = f"{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})"
+            training, whole = (
+                statistics.median(r[key] for r in own) for key in ("training", "whole")
+            )
+            score = 100 * own[0]["score"]
+            lines.append(f"| {system} | {training:.2f} | {whole:.2f} | {spread} | {score:.1f} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
