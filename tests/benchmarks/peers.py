@@ -1,6 +1,6 @@
 """kdlab beside what people use today: one distillation, the same for all, timed in turn.
 
-    python tests/benchmarks/peers.py --teacher FOLDER --data GLUE [--kinds logits cls] [--repeats 3]
+    python tests/benchmarks/peers.py --data GLUE [--kinds logits cls] [--repeats 3]
     python tests/benchmarks/peers.py --synthetic      # minutes, without any data: does it run?
 
 All systems have the same teacher, the same student at step 0, rows, batch size, updates and
@@ -83,7 +83,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--teacher", help="a folder with a BERT encoder of 384 x 12 heads")
+    parser.add_argument("--teacher", default="minilm_l6", help="of conf/teacher, 384 wide")
     parser.add_argument("--data", help="GLUE's Parquet files, such as GLUE/SST-2/train.parquet")
     parser.add_argument(
         "--synthetic", action="store_true", help="a tiny teacher and generated rows"
@@ -98,8 +98,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", help="a JSON file for the results")
     parser.add_argument("--one", choices=list(SYSTEMS), help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if not given.synthetic and not (given.teacher and given.data):
-        parser.error("--teacher and --data, or --synthetic")
+    if not given.synthetic and not given.data:
+        parser.error("--data, or --synthetic")
     return given
 
 
@@ -108,9 +108,7 @@ def run_of(kind: str, number: int, given: argparse.Namespace, *more: str) -> Run
     if given.synthetic:
         task = ("task=synthetic", f"task.train_rows={2 * given.rows}", "teacher.size=l6_h384_a12")
     else:
-        teacher = ("teacher=checkpoint", "teacher.finetuned=false")
-        task = ("task=sst2", f"task.path={given.data}", *teacher)
-        task += (f"teacher.checkpoint={given.teacher}", f"tokenizer={given.teacher}")
+        task = ("task=sst2", f"task.path={given.data}", f"teacher={given.teacher}")
     init = () if "init=random" in KINDS[kind] or given.synthetic else ("init=teacher_skip",)
     return compose(
         *(*task, *init, *KINDS[kind], f"data.rows={given.rows}", f"teacher.rows={given.rows}"),
