@@ -93,6 +93,7 @@ def test_analysis_imports_only_what_is_written_down_metrics_power_and_how_comman
     allowed = (
         "analysis",
         "kdlab.record",
+        "kdlab.durable",
         "kdlab.metrics",
         "kdlab.power",
         "kdlab.errors.BadInput",

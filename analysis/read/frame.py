@@ -19,11 +19,11 @@ TEACHER = "teacher"  # the row of teachers in a table
 NO_SEED = -1  # of a teacher that all seeds share, and of a teacher's row
 PERCENT = 100.0  # points of a score that is a fraction
 SHAPE = ("family", "layers", "hidden", "heads", "intermediate")  # of a student
-TEXTS = ("uid", "state", "repeats", "degenerate", "file", *WORDS)
+TEXTS = ("uid", "state", "repeats", "degenerate", "outputs", "examples", "file", *WORDS)
 # Columns of records that a frame has even where no record has them.
 RECORDED = (
     *("state", "copies", "repeats", *COUNTS, "degenerate"),
-    *(*PARAMETERS.values(), *NUMBERS, *WORDS, "file"),
+    *(*PARAMETERS.values(), *NUMBERS, *WORDS, "outputs", "examples", "file"),
 )
 
 
@@ -35,7 +35,7 @@ def runs(study: str, root: str, *, code: str | None = None) -> pd.DataFrame:
     different kinds, "teacher, ROW" by the first row that has them. A run that stands in two tables
     has two rows: `drop_duplicates("uid")` before counting runs.
 
-    The frame is kept in `studies/STUDY/frame.parquet` and made anew when a record, an event or the
+    The frame is kept in `studies/STUDY/frame.sealed` and made anew when a record, an event or the
     plan changed. Its attrs name study, root and code.
 
     Args:

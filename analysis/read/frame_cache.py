@@ -7,12 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
-import pyarrow
 
-from kdlab.record import short_digest, write_whole
+from kdlab.durable import Damaged, read_sealed, short_digest, write_sealed
 from sweeps.journal.run_states import study_folder
 
-NAME = "frame.parquet"
+NAME = "frame.sealed"
 KEY = "made of"  # attribute of the frame in the file
 # Code that makes the frame: another version of it makes the kept frame stale.
 CODE = (
@@ -37,16 +36,16 @@ def kept_or_made(study: str, root: str, make: Callable[[], pd.DataFrame]) -> pd.
     # Taken before anything is read: a record that is added meanwhile makes the file stale.
     path = study_folder(root, study) / NAME
     key = _key(path.parent, Path(root))
-    with suppress(OSError, ValueError, pyarrow.ArrowException):
-        frame = pd.read_parquet(path, page_checksum_verification=True)
+    # Sealed as a whole, as Parquet has checksums of its pages and none of its names and types.
+    with suppress(OSError, Damaged):
+        frame = pd.read_parquet(io.BytesIO(read_sealed(path)))
         if frame.attrs.pop(KEY, None) == key:
             return frame
     frame = make()
     frame.attrs[KEY] = key
-    # With checksums, so that a damaged page is an error, made good above, and no wrong number.
-    content = frame.to_parquet(index=False, write_page_checksum=True)
+    content = frame.to_parquet(index=False)
     with suppress(OSError):  # a folder that belongs to somebody else
-        write_whole(path, content)
+        write_sealed(path, content)
     frame = pd.read_parquet(io.BytesIO(content))  # the same types as from the file
     del frame.attrs[KEY]
     return frame

@@ -3,6 +3,7 @@
 Per-example outputs are not read.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
@@ -77,10 +78,20 @@ def _row(content: Row, file: str, start: int, end: int) -> Row:
             for split, scores in result.get("scores", {}).items()
             for metric, score in scores.items()
         },
+        **_addresses(content),
         "file": file,
         "start": start,
         "end": end,
     }
+
+
+def _addresses(content: Row) -> Row:
+    """Where the outputs of a record are, and which examples they are of, as JSON."""
+    outputs = content["artifacts"].get("outputs")
+    if not outputs:
+        return {}
+    examples = content["result"]["examples"]
+    return {"outputs": json.dumps(outputs), "examples": json.dumps(examples)}
 
 
 def failed(root: str, plan: pd.DataFrame) -> dict[str, str]:

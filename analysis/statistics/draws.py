@@ -1,14 +1,14 @@
 """Scores of recorded runs on resampled examples, each run read and resampled once."""
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from analysis.read.frame import entries
 from analysis.statistics.bootstrap import resample_each
-from kdlab.record import Record, read_all, read_examples, read_outputs
+from kdlab.record import Record, read_examples, read_outputs
 
 BLOCK = 32  # runs resampled together: one product of matrices for many of a matrix and a vector
 # Of a run (uid, split, metric): the ids of its examples [n], and its scores, fractions, on draws
@@ -26,21 +26,25 @@ def sampler(frame: pd.DataFrame) -> Draws:
         frame: as `analysis.load` gives it.
     """
     blocks, root = _blocks(frame), frame.attrs["root"]
-    read = _addresses(frame, blocks)
+    record_of = _addresses(frame)
     examples: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     resampled: dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]] = {}
 
+    def digest_of(uid: str, split: str) -> str | None:
+        return record_of[uid].result["examples"].get(split) if uid in record_of else None
+
     def draws(uid: str, split: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
         if (uid, split, metric) not in resampled:
-            digest = read(uid).result["examples"][split]
+            digest = digest_of(uid, split)
+            assert digest, f"run {uid} has a score on {split}, and no outputs"
             if digest not in examples:
-                examples[digest] = read_examples(root, read(uid), split)
+                examples[digest] = read_examples(root, record_of[uid], split)
             ids, labels = examples[digest]
             # The run itself first: it has to be there, also where it is of no block.
             block = [uid, *(member for member in blocks.get(uid, ()) if member != uid)]
             # Only runs that were scored on the very same rows share a draw of them.
-            block = [m for m in block if read(m).result["examples"].get(split) == digest]
-            outputs = np.stack([read_outputs(root, read(member), split) for member in block])
+            block = [member for member in block if digest_of(member, split) == digest]
+            outputs = np.stack([read_outputs(root, record_of[member], split) for member in block])
             # A copy, so that a kept row does not keep the whole block's memory.
             scores = resample_each(metric, labels, outputs).T.copy()
             for member, of_member in zip(block, scores, strict=True):
@@ -50,27 +54,20 @@ def sampler(frame: pd.DataFrame) -> Draws:
     return draws
 
 
-def _addresses(frame: pd.DataFrame, blocks: Mapping[str, Sequence[str]]) -> Callable[[str], Record]:
-    """A reader of records that keeps of each only where its outputs and examples are.
-
-    It reads a block at a time. All runs' records stay in memory, and their curves would fill it.
-    """
-    entry_of, root = entries(frame), frame.attrs["root"]
-    stripped: dict[str, Record] = {}
-
-    def addresses(uid: str) -> Record:
-        if uid not in stripped:
-            block = blocks.get(uid, [uid])
-            for record in read_all(root, [entry_of[member] for member in block]):
-                # Without outputs a run has nothing to resample: it is of no block's examples.
-                has_outputs = bool(record.artifacts.get("outputs"))
-                examples = record.result["examples"] if has_outputs else {}
-                stripped[record.uid] = replace(
-                    record, result={"examples": examples}, cost={}, choices={}, overrides=[]
-                )
-        return stripped[uid]
-
-    return addresses
+def _addresses(frame: pd.DataFrame) -> dict[str, Record]:
+    """By uid a record of nothing but where a run's outputs and examples are."""
+    rows = frame[frame["outputs"].notna()].drop_duplicates("uid")
+    columns = (rows[name].tolist() for name in ("uid", "outputs", "examples"))
+    bare = Record("", {}, [], {}, {}, {})
+    return {
+        uid: replace(
+            bare,
+            uid=uid,
+            result={"examples": json.loads(examples)},
+            artifacts={"outputs": json.loads(outputs)},
+        )
+        for uid, outputs, examples in zip(*columns, strict=True)
+    }
 
 
 def _blocks(frame: pd.DataFrame) -> dict[str, list[str]]:

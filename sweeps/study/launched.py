@@ -118,7 +118,7 @@ def read_plan(study: str, root: str | Path, columns: Sequence[str] | None = None
         plan = pd.read_parquet(
             path, columns=list(columns) if columns else None, page_checksum_verification=True
         )
-    except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are ValueErrors
+    except Exception as error:  # whatever pyarrow and pandas find wrong with names and types
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadInput(f"{path}: damaged ({why}); written anew by: {again}") from None
     if plan.empty or "uid" not in plan:

@@ -1,5 +1,6 @@
 """One row a run: what was planned, what is recorded, and what of it is not as it should be."""
 
+import io
 import json
 import re
 import subprocess
@@ -17,7 +18,7 @@ from pandas.testing import assert_frame_equal
 import analysis
 from analysis.read import completeness, frame
 from analysis.tables import arrange
-from kdlab import record, repeats
+from kdlab import durable, record, repeats
 from kdlab.errors import BadInput
 from kdlab.record import Record
 from sweeps.journal import events, failures
@@ -206,26 +207,28 @@ def test_outputs_that_are_not_there_are_refused_by_name(made):
 def test_the_kept_frame_is_the_same_and_is_what_is_read(made):
     root, _ = made
     cold = analysis.load("made", root=root)
-    kept = pd.read_parquet(f"{root}/studies/made/frame.parquet")
-    key = kept.attrs
-    kept["question"] = "from the file"
-    kept.attrs = key
-    kept.to_parquet(f"{root}/studies/made/frame.parquet", index=False)
+    relabel(root, "from the file")
     warm = analysis.load("made", root=root)
     assert set(warm["question"]) == {"from the file"}
     assert_frame_equal(cold.drop(columns="question"), warm.drop(columns="question"))
+
+
+def relabel(root, question: str) -> Path:
+    """Put another question into the kept frame, so that it is seen where that is read."""
+    path = Path(root) / "studies" / "made" / "frame.sealed"
+    kept = pd.read_parquet(io.BytesIO(durable.read_sealed(path)))
+    attrs = kept.attrs
+    kept["question"] = question
+    kept.attrs = attrs
+    durable.write_sealed(path, kept.to_parquet(index=False))
+    return path
 
 
 @pytest.mark.parametrize("change", ["record", "event", "plan", "outputs", "torn"])
 def test_a_kept_frame_is_not_trusted_once_something_changed(made, change):
     root, uids = made
     before = analysis.load("made", root=root)
-    path = f"{root}/studies/made/frame.parquet"
-    kept = pd.read_parquet(path)
-    attrs = kept.attrs
-    kept["question"] = "stale"
-    kept.attrs = attrs
-    kept.to_parquet(path, index=False)
+    path = relabel(root, "stale")
     if change == "record":
         left(root, uids["lost", 1], 200, "new")
     elif change == "event":
@@ -246,7 +249,7 @@ def test_a_kept_frame_is_not_trusted_once_something_changed(made, change):
     assert states[uids["teacher", 1]] == ("failed" if change == "event" else "missing")
 
 
-@pytest.mark.parametrize("name", ["frame.parquet", "plan.parquet"])
+@pytest.mark.parametrize("name", ["frame.sealed", "plan.parquet"])
 def test_a_bit_of_a_kept_file_never_changes_a_run(made, name):
     root, _ = made
     whole = analysis.load("made", root=root)
@@ -256,7 +259,7 @@ def test_a_bit_of_a_kept_file_never_changes_a_run(made, name):
         path.write_bytes(table.to_parquet(index=False, write_page_checksum=True))
         whole = analysis.load("made", root=root)
     content = path.read_bytes()
-    for _ in range(10):
+    for _ in range(40):
         damaged = bytearray(content)
         damaged[draw.integers(len(content))] ^= 1 << int(draw.integers(8))
         path.write_bytes(damaged)

@@ -238,7 +238,7 @@ def test_the_same_records_make_the_same_bytes_in_another_process(folder, written
     asked = [sys.executable, "-m", "analysis", "report", NAME, "--root", ROOT]
     path = folder / ROOT / "studies" / NAME / "report.html"
     path.unlink()
-    (path.parent / "frame.parquet").unlink()
+    (path.parent / "frame.sealed").unlink()
     environment = {**os.environ, "PYTHONHASHSEED": "7", "KDLAB_GLUE": "glue"}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     done = subprocess.run(

@@ -190,4 +190,4 @@ def test_why_writes_nothing_but_the_kept_frame(root, tmp_path):
     shutil.copytree(root, again)
     before = set(again.rglob("*"))
     why("edges/main/strong/mrpc", str(again))
-    assert set(again.rglob("*")) - before <= {again / "studies" / "edges" / "frame.parquet"}
+    assert set(again.rglob("*")) - before <= {again / "studies" / "edges" / "frame.sealed"}

@@ -78,8 +78,11 @@ def accuracy(student: nn.Module, data: Encoded, device: str) -> float:
 
 @contextlib.contextmanager
 def precision(device: str, bf16: bool) -> Iterator[None]:
-    """Mixed precision, as PyTorch has it."""
-    with torch.autocast(device, dtype=torch.bfloat16, enabled=bf16):
+    """Mixed precision around a whole training.
+
+    Without PyTorch's cache of weights in bf16, which would outlive the step that changes them.
+    """
+    with torch.autocast(device, dtype=torch.bfloat16, enabled=bf16, cache_enabled=False):
         yield
 
 

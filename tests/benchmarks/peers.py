@@ -35,7 +35,7 @@ from kdlab.models.costs import inference_flops
 from kdlab.run import Run
 from kdlab.tracking import provenance
 
-RATES = (5e-5, 1e-4, 2e-4, 4e-4, 3e-5, 8e-5, 3e-4, 6e-4)  # of a cohort; the first is everybody's
+RATES = (2e-4, 1e-4, 5e-5, 4e-4, 3e-5, 8e-5, 3e-4, 6e-4)  # of a cohort; the first is everybody's
 # By kind of knowledge: the student's size and what it learns from, as overrides.
 KINDS = {
     "logits": ("size=l2_h128_a2", "init=random", "knowledge=logits_kl"),
@@ -46,7 +46,8 @@ KINDS = {
 # By system: what runs it, and what it is given. Each does as many students as `students` says.
 SYSTEMS: dict[str, dict[str, Any]] = {
     "TextBrewer, README": {"run": peer_systems.textbrewer, "padding": "max_length"},
-    "TextBrewer, at its best": {"run": peer_systems.textbrewer, "bf16": True, "cached": True},
+    "TextBrewer, rows padded to their batch": {"run": peer_systems.textbrewer, "cached": True},
+    "TextBrewer, and bf16": {"run": peer_systems.textbrewer, "bf16": True, "cached": True},
     "Trainer with a KD loss": {"run": peer_systems.trainer},
     "kdlab, one run": {"students": 1},
     "kdlab, one run, bf16": {"students": 1, "bf16": True},
@@ -61,6 +62,9 @@ def main() -> None:
     given = _arguments()
     if given.one:
         print(json.dumps(one(given)))
+        return
+    if given.show:
+        print(table([json.loads(Path(path).read_text()) for path in given.show]))
         return
     with tempfile.TemporaryDirectory() as folder:
         given.root = given.root or folder
@@ -78,7 +82,7 @@ def main() -> None:
     if given.out:
         Path(given.out).parent.mkdir(parents=True, exist_ok=True)
         Path(given.out).write_text(json.dumps(told, indent=1) + "\n")
-    print(table(told))
+    print(table([told]))
 
 
 def _arguments() -> argparse.Namespace:
@@ -96,9 +100,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--root", help="keep the teacher here, for another time")
     parser.add_argument("--out", help="a JSON file for the results")
+    parser.add_argument("--show", nargs="+", metavar="FILE", help="print the table of such files")
     parser.add_argument("--one", choices=list(SYSTEMS), help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if not given.synthetic and not given.data:
+    if not given.synthetic and not given.data and not given.show:
         parser.error("--data, or --synthetic")
     return given
 
@@ -106,13 +111,14 @@ def _arguments() -> argparse.Namespace:
 def run_of(kind: str, number: int, given: argparse.Namespace, *more: str) -> Run:
     """The run that all systems do: that of the first learning rate, or of another."""
     if given.synthetic:
-        task = ("task=synthetic", f"task.train_rows={2 * given.rows}", "teacher.size=l6_h384_a12")
+        task = ("task=synthetic", f"task.train_rows={8 * given.rows}", "teacher.size=l6_h384_a12")
     else:
         task = ("task=sst2", f"task.path={given.data}", f"teacher={given.teacher}")
-    init = () if "init=random" in KINDS[kind] or given.synthetic else ("init=teacher_skip",)
+    is_copied = "init=random" not in KINDS[kind] and not given.synthetic
+    init = ("init=teacher_skip", "init.weights=finetuned") if is_copied else ()
     return compose(
-        *(*task, *init, *KINDS[kind], f"data.rows={given.rows}", f"teacher.rows={given.rows}"),
-        *("matching=skip", "train.epochs=1", "teacher.epochs=1", "train.batch_size=32", "seed=1"),
+        *(*task, *init, *KINDS[kind], f"data.rows={given.rows}", f"teacher.rows={4 * given.rows}"),
+        *("matching=skip", "train.epochs=1", "teacher.epochs=2", "train.batch_size=32", "seed=1"),
         *(
             "task.max_length=128",
             "protocol.evaluations=1",
@@ -203,28 +209,37 @@ def _rate(device: str, dtype: torch.dtype, size: int = 2048) -> float:
     return 2 * size**3 / min(seconds[1:])
 
 
-def table(told: dict[str, Any]) -> str:
-    """A Markdown table for each kind: seconds, and ratios to the first system of each round."""
+def table(files: Sequence[dict[str, Any]]) -> str:
+    """A Markdown table for each kind: seconds, and how many times as fast as the first system was
+    in the same round.
+
+    Args:
+        files: what `--out` wrote, each of one call.
+    """
+    results = [result | {"call": n} for n, file in enumerate(files) for result in file["results"]]
     lines = []
-    for kind in dict.fromkeys(result["kind"] for result in told["results"]):
-        results = [result for result in told["results"] if result["kind"] == kind]
-        floors = ", ".join(f"{name} {s:.1f} s" for name, s in told["floor"][kind].items())
-        lines += [f"\n{kind}: {told['rows']} rows; matrix products alone: {floors}\n"]
+    for kind in dict.fromkeys(result["kind"] for result in results):
+        of_kind = [result for result in results if result["kind"] == kind]
+        first = {_round(r): r["training"] for r in of_kind if r["system"] == next(iter(SYSTEMS))}
+        floors = files[of_kind[0]["call"]]["floor"][kind]
+        text = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in floors.items())
+        lines += [f"\n{kind}: {files[0]['rows']} rows; matrix products alone: {text}\n"]
         lines += ["| system | training, s a run | all, s a run | times as fast | score |"]
         lines += ["|---|---|---|---|---|"]
-        for system in dict.fromkeys(result["system"] for result in results):
-            own = [result for result in results if result["system"] == system]
-            first = [
-                result["training"] for result in results if result["system"] == results[0]["system"]
-            ]
-            ratios = [base / r["training"] for base, r in zip(first, own, strict=True)]
+        for system in (name for name in SYSTEMS if any(r["system"] == name for r in of_kind)):
+            own = [result for result in of_kind if result["system"] == system]
+            ratios = [first[_round(result)] / result["training"] for result in own]
             spread = f"{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})"
-            training, whole = (
-                statistics.median(r[key] for r in own) for key in ("training", "whole")
+            seconds = [statistics.median(r[key] for r in own) for key in ("training", "whole")]
+            scores = " ".join(dict.fromkeys(f"{100 * result['score']:.1f}" for result in own))
+            lines.append(
+                f"| {system} | {seconds[0]:.2f} | {seconds[1]:.2f} | {spread} | {scores} |"
             )
-            score = 100 * own[0]["score"]
-            lines.append(f"| {system} | {training:.2f} | {whole:.2f} | {spread} | {score:.1f} |")
     return "\n".join(lines)
+
+
+def _round(result: dict[str, Any]) -> tuple[int, int]:
+    return result["call"], result["round"]
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def main() -> None:
         make(root, given.runs, given.seeds, random.Random(0))
         for code in given.code or [str(Path(__file__).parents[2])]:
             text = TIMED.format(code=code, study=STUDY, root=str(root))
-            (root / "studies" / STUDY / "frame.parquet").unlink(missing_ok=True)
+            (root / "studies" / STUDY / "frame.sealed").unlink(missing_ok=True)
             out = subprocess.run(
                 [sys.executable, "-c", text], check=True, stdout=subprocess.PIPE, text=True,
                 env={**os.environ, "PYTHONPATH": code},
