@@ -5,6 +5,7 @@ the file that it was launched from.
 """
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import pandas as pd
 from omegaconf import OmegaConf
 
-from kdlab.durable import Damaged, read_yaml, write_yaml
+from kdlab.durable import Damaged, read_yaml, short_digest, write_yaml
 from kdlab.errors import BadInput
 from kdlab.options.parsing import parse
 from sweeps.study import overrides
@@ -22,6 +23,8 @@ from sweeps.study.schema import Study
 
 STUDY_FILE = "study.yaml"
 PLAN_FILE = "plan.parquet"
+PLAN_DIGEST = "plan_digest"  # the first key of the study file
+RACE_SECONDS = 1.0
 
 
 def save(
@@ -30,7 +33,7 @@ def save(
     folder: Path,
     command_line: tuple[str, ...] = (),
 ) -> None:
-    """Write a study and the overrides that it was launched with.
+    """Write a study and the overrides that it was launched with, and the digest of its plan.
 
     The file is readable for its owner alone if an override is of the launcher, the root or the
     tracker, which may name accounts.
@@ -43,7 +46,11 @@ def save(
             none: they are `extra`.
     """
     typed = command_line or extra
-    launched = {"study": asdict(study), "overrides": list(extra), "asked": list(typed)}
+    # First, so that it can be read without all the rest.
+    launched: dict[str, Any] = {}
+    if (folder / PLAN_FILE).is_file():
+        launched[PLAN_DIGEST] = _digest(folder / PLAN_FILE)
+    launched |= {"study": asdict(study), "overrides": list(extra), "asked": list(typed)}
     # A root that colleagues share is readable for them: an account's name is not for all of them.
     private = any(overrides.is_users_own(text) for text in (*extra, *typed))
     write_yaml(folder / STUDY_FILE, OmegaConf.to_yaml(OmegaConf.create(launched)), private=private)
@@ -114,6 +121,10 @@ def read_plan(study: str, root: str | Path, columns: Sequence[str] | None = None
     if not path.is_file():
         names = ", ".join(studies(root)) or "none"
         raise BadInput(f"no plan of study {study!r} under {root} (there: {names}); first: {again}")
+    if not _is_as_launched(path):
+        time.sleep(RACE_SECONDS)  # a launch may just have written the one and not yet the other
+        if not _is_as_launched(path):
+            raise BadInput(f"{path} is not what was written; written anew by: {again}")
     try:
         plan = pd.read_parquet(
             path, columns=list(columns) if columns else None, page_checksum_verification=True
@@ -124,6 +135,22 @@ def read_plan(study: str, root: str | Path, columns: Sequence[str] | None = None
     if plan.empty or "uid" not in plan:
         raise BadInput(f"{path}: no run is in it; written anew by: {again}")
     return plan
+
+
+def _is_as_launched(path: Path) -> bool:
+    """Whether a plan is the one that was launched, if that is known.
+
+    Parquet has checksums of its pages, and none of the names and types of its columns.
+    """
+    if not (path.parent / STUDY_FILE).is_file():
+        return True
+    key, _, digest = text(path.parent).partition("\n")[0].partition(": ")
+    # YAML quotes a digest that could be taken for a number.
+    return key != PLAN_DIGEST or digest.strip("'") == _digest(path)
+
+
+def _digest(path: Path) -> str:
+    return short_digest(path.read_bytes())
 
 
 def family(plan: pd.DataFrame) -> dict[str, list[str]]:

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from composed import compose
 from flips import flipped
@@ -392,6 +393,20 @@ def test_settings_of_a_file_are_overrides_of_their_case_and_task(tmp_path):
     }
     launched.save(loaded, (), tmp_path)  # without the file
     assert launched.read(tmp_path)[0] == loaded
+
+
+def test_a_bit_anywhere_in_a_launched_plan_is_refused(example, tmp_path, monkeypatch):
+    monkeypatch.setattr(launched, "RACE_SECONDS", 0.0)
+    folder = tmp_path / "studies" / "example"
+    folder.mkdir(parents=True)
+    path = folder / launched.PLAN_FILE
+    pd.DataFrame({"uid": ["a" * 32], "row": ["logits"]}).to_parquet(path)
+    before = launched.read_plan("example", tmp_path)
+    launched.save(reading.load(str(example)), (), folder)
+    assert launched.read_plan("example", tmp_path).equals(before)
+    for _ in flipped(path, 60):
+        with pytest.raises(BadInput, match="plan.parquet is not what was written; written anew by"):
+            launched.read_plan("example", tmp_path)
 
 
 def test_a_bit_anywhere_in_the_study_that_was_launched_is_refused(tmp_path):
