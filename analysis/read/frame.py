@@ -111,7 +111,10 @@ def reader(frame: pd.DataFrame) -> Callable[[str], Record]:
 
     It reads a record at a time, from its place, and raises BadInput if the frame has none.
     """
-    of_run = entries(frame)
+    columns = ["uid", "state", "seconds", "file", "start", "end"]
+    # Before the first record there are no columns of addresses.
+    recorded = frame[frame["file"].notna()].reindex(columns=columns).drop_duplicates("uid")
+    of_run = {str(row["uid"]): record_rows.entry(row) for row in recorded.to_dict("records")}
 
     def read(uid: str) -> Record:
         if uid not in of_run:
@@ -119,14 +122,6 @@ def reader(frame: pd.DataFrame) -> Callable[[str], Record]:
         return record.read(frame.attrs["root"], of_run[uid])
 
     return read
-
-
-def entries(frame: pd.DataFrame) -> dict[str, record.Entry]:
-    """By uid where the record of each run of a frame is."""
-    columns = ["uid", "state", "seconds", "file", "start", "end"]
-    # Before the first record there are no columns of addresses.
-    recorded = frame[frame["file"].notna()].reindex(columns=columns).drop_duplicates("uid")
-    return {str(row["uid"]): record_rows.entry(row) for row in recorded.to_dict("records")}
 
 
 def outputs(frame: pd.DataFrame, uid: str, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -60,7 +60,8 @@ def _as_layout(layout: Layout, runs: pd.DataFrame, **how: Any) -> list[Table]:
     if layout.about:
         # Contrasts are of all runs, so that a family has all that the study compares, whatever is
         # shown of it.
-        how = {"contrasts": control_contrasts(runs, **how)} | how if "contrasts" not in how else how
+        if "contrasts" not in how:
+            how |= {"contrasts": control_contrasts(runs, **how)}
         has_one = runs[layout.about].notna() & (runs[layout.about] != "none")
         is_beside = (runs["knowledge"] == "none") | (runs["seed"] == NO_SEED)
         runs = runs[has_one | is_beside]

@@ -61,12 +61,11 @@ def train(
         Stopped: `stop` was set; every run's checkpoint is saved.
     """
     run, device = students[0].run, students[0].device
-    teacher_layers = frozenset().union(*(traced_layers(student.run)[1] for student in students))
+    # Of the teacher's layers, those that some student looks at.
+    traced = frozenset().union(*(traced_layers(student.run)[1] for student in students))
     points = evaluation_points(len(batches), run.protocol.evaluations)
     all_tokens = compares_all_tokens(run)  # the same for all of a cohort
-    # Resumed students may be at different steps; the one that is furthest behind decides.
-    waiting = [student.step for student in students if student.status == TRAINING]
-    first = min(waiting, default=len(batches))
+    first = _first_step(students, len(batches))
     last_saved, teacher_clock = time.monotonic(), Clock(device)
     bar = _progress_bar(students, first, len(batches))
     for step in range(first, len(batches)):
@@ -75,12 +74,10 @@ def train(
         # A student further on joins later: it has had this batch.
         active = [s for s in students if s.status == TRAINING and s.step == step]
         # Masks are drawn for the step, so that a resumed run has those of an unbroken one.
-        key = streams.key(run.seed, f"masks/{step}")
-        inputs, labels, predicted = examples(data, batches[step], device, key, all_tokens)
+        rows, key = batches[step], streams.key(run.seed, f"masks/{step}")
+        inputs, labels, predicted = examples(data, rows, device, key, all_tokens)
         with teacher_clock.running():
-            teacher_trace = _teacher_trace(
-                teachers, active, inputs, batches[step], teacher_layers, predicted
-            )
+            teacher_trace = _teacher_trace(teachers, active, inputs, rows, traced, predicted)
         for student in active:
             with student.clock.running():
                 student_state.update(student, inputs, labels, teacher_trace, predicted)
@@ -98,6 +95,11 @@ def train(
     for student in students:
         student.status = DONE if student.status == TRAINING else DIVERGED
     return teacher_clock.seconds()
+
+
+def _first_step(students: Sequence[StudentState], steps: int) -> int:
+    """The step of the student that is furthest behind: resumed ones may be at different steps."""
+    return min((s.step for s in students if s.status == TRAINING), default=steps)
 
 
 def _teacher_trace(

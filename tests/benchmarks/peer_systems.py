@@ -29,7 +29,6 @@ MATCHES = {
     "cls": ("hidden", "pkd"),
     "tokens": ("hidden", "hidden_mse"),
     "attention_scores": ("attention", "attention_mse"),
-    "attention": ("attention", "attention_mse"),
 }
 
 
@@ -53,8 +52,7 @@ class Rows(Dataset[dict[str, Any]]):
 
 def models(run: Run, task: TaskData, root: str, device: str) -> tuple[Any, Any]:
     """The student at step 0 and the teacher, as plain Hugging Face models."""
-    needs_attention = any("attention" in term.view for term in run.terms)
-    kind = "eager" if needs_attention else "sdpa"
+    kind = "eager" if has_attention(intermediate_matches(run)) else "sdpa"
     ours = build_student(run, task.tokenizer, root)
     ours.config._attn_implementation = kind  # the class's own attention in the place of kdlab's
     student = AutoModelForSequenceClassification.from_config(ours.config)
