@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from analysis import default_root, load
 from kdlab.ending import ending
 from kdlab.errors import BadInput
-from kdlab.record import damaged, write_whole
+from kdlab.storage.durable import write_whole
+from kdlab.storage.ledger import damaged
 from sweeps.journal.run_states import study_folder
 
 if TYPE_CHECKING:

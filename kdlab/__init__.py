@@ -13,12 +13,17 @@ if TYPE_CHECKING:
     from kdlab.cohort import distill as distill
     from kdlab.config.compose import compose as compose
     from kdlab.loading import load as load
-    from kdlab.record import records as records
+    from kdlab.storage.ledger import records as records
 
 __version__ = "0.1.0"
 __all__ = ["compose", "distill", "load", "records"]
 
-_HOMES = {"compose": "config.compose", "distill": "cohort", "load": "loading", "records": "record"}
+_HOMES = {
+    "compose": "config.compose",
+    "distill": "cohort",
+    "load": "loading",
+    "records": "storage.ledger",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -4,36 +4,32 @@ A cohort is a set of runs that train side by side: they share batches and a teac
 batch is read, and passed through the teacher, once for all of them.
 """
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
-import numpy as np
 import torch
 from filelock import FileLock
-from torch import nn
 
-from kdlab import device, durable, record, repeats
+from kdlab import device
 from kdlab.config.identity import batch_key, teacher_key
 from kdlab.data import test_splits
 from kdlab.data.task_data import TaskData, task_data
 from kdlab.errors import BadInput
-from kdlab.models import costs, heads, saving
+from kdlab.models import heads
 from kdlab.models.origins import teacher_architecture
 from kdlab.models.saved_files import is_whole
 from kdlab.models.student import build_student
-from kdlab.models.teacher import load_teachers, outputs_order
+from kdlab.models.teacher import load_teachers
 from kdlab.objective.objective import Objective
 from kdlab.options.schema import Execution
 from kdlab.record import DIVERGED, DONE, Record
-from kdlab.record_schema import Cost, Result
 from kdlab.run import Run, parents
-from kdlab.tracking import provenance
+from kdlab.storage import durable, ledger
 from kdlab.tracking.tracker import watching
-from kdlab.training import resume, scoring, student_state, teaching, test_outputs
+from kdlab.training import outcome, resume, scoring, student_state, teaching, test_outputs
 from kdlab.training.loop import train
 from kdlab.training.student_state import StudentState
 
@@ -59,7 +55,7 @@ def distill(
 
     Parents that are missing (teachers, earlier stages) are trained first, also those that are among
     `runs`. A run that is done already is not repeated. A run's `result` does not depend on its
-    cohort; `kdlab.repeats` says where it is the same bit for bit.
+    cohort; `kdlab.storage.repeats` says where it is the same bit for bit.
 
     Args:
         runs: one run, or runs that share task, batches, seed and teacher.
@@ -91,8 +87,8 @@ def distill(
                 ensure(parent, execution)
             _locked(cohort, task, execution, on, again)
     # Read back also for those just trained: what counts is what is on disk.
-    recorded = record.entries(execution.root)
-    records = [record.best(execution.root, recorded[run.uid]) for run in cohort]
+    recorded = ledger.entries(execution.root)
+    records = [ledger.best(execution.root, recorded[run.uid]) for run in cohort]
     return records[0] if isinstance(runs, Run) else records
 
 
@@ -131,23 +127,25 @@ def _distill(cohort: Sequence[Run], task: TaskData, execution: Execution, on: to
             execution=execution,
             on_evaluation=lambda student, event: watches[student.run.uid].evaluated(event),
         )
-        teacher_logits = _teacher_logits(teachers, task, students, on, select_logits)
-        recorded = record.entries(execution.root)  # runs that are repeated for what they lack
+        teacher_logits = outcome.teacher_logits(teachers, task, students, on, select_logits)
+        recorded = ledger.entries(execution.root)  # runs that are repeated for what they lack
         for student in students:
-            outputs = _scored_outputs(student, task)
-            # `_scored_outputs` has put the scored weights into the model, which all below means.
-            result = _result(student, task, outputs, teacher_logits)
-            cost = _cost(student, teacher_seconds, len(students), on, execution.root)
+            outputs = outcome.scored_outputs(student, task)
+            # The model has the scored weights from here on: all that follows is about them.
+            result = outcome.result_of(student, task, outputs, teacher_logits)
+            cost = outcome.cost_of(student, teacher_seconds, len(students), on, execution.root)
             on_tests = scoring.predict_splits(student.model, task.tests, on) if outputs else {}
             earlier = recorded.get(student.run.uid, [])
-            written = _write(student, task, result, cost, outputs | on_tests, execution, earlier)
+            written = outcome.write(
+                student, task, result, cost, outputs | on_tests, execution, earlier
+            )
             watches[student.run.uid].ended(written)
 
 
 def missing(runs: Sequence[Run], execution: Execution) -> list[Run]:
     """The runs without a record, or without the model or test outputs that `execution` asks for."""
-    record.heal(execution.root, {run.uid for run in runs})
-    recorded = record.index(execution.root)
+    ledger.heal(execution.root, {run.uid for run in runs})
+    recorded = ledger.index(execution.root)
     unpredicted = test_splits.lacking(runs, execution.root) if execution.predict_test else set()
 
     def is_missing(run: Run) -> bool:
@@ -183,125 +181,6 @@ def _select_score(student: StudentState, task: TaskData) -> tuple[float, bool]:
     data = task.scored["select"]
     outputs = scoring.predict(student.model, data, student.device)
     return scoring.select_score(student.run.task, data.labels, outputs)
-
-
-def _teacher_logits(
-    teachers: Sequence[nn.Module],
-    task: TaskData,
-    students: Sequence[StudentState],
-    on: torch.device,
-    known: Mapping[str, np.ndarray],
-) -> dict[str, np.ndarray]:
-    """The teachers' logits [n, classes] on every scored split, of which some are `known`."""
-    if not teachers or not any(student.run.terms for student in students):
-        return {}
-    # A vocabulary of logits at every token is too much to keep.
-    if students[0].run.task.is_language_model:
-        return {}
-    return {
-        name: known[name] if name in known else teaching.teacher_logits(teachers, data, on)
-        for name, data in task.scored.items()
-    }
-
-
-def _scored_outputs(student: StudentState, task: TaskData) -> dict[str, np.ndarray]:
-    """The outputs of the student's scored weights on every scored split; none if it diverged."""
-    if student.status == DIVERGED:
-        return {}
-    if student.best:
-        student.model.load_state_dict(student.best["weights"])
-    return scoring.predict_splits(student.model, task.scored, student.device)
-
-
-def _result(
-    student: StudentState,
-    task: TaskData,
-    outputs: Mapping[str, np.ndarray],
-    teacher_logits: Mapping[str, np.ndarray],
-) -> Result:
-    """The deterministic part of the record; `_write` adds the digests of the examples."""
-    run = student.run
-    result = Result(
-        status=student.status,
-        steps=student.step,
-        examples_seen=sum(map(len, task.batches[: student.step])),
-    )
-    if not outputs:  # a diverged run has nothing to score
-        return result
-    result["scored_step"] = student.best["step"] if student.best else student.step
-    result["scores"] = {
-        name: scoring.scores(run.task, task.scored[name].labels, array)
-        for name, array in outputs.items()
-    }
-    result["curves"] = student.history
-    result["select_degenerate"] = student.degenerate
-    result["shares"] = student.gradient_shares
-    result["agreement"] = {
-        name: scoring.agreement(outputs[name], logits)
-        for name, logits in teacher_logits.items()
-        if run.terms
-    }
-    # A finished checkpoint may number the task's classes in another way.
-    if run.terms and (order := outputs_order(run, task.names)):
-        result["teacher_order"] = order
-    result["degenerate"] = sorted(n for n in outputs if scoring.is_degenerate(run.task, outputs[n]))
-    result["weights"] = saving.digest(student.model)
-    result["outputs"] = {n: record.short_digest(array.tobytes()) for n, array in outputs.items()}
-    return result
-
-
-def _cost(
-    student: StudentState, teacher_seconds: float, cohort: int, on: torch.device, root: str
-) -> Cost:
-    """What the run took, and where it was computed."""
-    return Cost(
-        parameters=costs.parameters(student.model),
-        flops=costs.inference_flops(student.run.student),
-        seconds=round(student.clock.seconds(), 3),
-        teacher_seconds=round(teacher_seconds, 3),
-        cohort=cohort,
-        peak_memory=device.peak_memory(on),
-        latency=costs.latency(student.model, student.run.student, root),
-        latency_tokens=costs.FLOP_TOKENS,
-        **provenance.provenance(on),  # type: ignore[typeddict-item]
-    )
-
-
-def _write(
-    student: StudentState,
-    task: TaskData,
-    result: Result,
-    cost: Cost,
-    outputs: Mapping[str, np.ndarray],
-    execution: Execution,
-    recorded: Sequence[record.Entry],
-) -> Record:
-    """Write outputs, model and record, in this order: a record means that the rest is there.
-
-    A run that was recorded before is recorded again only where that adds something: another
-    result, or outputs that the earlier record lacks.
-    """
-    run, root = student.run, execution.root
-    result["examples"] = {
-        name: record.write_examples(root, task.ids[name], task.scored[name].labels)
-        for name in outputs
-        if name in task.scored
-    }
-    if execution.save and outputs:
-        saving.save(student.model, task.tokenizer, root, run.uid)
-    # No artifacts yet: outputs are appended only if the record turns out to be worth writing.
-    written = Record(run.uid, dict(run.choices), list(run.overrides), result, cost, {})
-    earlier = record.best(root, recorded) if recorded else None
-    # An equal repeat adds a line only for outputs that the earlier record lacks.
-    if earlier and (kind := repeats.kind(earlier, written)) != repeats.EQUAL:
-        print(f"run {run.uid}: {repeats.SAID[kind]}; both are kept", file=sys.stderr)
-    elif earlier and outputs.keys() <= set(record.kept(root, earlier)):
-        written = earlier
-    if written is not earlier:
-        written = replace(written, artifacts=test_outputs.artifacts(root, task, outputs))
-        record.append(root, written)
-    resume.forget(root, run.uid)
-    return written
 
 
 def _check_cohort(cohort: Sequence[Run]) -> None:

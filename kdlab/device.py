@@ -43,7 +43,8 @@ def chosen(execution: Execution) -> torch.device:
 def deterministic(device: torch.device) -> Iterator[None]:
     """On a GPU, use algorithms that give the same bits each time, where there are such.
 
-    An operation without one warns and runs nevertheless: see `kdlab.repeats` for what is promised.
+    An operation without one warns and runs nevertheless: `kdlab.storage.repeats` says what is
+    promised.
     On a CPU operations are deterministic anyway, at an equal number of threads.
     """
     if device.type != "cuda":

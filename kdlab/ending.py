@@ -9,9 +9,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kdlab.durable import Damaged
 from kdlab.errors import BadInput
 from kdlab.options.callables import is_mistake
+from kdlab.storage.durable import Damaged
 
 BAD_INPUT, FAILED, STOPPED = 2, 1, 130
 CLOSED = 141  # 128 + SIGPIPE, what a shell reports where the reader of a pipe has left

@@ -1,377 +1,116 @@
-"""The files that a run leaves, written once, durably, and read back.
+"""What a record says: every key, its type and its unit.
 
-`kdlab.record_schema` says what a record holds. Here is where it is kept, and how it is found.
-
-Under `root`:
-
-    records/<worker>.jsonl     the ledger: one record a line, appended and synced; one writer a file
-    records/<worker>.index     where each record lies, so that asking what is done reads none;
-                               made anew from the ledger whenever the two disagree
-    outputs/<worker>.f16       per-example outputs, addressed by a record's artifacts: float16,
-                               but float32 those of test splits
-    examples/<digest>.npz      ids and labels of a split's rows, once for all runs
-    models/<uid>/              parents, and students saved on request (Hugging Face folders)
-    checkpoints/<uid>.pt       unfinished runs, for resuming
-    locks/<uid>.lock           held while a process trains the run
-    latency/<digest>.json      milliseconds of an architecture on a kind of machine, measured once
-    wandb/                     W&B's own files
-
-`sweeps.journal.events` says what a sweep keeps beside these, and `kdlab.durable` how files are
-written and checked. A worker is a process: each appends to files of its own, so that none waits for
-another. A line of a ledger that is torn or damaged is no record: its run is due again.
+A record is one line of JSON with these keys. All scores are fractions, higher is better. Splits
+are named `select`, and `report` or `report_NAME` as the task's option names them.
 """
 
-import io
-import os
-import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, fields
-from pathlib import Path
-from typing import Any, NamedTuple
-from zipfile import BadZipFile
+from dataclasses import dataclass
+from typing import Any, TypedDict
 
-import numpy as np
-
-from kdlab import durable
-from kdlab.durable import Damaged as Damaged
-from kdlab.durable import append_line as append_line
-from kdlab.durable import short_digest as short_digest
-from kdlab.durable import whole_lines as whole_lines
-from kdlab.durable import worker as worker
-from kdlab.durable import write_whole as write_whole
-from kdlab.record_schema import DIVERGED as DIVERGED
-from kdlab.record_schema import DONE as DONE
-from kdlab.record_schema import Record as Record
-
-SHORT, EXACT = "<f2", "<f4"  # NumPy's types of kept outputs: float16, and float32 of test splits
-# What zip and NumPy raise over a file that lost a bit; RuntimeError: of one that seems encrypted.
-UNREADABLE = (
-    *(OSError, ValueError, KeyError, EOFError, SyntaxError, RuntimeError),
-    *(zlib.error, BadZipFile),
-)
-NO_RECORD = "-"  # in an index, in place of a uid: a stretch of bytes that holds no record
+SCHEMA = 1
+DONE, DIVERGED = "done", "diverged"  # the statuses of a result
 
 
-class Entry(NamedTuple):
-    """Where a record lies, and the little of it that planning needs.
+class Result(TypedDict, total=False):
+    """What came of a run. It follows from the run alone: a repeat on the same CPU has the same.
+
+    A diverged run has `status`, `steps`, `examples_seen` and an empty `examples` only.
 
     Attributes:
-        status: `done` or `diverged`.
-        seconds: of training.
-        file: the name of the ledger.
-        start, end: the bytes of the ledger in which the record lies.
+        status: `done`, or `diverged` if a loss was not finite.
+        steps: updates made.
+        examples_seen: training rows in all batches.
+        scored_step: the update after which the weights that are scored were taken.
+        scores: by split and metric.
+        curves: at each evaluation, by loss name its mean since the last, unweighted, and as
+            `select` the score on select.
+        select_degenerate: at each evaluation, whether all rows of select got the same prediction.
+        shares: by point of training (`0.1`, `0.5`, `0.9`) and loss name the share of the encoder's
+            gradient norm, weighted.
+        agreement: with the teacher, by split: `top1` (a fraction) and `kl` (nats), or `mse` of
+            regression; empty without knowledge, and of masked-LM.
+        teacher_order: which of the teacher's outputs each class is, where the order differs.
+        degenerate: the splits all of whose rows got the same prediction.
+        weights: a digest of the scored weights.
+        outputs: by split a digest of the outputs, float32.
+        examples: by split the digest that names its rows and labels, `examples/<digest>.npz`.
     """
 
     status: str
+    steps: int
+    examples_seen: int
+    scored_step: int
+    scores: dict[str, dict[str, float]]
+    curves: dict[str, list[float]]
+    select_degenerate: list[bool]
+    shares: dict[str, dict[str, float]]
+    agreement: dict[str, dict[str, float]]
+    teacher_order: list[int]
+    degenerate: list[str]
+    weights: str
+    outputs: dict[str, str]
+    examples: dict[str, str]
+
+
+class Cost(TypedDict, total=False):
+    """What a run took, as it was measured: other machines, and repeats, have other numbers.
+
+    Attributes:
+        parameters: counts of `embeddings`, `transformer` (the layers) and `total`.
+        flops: of one forward pass over one row of 128 tokens.
+        seconds: of the student's own forward and backward passes and evaluations.
+        teacher_seconds: of the teachers' forward passes, shared by the cohort.
+        cohort: students that trained side by side.
+        peak_memory: bytes, of the whole cohort: on a GPU of tensors, else of the process.
+        latency: milliseconds of one forward pass over one row of `latency_tokens` tokens.
+        commit: of kdlab, with `+` if files differ from it; None outside a checkout.
+        python, torch, transformers, numpy: versions.
+        host: the machine's name.
+        accelerator: `cpu` or `cuda`.
+        device: the name of the processor or GPU.
+        threads: that PyTorch used.
+        cores: of the machine.
+    """
+
+    parameters: dict[str, int]
+    flops: int
     seconds: float
-    file: str
-    start: int
-    end: int
+    teacher_seconds: float
+    cohort: int
+    peak_memory: int
+    latency: float
+    latency_tokens: int
+    commit: str | None
+    python: str
+    torch: str
+    transformers: str
+    numpy: str
+    host: str
+    accelerator: str
+    device: str
+    threads: int
+    cores: int | None
 
 
-def append(root: str | Path, record: Record) -> None:
-    """Write a record as one line and sync it to disk."""
-    path = Path(root) / "records" / f"{worker()}.jsonl"
-    content = asdict(record)
-    start, state = append_line(path, content)
-    entry = _entry(content, path.name, start, state.st_size)
-    # Not synced: what the index lacks is read from the ledger.
-    with open(_index(path), "ab") as file:
-        file.write(_index_line(record.uid, entry, state.st_mtime_ns))
+@dataclass(frozen=True)
+class Record:
+    """One finished run.
 
-
-def index(root: str | Path) -> dict[str, Entry]:
-    """The first entry of every recorded run, by uid, without reading the records themselves."""
-    return {uid: of_run[0] for uid, of_run in entries(root).items()}
-
-
-def entries(root: str | Path) -> dict[str, list[Entry]]:
-    """Every entry of every recorded run, by uid: a run may have been recorded several times."""
-    recorded: dict[str, list[Entry]] = {}
-    for path in _ledgers(root):
-        for uid, entry in _indexed(path):
-            if uid != NO_RECORD:
-                recorded.setdefault(uid, []).append(entry)
-    return recorded
-
-
-def damaged(root: str | Path) -> list[str]:
-    """A sentence for each line of a ledger that is torn or damaged."""
-    return [
-        f"records/{entry.file}: no record in bytes {entry.start} to {entry.end}: torn or damaged"
-        for path in _ledgers(root)
-        for uid, entry in _indexed(path)
-        if uid == NO_RECORD
-    ]
-
-
-def heal(root: str | Path, uids: Collection[str] | None = None) -> None:
-    """Check the index against the ledgers: a record that cannot be read there leaves the index.
-
-    An index is trusted as long as its ledger keeps size and time, which do not change when a disk
-    loses a bit. This reads the lines themselves, of all runs or of some.
+    Attributes:
+        uid: of the run.
+        choices: the option chosen in each group, such as `task: sst2`.
+        overrides: with which `kdlab.compose` gives the run again.
+        result: what came of it.
+        cost: what it took.
+        artifacts: `outputs`, the file of its outputs, and by split their offset in bytes, rows,
+            columns, type and digest; with test splits also `examples`, their digests by split.
+        schema: of records.
     """
-    for path in _ledgers(root):
-        checked = [
-            entry
-            for uid, entry in _indexed(path)
-            if uid != NO_RECORD and (uids is None or uid in uids)
-        ]
-        if checked and not all(map(durable.is_whole, _lines(path, checked))):
-            _reindex(path)
-            _cached.pop(path)
 
-
-def _ledgers(root: str | Path) -> list[Path]:
-    return sorted((Path(root) / "records").glob("*.jsonl"))
-
-
-def _lines(path: Path, located: Sequence[Entry]) -> list[bytes]:
-    """The lines of a ledger where some entries say that their records are."""
-    lines = []
-    with open(path, "rb") as file:
-        for entry in located:
-            file.seek(entry.start)
-            lines.append(file.read(entry.end - entry.start))
-    return lines
-
-
-Indexed = list[tuple[str, Entry]]  # the entries of a ledger with their uids, in its order
-_cached: dict[Path, tuple[tuple[int, int], Indexed]] = {}  # with the ledger's size and time
-
-
-def _index(ledger: Path) -> Path:
-    return ledger.with_suffix(".index")
-
-
-def _indexed(path: Path) -> Indexed:
-    """The entries of a ledger as it is now, read at most once for each of its states."""
-    state = path.stat()
-    key = (state.st_size, state.st_mtime_ns)
-    if _cached.get(path, (None, []))[0] != key:
-        indexed = _from_index(path, state)
-        _cached[path] = key, _reindex(path) if indexed is None else indexed
-    return _cached[path][1]
-
-
-def _from_index(path: Path, state: os.stat_result) -> Indexed | None:
-    """The entries in a ledger's index; None unless it is whole, without a gap, and up to date."""
-    if not _index(path).exists():
-        return None
-    indexed: Indexed = []
-    end, written_at = 0, str(state.st_mtime_ns)
-    for written in _index(path).read_bytes().splitlines():
-        # Any fault makes the whole index untrusted: the ledger is the truth, and is soon read.
-        body, _, check = written.rpartition(b" ")
-        if durable.check(body) != check:
-            return None
-        uid, status, seconds, start, last, written_at = body.decode().split()
-        if not end <= int(start) <= end + 1:  # the newline before a line is not part of it
-            return None
-        end = int(last)
-        indexed.append((uid, Entry(status, float(seconds), path.name, int(start), end)))
-    # Every line has the ledger's time after its record: the last must have the present one.
-    is_current = written_at == str(state.st_mtime_ns) and end <= state.st_size <= end + 1
-    return indexed if is_current else None
-
-
-def _reindex(path: Path) -> Indexed:
-    """Read a whole ledger, and write its index."""
-    # The state first: what its worker appends meanwhile makes the index old, and not wrong.
-    with open(path, "rb") as file:
-        state = os.fstat(file.fileno())
-    indexed: Indexed = []
-    for content, start, end in durable.stretches(path, 0, state.st_size):
-        if content is not None and is_record(content):
-            indexed.append((content["uid"], _entry(content, path.name, start, end)))
-        else:
-            indexed.append((NO_RECORD, Entry("-", 0.0, path.name, start, end)))
-    lines = b"".join(_index_line(uid, entry, state.st_mtime_ns) for uid, entry in indexed)
-    with suppress(OSError):  # a colleague's folder, or a full disk: the ledger has it all
-        write_whole(_index(path), lines)
-    return indexed
-
-
-def _index_line(uid: str, entry: Entry, time: int) -> bytes:
-    """An entry as a line of an index, with the ledger's time and a digest of the line."""
-    body = f"{uid} {entry.status} {entry.seconds} {entry.start} {entry.end} {time}".encode()
-    return body + b" " + durable.check(body) + b"\n"
-
-
-def _entry(content: Mapping[str, Any], file: str, start: int, end: int) -> Entry:
-    seconds = float(content["cost"].get("seconds", 0.0))
-    return Entry(content["result"]["status"], seconds, file, start, end)
-
-
-def read(root: str | Path, entry: Entry) -> Record:
-    """The record that an entry of the index points to.
-
-    Raises:
-        Damaged: it cannot be read; `heal` takes it out of the index.
-    """
-    (record,) = read_all(root, [entry])
-    return record
-
-
-def read_all(root: str | Path, chosen: Sequence[Entry]) -> list[Record]:
-    """The records that entries point to, in their order; each ledger is opened once.
-
-    Raises:
-        Damaged: as `read`.
-    """
-    in_ledger: dict[str, list[Entry]] = {}
-    for entry in chosen:
-        in_ledger.setdefault(entry.file, []).append(entry)
-    records = {}
-    for file, entries_there in in_ledger.items():
-        lines = _lines(Path(root) / "records" / file, entries_there)
-        for entry, written in zip(entries_there, lines, strict=True):
-            content = durable.page_of(written)
-            if content is None:
-                raise Damaged(f"records/{file}: damaged at byte {entry.start}; launch heals it")
-            records[entry] = Record(**content)
-    return [records[entry] for entry in chosen]
-
-
-def best(root: str | Path, of_run: Sequence[Entry]) -> Record:
-    """Of a run's records the one with the outputs of most splits, of equals the first."""
-    repeats = read_all(root, of_run)
-    if len(repeats) == 1:  # as nearly always: its outputs need not be read
-        return repeats[0]
-    return max(repeats, key=lambda record: len(kept(root, record)))
-
-
-def pages(root: str | Path) -> Iterator[tuple[dict[str, Any], Path, int, int]]:
-    """Every record under a root as it is written, its ledger, and the bytes where it lies."""
-    for path in _ledgers(root):
-        for content, start, end in durable.addressed_lines(path, 0, path.stat().st_size):
-            if is_record(content):
-                yield content, path, start, end
-
-
-def is_record(content: Mapping[str, Any]) -> bool:
-    """Whether the object in a line has the keys of a record."""
-    return {field.name for field in fields(Record)} == content.keys()
-
-
-def records(root: str | Path) -> dict[str, Record]:
-    """Every record under a root by uid.
-
-    Of a run that was recorded several times it is the record with the outputs of most splits, of
-    equals the first, whether or not the results are equal (`kdlab.repeats` says which are).
-    """
-    by_uid: dict[str, Record] = {}
-    for content, _, _, _ in pages(root):
-        record = Record(**content)
-        earlier = by_uid.setdefault(record.uid, record)
-        # `kept` reads outputs from disk: only where a run has several records.
-        if earlier is not record and len(kept(root, record)) > len(kept(root, earlier)):
-            by_uid[record.uid] = record
-    return by_uid
-
-
-def kept(root: str | Path, record: Record) -> list[str]:
-    """The splits whose per-example outputs a record names, and which are there unchanged."""
-    named = [split for split in record.artifacts.get("outputs", {}) if split != "file"]
-    return [split for split in named if _stored(root, record, split) is not None]
-
-
-def write_outputs(
-    root: str | Path, outputs: Mapping[str, np.ndarray], exact: Collection[str] = ()
-) -> dict[str, Any]:
-    """Append outputs [n, classes] by split as float16; return their address for `artifacts`.
-
-    The splits `exact` are written as float32: rounding might make two classes equal.
-    """
-    path = Path(root) / "outputs" / f"{worker()}.f16"
-    # Nobody else appends to this process's file: its size is where the outputs will begin.
-    offset = path.stat().st_size if path.exists() else 0
-    address: dict[str, Any] = {"file": path.name}
-    packed = b""
-    for split, array in outputs.items():
-        kind = EXACT if split in exact else SHORT
-        content = array.astype(kind).tobytes()
-        address[split] = [offset + len(packed), *array.shape, kind, short_digest(content)]
-        packed += content
-    durable.append(path, packed)
-    return address
-
-
-def read_outputs(root: str | Path, record: Record, split: str) -> np.ndarray:
-    """A record's outputs on a split [n, classes] in the order of its examples.
-
-    They are float16, on a test split float32.
-
-    Raises:
-        Damaged: they are gone, or not what was written.
-    """
-    content = _stored(root, record, split)
-    if content is None:
-        raise Damaged(
-            f"outputs of run {record.uid} on {split} are damaged or gone; "
-            f"python -m sweeps rerun {record.uid} --root {root} brings them back"
-        )
-    _, rows, columns, kind, _ = record.artifacts["outputs"][split]
-    # Over bytes an array would be read-only.
-    return np.frombuffer(bytearray(content), dtype=kind).reshape(rows, columns)
-
-
-def _stored(root: str | Path, record: Record, split: str) -> bytes | None:
-    """The bytes of a record's outputs on a split; None if they are not what was written."""
-    offset, rows, columns, kind, digest = record.artifacts["outputs"][split]
-    try:
-        with open(Path(root) / "outputs" / record.artifacts["outputs"]["file"], "rb") as file:
-            file.seek(offset)
-            content = file.read(rows * columns * np.dtype(kind).itemsize)
-    except OSError:
-        return None
-    return content if short_digest(content) == digest else None
-
-
-def write_examples(root: str | Path, ids: np.ndarray, labels: np.ndarray) -> str:
-    """Write the ids and labels of a split's rows, once for all runs; return their digest."""
-    digest = _examples_digest(ids, labels)
-    path = _examples(root, digest)
-    if _read_examples(path) is None:
-        buffer = io.BytesIO()
-        np.savez(buffer, ids=ids.astype(np.int64), labels=labels.astype(np.float64))
-        write_whole(path, buffer.getvalue())
-    return digest
-
-
-def read_examples(root: str | Path, record: Record, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """The ids [n] and labels [n] of a record's rows of a split; labels of a test split are NaN.
-
-    Raises:
-        Damaged: they are gone, or not what was written.
-    """
-    digests = record.result["examples"] | record.artifacts.get("examples", {})
-    path = _examples(root, digests[split])
-    stored = _read_examples(path)
-    if stored is None:
-        raise Damaged(
-            f"{path} is damaged or gone; "
-            f"python -m sweeps rerun {record.uid} --root {root} brings it back"
-        )
-    return stored
-
-
-def _examples(root: str | Path, digest: str) -> Path:
-    return Path(root) / "examples" / f"{digest}.npz"
-
-
-def _examples_digest(ids: np.ndarray, labels: np.ndarray) -> str:
-    # Of the numbers: the bytes of an .npz file depend on NumPy's and zlib's versions.
-    return short_digest(ids.astype("<i8").tobytes() + labels.astype("<f8").tobytes())
-
-
-def _read_examples(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
-    """Ids and labels in a file; None if their digest is not the file's name."""
-    try:
-        # From memory: NumPy leaves a file open that it cannot read.
-        with np.load(io.BytesIO(path.read_bytes())) as stored:
-            ids, labels = stored["ids"], stored["labels"]
-    except UNREADABLE:
-        return None
-    return (ids, labels) if _examples_digest(ids, labels) == path.stem else None
+    uid: str
+    choices: dict[str, str]
+    overrides: list[str]
+    result: Result
+    cost: Cost
+    artifacts: dict[str, Any]
+    schema: int = SCHEMA

@@ -134,7 +134,7 @@ def _launch(arguments: argparse.Namespace) -> int:
 def _status(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from kdlab import repeats
+    from kdlab.storage import repeats
     from sweeps import status
     from sweeps.journal import failures
 

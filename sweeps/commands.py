@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from kdlab import durable, record, repeats
 from kdlab.config import compose
 from kdlab.config.overrides import contradiction
 from kdlab.data import test_splits
@@ -14,6 +13,7 @@ from kdlab.ending import say
 from kdlab.errors import BadInput, NotApplicable
 from kdlab.options.schema import Execution
 from kdlab.run import Run
+from kdlab.storage import durable, ledger, repeats
 from sweeps import status
 from sweeps.journal import events, failures, run_states
 from sweeps.launchers import choice
@@ -175,7 +175,7 @@ def run_launch(
 
 def _progress(root: str) -> tuple[int, int]:
     """How many records and failures there are under a root."""
-    records = sum(map(len, record.entries(root).values()))
+    records = sum(map(len, ledger.entries(root).values()))
     return records, len(failures.failed_by(events.fold(root)))
 
 
@@ -184,7 +184,7 @@ def _submit(
 ) -> tuple[list[launch.Submitted], Work]:
     """One round of a launch; return its submissions, and what was to be done."""
     root, name = execution.root, request.name
-    record.heal(root)  # before any record is read
+    ledger.heal(root)  # before any record is read
     planned, winners = plan.plan_with_winners(request.outline, name, root)
     runs = plan.unique(planned)
     demand = replace(demand, unpredicted=_unpredicted(runs, execution))

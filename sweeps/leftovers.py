@@ -17,8 +17,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from kdlab import record
-from kdlab.durable import PARTIAL
+from kdlab.storage import ledger
+from kdlab.storage.durable import PARTIAL
 
 HOUR, DAY = 3600.0, 86400.0  # in seconds
 LAUNCH_LOCK = "launch.lock"  # stays: two launches with a file each would submit everything twice
@@ -32,7 +32,7 @@ def remove(root: str | Path, days: float, dry: bool) -> list[tuple[Path, int]]:
         days: for which an unfinished run's checkpoint is kept.
         dry: only say what would go.
     """
-    done = record.index(root)
+    done = ledger.index(root)
     removed = []
     for path, uid in [*_checkpoints(Path(root), set(done), days), *_partials(Path(root))]:
         with _unused(root, uid) as is_unused:

@@ -8,7 +8,7 @@ from kdlab.config import overrides
 from kdlab.config.option_files import options
 from kdlab.config.overrides import is_operational
 from kdlab.errors import BadInput
-from kdlab.record import short_digest
+from kdlab.storage.durable import short_digest
 from sweeps.commands import Request
 from sweeps.journal.run_states import check_name
 from sweeps.study.checks import check

@@ -10,9 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from kdlab import record
 from kdlab.errors import BadInput
-from kdlab.record import Entry
+from kdlab.storage import ledger
+from kdlab.storage.ledger import Entry
 from sweeps.journal import events, failures, run_states
 from sweeps.journal.events import Event, History
 from sweeps.journal.run_states import DIVERGED, DONE, FAILED, RUNNING, STATES
@@ -58,7 +58,7 @@ class Status:
 def load(study: str, root: str) -> Status:
     """Where a study stands; a scheduler is asked at most once a minute."""
     plan = read_plan(study, root)
-    done, history = record.index(root), events.fold(root)
+    done, history = ledger.index(root), events.fold(root)
     # Records and events tell most of it: if the scheduler does not answer, a line says so.
     try:
         live, queue_error = contract.live(root, history, fresh=False), ""

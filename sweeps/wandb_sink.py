@@ -11,7 +11,9 @@ from tqdm import tqdm
 
 from kdlab.errors import BadInput
 from kdlab.options.parsing import parse
-from kdlab.record import Record, append_line, records, short_digest, whole_lines
+from kdlab.record import Record
+from kdlab.storage.durable import append_line, short_digest, whole_lines
+from kdlab.storage.ledger import records
 from kdlab.tracking.wandb_runs import Target, config, opened, summary
 from sweeps.study import launched
 

@@ -12,7 +12,8 @@ from kdlab.config.compose import compose
 from kdlab.config.option_files import CONF, options
 from kdlab.errors import BadInput
 from kdlab.options import callables
-from kdlab.options.schema import InitKeys, MatchingKeys, Named, Task, TermKeys, TrackerKeys
+from kdlab.options.function_keys import InitKeys, MatchingKeys, Named, TermKeys, TrackerKeys
+from kdlab.options.schema import Task
 
 KEYS = {
     "knowledge": TermKeys,

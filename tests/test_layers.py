@@ -13,9 +13,9 @@ PACKAGES = ("kdlab", "sweeps", "analysis")
 # The rooms of each package, from the ground up: files import from their own room and from those
 # that come before it. A room is a folder, or a file beside the folders.
 ROOMS = {
-    "kdlab": """errors metrics power streams architecture durable record_schema record repeats
-        options ending device run tracking losses models matching init data objective config
-        training cohort loading __init__ __main__""",
+    "kdlab": """errors metrics power streams architecture record storage options ending device run
+        tracking losses models matching init data objective config training cohort loading
+        __init__ __main__""",
     "sweeps": """__init__ leftovers study journal wandb_sink task launchers status plan submit
         commands multirun hydra_plugins __main__""",
     "analysis": """published read __init__ statistics tables explain glue notebook effects figures
@@ -93,11 +93,10 @@ def test_analysis_imports_only_what_is_written_down_metrics_power_and_how_comman
     allowed = (
         "analysis",
         "kdlab.record",
-        "kdlab.durable",
+        "kdlab.storage",
         "kdlab.metrics",
         "kdlab.power",
         "kdlab.errors.BadInput",
-        "kdlab.repeats",
         "kdlab.ending",
         "sweeps.journal",
         "sweeps.study.launched",

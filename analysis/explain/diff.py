@@ -11,10 +11,10 @@ from analysis.statistics import seed_tests
 from analysis.statistics.bootstrap import resample
 from analysis.statistics.contrasts import Sample, contrast
 from analysis.tables.layout import column_name
-from kdlab import record, repeats
 from kdlab.power import SEEDS_NEEDED
-from kdlab.record import Record, kept, read_examples, read_outputs
-from kdlab.repeats import is_same
+from kdlab.record import Record
+from kdlab.storage import ledger, repeats
+from kdlab.storage.example_outputs import kept, read_examples, read_outputs
 
 # Keys of a record's cost that say with what a run was computed, which is no part of it.
 COMPUTED_WITH = (
@@ -204,7 +204,7 @@ def _equality(a: Target, b: Target) -> list[str]:
         return ["no recorded run is the same in both (by uid): results need not be equal"]
     if a.root == b.root:  # there each is equal to itself: what may differ is its other records
         return _repeats(a.root, shared)
-    unequal = [uid for uid in shared if not is_same(of_a[uid].result, of_b[uid].result)]
+    unequal = [uid for uid in shared if of_a[uid].result != of_b[uid].result]
     counted = (
         f"{len(shared) - len(unequal)} of {len(shared)} runs that both have are equal bit for bit"
     )
@@ -212,10 +212,10 @@ def _equality(a: Target, b: Target) -> list[str]:
 
 
 def _repeats(root: str, uids: Sequence[str]) -> list[str]:
-    """Runs that are the same in both, and how several records of one agree (`kdlab.repeats`)."""
-    recorded = record.entries(root)
+    """Runs that are the same in both, and how several records of one agree."""
+    recorded = ledger.entries(root)
     # A run that was done twice, on two machines or after a lost connection, has a record of each.
-    several = {uid: record.read_all(root, recorded[uid]) for uid in uids if recorded[uid][1:]}
+    several = {uid: ledger.read_all(root, recorded[uid]) for uid in uids if recorded[uid][1:]}
     runs_are = "run is" if len(uids) == 1 else "runs are"
     lines = [f"{len(uids)} {runs_are} the same in both; {len(several)} recorded more than once"]
     for uid, records in several.items():

@@ -15,9 +15,9 @@ from analysis.read import frame
 from analysis.read.axes import FIVE, GROUPS
 from analysis.read.frame import NO_SEED
 from analysis.tables.layout import EXCLUDED, column_name, value_text
-from kdlab import record
 from kdlab.errors import BadInput
 from kdlab.record import Record
+from kdlab.storage import ledger
 from sweeps.study import launched
 
 UID = re.compile(r"[0-9a-f]{6,32}")
@@ -95,8 +95,8 @@ def find(name: str, root: str) -> Target:
 
 def read(root: str, uid: str) -> Record | None:
     """A run's record, if there is one."""
-    entries = record.entries(root).get(uid)
-    return record.best(root, entries) if entries else None
+    entries = ledger.entries(root).get(uid)
+    return ledger.best(root, entries) if entries else None
 
 
 def _cell(study: str, rest: str, root: str) -> Target:
@@ -162,7 +162,7 @@ def _listed(names: Iterable[str]) -> str:
 def _run(text: str, root: str) -> Target:
     """The run of a uid, or of the beginning of one: recorded, planned, or a parent of such."""
     planned = {study: _planned_uids(study, root) for study in launched.studies(root)}
-    uids = set(record.index(root)).union(*planned.values())
+    uids = set(ledger.index(root)).union(*planned.values())
     matching = sorted(uid for uid in uids if uid.startswith(text))
     if len(matching) != 1:
         why = f"is several: {_listed(matching)}" if matching else f"is no run under {root}"

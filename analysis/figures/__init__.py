@@ -17,7 +17,7 @@ from analysis.figures.shares import shares
 from analysis.figures.width_depth import width_depth
 from analysis.tables.arrange import arranged
 from kdlab.errors import BadInput
-from kdlab.record import write_whole
+from kdlab.storage.durable import write_whole
 
 __all__ = [
     "FORMATS", "NAMES", "Drawing", "Gallery", "by_kind", "curves", "effects", "every", "html",

@@ -21,7 +21,9 @@ from analysis.read.frame import NO_SEED, PERCENT, reader, runs
 from analysis.statistics.trials import counted, is_constant
 from analysis.tables import rerun_commands
 from kdlab.errors import BadInput
-from kdlab.record import Record, kept, read_examples, read_outputs, write_whole
+from kdlab.record import Record
+from kdlab.storage.durable import write_whole
+from kdlab.storage.example_outputs import kept, read_examples, read_outputs
 from sweeps.journal.run_states import study_folder
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # date of a zip's files: the same predictions are the same bytes

@@ -14,7 +14,7 @@ from analysis.statistics.draws import Draws, sampler
 from analysis.statistics.pairs import OTHER
 from analysis.tables.layout import span_text
 from kdlab.power import SEEDS_NEEDED
-from kdlab.record import kept
+from kdlab.storage.example_outputs import kept
 
 GLUE = ("cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte")  # WNLI is in no average
 

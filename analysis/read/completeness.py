@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.read.frame import NO_SEED
-from kdlab import repeats
+from kdlab.storage import repeats
 
 LISTED = 5  # runs of a kind, in print
 
@@ -21,7 +21,8 @@ class Audit:
         named: by kind (missing, failed, diverged, duplicate, close, apart, stale) its runs, each as
             a text with table, row, task, seeds and uid. A diverged run is a result, and those of
             the later kinds have one as well. Close and apart: recorded several times with other
-            results, within the tolerance of `kdlab.repeats` or beyond it. Stale: of other code.
+            results, within the tolerance of `kdlab.storage.repeats` or beyond it. Stale: of other
+            code.
         code: the commit that records should be of; None if none says its own.
         commits: how many records are of each commit; `unknown` of those that do not say.
     """

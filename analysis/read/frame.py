@@ -10,9 +10,9 @@ import pandas as pd
 from analysis.read import record_rows
 from analysis.read.frame_cache import kept_or_made
 from analysis.read.record_rows import CHOICE, COUNTS, NUMBERS, PARAMETERS, SEP, WORDS
-from kdlab import record
 from kdlab.errors import BadInput
 from kdlab.record import Record
+from kdlab.storage import example_outputs, ledger
 from sweeps.study import launched
 
 TEACHER = "teacher"  # the row of teachers in a table
@@ -119,7 +119,7 @@ def reader(frame: pd.DataFrame) -> Callable[[str], Record]:
     def read(uid: str) -> Record:
         if uid not in of_run:
             raise BadInput(f"no record of run {uid!r} in study {frame.attrs['study']}")
-        return record.read(frame.attrs["root"], of_run[uid])
+        return ledger.read(frame.attrs["root"], of_run[uid])
 
     return read
 
@@ -134,8 +134,8 @@ def outputs(frame: pd.DataFrame, uid: str, split: str) -> tuple[np.ndarray, np.n
     splits = [name for name in run.artifacts.get("outputs", {}) if name != "file"]
     if split not in splits:
         raise BadInput(f"run {uid}: no outputs on {split!r} (there: {', '.join(splits) or 'none'})")
-    ids, labels = record.read_examples(root, run, split)
-    return ids, labels, record.read_outputs(root, run, split).astype(np.float32)
+    ids, labels = example_outputs.read_examples(root, run, split)
+    return ids, labels, example_outputs.read_outputs(root, run, split).astype(np.float32)
 
 
 def _made(study: str, root: str) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from kdlab.durable import Damaged, read_sealed, short_digest, write_sealed
+from kdlab.storage.durable import Damaged, read_sealed, short_digest, write_sealed
 from sweeps.journal.run_states import study_folder
 
 NAME = "frame.sealed"

@@ -9,8 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from kdlab import record, repeats
-from kdlab.record import Entry, Record, kept
+from kdlab.record import Record
+from kdlab.storage import ledger, repeats
+from kdlab.storage.example_outputs import kept
+from kdlab.storage.ledger import Entry
 from sweeps.journal import events, run_states
 from sweeps.study import launched
 
@@ -28,10 +30,10 @@ def rows(root: str, uids: Set[str]) -> Iterator[Row]:
     """One row for each of the runs that has a record.
 
     Of a run that was recorded several times `copies` counts the records, and `repeats` is the worst
-    that two of them are to each other (`kdlab.repeats`).
+    that two of them are to each other (`kdlab.storage.repeats`).
     """
     by_uid: dict[str, Row] = {}
-    for content, path, start, end in record.pages(root):
+    for content, path, start, end in ledger.pages(root):
         if content["uid"] not in uids:  # a root holds the runs of many studies
             continue
         row = _row(content, path.name, start, end)
@@ -43,7 +45,7 @@ def rows(root: str, uids: Set[str]) -> Iterator[Row]:
 
 def _chosen(root: str, first: Row, row: Row, content: Row) -> Row:
     """Of two records of a run that with the outputs of more splits, of equals the first."""
-    earlier, later = record.read(root, entry(first)), Record(**content)
+    earlier, later = ledger.read(root, entry(first)), Record(**content)
     is_first = len(kept(root, earlier)) >= len(kept(root, later))
     worst = max(first["repeats"], repeats.kind(earlier, later), key=repeats.KINDS.index)
     return {
@@ -102,6 +104,6 @@ def failed(root: str, plan: pd.DataFrame) -> dict[str, str]:
     """
     history, links = events.fold(root), launched.family(plan[plan["uid"].notna()])
     # No run is asked of SLURM here ({}): queued, running or not begun are all `missing`.
-    states = run_states.states(links, record.index(root), history, {})
+    states = run_states.states(links, ledger.index(root), history, {})
     by_uid = run_states.why_failed(states, history)
     return {uid: event["class"] if event else "parent_failed" for uid, event in by_uid.items()}

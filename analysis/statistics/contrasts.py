@@ -16,7 +16,7 @@ from analysis.statistics import seed_tests
 from analysis.statistics.bootstrap import DRAWS, from_examples
 from analysis.statistics.seed_tests import Estimate
 from kdlab.power import LEVEL, SEEDS_NEEDED, Path, families
-from kdlab.record import short_digest
+from kdlab.storage.durable import short_digest
 
 STRONG = 0.01
 

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.statistics.bootstrap import resample_each
-from kdlab.record import Record, read_examples, read_outputs
+from kdlab.record import Record
+from kdlab.storage.example_outputs import read_examples, read_outputs
 
 BLOCK = 32  # runs resampled together: one product of matrices for many of a matrix and a vector
 # Of a run (uid, split, metric): the ids of its examples [n], and its scores, fractions, on draws

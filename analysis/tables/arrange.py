@@ -22,7 +22,7 @@ from analysis.tables import (
 from analysis.tables.arms import ControlContrasts, against_controls
 from analysis.tables.layout import EXCLUDED, GROUP, HEAD, LABEL, placed
 from analysis.tables.model import Cells, Table
-from kdlab.record import read_examples
+from kdlab.storage.example_outputs import read_examples
 from sweeps.study.layouts import Layout
 
 

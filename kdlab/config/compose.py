@@ -28,17 +28,10 @@ from kdlab.config.terms import Option
 from kdlab.data import test_splits
 from kdlab.errors import BadInput
 from kdlab.options import callables, spelling
+from kdlab.options.function_keys import LauncherKeys, MatchingKeys, TermKeys, TrackerKeys
 from kdlab.options.memo import of_files
 from kdlab.options.parsing import parse
-from kdlab.options.schema import (
-    Config,
-    Execution,
-    Hard,
-    LauncherKeys,
-    MatchingKeys,
-    TermKeys,
-    TrackerKeys,
-)
+from kdlab.options.schema import Config, Execution, Hard
 from kdlab.run import Run
 
 DEFAULT_SIZE = "size=l2_h64_a4"  # of conf/run.yaml; a size spelled by its dimensions has no file

@@ -17,8 +17,9 @@ from kdlab.config.terms import Option
 from kdlab.errors import BadInput, Misfit, NotApplicable
 from kdlab.models import checkpoints, class_order, origins
 from kdlab.options import callables
+from kdlab.options.function_keys import Named
 from kdlab.options.parsing import parse
-from kdlab.options.schema import Config, Data, Named, Size, Task
+from kdlab.options.schema import Config, Data, Size, Task
 from kdlab.run import Origin, Run
 
 SIZE = ("layers", "hidden", "heads", "intermediate")

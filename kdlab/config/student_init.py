@@ -9,8 +9,9 @@ from kdlab.config.terms import Option
 from kdlab.errors import BadInput, Misfit
 from kdlab.models import origins
 from kdlab.options import callables
+from kdlab.options.function_keys import InitKeys
 from kdlab.options.memo import of_files
-from kdlab.options.schema import Config, InitKeys, task_kind
+from kdlab.options.schema import Config, task_kind
 from kdlab.run import Checkpoint, Init, Origin
 
 TAKES = ("weights", "student", "source")  # what a function of kdlab.init is called with

@@ -15,7 +15,8 @@ from kdlab.architecture import Architecture
 from kdlab.errors import BadInput, Misfit, NotApplicable
 from kdlab.options import callables
 from kdlab.options.callables import Call
-from kdlab.options.schema import Bare, Config, MatchingKeys, Named, Node, Task, TermKeys, task_kind
+from kdlab.options.function_keys import Bare, MatchingKeys, Named, TermKeys
+from kdlab.options.schema import Config, Node, Task, task_kind
 from kdlab.run import Matching, Projection, Term
 from kdlab.streams import stream
 

@@ -7,7 +7,6 @@ whatever the data says: nothing is ever decided by a test split.
 
 from collections.abc import Iterable
 
-from kdlab import record
 from kdlab.data.source import Source
 from kdlab.data.splits import Rows
 from kdlab.data.splits import rows as rows_of
@@ -15,6 +14,7 @@ from kdlab.errors import BadInput
 from kdlab.options.schema import Task
 from kdlab.record import DONE
 from kdlab.run import Run
+from kdlab.storage import example_outputs, ledger
 
 
 def splits(task: Task) -> dict[str, str]:
@@ -48,7 +48,7 @@ def rows(task: Task, source: Source) -> dict[str, Rows]:
 
 def lacking(runs: Iterable[Run], root: str) -> set[str]:
     """The uids of the runs that are recorded, and done, without outputs on all test splits."""
-    recorded = record.entries(root)
+    recorded = ledger.entries(root)
     return {
         run.uid
         for run in runs
@@ -58,6 +58,6 @@ def lacking(runs: Iterable[Run], root: str) -> set[str]:
     }
 
 
-def _kept(root: str, entries: list[record.Entry]) -> list[str]:
+def _kept(root: str, entries: list[ledger.Entry]) -> list[str]:
     """The splits whose outputs are there, of that record of a run which has most of them."""
-    return record.kept(root, record.best(root, entries))
+    return example_outputs.kept(root, ledger.best(root, entries))

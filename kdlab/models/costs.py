@@ -15,7 +15,7 @@ from torch import nn
 from kdlab.architecture import Architecture
 from kdlab.device import settle
 from kdlab.models.families import FAMILIES
-from kdlab.record import short_digest, write_whole
+from kdlab.storage.durable import short_digest, write_whole
 from kdlab.tracking.provenance import machine
 
 FLOP_TOKENS = 128

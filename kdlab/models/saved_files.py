@@ -4,9 +4,9 @@ import json
 from collections.abc import Collection
 from pathlib import Path
 
-from kdlab import record
-from kdlab.durable import Damaged, write_whole
 from kdlab.models.checkpoints import file_digest
+from kdlab.storage import ledger
+from kdlab.storage.durable import Damaged, write_whole
 
 DIGESTS = "digests.json"  # in a model's folder: digests of its files, and of its weights
 
@@ -56,7 +56,7 @@ def flaw(root: str | Path, uid: str, weights: Collection[str] = ()) -> str | Non
 
 def recorded_weights(root: str | Path, uid: str) -> set[str]:
     """The digests of weights in a run's records."""
-    records = record.read_all(root, record.entries(root).get(uid, ()))
+    records = ledger.read_all(root, ledger.entries(root).get(uid, ()))
     return {each.result["weights"] for each in records if "weights" in each.result}
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import nn
 
-from kdlab.durable import PARTIAL, short_digest
 from kdlab.models.heads import quiet
 from kdlab.models.saved_files import flaw, folder, recorded_weights, write_digests
+from kdlab.storage.durable import PARTIAL, short_digest
 
 
 def digest(model: nn.Module) -> str:

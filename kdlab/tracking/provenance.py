@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kdlab.durable import Damaged, line, page_of, write_whole
+from kdlab.storage.durable import Damaged, line, page_of, write_whole
 
 if TYPE_CHECKING:
     import torch

@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from kdlab.errors import BadInput
 from kdlab.options.callables import call
-from kdlab.options.schema import Execution, TrackerKeys
+from kdlab.options.function_keys import TrackerKeys
+from kdlab.options.schema import Execution
 from kdlab.record import Record
 from kdlab.run import Run
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from kdlab.durable import Damaged, read_sealed, write_sealed
+from kdlab.storage.durable import Damaged, read_sealed, write_sealed
 from kdlab.training.student_state import StudentState
 
 # Attributes of a StudentState that are plain data, and those that have a state dict.

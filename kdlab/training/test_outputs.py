@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from kdlab import record
 from kdlab.data import test_splits
 from kdlab.data.task_data import TaskData
-from kdlab.durable import Damaged
 from kdlab.models import heads, saving
 from kdlab.models.saved_files import flaw, folder, is_whole
 from kdlab.options.schema import Execution
 from kdlab.record import Record
 from kdlab.run import Run
+from kdlab.storage import example_outputs, ledger
+from kdlab.storage.durable import Damaged
 from kdlab.training import scoring
 
 
@@ -24,10 +24,12 @@ def artifacts(root: str, task: TaskData, outputs: Mapping[str, np.ndarray]) -> d
     """Write outputs of scored and test splits; return a record's `artifacts`."""
     if not outputs:  # of a diverged run
         return {}
-    addresses: dict[str, Any] = {"outputs": record.write_outputs(root, outputs, exact=task.tests)}
+    addresses: dict[str, Any] = {
+        "outputs": example_outputs.write_outputs(root, outputs, exact=task.tests)
+    }
     if task.tests:
         addresses["examples"] = {
-            name: record.write_examples(root, task.ids[name], data.labels)
+            name: example_outputs.write_examples(root, task.ids[name], data.labels)
             for name, data in task.tests.items()
         }
     return addresses
@@ -54,10 +56,10 @@ def complete(runs: Sequence[Run], task: TaskData, root: str, device: torch.devic
     Raises:
         Damaged: a model is not what its folder says, though its files are as they were written.
     """
-    unpredicted, recorded = test_splits.lacking(runs, root), record.entries(root)
+    unpredicted, recorded = test_splits.lacking(runs, root), ledger.entries(root)
     completed = []
     for uid in [run.uid for run in runs if run.uid in unpredicted]:
-        records = record.read_all(root, recorded[uid])
+        records = ledger.read_all(root, recorded[uid])
         if why := flaw(root, uid, {str(past.result.get("weights")) for past in records}):
             print(f"run {uid} is trained again for test outputs: {why}")
             continue
@@ -67,11 +69,11 @@ def complete(runs: Sequence[Run], task: TaskData, root: str, device: torch.devic
         of_model = [past for past in records if past.result.get("weights") == weights]
         if not of_model:
             raise Damaged(f"{folder(root, uid)} does not hold the weights that it says")
-        earlier = max(of_model, key=lambda past: len(record.kept(root, past)))
+        earlier = max(of_model, key=lambda past: len(example_outputs.kept(root, past)))
         outputs = _scored_outputs(model, earlier, task, root, device)
         outputs |= scoring.predict_splits(model, task.tests, device)
-        # A line more, as ledgers are only appended to; `record.best` prefers it to the earlier one.
-        record.append(root, replace(earlier, artifacts=artifacts(root, task, outputs)))
+        # A line more, as ledgers are only appended to; `ledger.best` prefers it to the earlier one.
+        ledger.append(root, replace(earlier, artifacts=artifacts(root, task, outputs)))
         completed.append(uid)
     return completed
 
@@ -80,9 +82,9 @@ def _scored_outputs(
     model: nn.Module, earlier: Record, task: TaskData, root: str, device: torch.device
 ) -> dict[str, np.ndarray]:
     """The outputs of the scored splits as they were kept, or of the model where they are lost."""
-    kept = record.kept(root, earlier)
+    kept = example_outputs.kept(root, earlier)
     return {
-        name: record.read_outputs(root, earlier, name)
+        name: example_outputs.read_outputs(root, earlier, name)
         if name in kept
         else scoring.predict(model, data, device)
         for name, data in task.scored.items()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kdlab import durable
+from kdlab.storage import durable
 
 JsonObject = dict[str, Any]
 Check = Callable[[JsonObject, Path, int], JsonObject]
@@ -44,7 +44,8 @@ _JOURNALS: dict[Path, Journal] = {}
 def read(folder: Path, check: Check) -> list[Journal]:
     """Read every `*.jsonl` file of a folder, in the order of their names.
 
-    A line that `kdlab.durable` did not write, or that `check` refuses, is listed under `skipped`.
+    A line that `kdlab.storage.durable` did not write, or that `check` refuses, is listed under
+    `skipped`.
     A last line without a line break is left for the next read: somebody may be writing it.
 
     Args:

@@ -44,7 +44,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, create_model
 
-from kdlab.record import append_line, worker
+from kdlab.storage.durable import append_line, worker
 from sweeps.journal import event_files
 
 Event = dict[str, Any]

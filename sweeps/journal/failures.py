@@ -39,7 +39,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kdlab.record import write_whole
+from kdlab.storage.durable import write_whole
 from sweeps.journal.events import Event, EventId, History, event_id
 
 # How often a run may meet a class when it is alone; of a class that is not here it never fails.

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from kdlab.errors import BadInput
-from kdlab.record import Entry
+from kdlab.storage.ledger import Entry
 from sweeps.journal import failures
 from sweeps.journal.events import Event, History, TaskId
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from kdlab.options import callables
-from kdlab.options.schema import Execution, LauncherKeys
+from kdlab.options.function_keys import LauncherKeys
+from kdlab.options.schema import Execution
 from sweeps.launchers import contract
 
 

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from kdlab.errors import BadInput
 from kdlab.options.schema import Count
-from kdlab.record import write_whole
+from kdlab.storage.durable import write_whole
 from sweeps.journal import events
 from sweeps.journal.events import Event, TaskId
 from sweeps.launchers.submission import Submission, environment

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from annotated_types import Ge
 
 from kdlab.errors import BadInput
-from kdlab.record import write_whole
+from kdlab.storage.durable import write_whole
 from sweeps.journal.events import Event, TaskId
 from sweeps.launchers import controller, submitit_files
 from sweeps.launchers.submission import Submission

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kdlab.errors import BadInput
-from kdlab.record import write_whole
+from kdlab.storage.durable import write_whole
 from sweeps.launchers import controller
 from sweeps.launchers.submission import Submission, environment
 

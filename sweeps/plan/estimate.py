@@ -14,8 +14,8 @@ from kdlab.models.origins import teacher_architecture
 from kdlab.options.callables import Call
 from kdlab.options.memo import by_content
 from kdlab.options.schema import Data, Protocol, Task
-from kdlab.record import Entry
 from kdlab.run import Run
+from kdlab.storage.ledger import Entry
 
 TRAINING_STEP = 3.0  # operations of a step in forward passes: the backward pass takes two
 FILLED = 0.5  # how much of the longest row a row has on average

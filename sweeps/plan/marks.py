@@ -12,10 +12,11 @@ from itertools import islice
 
 import numpy as np
 
-from kdlab import power, record
+from kdlab import power
 from kdlab.power import Path
-from kdlab.record import Entry
 from kdlab.run import Run
+from kdlab.storage import ledger
+from kdlab.storage.ledger import Entry
 from sweeps.plan.row import Planned
 from sweeps.study.schema import Study
 
@@ -155,7 +156,7 @@ def _deviations(
     """By arm and column the deviation over seeds of recorded differences, in points."""
 
     def scores(run: Run, split: str) -> dict[str, float]:
-        by_metric: dict[str, float] = record.read(root, done[run.uid]).result["scores"][split]
+        by_metric: dict[str, float] = ledger.read(root, done[run.uid]).result["scores"][split]
         return by_metric
 
     finished = {uid for uid, entry in done.items() if entry.status == "done"}

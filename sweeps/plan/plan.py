@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from kdlab import record
 from kdlab.config.compose_many import compose_each
 from kdlab.errors import BadInput, NotApplicable
 from kdlab.run import Run
+from kdlab.storage import durable, ledger
 from sweeps.journal import run_states
 from sweeps.plan.row import Planned, rows
 from sweeps.study import launched, tuning
@@ -75,10 +75,10 @@ def plan_with_winners(
     planned = plan_outline(study_outline, frozen)
     cells = [(entry.cell, entry.run.uid if entry.run else None) for entry in planned]
     tuning.verify(frozen, cells)
-    runs, done = {run.uid: run for run in unique(planned)}, record.index(root)
+    runs, done = {run.uid: run for run in unique(planned)}, ledger.index(root)
 
     def score(uid: str) -> float | None:
-        trial = record.read(root, done[uid]) if uid in done else None
+        trial = ledger.read(root, done[uid]) if uid in done else None
         return tuning.score(trial, runs[uid].task)
 
     # What is frozen counts more than what the records say now: confirming runs may be at work.
@@ -146,5 +146,5 @@ def write(
     """Write the table of a plan, `sweeps.plan.row.PlanRow`; return its file."""
     path = run_states.study_folder(root, name) / launched.PLAN_FILE
     frame = pd.DataFrame([vars(row) for row in rows(planned, seconds, name, study)])
-    record.write_whole(path, frame.to_parquet(index=False, write_page_checksum=True))
+    durable.write_whole(path, frame.to_parquet(index=False, write_page_checksum=True))
     return path

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from kdlab import record
 from kdlab.errors import BadInput
+from kdlab.storage import ledger
 from sweeps.launchers.choice import Launcher
 from sweeps.plan import estimate, marks, model_sizes
 from sweeps.plan.row import Planned
@@ -42,7 +42,7 @@ def report(
     lines += _equal_rows(planned)
     lines += model_sizes.lines(entry.run for entry in planned if entry.run)
     lines += _trials(planned)
-    lines += marks.lines(study, planned, root, record.index(root))
+    lines += marks.lines(study, planned, root, ledger.index(root))
     if waiting:
         lines.append(f"{waiting} runs wait for their settings to be tuned")
     if any(work.predicted):

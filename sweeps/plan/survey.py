@@ -5,10 +5,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from kdlab import record
 from kdlab.models import saved_files
 from kdlab.options.memo import files_unchanged
 from kdlab.run import Run, parents
+from kdlab.storage import ledger
 from sweeps.journal import events, failures, run_states
 from sweeps.journal.run_states import DONE, WAITING
 from sweeps.launchers import contract
@@ -81,7 +81,7 @@ def survey(
     Raises:
         RuntimeError: a scheduler that is asked does not answer.
     """
-    done, history = record.index(root), events.fold(root)
+    done, history = ledger.index(root), events.fold(root)
     family = with_ancestors(runs)
     links = {uid: [parent.uid for parent in parents(run)] for uid, run in family.items()}
     live = contract.live(root, history) if demand.ask else {}

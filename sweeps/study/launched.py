@@ -14,9 +14,9 @@ from typing import Any
 import pandas as pd
 from omegaconf import OmegaConf
 
-from kdlab.durable import Damaged, read_yaml, short_digest, write_yaml
 from kdlab.errors import BadInput
 from kdlab.options.parsing import parse
+from kdlab.storage.durable import Damaged, read_yaml, short_digest, write_yaml
 from sweeps.study import overrides
 from sweeps.study.checks import check_trust
 from sweeps.study.schema import Study

@@ -6,7 +6,7 @@ from itertools import cycle, product
 from math import prod
 from typing import Any, TypeVar
 
-from kdlab.record import short_digest
+from kdlab.storage.durable import short_digest
 from sweeps.study import overrides
 from sweeps.study.schema import Tune, Values
 

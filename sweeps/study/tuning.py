@@ -8,11 +8,11 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from kdlab.durable import line, page_of
 from kdlab.errors import BadInput
 from kdlab.metrics import ranked, selection
 from kdlab.options.schema import Task
-from kdlab.record import Record, short_digest, write_whole
+from kdlab.record import Record
+from kdlab.storage.durable import line, page_of, short_digest, write_whole
 from sweeps.study.cells import Winner
 from sweeps.study.outline import Cell
 

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from kdlab.config import option_files
-from kdlab.durable import PARTIAL, write_whole
+from kdlab.storage.durable import PARTIAL, write_whole
 from kdlab.tracking import provenance
 from sweeps.task import code_check
 

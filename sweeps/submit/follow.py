@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from kdlab import record
+from kdlab.storage import ledger
 from sweeps.journal import events
 from sweeps.launchers import contract
 
@@ -22,7 +22,7 @@ def wait(root: str | Path, uids: Sequence[str], every: float) -> None:
     last_asked, waited_for = -every, set(uids)
     with tqdm(total=len(uids), unit="run", desc="study", dynamic_ncols=True) as bar:
         while True:
-            done = record.index(root)
+            done = ledger.index(root)
             bar.n = sum(1 for uid in uids if uid in done)
             bar.refresh()
             history = events.fold(root)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from kdlab.durable import Damaged, short_digest
+from kdlab.storage.durable import Damaged, short_digest
 from kdlab.tracking import provenance
 
 PACKAGES, CONF = ("kdlab", "sweeps"), "conf"

@@ -13,8 +13,8 @@ from kdlab.config import frozen
 from kdlab.errors import BadInput
 from kdlab.options.parsing import parse
 from kdlab.options.schema import Execution
-from kdlab.record import short_digest, write_whole
 from kdlab.run import Run
+from kdlab.storage.durable import short_digest, write_whole
 
 
 @dataclass(frozen=True)

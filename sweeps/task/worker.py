@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kdlab import record
 from kdlab.data import test_splits
-from kdlab.durable import Damaged
 from kdlab.errors import BadInput
 from kdlab.models import saved_files
+from kdlab.storage import ledger
+from kdlab.storage.durable import Damaged
 from sweeps.journal import events, failures
 from sweeps.journal.events import ASKED_TO_STOP
 from sweeps.journal.run_states import DIVERGED
@@ -132,7 +132,7 @@ def _ready(worker: Worker, uids: list[str]) -> list[str]:
     cohort's place and the cohort waits behind it; the children of a parent that failed or diverged
     get trouble of their own. Runs that must be alone are put into the queue one by one.
     """
-    done = record.index(worker.root)
+    done = ledger.index(worker.root)
     history = events.fold(worker.root)
     unpredicted = _unpredicted(worker, [uid for uid in uids if uid in done])
     uids = [uid for uid in uids if uid in unpredicted or _is_due(worker, uid, done, history)]

@@ -9,8 +9,8 @@ from unittest.mock import patch
 import pandas as pd
 from made import leave_run
 
-from kdlab import record
 from kdlab.run import Run, teacher_runs
+from kdlab.storage import ledger
 from sweeps.journal import events
 from sweeps.plan import plan
 from sweeps.study import reading
@@ -168,5 +168,5 @@ def _right(cell: Cell) -> dict[int, int | None]:
 
 
 def _leave(run: Run, right: int | None, **how) -> None:
-    if run.uid not in record.index(ROOT):
+    if run.uid not in ledger.index(ROOT):
         leave_run(ROOT, run, right, **how)

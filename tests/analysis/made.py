@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from kdlab import metrics, record
+from kdlab import metrics
 from kdlab.record import Record
 from kdlab.run import Run
+from kdlab.storage import durable, example_outputs, ledger
 
 ROWS = 400
 WHOLE = 2000  # rows of a split of `leave_run`
@@ -31,10 +32,10 @@ def outputs(labels: np.ndarray, right: int) -> np.ndarray:
 
 def leave(root, uid: str, found: np.ndarray | None, labels: np.ndarray, **cost) -> None:
     if found is None:
-        record.append(root, Record(uid, {}, [], {"status": "diverged", "steps": 3}, {}, {}))
+        ledger.append(root, Record(uid, {}, [], {"status": "diverged", "steps": 3}, {}, {}))
         return
-    address = record.write_outputs(root, {"select": found, "report": found})
-    digest = record.write_examples(root, np.arange(ROWS), labels)
+    address = example_outputs.write_outputs(root, {"select": found, "report": found})
+    digest = example_outputs.write_examples(root, np.arange(ROWS), labels)
     score = {"accuracy": metrics.accuracy(labels, found)}
     result = {
         "status": "done",
@@ -42,7 +43,7 @@ def leave(root, uid: str, found: np.ndarray | None, labels: np.ndarray, **cost) 
         "degenerate": [],
         "examples": {"select": digest, "report": digest},
     }
-    record.append(root, Record(uid, {}, [], result, cost, {"outputs": address}))
+    ledger.append(root, Record(uid, {}, [], result, cost, {"outputs": address}))
 
 
 def leave_run(root, run: Run, right: int | None, *, constant: bool = False, **cost) -> None:
@@ -52,14 +53,14 @@ def leave_run(root, run: Run, right: int | None, *, constant: bool = False, **co
     """
     if right is None:
         result = {"status": "diverged", "steps": 3}
-        record.append(root, Record(run.uid, dict(run.choices), [*run.overrides], result, COST, {}))
+        ledger.append(root, Record(run.uid, dict(run.choices), [*run.overrides], result, COST, {}))
         return
     labels = np.array([(n * n + n // 3) % run.task.classes for n in range(WHOLE)], dtype=float)
     ours = _logits(labels.astype(int), right, run.task.classes, run.seed)
     ours = np.eye(run.task.classes)[np.ones(WHOLE, int)] if constant else ours
     splits = ("select", *run.task.report)
     scores = {name: metrics.NAMES[name](labels, ours) for name in run.task.metrics}
-    digest = record.write_examples(root, np.arange(WHOLE), labels)
+    digest = example_outputs.write_examples(root, np.arange(WHOLE), labels)
     result = {
         "status": "done",
         "steps": 300,
@@ -72,12 +73,12 @@ def leave_run(root, run: Run, right: int | None, *, constant: bool = False, **co
         "agreement": {"report": {"top1": 0.9, "kl": 0.125}},
         "degenerate": list(splits) if constant else [],
         "weights": "0" * 32,
-        "outputs": {split: record.short_digest(ours.tobytes()) for split in splits},
+        "outputs": {split: durable.short_digest(ours.tobytes()) for split in splits},
         "examples": dict.fromkeys(splits, digest),
     }
-    address = {"outputs": record.write_outputs(root, dict.fromkeys(splits, ours))}
+    address = {"outputs": example_outputs.write_outputs(root, dict.fromkeys(splits, ours))}
     page = Record(run.uid, dict(run.choices), [*run.overrides], result, COST | cost, address)
-    record.append(root, page)
+    ledger.append(root, page)
 
 
 def _logits(labels: np.ndarray, right: int, classes: int, seed: int) -> np.ndarray:

@@ -6,9 +6,9 @@ from zlib import crc32
 
 from made import leave_run
 
-from kdlab import record
 from kdlab.models.costs import inference_flops
 from kdlab.run import Run, parents
+from kdlab.storage import ledger
 from sweeps import commands
 from sweeps.journal import run_states
 from sweeps.plan import plan
@@ -47,7 +47,7 @@ def make(name: str, root: str, seeds: Sequence[int] = SEEDS) -> None:
     planned = plan.plan(narrow, asked.extra)
     plan.write(planned, {}, name, narrow, root)
     launched.save(narrow, asked.extra, run_states.study_folder(root, name))
-    left = set(record.index(root))
+    left = set(ledger.index(root))
     for run in plan.unique(planned):
         for each in (run, *parents(run)):
             if each.uid not in left:

@@ -11,7 +11,7 @@ import pytest
 
 from analysis.explain.diff import diff
 from analysis.explain.lookup import find
-from kdlab import record
+from kdlab.storage import ledger
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_an_unequal_run_is_named_with_what_it_was_computed_with(root, again):
         path.unlink()
     result = run.record.result | {"weights": "1" * 32, "steps": 301}
     other = replace(run.record, result=result, cost=run.record.cost | {"threads": 1})
-    record.append(again, other)
+    ledger.append(again, other)
     text = diff(run.uid, run.uid, root, again)
     assert "  threads: 2 | 1\n" in text
     assert "0 of 1 runs that both have are equal bit for bit" in text
@@ -84,7 +84,7 @@ def test_a_run_in_one_root_is_one_record(root):
 
 def test_unequal_records_of_a_run_are_compared(again):
     run = find("edges/main/strong/mrpc", again).runs[0]
-    record.append(again, replace(run.record, result=run.record.result | {"steps": 301}))
+    ledger.append(again, replace(run.record, result=run.record.result | {"steps": 301}))
     text = diff(run.uid, run.uid, again, again)
     assert "1 run is the same in both; 1 recorded more than once\n" in text
     assert f"  records 1 | 2 of {run.uid}: apart\n  unequal: {run.uid}\n    steps: " in text
@@ -104,7 +104,7 @@ def test_runs_that_were_scored_on_other_rows_are_not_compared(root, again):
     for path in (Path(again) / "records").iterdir():
         path.unlink()
     result = run.record.result | {"examples": {"select": "x", "report": "y"}}
-    record.append(again, replace(run.record, result=result))
+    ledger.append(again, replace(run.record, result=result))
     assert "not comparable: scored on other rows" in diff(run.uid, run.uid, root, again)
 
 

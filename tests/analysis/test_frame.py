@@ -19,9 +19,9 @@ from pandas.testing import assert_frame_equal
 import analysis
 from analysis.read import completeness, frame
 from analysis.tables import arrange
-from kdlab import durable, record, repeats
 from kdlab.errors import BadInput
 from kdlab.record import Record
+from kdlab.storage import durable, ledger, repeats
 from sweeps.journal import events, failures
 from sweeps.plan import plan
 from sweeps.study import launched, reading
@@ -49,7 +49,7 @@ LABELS = np.random.default_rng(0).integers(2, size=ROWS).astype(float)
 def left(root, uid: str, right: int, commit: str) -> Record:
     """Leave a record and return it."""
     leave(root, uid, outputs(LABELS, right), LABELS, commit=commit, **COST)
-    return record.records(root)[uid]
+    return ledger.records(root)[uid]
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def made(tmp_path):
     left(tmp_path, uids["none", 1], 240, "new")
     left(tmp_path, uids["none", 2], 248, "old")
     twice = left(tmp_path, uids["logits", 1], 280, "new")
-    record.append(tmp_path, twice)
+    ledger.append(tmp_path, twice)
     leave(tmp_path, uids["logits", 2], None, LABELS)
     trouble(tmp_path, uids["lost", 1], "code_error")
     uids["teacher", 1] = runs["logits", 1].teacher.uid
@@ -174,8 +174,8 @@ def test_every_class_of_trouble_fails_a_run_or_passes():
 )
 def test_unequal_repeats_of_a_run_are_counted_and_named(made, change, kind):
     root, uids = made
-    first = record.records(root)[uids["none", 1]]
-    record.append(root, replace(first, result=first.result | change))
+    first = ledger.records(root)[uids["none", 1]]
+    ledger.append(root, replace(first, result=first.result | change))
     runs = analysis.load("made", root=root)
     row = by_uid(runs).loc[first.uid]
     assert (row["copies"], row["repeats"], row["state"]) == (2, kind, "done")
@@ -186,11 +186,11 @@ def test_unequal_repeats_of_a_run_are_counted_and_named(made, change, kind):
 
 def test_of_two_records_the_one_whose_outputs_are_there_is_read(made):
     root, uids = made
-    whole = record.records(root)[uids["none", 1]]
+    whole = ledger.records(root)[uids["none", 1]]
     gone = {"outputs": {**whole.artifacts["outputs"], "file": "gone.f16"}}
     uid = uids["teacher", 1]
-    record.append(root, replace(whole, uid=uid, artifacts=gone))
-    record.append(root, replace(whole, uid=uid))
+    ledger.append(root, replace(whole, uid=uid, artifacts=gone))
+    ledger.append(root, replace(whole, uid=uid))
     ids, labels, found = frame.outputs(analysis.load("made", root=root), uid, "report")
     assert np.array_equal(ids, np.arange(ROWS))
     assert ((found.argmax(1) == labels).sum(), found.dtype) == (240, np.float32)
@@ -238,7 +238,7 @@ def test_a_kept_frame_is_not_trusted_once_something_changed(made, change):
         planned = launched.read_plan("made", root)
         planned[planned["table"] == "main"].to_parquet(f"{root}/studies/made/plan.parquet")
     elif change == "outputs":
-        record.write_whole(Path(root) / "outputs" / "new.f16", b"")
+        durable.write_whole(Path(root) / "outputs" / "new.f16", b"")
     else:
         with open(path, "r+b") as file:
             file.truncate(100)

@@ -7,9 +7,9 @@ from made import ROWS, leave, outputs
 
 from analysis.read import frame
 from analysis.tables import arrange, formats
-from kdlab import record
 from kdlab.models import costs
 from kdlab.models.student import outline
+from kdlab.storage import ledger
 from sweeps.plan import plan
 from sweeps.study import reading
 
@@ -46,7 +46,7 @@ def left(text: str, path, trains=lambda cell: True) -> dict[str, arrange.Table]:
     labels = np.random.default_rng(0).integers(2, size=ROWS).astype(float)
     for entry in planned:
         for run in (entry.run, entry.run.teacher) if entry.run and trains(entry.cell) else ():
-            if run and run.uid not in record.records(root):
+            if run and run.uid not in ledger.records(root):
                 counted = costs.parameters(outline(run, WORDS))
                 flops = costs.inference_flops(run.student)
                 leave(root, run.uid, outputs(labels, 300), labels, parameters=counted, flops=flops)

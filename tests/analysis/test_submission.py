@@ -12,9 +12,9 @@ import analysis
 from analysis.__main__ import main
 from analysis.glue import submission
 from analysis.glue.zip_format import SHEETS, check
-from kdlab import record
 from kdlab.errors import BadInput
 from kdlab.record import Record
+from kdlab.storage import example_outputs, ledger
 from sweeps.plan import plan
 from sweeps.study import reading
 
@@ -57,11 +57,13 @@ def leave(root, run, seed: int, tests: bool, degenerate=()) -> None:
             if sheet.task == name:
                 order = np.random.default_rng(seed).permutation(sheet.rows)
                 found[sheet.split] = outputs(sheet, seed)[order]
-                digest = record.write_examples(root, order, np.full(sheet.rows, np.nan))
+                digest = example_outputs.write_examples(root, order, np.full(sheet.rows, np.nan))
                 artifacts.setdefault("examples", {})[sheet.split] = digest
-    artifacts["outputs"] = record.write_outputs(root, found, exact=artifacts.get("examples", ()))
+    artifacts["outputs"] = example_outputs.write_outputs(
+        root, found, exact=artifacts.get("examples", ())
+    )
     result = {"status": "done", "scores": scores, "degenerate": list(degenerate), "examples": {}}
-    record.append(root, Record(run.uid, dict(run.choices), [f"task={name}"], result, {}, artifacts))
+    ledger.append(root, Record(run.uid, dict(run.choices), [f"task={name}"], result, {}, artifacts))
 
 
 @pytest.fixture(scope="module")
@@ -226,13 +228,13 @@ def test_no_near_tie_is_decided_by_rounding(made, tmp_path):
     found = np.tile(np.array([[1.0, 1.0001]], dtype=np.float32), (146, 1))
     assert (found.astype(np.float16).argmax(1) == 0).all()
     (records,) = Path(root, "records").glob("*.jsonl")
-    left = record.records(root)[runs["sent", "wnli", 1].uid]
+    left = ledger.records(root)[runs["sent", "wnli", 1].uid]
     records.unlink()
     records.with_suffix(".index").unlink()
-    ids = {"test": record.write_examples(root, np.arange(146), np.full(146, np.nan))}
-    address = record.write_outputs(root, {"test": found}, exact=["test"])
+    ids = {"test": example_outputs.write_examples(root, np.arange(146), np.full(146, np.nan))}
+    address = example_outputs.write_outputs(root, {"test": found}, exact=["test"])
     artifacts = {"outputs": address, "examples": ids}
-    record.append(root, Record(**(vars(left) | {"artifacts": artifacts})))
+    ledger.append(root, Record(**(vars(left) | {"artifacts": artifacts})))
     frame = analysis.load("glue_made", root=root)
     submission.submission(frame, {"wnli": left.uid}, tmp_path / "tie.zip", partial=True)
     assert {line[-1] for line in content(tmp_path / "tie.zip")["WNLI.tsv"][1:-1]} == {"1"}

@@ -8,9 +8,9 @@ from made import ROWS, leave, outputs
 
 from analysis.read import frame
 from analysis.tables import arrange
-from kdlab import record
 from kdlab.config.compose_many import compose_each
 from kdlab.run import teacher_runs
+from kdlab.storage import ledger
 from sweeps.plan import plan
 from sweeps.study import cells as expand
 from sweeps.study import reading, tuning
@@ -47,7 +47,7 @@ def trained(cells: list[plan.Planned], root, right) -> None:
     labels = np.random.default_rng(0).integers(2, size=ROWS).astype(float)
     for entry in cells:
         for run in (entry.run, entry.run.teacher):
-            if run and run.uid not in record.records(root):
+            if run and run.uid not in ledger.records(root):
                 leave(root, run.uid, outputs(labels, right(entry.cell)), labels)
 
 
@@ -70,7 +70,7 @@ def confirmed(tmp_path_factory):
     trials = planned(path, root)
     trained(trials, root, right)
     assert read_tables(path, root, "report") == {}
-    found, tasks = record.records(root), {entry.run.uid: entry.run.task for entry in trials}
+    found, tasks = ledger.records(root), {entry.run.uid: entry.run.task for entry in trials}
     winners = tuning.choose(
         [(entry.cell, entry.run.uid) for entry in trials],
         lambda uid: tuning.score(found.get(uid), tasks[uid]),
@@ -207,7 +207,7 @@ blocks:
         for run, number in zip(
             teacher_runs(entry.run), right.get(entry.cell.row, []), strict=False
         ):
-            if run.uid not in record.records(tmp_path):
+            if run.uid not in ledger.records(tmp_path):
                 leave(tmp_path, run.uid, outputs(labels, number), labels)
     table = read_tables(path, tmp_path, "report")["main"]
     kinds = ["teacher, logits", "teacher, assisted", "teacher, fitted"]

@@ -11,9 +11,9 @@ import pytest
 from analysis.explain.lookup import find
 from analysis.explain.why import sparkline, why
 from analysis.read.run_history import histories
-from kdlab import record
 from kdlab.config.compose import compose
 from kdlab.errors import BadInput
+from kdlab.storage import ledger
 from sweeps.journal import events
 from sweeps.submit import reconcile
 
@@ -153,7 +153,7 @@ def test_a_run_is_found_by_the_beginning_of_its_uid(root):
 def test_a_run_of_no_study_is_found_by_its_record(tmp_path, root):
     run = find("edges/main/strong/mrpc", root).runs[0]
     other = replace(run.record, uid="abc123" + "0" * 26)
-    record.append(tmp_path, other)
+    ledger.append(tmp_path, other)
     text = why("abc123", str(tmp_path))
     assert "mrpc, seed 1: done  abc123" in text
     assert "task=mrpc" in text

@@ -7,8 +7,9 @@ import numpy as np
 from made import ROWS, outputs
 
 from analysis.read import frame
-from kdlab import metrics, record
+from kdlab import metrics
 from kdlab.record import Record
+from kdlab.storage import example_outputs, ledger
 from sweeps.plan import plan
 from sweeps.study import reading
 
@@ -34,7 +35,7 @@ def leave(
     """
     labels = np.random.default_rng(0).integers(2, size=ROWS).astype(float)
     found = outputs(labels, right)
-    digest = record.write_examples(root, np.arange(ROWS), labels)
+    digest = example_outputs.write_examples(root, np.arange(ROWS), labels)
     score = {"accuracy": metrics.accuracy(labels, found)}
     result = {
         "status": "done",
@@ -55,8 +56,8 @@ def leave(
         hard = right / ROWS if terms else 1.0
         rest = {name: (1 - hard) / len(terms) for name in terms}
         result["shares"] = {point: {"hard": hard, **rest} for point in ("0.1", "0.5", "0.9")}
-    address = record.write_outputs(root, {"select": found, "report": found})
-    record.append(root, Record(uid, {}, [], result, cost or {}, {"outputs": address}))
+    address = example_outputs.write_outputs(root, {"select": found, "report": found})
+    ledger.append(root, Record(uid, {}, [], result, cost or {}, {"outputs": address}))
 
 
 def cost_of(layers: float, hidden: float, latency: float | None) -> dict:

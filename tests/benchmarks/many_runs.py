@@ -22,8 +22,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from kdlab import durable, record
+from kdlab import record
 from kdlab.config import compose
+from kdlab.storage import durable, ledger
 from kdlab.tracking import provenance
 from sweeps.launchers import choice
 from sweeps.plan import plan
@@ -88,7 +89,7 @@ def measure(runs: int, room: Path) -> dict[str, float]:
     command = [sys.executable, "-m", "sweeps", "status", "plan_100k", "--root", root]
     for name in ("status", "again"):
         _, found[name] = timed(lambda: subprocess.run(command, check=True, capture_output=True))
-    _, found["collect"] = timed(lambda: record.records(root))
+    _, found["collect"] = timed(lambda: ledger.records(root))
     return found
 
 
@@ -140,11 +141,11 @@ def pretend(root: str, runs: Sequence[Any]) -> None:
             page = record.Record(run.uid, dict(run.choices), list(run.overrides), result, COST, {})
             lines.append(b"\n" + durable.line(asdict(page)))
         folder = Path(root) / "records"
-        record.write_whole(folder / f"{worker}.jsonl", b"".join(lines))
-        record.write_whole(
+        durable.write_whole(folder / f"{worker}.jsonl", b"".join(lines))
+        durable.write_whole(
             Path(root) / "events" / f"{worker}.jsonl", cohorts(runs[number::WORKERS])
         )
-    record.index(root)  # which writes the indices that workers leave
+    ledger.index(root)  # which writes the indices that workers leave
 
 
 COST = {"seconds": 60.0, "host": "node1", "device": "none", "torch": "2.9.0", "threads": 2}

@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import torch
 
 import kdlab
-from kdlab import repeats
 from kdlab.config.compose import compose
+from kdlab.storage import repeats
 from kdlab.tracking import provenance
 from kdlab.training import student_state
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from kdlab import durable, record
+from kdlab.storage import durable
 from kdlab.tracking import provenance
 
 WORKERS = 64
@@ -82,14 +82,14 @@ def make(root: Path, runs: int) -> int:
     noise = random.Random(0)
     teacher = "f" * 32
     cells = [cell(number, teacher) for number in range(runs)]
-    record.write_whole(
+    durable.write_whole(
         root / "studies" / STUDY / "plan.parquet", pd.DataFrame(cells).to_parquet(index=False)
     )
     size = 0
     for worker in range(WORKERS):
         pages = [page(entry, noise) for entry in cells[worker::WORKERS]]
         lines = b"".join(b"\n" + durable.line(p) for p in pages)
-        record.write_whole(root / "records" / f"node-{worker}.jsonl", lines)
+        durable.write_whole(root / "records" / f"node-{worker}.jsonl", lines)
         size += len(lines)
     return size
 

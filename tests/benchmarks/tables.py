@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from records import cell, page
 
-from kdlab import durable, record
+from kdlab.storage import durable, example_outputs
 from kdlab.tracking import provenance
 
 TASKS = (
@@ -79,7 +79,7 @@ def make(root: Path, runs: int, seeds: int, noise: random.Random) -> None:
     cells, pages = [], []
     for task, classes in TASKS:
         labels = numbers.integers(max(classes, 2), size=ROWS).astype(float)
-        digest = record.write_examples(root, np.arange(ROWS), labels)
+        digest = example_outputs.write_examples(root, np.arange(ROWS), labels)
         for arm, seed in product(range(arms), range(seeds)):
             entry = planned(len(cells), task, arm, seed)
             outputs = numbers.normal(size=(ROWS, classes))
@@ -88,13 +88,15 @@ def make(root: Path, runs: int, seeds: int, noise: random.Random) -> None:
             name = METRIC.get(task, "accuracy")
             scores = {split: {name: noise.random()} for split in ("select", "report")}
             made["result"] |= {"scores": scores, "examples": {"report": digest}}
-            made["artifacts"] = {"outputs": record.write_outputs(root, {"report": outputs})}
+            made["artifacts"] = {
+                "outputs": example_outputs.write_outputs(root, {"report": outputs})
+            }
             cells.append(entry)
             pages.append(made)
     folder = root / "studies" / STUDY
-    record.write_whole(folder / "plan.parquet", pd.DataFrame(cells).to_parquet(index=False))
+    durable.write_whole(folder / "plan.parquet", pd.DataFrame(cells).to_parquet(index=False))
     lines = b"".join(b"\n" + durable.line(each) for each in pages)
-    record.write_whole(root / "records" / "node-0.jsonl", lines)
+    durable.write_whole(root / "records" / "node-0.jsonl", lines)
 
 
 def planned(number: int, task: str, arm: int, seed: int) -> dict[str, object]:

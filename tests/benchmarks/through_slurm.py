@@ -23,8 +23,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from slurm.cluster import Cluster
 from slurm.sweeping import Sweep, write_study
 
-from kdlab import distill, record
+from kdlab import distill
 from kdlab.config.compose import execution
+from kdlab.storage import ledger
 from sweeps.journal import events
 from sweeps.plan import plan
 from sweeps.study import reading
@@ -52,7 +53,7 @@ def main() -> None:
     finally:
         cluster.stop()
     equal = compare(sweep, given.sample)
-    found = record.records(sweep.root).values()
+    found = ledger.records(sweep.root).values()
     busy = sum(r.cost["seconds"] + r.cost["teacher_seconds"] / r.cost["cohort"] for r in found)
     tasks = sum(len(event["uids"]) for event in events.fold(sweep.root).intents.values())
     print(f"{provenance.processor()}, {os.cpu_count()} cores, Python {platform.python_version()}")
@@ -70,7 +71,7 @@ def compare(sweep: Sweep, sample: int) -> int:
     """How many of a random sample equal, bit for bit, a run trained alone in this process."""
     runs = plan.unique(plan.plan(reading.load(str(sweep.study))))
     where = replace(execution(), root=str(sweep.root.parent / "serial"), threads=1)
-    ours = record.records(sweep.root)
+    ours = ledger.records(sweep.root)
     chosen = random.Random(0).sample(runs, sample)
     return sum(distill(run, where).result == ours[run.uid].result for run in tqdm(chosen))
 

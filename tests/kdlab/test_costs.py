@@ -6,12 +6,10 @@ from composed import compose
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
 import kdlab
-from kdlab import record, repeats
 from kdlab.architecture import Architecture
 from kdlab.models import costs
 from kdlab.models.families import FAMILIES, configuration
 from kdlab.models.trace import NAME
-from kdlab.record import Record
 from kdlab.training import loop
 
 TRANSFER = ("data=unlabelled", "data.rows=90", "data.extra_rows=70", "knowledge=logits_kl")
@@ -113,19 +111,3 @@ def test_latency_is_measured_once_for_an_architecture_and_a_machine(monkeypatch,
     for path in (tmp_path / "latency").glob("*.json"):
         path.write_text('{"latency": null}')
     assert [latency(one), latency(one)] == [7.0, 7.0]
-
-
-def test_records_from_before_examples_were_counted_are_the_same_runs(small, tmp_path):
-    run = compose(*small, "threads=1", "knowledge=none")
-    new = kdlab.distill(run, root=str(tmp_path / "new"), threads=1)
-    old = dict(new.result)
-    del old["examples_seen"]
-    root = tmp_path / "old"
-    record.append(root, Record(run.uid, {}, [], old, {}, {"outputs": {"file": "lost.f16"}}))
-    again = kdlab.distill(run, root=str(root), threads=1, again=True)
-    assert again.result == new.result
-    assert record.records(root)[run.uid] == again
-    for key in ("weights", "steps"):
-        assert not repeats.is_same(old | {key: "another"}, new.result)
-    assert not repeats.is_same(old | {"examples_seen": 1}, new.result)
-    assert not repeats.is_same({k: v for k, v in old.items() if k != "scores"}, new.result)

@@ -14,7 +14,8 @@ import kdlab
 from kdlab import record
 from kdlab.errors import BadInput
 from kdlab.models import saved_files
-from kdlab.record import Damaged
+from kdlab.storage import example_outputs, ledger
+from kdlab.storage.durable import Damaged
 from kdlab.training import loop, resume
 
 FEW = ("task.train_rows=64", "train.epochs=1", "teacher.epochs=1", "threads=1", "seed=1")
@@ -41,10 +42,10 @@ def root(done, tmp_path):
 
 def forget_records(root: Path, *uids: str) -> None:
     """As if the runs of these uids had never been recorded."""
-    left = [each for uid, each in record.records(root).items() if uid not in uids]
+    left = [each for uid, each in ledger.records(root).items() if uid not in uids]
     shutil.rmtree(root / "records")
     for each in left:
-        record.append(root, each)
+        ledger.append(root, each)
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -76,18 +77,21 @@ def test_a_teacher_that_lost_a_bit_is_named_and_trained_again(run, done, root, n
     assert kdlab.distill(run, root=str(root), threads=1).result == done[1].result
     assert f"run {run.teacher.uid}: {room}" in capsys.readouterr().err
     assert (room / name).read_bytes() == whole
-    assert len(record.entries(root)[run.teacher.uid]) == 1  # an equal repeat is no second record
+    assert len(ledger.entries(root)[run.teacher.uid]) == 1  # an equal repeat is no second record
 
 
 def test_a_bit_anywhere_in_any_file_makes_no_other_result(run, done, root):
     uids = (run.uid, run.teacher.uid)
-    before = record.records(root)
+    before = ledger.records(root)
 
     def read_all() -> list[object]:
         """All that is kept of the run and its teacher; None for what is damaged."""
-        after = record.records(root)
+        after = ledger.records(root)
         kept: list[object] = [after.get(uid) for uid in uids]
-        for read in (record.read_outputs, lambda *of: np.stack(record.read_examples(*of))):
+        for read in (
+            example_outputs.read_outputs,
+            lambda *of: np.stack(example_outputs.read_examples(*of)),
+        ):
             try:
                 kept.append(read(root, before[run.uid], "report").tobytes())
             except Damaged:
@@ -108,7 +112,9 @@ def test_a_bit_anywhere_in_any_file_makes_no_other_result(run, done, root):
 
 def test_a_bit_anywhere_in_a_file_of_examples_is_no_traceback(tmp_path):
     ids = np.arange(3)
-    path = tmp_path / "examples" / f"{record.write_examples(tmp_path, ids, np.zeros(3))}.npz"
+    path = (
+        tmp_path / "examples" / f"{example_outputs.write_examples(tmp_path, ids, np.zeros(3))}.npz"
+    )
     run = record.Record("u", {}, [], {"examples": {"report": path.stem}}, {}, {})
     whole = path.read_bytes()
     for place in range(8 * len(whole)):
@@ -116,7 +122,7 @@ def test_a_bit_anywhere_in_a_file_of_examples_is_no_traceback(tmp_path):
         changed[place // 8] ^= 1 << place % 8
         path.write_bytes(changed)
         with contextlib.suppress(Damaged):  # a zip has bytes that mean nothing
-            assert np.array_equal(record.read_examples(tmp_path, run, "report")[0], ids)
+            assert np.array_equal(example_outputs.read_examples(tmp_path, run, "report")[0], ids)
 
 
 def test_a_model_of_no_record_teaches_nobody(run, root):
@@ -138,10 +144,10 @@ def test_outputs_and_examples_that_lost_a_bit_are_missing_until_the_run_is_repea
         at = before.artifacts["outputs"]["report"][0] if path.name == where else len(content) // 2
         content[at + 3] ^= 16
         path.write_bytes(content)
-    read = record.read_outputs if folder == "outputs" else record.read_examples
+    read = example_outputs.read_outputs if folder == "outputs" else example_outputs.read_examples
     with pytest.raises(Damaged, match=f"rerun {run.uid} --root {root} brings"):
         read(root, before, "report")
-    assert ("report" in record.kept(root, before)) is (folder == "examples")
+    assert ("report" in example_outputs.kept(root, before)) is (folder == "examples")
     after = kdlab.distill(run, root=str(root), threads=1, again=True)
     assert after.result == before.result
     ours, theirs = read(root, after, "report"), read(done[0], before, "report")
@@ -168,7 +174,7 @@ def test_stages_may_be_given_in_one_call(small, tmp_path):
     assert [each.uid for each in found] == [run.uid for run in given]
     every = kdlab.distill(stages, root=str(tmp_path), threads=1)
     assert [each.uid for each in every] == [run.uid for run in stages]
-    assert len(record.index(tmp_path)) == 4  # with the teacher
+    assert len(ledger.index(tmp_path)) == 4  # with the teacher
 
 
 def test_a_cohort_ends_when_all_have_diverged(small, tmp_path, monkeypatch):

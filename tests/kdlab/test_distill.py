@@ -19,11 +19,11 @@ from torch import nn
 from transformers import AutoModelForSequenceClassification
 
 import kdlab
-from kdlab import record, repeats
 from kdlab.cohort import missing
 from kdlab.config.compose import execution
 from kdlab.errors import BadInput
 from kdlab.models import saved_files
+from kdlab.storage import example_outputs, ledger, repeats
 from kdlab.training import loop, resume
 
 BERT_ADAM = ("train.bias_correction=false", "train.eps=1e-6", "train.clip_scope=tensor")
@@ -74,8 +74,8 @@ def test_a_record_says_what_the_design_promises(cohort, tmp_path):
     assert cost["seconds"] > 0
     assert cost["peak_memory"] > 0
     assert cost["threads"] == 1
-    outputs = record.read_outputs(tmp_path, found, "report")
-    ids, labels = record.read_examples(tmp_path, found, "report")
+    outputs = example_outputs.read_outputs(tmp_path, found, "report")
+    ids, labels = example_outputs.read_examples(tmp_path, found, "report")
     assert outputs.shape == (60, 2)
     assert ids.tolist() == list(range(60))
     accuracy = (outputs.argmax(1) == labels).mean()
@@ -92,7 +92,7 @@ def test_a_teacher_is_a_run_trained_once_and_found_again(small, tmp_path):
     assert missing([runs[0].teacher], replace(where, save=True)) == []
     kdlab.distill(runs[1], where)
     assert saved.stat().st_mtime_ns == before
-    assert len(record.records(tmp_path)) == 3
+    assert len(ledger.records(tmp_path)) == 3
 
 
 def test_students_are_hugging_face_models(cohort, tmp_path):
@@ -105,7 +105,7 @@ def test_students_are_hugging_face_models(cohort, tmp_path):
     ids = torch.arange(5, 9).view(1, 4)
     with torch.no_grad():
         assert torch.equal(stock(ids).logits, kdlab.load(run, root=str(tmp_path))(ids).logits)
-    outputs = record.read_outputs(tmp_path, found, "report")
+    outputs = example_outputs.read_outputs(tmp_path, found, "report")
     from kdlab.data import splits, tokens
     from kdlab.training.scoring import predict
 
@@ -135,8 +135,8 @@ def test_a_lost_model_comes_back_and_an_unequal_repeat_is_kept_and_named(
     saved_files.folder(tmp_path, cohort[0].uid).rmdir()
     monkeypatch.setattr("kdlab.models.saving.digest", lambda _: "another")
     kdlab.distill(cohort[0], root=str(tmp_path), threads=1, save=True)
-    assert record.records(tmp_path)[cohort[0].uid] == first  # as its outputs are there
-    one, other = record.read_all(tmp_path, record.entries(tmp_path)[cohort[0].uid])
+    assert ledger.records(tmp_path)[cohort[0].uid] == first  # as its outputs are there
+    one, other = ledger.read_all(tmp_path, ledger.entries(tmp_path)[cohort[0].uid])
     assert (one, other.result) == (first, first.result | {"weights": "another"})
     assert repeats.SAID["apart"] in capsys.readouterr().err
     assert len(repeats.notes(tmp_path)) == 1

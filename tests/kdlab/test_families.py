@@ -13,7 +13,6 @@ from tokenizers import ByteLevelBPETokenizer
 from transformers import AutoConfig, AutoModelForSequenceClassification, RobertaTokenizerFast
 
 import kdlab
-from kdlab import record
 from kdlab.architecture import Architecture
 from kdlab.data import splits, tokens
 from kdlab.data.synthetic import generate
@@ -23,6 +22,7 @@ from kdlab.models.families import FAMILIES, configuration
 from kdlab.models.student import build_student
 from kdlab.models.teacher import load_teachers
 from kdlab.options.schema import FamilyName
+from kdlab.storage import example_outputs
 from kdlab.training.scoring import predict
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
@@ -119,7 +119,7 @@ def test_a_family_teaches_itself(family, checkpoint, small, tmp_path):
     rows = splits.split(run.task, run.source.bind()(), run.protocol)["report"]
     data = tokens.encode(rows, tokens.pretrained(str(folder)), 64, 2)
     again = predict(stock, data, torch.device("cpu")).astype(np.float16)
-    assert np.array_equal(again, record.read_outputs(tmp_path, found, "report"))
+    assert np.array_equal(again, example_outputs.read_outputs(tmp_path, found, "report"))
 
 
 def test_modernbert_teaches_on_rows_longer_than_its_window(checkpoint, small, tmp_path):

@@ -19,14 +19,14 @@ from kdlab.data import tokens
 from kdlab.data.splits import Rows
 from kdlab.errors import NotApplicable
 from kdlab.models import saved_files
-from kdlab.options import schema
+from kdlab.options import function_keys, schema
+from kdlab.options.function_keys import InitKeys, MatchingKeys, Named, TermKeys
 
 KINDS = {
     "page": schema.Config, "hard": schema.Hard, "train": schema.Train, "data": schema.Data,
     "protocol": schema.Protocol, "size": schema.Size, "teacher": schema.Teacher,
     "table": schema.Task, "synthetic": schema.Task, "corpus": schema.Task,
-    "knowledge": schema.TermKeys, "matching": schema.MatchingKeys, "init": schema.InitKeys,
-    "shape": schema.Named,
+    "knowledge": TermKeys, "matching": MatchingKeys, "init": InitKeys, "shape": Named,
 }  # fmt: skip
 NOT_A_RUNS = {
     "Execution": "where and how a run is computed", "LauncherKeys": "the same",
@@ -51,7 +51,8 @@ def test_every_key_of_the_schema_has_a_trial_or_a_reason(place):
 
 
 def test_every_kind_of_the_schema_decides_runs_or_says_why_not():
-    kinds = {name for name, kind in vars(schema).items() if hasattr(kind, "__pydantic_config__")}
+    both = vars(schema) | vars(function_keys)
+    kinds = {name for name, kind in both.items() if hasattr(kind, "__pydantic_config__")}
     assert kinds == {kind.__name__ for kind in KINDS.values()} | NOT_A_RUNS.keys()
 
 

@@ -20,7 +20,6 @@ from transformers import (
 )
 
 import kdlab
-from kdlab import record
 from kdlab.architecture import Architecture
 from kdlab.config.compose_many import compose_each
 from kdlab.config.frozen import freeze, thaw
@@ -35,6 +34,7 @@ from kdlab.models import saved_files
 from kdlab.models.families import FAMILIES, configuration
 from kdlab.models.student import HEAD_DEVIATION, _fresh_head, build_student
 from kdlab.models.teacher import load_teachers
+from kdlab.storage import example_outputs
 from kdlab.training import scoring
 
 PLACES, ROWS, LENGTH = 31, 900, 10
@@ -135,8 +135,8 @@ def test_neighbours_tell_the_hidden_word(tiny, tmp_path):
 def test_what_is_kept_of_a_row_is_two_numbers_that_give_the_scores_again(tiny, tmp_path):
     run = compose(*tiny, "knowledge=none")
     found = kdlab.distill(run, root=str(tmp_path), save=True, threads=1)
-    outputs = record.read_outputs(tmp_path, found, "report").astype(np.float64)
-    ids, counts = record.read_examples(tmp_path, found, "report")
+    outputs = example_outputs.read_outputs(tmp_path, found, "report").astype(np.float64)
+    ids, counts = example_outputs.read_examples(tmp_path, found, "report")
     assert outputs.shape == (96, 2)
     assert len(set(ids.tolist())) == 96
     assert set(counts.tolist()) == {2.0}  # 15 % of 10 words, rounded

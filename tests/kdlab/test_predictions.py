@@ -13,12 +13,12 @@ import torch
 from composed import compose
 
 import kdlab
-from kdlab import record
 from kdlab.cohort import missing
 from kdlab.config.compose import execution
 from kdlab.data import test_splits
 from kdlab.errors import BadInput
 from kdlab.models import saved_files
+from kdlab.storage import example_outputs, ledger
 
 CLASSES = 3
 SPLITS = {"test_matched": "test_a", "test_mismatched": "test_b", "test_ax": "ax/test"}
@@ -79,11 +79,11 @@ def test_asking_changes_neither_a_run_nor_its_result_but_adds_outputs(run, overr
     assert found.artifacts["outputs"].keys() == {"file", "select", "report", *SPLITS}
     assert "examples" not in without.artifacts
     for split in ("select", "report"):
-        one = record.read_outputs(tmp_path / "a", without, split)
-        assert np.array_equal(one, record.read_outputs(tmp_path / "b", found, split))
+        one = example_outputs.read_outputs(tmp_path / "a", without, split)
+        assert np.array_equal(one, example_outputs.read_outputs(tmp_path / "b", found, split))
         assert one.dtype == np.float16
     # Its teacher was not asked.
-    teacher = record.records(tmp_path / "b")[run.teacher.uid]
+    teacher = ledger.records(tmp_path / "b")[run.teacher.uid]
     assert not SPLITS.keys() & teacher.artifacts["outputs"].keys()
 
 
@@ -98,11 +98,11 @@ def test_test_outputs_are_the_models_own_in_float32_and_their_rows_have_no_label
         batch = tokenizer(list(rows["sentence"]), return_tensors="pt", padding=True)
         with torch.no_grad():
             logits = model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits
-        outputs = record.read_outputs(where["root"], found, name)
+        outputs = example_outputs.read_outputs(where["root"], found, name)
         assert outputs.dtype == np.float32
         assert np.allclose(outputs, logits.numpy(), atol=1e-6)
         assert not np.array_equal(outputs, outputs.astype(np.float16))
-        ids, labels = record.read_examples(where["root"], found, name)
+        ids, labels = example_outputs.read_examples(where["root"], found, name)
         assert ids.tolist() == rows["idx"].tolist()
         assert np.isnan(labels).all()
 
@@ -115,11 +115,13 @@ def test_a_run_that_is_done_is_predicted_by_its_saved_model(run, where, monkeypa
     second = kdlab.distill(run, asked)
     assert missing([run], asked) == []
     assert (second.result, second.cost) == (first.result, first.cost)
-    assert set(record.kept(where["root"], second)) == {"select", "report", *SPLITS}
+    assert set(example_outputs.kept(where["root"], second)) == {"select", "report", *SPLITS}
     for split in ("select", "report"):
-        one, other = (record.read_outputs(where["root"], each, split) for each in (first, second))
+        one, other = (
+            example_outputs.read_outputs(where["root"], each, split) for each in (first, second)
+        )
         assert np.array_equal(one, other)
-    assert record.records(where["root"])[run.uid] == second
+    assert ledger.records(where["root"])[run.uid] == second
     # Whoever does not ask is given the fuller record, and nothing is written.
     files = {path: path.stat().st_mtime_ns for path in where_files(where)}
     assert kdlab.distill(run, **where, save=True) == second
@@ -138,8 +140,8 @@ def test_what_the_saved_model_predicts_is_what_training_would_have_kept(run, whe
     root = str(tmp_path / "at_once")
     at_once = kdlab.distill(run, root=root, threads=1, predict_test=True)
     for name in SPLITS:
-        one = record.read_outputs(where["root"], later, name)
-        assert np.array_equal(one, record.read_outputs(root, at_once, name))
+        one = example_outputs.read_outputs(where["root"], later, name)
+        assert np.array_equal(one, example_outputs.read_outputs(root, at_once, name))
 
 
 def test_without_a_saved_model_a_run_is_said_to_be_trained_again(run, where, capsys):
@@ -149,9 +151,9 @@ def test_without_a_saved_model_a_run_is_said_to_be_trained_again(run, where, cap
     second = kdlab.distill(run, **where, predict_test=True)
     assert f"run {run.uid} is trained again for test outputs: " in (capsys.readouterr().out)
     assert second.result == first.result
-    assert set(record.kept(where["root"], second)) == {"select", "report", *SPLITS}
+    assert set(example_outputs.kept(where["root"], second)) == {"select", "report", *SPLITS}
     assert outputs.read_bytes().startswith(before)
-    assert record.read_outputs(where["root"], first, "report").shape == (40, CLASSES)
+    assert example_outputs.read_outputs(where["root"], first, "report").shape == (40, CLASSES)
 
 
 def test_a_model_that_is_not_the_records_predicts_nothing(run, overrides, where, capsys):
@@ -163,7 +165,7 @@ def test_a_model_that_is_not_the_records_predicts_nothing(run, overrides, where,
     found = kdlab.distill(run, **where, predict_test=True, save=True)
     assert f"{folder / 'model.safetensors'} is damaged" in capsys.readouterr().out
     assert found.result == first.result
-    assert set(record.kept(where["root"], found)) == {"select", "report", *SPLITS}
+    assert set(example_outputs.kept(where["root"], found)) == {"select", "report", *SPLITS}
     kdlab.load(run, root=where["root"])
 
 
@@ -171,12 +173,15 @@ def test_lost_outputs_come_back_with_those_of_test(run, where, monkeypatch):
     first = kdlab.distill(run, **where, predict_test=True, save=True)
     (path,) = {p for p in where_files(where) if p.suffix == ".f16"}
     away = path.rename(path.with_suffix(".away"))
-    monkeypatch.setattr(record, "worker", lambda: "another-process")
+    for module in (example_outputs, ledger):
+        monkeypatch.setattr(module, "worker", lambda: "another-process")
     found = kdlab.distill(run, **where, predict_test=True)
-    assert set(record.kept(where["root"], found)) == {"select", "report", *SPLITS}
+    assert set(example_outputs.kept(where["root"], found)) == {"select", "report", *SPLITS}
     away.rename(path)
     for split in ("select", "report", *SPLITS):
-        one, other = (record.read_outputs(where["root"], each, split) for each in (first, found))
+        one, other = (
+            example_outputs.read_outputs(where["root"], each, split) for each in (first, found)
+        )
         assert np.array_equal(one, other)
 
 
@@ -192,7 +197,7 @@ def test_one_test_split_goes_by_its_own_name(overrides, where):
     run = compose(*(text for text in overrides if text not in PREDICT), "knowledge=none")
     assert test_splits.splits(run.task) == {"test": "test_a"}
     found = kdlab.distill(run, **where, predict_test=True)
-    assert record.read_outputs(where["root"], found, "test").shape == (30, CLASSES)
+    assert example_outputs.read_outputs(where["root"], found, "test").shape == (30, CLASSES)
     assert compose("task=rte", f"task.path={run.source.knobs['path']}", "task.folder=Mine",
                    "task.text=[sentence]", "teacher=none", "knowledge=none", "tokenizer=null",
                    "task.train=train").task.test == "test"  # fmt: skip

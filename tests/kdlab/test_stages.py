@@ -9,7 +9,6 @@ import torch
 from composed import compose
 
 import kdlab
-from kdlab import record
 from kdlab.config.identity import batch_key
 from kdlab.data import splits
 from kdlab.data.task_data import task_data
@@ -20,6 +19,7 @@ from kdlab.models.student import build_student
 from kdlab.models.teacher import load_teachers
 from kdlab.models.trace import Trace, trace
 from kdlab.run import parents, teacher_runs
+from kdlab.storage import ledger
 from kdlab.training import loop, scoring, teaching
 
 HIDDEN = "init.run=['knowledge=hidden_mse','hard.weight=0','train.lr=1e-3','train.epochs=1']"
@@ -118,7 +118,7 @@ def test_a_stage_starts_from_the_whole_encoder_and_keeps_the_classifier_if_told(
     fresh = compose(*small, "threads=1", "seed=4", "knowledge=none")
     root = str(tmp_path)
     found = kdlab.distill([staged, keeps], root=root, threads=1)
-    assert set(record.index(root)) == {r.uid for r in (staged, keeps, *parents(staged))}
+    assert set(ledger.index(root)) == {r.uid for r in (staged, keeps, *parents(staged))}
     assert found[0].result["weights"] != found[1].result["weights"]
     tokenizer = task_data(staged, False).tokenizer
     saved = kdlab.load(staged.init.stage, root)
@@ -303,7 +303,7 @@ def test_a_cohort_shares_its_cross_fitted_teachers(small, fitted, at_work, tmp_p
     found = kdlab.distill([other, fitted], root=root, threads=1)
     assert found[1].result == at_work[0].result
     assert [each.cost["cohort"] for each in found] == [2, 2]
-    assert len(record.index(root)) == 2 + 3
+    assert len(ledger.index(root)) == 2 + 3
     with pytest.raises(BadInput, match="one teacher"):
         kdlab.distill([fitted, compose(*small, "knowledge=logits_kl")], root=root)
 
@@ -325,7 +325,7 @@ def test_a_chain_killed_in_each_of_its_runs_ends_in_the_same_result(small, tmp_p
     # Two teachers of 4 updates, two assistants of 5, a stage of 9, a student of 34.
     for at in (2, 5, 6, 7, 9, 20):
         assert killed.after(at, [run], root) == -signal.SIGKILL
-        done.append(len(record.index(root)))
+        done.append(len(ledger.index(root)))
     assert done[0] == 0
     assert done[-1] == 5
     assert kdlab.distill(run, root=root, threads=1).result == whole.result

@@ -10,7 +10,7 @@ import kdlab
 from kdlab.config.compose import compose, execution
 from kdlab.errors import BadInput
 from kdlab.options import callables
-from kdlab.record import records
+from kdlab.storage.ledger import records
 from kdlab.tracking import wandb_runs
 from kdlab.training import student_state
 

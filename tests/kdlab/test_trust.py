@@ -4,11 +4,11 @@ import stat
 
 import pytest
 
-from kdlab import durable
 from kdlab.config import option_files, secrets
 from kdlab.config.compose import compose
 from kdlab.errors import BadInput
 from kdlab.options.schema import Execution
+from kdlab.storage import durable
 from sweeps import multirun
 from sweeps.journal import run_states
 from sweeps.plan import plan

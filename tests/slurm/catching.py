@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from kdlab import record
+from kdlab.storage import ledger
 from sweeps.journal import events
 
 from .processes import alive, children, command_line, is_stopped, send, wait_until
@@ -62,7 +62,7 @@ def _catch(sweep: Sweep) -> list[Caught]:
             for child in trains:
                 _stop(child)
             start = events.fold(sweep.root).running.get(worker["file"], {"uids": []})
-            if trains and alive(pid) and set(start["uids"]) - set(record.index(sweep.root)):
+            if trains and alive(pid) and set(start["uids"]) - set(ledger.index(sweep.root)):
                 return [Caught(worker, trains[0], tuple(start["uids"]))]
             _go_on([*trains, pid])
     return []

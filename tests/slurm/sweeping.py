@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdlab import record
+from kdlab.storage import ledger
 from sweeps.journal import events
 
 from .cluster import Cluster
@@ -95,7 +95,7 @@ class Sweep:
 
     def recorded(self) -> int:
         """How many runs have a record."""
-        return len(record.index(self.root))
+        return len(ledger.index(self.root))
 
     def jobs(self, states: str = "RUNNING") -> list[str]:
         """The tasks of the sweep in these states, by SLURM's id."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kdlab import record
+from kdlab.storage import durable, ledger
 from sweeps.journal import events
 
 from .catching import caught
@@ -41,8 +41,8 @@ def serial(cluster: Cluster, study: Path) -> Iterator[Path]:
 
 def compare(sweep: Sweep, serial: Path) -> None:
     """Every run is there, and it and the table are what serial runs gave."""
-    wait_until(lambda: len(record.index(serial)) == RUNS + 1, "serial runs", 600, every=1)
-    ours, theirs = record.records(sweep.root), record.records(serial)
+    wait_until(lambda: len(ledger.index(serial)) == RUNS + 1, "serial runs", 600, every=1)
+    ours, theirs = ledger.records(sweep.root), ledger.records(serial)
     assert len(ours) == RUNS + 1
     assert {u: r.result for u, r in ours.items()} == {u: r.result for u, r in theirs.items()}
     assert sweep.tables() == table_of(serial, sweep)
@@ -53,7 +53,7 @@ def table_of(serial: Path, sweep: Sweep) -> bytes:
     """The serial runs' table, made once: its intervals take a while."""
     room = serial / "studies" / sweep.study.stem
     if not (room / "tables").is_dir():
-        record.write_whole(
+        durable.write_whole(
             room / "plan.parquet",
             (sweep.root / "studies" / sweep.study.stem / "plan.parquet").read_bytes(),
         )
@@ -200,7 +200,7 @@ def controller_is_away(sweep: Sweep, room: Path) -> None:
         said = sweep.launch(check=False)
         assert "Unable to contact slurm controller" in said
     wait_until(
-        lambda: set(task.uids) <= set(record.index(sweep.root)), "a task goes on without it", 120
+        lambda: set(task.uids) <= set(ledger.index(sweep.root)), "a task goes on without it", 120
     )
     sweep.cluster.start_controller()
 

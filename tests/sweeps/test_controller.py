@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from composed import compose
 
-from kdlab import record
 from kdlab.config.compose import execution
 from kdlab.errors import BadInput
+from kdlab.storage import durable
 from sweeps.journal import events, failures, run_states
 from sweeps.launchers import choice, contract, controller, slurm
 from sweeps.launchers.submission import Submission
@@ -118,7 +118,7 @@ def test_an_answer_of_squeue_that_was_kept_and_is_none_is_asked_for_again(
 ):
     intend(tmp_path, [["a"]])
     slurm_says["squeue"] = row()
-    record.write_whole(tmp_path / "queue.json", kept)
+    durable.write_whole(tmp_path / "queue.json", kept)
     for _ in range(2):
         found = contract.live(tmp_path, events.fold(tmp_path), fresh=False)
         assert found == {(INTENT, 0): "RUNNING"}

@@ -5,7 +5,8 @@ import errno
 import pytest
 import torch
 
-from kdlab.record import Entry, append_line
+from kdlab.storage.durable import append_line
+from kdlab.storage.ledger import Entry
 from sweeps.journal import events, failures, run_states
 from sweeps.submit import reconcile
 

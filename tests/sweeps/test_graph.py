@@ -47,7 +47,7 @@ def test_runs_that_must_be_apart_are(runs):
 
 
 def test_a_cell_that_was_measured_lends_its_time_to_its_other_seeds(runs):
-    from kdlab.record import Entry
+    from kdlab.storage.ledger import Entry
 
     unique = list({run.uid: run for run in runs}.values())
     one = next(run for run in unique if run.terms and run.seed == 1)

@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from kdlab import durable
-from kdlab.record import append_line
+from kdlab.storage import durable
+from kdlab.storage.durable import append_line
 from sweeps.journal import event_files, events, failures, run_states
 
 FOREIGN = [

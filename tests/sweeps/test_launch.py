@@ -12,6 +12,7 @@ import kdlab
 from kdlab import record
 from kdlab.config.compose import execution
 from kdlab.errors import BadInput
+from kdlab.storage import durable, example_outputs, ledger
 from sweeps import commands, status
 from sweeps.journal import events, failures, run_states
 from sweeps.launchers import choice, contract
@@ -63,7 +64,7 @@ def test_a_launch_returns_at_once_and_a_second_submits_nothing(asked, root, caps
     assert submissions(root) == 2
     assert commands.run_launch(asked, None, wait=True) == 0
     assert submissions(root) == 2
-    found = [entry.status for entry in record.index(root).values()]
+    found = [entry.status for entry in ledger.index(root).values()]
     assert sorted(found) == ["diverged"] * 2 + ["done"] * 5
     assert "6 raw" in capsys.readouterr().out
     shown = status.load("mine", root)
@@ -95,7 +96,7 @@ def test_a_pool_that_is_killed_is_launched_again(asked, root):
         os.kill(incarnations[-1]["pid"], signal.SIGKILL)
     wait_until(lambda: idle(root), "no task at work", 90, every=0.1)
     assert commands.run_launch(asked, None, wait=True) == 0
-    assert len(record.index(root)) == 7
+    assert len(ledger.index(root)) == 7
 
 
 @pytest.mark.long
@@ -106,7 +107,7 @@ def test_cancelled_tasks_save_and_go_on(asked, root):
     wait_until(lambda: idle(root), "no task at work", 90, every=0.1)
     assert not events.fold(root).running
     assert commands.run_launch(asked, None, wait=True) == 0
-    assert len(record.index(root)) == 7
+    assert len(ledger.index(root)) == 7
 
 
 @pytest.fixture
@@ -159,7 +160,7 @@ def test_too_little_data_is_found_while_planning(small, tmp_path, root):
 
 def test_a_sweep_that_stopped_itself_is_not_launched_until_it_is_mended(asked, root):
     why = b'{"why": "ten", "error": "KeyError"}'
-    record.write_whole(failures.stop_file(root, "mine"), why)
+    durable.write_whole(failures.stop_file(root, "mine"), why)
     with pytest.raises(BadInput, match="mine has stopped itself: ten: KeyError"):
         commands.run_launch(asked, None, wait=False)
     assert submissions(root) == 0
@@ -223,7 +224,7 @@ blocks:
     runs = {run.uid: run for run in plan.unique(plan.plan(asked.study, asked.extra, frozen))}
     confirmed = [run for run in runs.values() if run.seed > 0]
     assert len(confirmed) == 4
-    assert set(runs) <= set(record.index(root))
+    assert set(runs) <= set(ledger.index(root))
     for winner in frozen.values():
         assert winner.scores[" ".join(winner.overrides)] == max(winner.scores.values())
 
@@ -238,14 +239,14 @@ def test_a_rerun_brings_lost_outputs_back_as_it_was_launched(small, tmp_path, ro
     (uid, before) = next(
         (uid, found) for uid, found in kdlab.records(root).items() if found.artifacts
     )
-    outputs = record.read_outputs(root, before, "report")
+    outputs = example_outputs.read_outputs(root, before, "report")
     for path in Path(root).glob("outputs/*"):
         path.unlink()
     assert commands.rerun(uid, root) == 0
     wait_until(lambda: idle(root), "no task at work", 90, every=0.1)
     after = kdlab.records(root)[uid]
     assert after.result == before.result
-    assert (record.read_outputs(root, after, "report") == outputs).all()
+    assert (example_outputs.read_outputs(root, after, "report") == outputs).all()
     with pytest.raises(BadInput, match="no study under .* has a run nope"):
         commands.rerun("nope", root)
 
@@ -254,15 +255,15 @@ def test_a_launch_heals_what_a_damaged_record_says_is_done(asked, root, capsys, 
     runs = [run.uid for run in plan.unique(plan.plan(asked.study, asked.extra))]
     result = {"status": "done", "scores": {}}
     for uid in runs:
-        record.append(root, record.Record(uid, {}, [], result, {}, {}))
-    (ledger,) = Path(root, "records").glob("*.jsonl")
-    state, content = ledger.stat(), bytearray(ledger.read_bytes())
-    content[record.index(root)[runs[1]].start + 50] ^= 1
-    ledger.write_bytes(content)
-    os.utime(ledger, ns=(state.st_atime_ns, state.st_mtime_ns))  # as a disk would
+        ledger.append(root, record.Record(uid, {}, [], result, {}, {}))
+    (jsonl,) = Path(root, "records").glob("*.jsonl")
+    state, content = jsonl.stat(), bytearray(jsonl.read_bytes())
+    content[ledger.index(root)[runs[1]].start + 50] ^= 1
+    jsonl.write_bytes(content)
+    os.utime(jsonl, ns=(state.st_atime_ns, state.st_mtime_ns))  # as a disk would
     due = []
     monkeypatch.setattr(launch, "launch", lambda work, *_: due.extend(work.due) or [])
     assert commands.run_launch(asked, None, wait=False) == 0
     assert [run.uid for run in due if run.uid in runs] == [runs[1]]
-    assert f"records/{ledger.name}: no record in bytes" in capsys.readouterr().err
+    assert f"records/{jsonl.name}: no record in bytes" in capsys.readouterr().err
     assert status.load("mine", root).counts["done"] == len(runs) - 1

@@ -8,8 +8,8 @@ import time
 import pytest
 from filelock import FileLock
 
-from kdlab import record
 from kdlab.record import Record
+from kdlab.storage import ledger
 from sweeps import leftovers
 
 OLD = {
@@ -42,7 +42,7 @@ def root(tmp_path):
             os.utime(path, (time.time() - 2 * leftovers.DAY,) * 2)
     result = {"status": "done"}
     for uid in ("done", "held"):
-        record.append(tmp_path, Record(uid, {}, [], result, {}, {}))
+        ledger.append(tmp_path, Record(uid, {}, [], result, {}, {}))
     return tmp_path
 
 

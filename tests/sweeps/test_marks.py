@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from kdlab import power, record
+from kdlab import power
 from kdlab.record import Record
+from kdlab.storage import ledger
 from sweeps.plan import marks
 from sweeps.plan.row import Planned
 from sweeps.study.cells import Cell
@@ -67,8 +68,8 @@ def test_points_are_of_what_is_recorded_by_now(tmp_path):
             score = 0.6 + 0.02 * random.random()
             gaps.append(score)
             result = {"status": "done", "scores": {"report": {"accuracy": score}}}
-            record.append(tmp_path, Record(entry.run.uid, {}, [], result, {"seconds": 1.0}, {}))
+            ledger.append(tmp_path, Record(entry.run.uid, {}, [], result, {"seconds": 1.0}, {}))
     deviation = 100 * np.std(np.array(gaps[4:]) - np.array(gaps[:4]), ddof=1)
     expected = deviation * power.detectable(4, 5) / 6**0.5
-    (line,) = marks.lines(STUDY, own, str(tmp_path), record.index(tmp_path))
+    (line,) = marks.lines(STUDY, own, str(tmp_path), ledger.index(tmp_path))
     assert f"over seeds ({expected:.1f} points by the records so far)" in line

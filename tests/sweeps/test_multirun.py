@@ -4,9 +4,9 @@ import pytest
 from at_once import python
 from hydra_plugins.kdlab_sweeper import KdlabSweeper
 
-from kdlab import record
 from kdlab.config.compose import compose
 from kdlab.errors import BadInput
+from kdlab.storage import ledger
 from sweeps import commands, multirun
 from sweeps.plan import plan
 
@@ -23,7 +23,7 @@ def test_a_multirun_is_launched_once_and_found_again(small, tmp_path):
     found = run(*arguments, "hydra.sweeper.wait=true", "hydra.sweeper.name=first", cwd=tmp_path)
     assert found.returncode == 0, found.stderr
     assert "8 raw, 0 excluded, 0 duplicate, 0 done, 8 to run" in found.stdout
-    records = record.records(tmp_path / "runs")
+    records = ledger.records(tmp_path / "runs")
     expected = [
         compose(*small, f"knowledge={knowledge}", f"train.warmup={share}", f"seed={seed}")
         for knowledge in ("none", "logits_kl")

@@ -10,9 +10,9 @@ from composed import compose
 from slurm.processes import wait_until
 
 import kdlab
-from kdlab import record
 from kdlab.config.compose import execution
 from kdlab.run import parents
+from kdlab.storage import ledger
 from kdlab.training import resume
 from sweeps import commands, status
 from sweeps.journal import events, failures, run_states
@@ -130,7 +130,7 @@ def test_an_earlier_run_that_fails_is_retried_and_brings_its_children_back(asked
     (child,) = set(classes) - {broken.uid}
     assert classes == {broken.uid: "code_error", child: "parent_failed"}
     assert f"parent {broken.uid} failed" in shown.failed[child]["error"]
-    assert len(record.index(root)) == 14 - 2
+    assert len(ledger.index(root)) == 14 - 2
     before = submissions(root)
     assert commands.run_launch(asked, None, wait=True) == 1
     assert submissions(root) == before
@@ -151,7 +151,7 @@ def test_a_worker_brings_home_a_chain_that_nobody_trained(small, tmp_path):
     shard = shards.read(path)
     assert [shard.depth(uid) for uid in family] == [0, 1, 2, 3]
     run_worker(path)
-    assert set(record.index(tmp_path)) == set(family)
+    assert set(ledger.index(tmp_path)) == set(family)
     ended = [event["uids"] for event in events.fold(tmp_path).ends]
     assert ended == [[uid] for uid in family]
 
@@ -165,12 +165,12 @@ def test_a_grandparents_failure_reaches_its_grandchildren(small, tmp_path):
     path = frozen(run, family, tmp_path)
     run_worker(path)
     first, middle, last = family
-    assert {u: e.status for u, e in record.index(tmp_path).items()} == {first: "diverged"}
+    assert {u: e.status for u, e in ledger.index(tmp_path).items()} == {first: "diverged"}
     trouble = events.fold(tmp_path).trouble
     assert failures.failure(trouble[middle])["error"].startswith(f"parent {first} failed: it div")
     assert failures.failure(trouble[last])["error"].startswith(f"parent {middle} failed: parent_f")
     links = {uid: uids(each) for uid, each in family.items()}
-    states = run_states.states(links, record.index(tmp_path), events.fold(tmp_path), {})
+    states = run_states.states(links, ledger.index(tmp_path), events.fold(tmp_path), {})
     assert states == {first: "diverged", middle: "failed", last: "failed"}
 
 

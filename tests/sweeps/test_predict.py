@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 import kdlab
-from kdlab import record
 from kdlab.config.compose import execution
 from kdlab.data import test_splits
 from kdlab.errors import BadInput
+from kdlab.storage import example_outputs, ledger
 from sweeps import commands
 from sweeps.journal import events
 from sweeps.launchers import choice
@@ -59,7 +59,7 @@ def runs(request):
 
 
 def lines(root) -> int:
-    return sum(map(len, record.entries(root).values()))
+    return sum(map(len, ledger.entries(root).values()))
 
 
 def submissions(root) -> int:
@@ -70,9 +70,9 @@ def submissions(root) -> int:
 def test_a_study_keeps_the_test_outputs_of_its_own_runs(asked, tmp_path):
     root, request = str(tmp_path / "runs"), asked("predict_test=true")
     assert commands.run_launch(request, None, wait=True) == 0
-    found = record.records(root)
+    found = ledger.records(root)
     for run in runs(request):
-        assert record.read_outputs(root, found[run.uid], "test").shape == (30, 2)
+        assert example_outputs.read_outputs(root, found[run.uid], "test").shape == (30, 2)
         for teacher in [run.teacher] if run.teacher else []:
             assert "test" not in found[teacher.uid].artifacts["outputs"]
     assert commands.run_launch(request, None, wait=True) == 0
@@ -85,7 +85,7 @@ def test_a_study_that_is_done_is_predicted_with_saved_models_and_trained_where_t
 ):
     root, request = str(tmp_path / "runs"), asked("predict_test=true")
     assert commands.run_launch(asked("save=true"), None, wait=True) == 0
-    before, own = record.records(root), [run.uid for run in runs(request)]
+    before, own = ledger.records(root), [run.uid for run in runs(request)]
     lost, *kept = own
     shutil.rmtree(Path(root, "models", lost))
     # Whoever predicts with saved models needs no teacher.
@@ -100,7 +100,7 @@ def test_a_study_that_is_done_is_predicted_with_saved_models_and_trained_where_t
     ) in said
     assert commands.run_launch(request, None, wait=True) == 0
     assert test_splits.lacking(runs(request), root) == set()
-    after = record.records(root)
+    after = ledger.records(root)
     assert {uid: x.result for uid, x in after.items()} == {u: x.result for u, x in before.items()}
     for uid in kept:
         assert after[uid].cost == before[uid].cost

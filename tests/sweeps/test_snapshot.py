@@ -5,7 +5,7 @@ import random
 import pytest
 from flips import flipped
 
-from kdlab.durable import Damaged
+from kdlab.storage.durable import Damaged
 from kdlab.tracking import provenance
 from sweeps.submit import code_snapshot
 from sweeps.task import code_check

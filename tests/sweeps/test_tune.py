@@ -12,7 +12,8 @@ from flips import flipped
 from kdlab import distill
 from kdlab.config.compose import execution
 from kdlab.errors import BadInput
-from kdlab.record import Record, records
+from kdlab.record import Record
+from kdlab.storage.ledger import records
 from sweeps.plan import cohorts
 from sweeps.study import cells as expand
 from sweeps.study import reading, schema, tuning

@@ -9,9 +9,10 @@ from collections import Counter
 
 import pytest
 
-from kdlab import distill, durable
+from kdlab import distill
 from kdlab.errors import BadInput
-from kdlab.record import records
+from kdlab.storage import durable
+from kdlab.storage.ledger import records
 from kdlab.tracking import wandb_runs
 from kdlab.training.loop import evaluation_points
 from sweeps import wandb_sink

@@ -12,10 +12,10 @@ import pytest
 from composed import compose
 
 import kdlab
-from kdlab import record
 from kdlab.config.compose import execution
 from kdlab.config.identity import digest, effective
-from kdlab.durable import Damaged
+from kdlab.storage import example_outputs, ledger
+from kdlab.storage.durable import Damaged
 from sweeps.journal import events, failures
 from sweeps.task import shards
 from sweeps.task.trainer_process import TrainerProcess
@@ -56,14 +56,14 @@ def test_bad_runs_fail_by_their_class_and_their_neighbours_come_home(small, tmp_
     sound, *others, wild = arms(small, (), (), (), (), (), ("train.lr=1e30", "train.clip=1e30"))
     cohort = [broken(run, fault) for run, fault in zip(others, how, strict=True)]
     work(tmp_path, [[sound, *cohort, wild]])
-    found = record.index(tmp_path)
+    found = ledger.index(tmp_path)
     assert {uid: entry.status for uid, entry in found.items()} == {
         sound.teacher.uid: "done",
         sound.uid: "done",
         wild.uid: "diverged",
     }
     alone = kdlab.distill(sound, root=str(tmp_path / "alone"), threads=1)
-    assert record.read(tmp_path, found[sound.uid]).result == alone.result
+    assert ledger.read(tmp_path, found[sound.uid]).result == alone.result
     state = events.fold(tmp_path)
     failed = {uid: failures.failure(trouble) for uid, trouble in state.trouble.items()}
     classes = {run.uid: failed[run.uid]["class"] for run in cohort}
@@ -91,7 +91,7 @@ def test_a_full_disk_or_a_broken_device_ends_the_task_and_fails_nobody(small, tm
         root = tmp_path / fault
         faulty = broken(first, fault)
         work(root, [[faulty], [second]])
-        assert set(record.index(root)) == {first.teacher.uid}
+        assert set(ledger.index(root)) == {first.teacher.uid}
         state = events.fold(root)
         assert [event["class"] for event in state.trouble[faulty.uid]] == [said]
         assert failures.failure(state.trouble[faulty.uid]) is None
@@ -123,13 +123,13 @@ def test_a_recorded_run_is_repeated_to_bring_its_outputs_back(small, tmp_path):
     (run,) = arms(small, ())
     work(tmp_path, [[run]])
     before = kdlab.records(tmp_path)[run.uid]
-    wanted = record.read_outputs(tmp_path, before, "report")
+    wanted = example_outputs.read_outputs(tmp_path, before, "report")
     for path in (tmp_path / "outputs").iterdir():
         path.unlink()
     work(tmp_path, [[run]])
     with pytest.raises(Damaged, match=f"rerun {run.uid}"):
-        record.read_outputs(tmp_path, kdlab.records(tmp_path)[run.uid], "report")
+        example_outputs.read_outputs(tmp_path, kdlab.records(tmp_path)[run.uid], "report")
     work(tmp_path, [[run]], again=[run.uid])
     after = kdlab.records(tmp_path)[run.uid]
     assert after.result == before.result
-    assert (record.read_outputs(tmp_path, after, "report") == wanted).all()
+    assert (example_outputs.read_outputs(tmp_path, after, "report") == wanted).all()

@@ -18,8 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kdlab import record
 from kdlab.record import Record
+from kdlab.storage import ledger
 
 KINDS = EQUAL, CLOSE, APART = "equal", "close", "apart"
 TOLERANCE = 0.02  # of every score, a fraction: about what another seed does on a few hundred rows
@@ -31,18 +31,11 @@ SAID = {
     APART: "REPEATED WITH A RESULT THAT NO RUN HAS TWICE (analysis diff UID UID shows it)",
 }
 SHOWN = 5  # uids in a line
-LATER = ("examples_seen",)  # keys of a result that the earliest records lack
-
-
-def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two results are equal, but for the keys LATER, which one of them may lack."""
-    lacking = {key for key in LATER if key not in one or key not in other}
-    return all(one.get(key) == other.get(key) for key in (one.keys() | other.keys()) - lacking)
 
 
 def kind(one: Record, other: Record) -> str:
     """How alike two records of a run are: equal, close or apart."""
-    if is_same(one.result, other.result):
+    if one.result == other.result:
         return EQUAL
     if is_promised(one.cost, other.cost):
         return APART
@@ -57,9 +50,9 @@ def is_promised(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 def notes(root: str | Path) -> list[str]:
     """A sentence for each thing that is wrong with the records under a root."""
     # Only runs with several records are read: there are few of them, and many runs.
-    repeated = {uid: entries for uid, entries in record.entries(root).items() if entries[1:]}
-    kinds = {uid: worst(record.read_all(root, entries)) for uid, entries in repeated.items()}
-    lines = record.damaged(root)
+    repeated = {uid: entries for uid, entries in ledger.entries(root).items() if entries[1:]}
+    kinds = {uid: worst(ledger.read_all(root, entries)) for uid, entries in repeated.items()}
+    lines = ledger.damaged(root)
     for kind, sentence in SAID.items():
         if uids := [uid for uid, worst_kind in kinds.items() if worst_kind == kind]:
             lines.append(f"{len(uids)} runs {sentence}: {' '.join(uids[:SHOWN])}")
