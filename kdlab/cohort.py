@@ -7,11 +7,9 @@ batch is read, and passed through the teacher, once for all of them.
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, overload
 
 import torch
-from filelock import FileLock
 
 from kdlab import device
 from kdlab.config.identity import batch_key, teacher_key
@@ -22,12 +20,12 @@ from kdlab.models import heads
 from kdlab.models.origins import teacher_architecture
 from kdlab.models.saved_files import is_whole
 from kdlab.models.student import build_student
-from kdlab.models.teacher import load_teachers
-from kdlab.objective.objective import Objective
+from kdlab.objective.objective import Objective, row_views
+from kdlab.objective.term_loss import RowView
 from kdlab.options.schema import Execution
 from kdlab.record import DIVERGED, DONE, Record
 from kdlab.run import Run, parents
-from kdlab.storage import durable, ledger
+from kdlab.storage import durable, ledger, locks
 from kdlab.tracking.tracker import watching
 from kdlab.training import outcome, resume, scoring, student_state, teaching, test_outputs
 from kdlab.training.loop import train
@@ -99,10 +97,8 @@ def _locked(
     with ExitStack() as stack:
         # Two processes that were given the same run: the second waits and finds it done. Locks are
         # taken in the order of uids, so that no two processes wait for each other.
-        locks = Path(execution.root) / "locks"
-        locks.mkdir(parents=True, exist_ok=True)
         for uid in sorted(run.uid for run in (cohort if again else missing(cohort, execution))):
-            stack.enter_context(FileLock(locks / f"{uid}.lock"))
+            stack.enter_context(locks.lock(execution.root, uid))
         # Once more, now that nobody else can change the answer.
         waiting = cohort if again else missing(cohort, execution)
         complete = execution.predict_test and not again
@@ -114,11 +110,11 @@ def _locked(
 def _distill(cohort: Sequence[Run], task: TaskData, execution: Execution, on: torch.device) -> None:
     """Teachers, students, training, scores, records: what `distill` does, in its order."""
     device.forget_peak(on)
-    teachers = load_teachers(_with_teacher(cohort), task.tokenizer, task.names, execution.root, on)
-    select_logits = teaching.check_on_select(cohort, teachers, task.scored["select"], on)
+    teachers = teaching.Teachers(_with_teacher(cohort), task, execution, on, device.Clock(on))
+    teaching.check_on_select(cohort, teachers)
     students = [_student(run, task, on, execution) for run in cohort]
     with watching([student.run for student in students], execution) as watches:
-        teacher_seconds = train(
+        train(
             students,
             teachers,
             task.training,
@@ -127,7 +123,8 @@ def _distill(cohort: Sequence[Run], task: TaskData, execution: Execution, on: to
             execution=execution,
             on_evaluation=lambda student, event: watches[student.run.uid].evaluated(event),
         )
-        teacher_logits = outcome.teacher_logits(teachers, task, students, on, select_logits)
+        teacher_logits = outcome.teacher_logits(teachers, students)
+        teacher_seconds = teachers.clock.seconds()
         recorded = ledger.entries(execution.root)  # runs that are repeated for what they lack
         for student in students:
             outputs = outcome.scored_outputs(student, task)
@@ -172,7 +169,8 @@ def _student(run: Run, task: TaskData, on: torch.device, execution: Execution) -
     if task.names:
         heads.name_classes(model, task.names)
     objective = Objective(run, teacher_architecture(run), task.scheduled).to(on)
-    student = student_state.start(run, model, objective, len(task.batches), task.scheduled)
+    views = row_views(run) if task.visits_all_rows else frozenset[RowView]()
+    student = student_state.start(run, model, objective, len(task.batches), task.scheduled, views)
     resume.restore(student, execution.root)  # over the fresh weights, if there is a checkpoint
     return student
 

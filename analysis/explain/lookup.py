@@ -25,7 +25,10 @@ LISTED = 12  # names, in an error
 SEEDS = ("seed=", "teacher.seed=")
 # Overrides of where and how a run is computed, which is no part of it: the fields of
 # `kdlab.options.schema.Execution` but for `predict_test`, without which a repeat lacks outputs.
-EXECUTION = ("root=", "save=", "device=", "threads=", "checkpoint_seconds=", "tracker", "launcher")
+EXECUTION = (
+    *("root=", "save=", "device=", "threads=", "checkpoint_seconds=", "teacher_outputs_gb="),
+    *("tracker", "launcher"),
+)
 
 
 @dataclass(frozen=True)

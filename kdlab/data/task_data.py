@@ -35,6 +35,11 @@ class TaskData:
     ids: Mapping[str, np.ndarray]
     names: tuple[str, ...] | None
 
+    @property
+    def visits_all_rows(self) -> bool:
+        """Whether the batches have as many rows as there are: of a short trial they have fewer."""
+        return sum(map(len, self.batches)) >= len(self.training.labels)
+
 
 def task_data(run: Run, predict_test: bool) -> TaskData:
     """What a run, and every run of its cohort, is trained and scored on.

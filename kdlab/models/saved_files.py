@@ -27,6 +27,11 @@ def write_digests(directory: Path, weights: str) -> None:
     write_whole(directory / DIGESTS, json.dumps({"weights": weights, "files": files}).encode())
 
 
+def signed_weights(root: str | Path, uid: str) -> str:
+    """The digest of the weights of a run's model, as its folder says it."""
+    return str(json.loads((folder(root, uid) / DIGESTS).read_bytes())["weights"])
+
+
 def flaw(root: str | Path, uid: str, weights: Collection[str] = ()) -> str | None:
     """Why a run has no model that could be used; None if it has one.
 

@@ -127,6 +127,7 @@ def trace(
     inputs: Mapping[str, Tensor],
     layers: frozenset[int],
     predicted: PredictedTokens | None = None,
+    depth: int | None = None,
 ) -> Trace:
     """One forward pass of a model, with the heads of some layers.
 
@@ -135,6 +136,8 @@ def trace(
         inputs: `input_ids`, `attention_mask` and, of some tokenizers, `token_type_ids`, [b, t].
         layers: 1-based, whose queries, keys and values are kept.
         predicted: the tokens at which a language model computes logits; None of a classifier.
+        depth: the highest layer that is looked at: what lies above it is not computed, and the
+            logits are NaN; None: all layers.
 
     Raises:
         RuntimeError: the attention of one of the layers did not go through transformers' interface.
@@ -142,7 +145,7 @@ def trace(
     tape = _Tape(layers)
     token = _tape.set(tape)
     try:
-        with _head_at(model, predicted):
+        with _head_at(model, predicted), _cut(model, depth) as is_cut:
             output = model(**_accepted(model, inputs), output_hidden_states=True)
     finally:
         _tape.reset(token)
@@ -152,6 +155,8 @@ def trace(
         )
     mask = inputs["attention_mask"].bool()
     logits = output.logits if predicted is None else output.logits[0]
+    if is_cut:  # they are of some layer's state: no term shall learn from them unnoticed
+        logits = torch.full_like(logits, torch.nan)
     masked = None if predicted is None else predicted.masked
     return Trace(logits, output.hidden_states, tape.heads, mask, masked)
 
@@ -184,6 +189,35 @@ def _head_at(model: Any, predicted: PredictedTokens | None) -> Iterator[None]:
         yield
     finally:
         handle.remove()
+
+
+@contextmanager
+def _cut(model: Any, depth: int | None) -> Iterator[bool]:
+    """Let an encoder end a layer above `depth`; tell whether anything was cut off.
+
+    One layer more, because some families have a norm after the last one, which is none of its
+    output.
+    """
+    if depth is None or depth + 1 >= model.config.num_hidden_layers:
+        yield False
+        return
+    encoder, name = _layers(model.base_model)
+    layers = getattr(encoder, name)
+    setattr(encoder, name, layers[: depth + 1])
+    try:
+        yield True
+    finally:
+        setattr(encoder, name, layers)
+
+
+def _layers(encoder: Any) -> tuple[Any, str]:
+    """The module that holds the list of an encoder's layers, and the list's name in it."""
+    depth = encoder.config.num_hidden_layers
+    for module in encoder.modules():
+        for name, child in module.named_children():
+            if isinstance(child, nn.ModuleList) and len(child) == depth:
+                return module, name
+    raise RuntimeError(f"{type(encoder).__name__}: no list of {depth} layers")
 
 
 def joined(parts: Sequence[Trace], order: Tensor) -> Trace:

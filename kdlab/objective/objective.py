@@ -3,7 +3,7 @@
 total = hard.weight * task_loss + Σ term.weight * term_loss
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 
 import torch
@@ -13,8 +13,9 @@ from torch.nn import functional
 from kdlab.architecture import Architecture
 from kdlab.metrics import Kind
 from kdlab.models.trace import Trace
-from kdlab.objective.term_loss import Moment, TermLoss
-from kdlab.run import Run
+from kdlab.objective.term_loss import NO_ROWS, Moment, RowView, TeacherRows, TermLoss
+from kdlab.options.callables import function
+from kdlab.run import Run, Term
 
 HARD = "hard"  # the name of the task's loss among the losses
 
@@ -38,21 +39,27 @@ class Objective(nn.Module):
             self.terms[term.key] = TermLoss(term, run.student, teacher, run.seed)
 
     def forward(
-        self, student: Trace, teacher: Trace | None, labels: Tensor, step: int
+        self,
+        student: Trace,
+        teacher: Trace | None,
+        labels: Tensor,
+        step: int,
+        teacher_rows: TeacherRows = NO_ROWS,
     ) -> dict[str, Tensor]:
         """Every loss by name, unweighted: float32 scalars.
 
         Args:
-            student, teacher: forward passes over the same batch; no teacher without terms.
+            student, teacher: forward passes over the same batch; no teacher where no term needs it.
             labels: as in `task_loss`.
             step: updates made before this one.
+            teacher_rows: the teacher's views that were computed before training.
         """
         loss_of_logits = partial(task_loss, labels=labels, kind=self.run.task.kind)
         losses = {HARD: loss_of_logits(student.logits)}
         # The epoch in integers: step / steps * epochs is rounded, and may fall just short of one.
         moment = Moment(step, step * self.run.train.epochs // self.steps, step / self.steps)
         for key, term in self.terms.items():
-            losses[key] = term(student, teacher, moment, loss_of_logits)
+            losses[key] = term(student, teacher, moment, loss_of_logits, teacher_rows)
         return losses
 
     def weights(self, step: int) -> dict[str, float]:
@@ -96,7 +103,38 @@ def task_loss(logits: Tensor, labels: Tensor, kind: Kind) -> Tensor:
     return functional.cross_entropy(logits.float(), labels, ignore_index=-100)
 
 
-def traced_layers(run: Run) -> tuple[frozenset[int], frozenset[int]]:
+def row_views(run: Run) -> frozenset[RowView]:
+    """The teacher's views of rows that a run's terms compare: without layers, or of matched ones.
+
+    A language model has none: its logits are of tokens.
+    """
+    return frozenset(
+        (term.view, layer)
+        for term in run.terms
+        if _is_of_rows(term, run)
+        for layer in ({pair[1] for pair in term.matching.pairs} if term.matching else {None})
+    )
+
+
+def traced_terms(run: Run, rows: Collection[RowView]) -> list[Term]:
+    """The terms that need a forward pass of the teacher's where some views of rows are there."""
+    return [term for term in run.terms if not (rows and _is_of_rows(term, run))]
+
+
+def teacher_depth(terms: Collection[Term]) -> int | None:
+    """The highest of the teacher's layers that terms look at; None: all, and what follows them."""
+    if any(term.matching is None for term in terms):
+        return None
+    return max(
+        (pair[1] for term in terms if term.matching for pair in term.matching.pairs), default=0
+    )
+
+
+def _is_of_rows(term: Term, run: Run) -> bool:
+    return not run.task.is_language_model and getattr(function(term.view), "of_rows", False)
+
+
+def matched_layers(terms: Collection[Term]) -> tuple[frozenset[int], frozenset[int]]:
     """The student's and the teacher's layers (1-based) that are in some term's pairs."""
-    pairs = [pair for term in run.terms if term.matching for pair in term.matching.pairs]
+    pairs = [pair for term in terms if term.matching for pair in term.matching.pairs]
     return frozenset(pair[0] for pair in pairs), frozenset(pair[1] for pair in pairs)

@@ -9,7 +9,7 @@ Read `TermLoss.forward` first. What it is made of:
   mixed by weights (`kdlab.objective.mixing`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -26,8 +26,20 @@ from kdlab.objective.views import View
 from kdlab.options.callables import function
 from kdlab.run import Matching, Term
 
+# A view by the dotted name of its function, with a layer (1-based), or None where it has no layers.
+RowView = tuple[str, int | None]
+TeacherRows = Mapping[RowView, Tensor]  # [b, d] each, of the batch at hand
+NO_ROWS: TeacherRows = {}
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # (student, teacher, mask) -> scalar
 TaskLoss = Callable[[Tensor], Tensor]  # logits of the batch at hand -> scalar
+
+
+@dataclass(frozen=True)
+class TeacherBatch:
+    """What the teacher says of a batch: in a forward pass, and what was computed before."""
+
+    trace: Trace | None
+    rows: TeacherRows
 
 
 @dataclass(frozen=True)
@@ -72,7 +84,12 @@ class TermLoss(nn.Module):
             self.weigh = term.matching.weigh.bind()(*counts, streams.key(seed, "matching"))
 
     def forward(
-        self, student: Trace, teacher: Trace, moment: Moment, task_loss: TaskLoss
+        self,
+        student: Trace,
+        teacher: Trace | None,
+        moment: Moment,
+        task_loss: TaskLoss,
+        teacher_rows: TeacherRows = NO_ROWS,
     ) -> Tensor:
         """The loss, unweighted: a float32 scalar.
 
@@ -80,24 +97,27 @@ class TermLoss(nn.Module):
             student, teacher: forward passes over the same batch.
             moment: where training is.
             task_loss: from which pseudo-classifiers learn.
+            teacher_rows: the teacher's views that were computed before training.
         """
-        value = self._compared(student, teacher, moment)
+        of_teacher = TeacherBatch(teacher, teacher_rows)
+        value = self._compared(student, of_teacher, moment)
         if not self.pseudo_classifiers:
             return value
-        logits = [self._pseudo_logits(teacher, layer) for layer in self.teacher_layers]
+        logits = [self._pseudo_logits(of_teacher, layer) for layer in self.teacher_layers]
         lesson = torch.stack([task_loss(of_layer) for of_layer in logits]).sum()
         # Its value is zero and its gradient the lesson's: the term's value is what it compares.
         return value + (lesson - lesson.detach())
 
-    def _compared(self, student: Trace, teacher: Trace, moment: Moment) -> Tensor:
+    def _compared(self, student: Trace, teacher: TeacherBatch, moment: Moment) -> Tensor:
         """The loss over the term's pairs of layers, or of a view that has no layers."""
         loss, matching = self._loss_at(moment.progress), self.term.matching
         if matching is None:
             student_view, mask = self._student_view(student)
-            return loss(student_view, self.view(teacher)[0], mask)
-        if matching.stacked:  # such a term has no projection
+            return loss(student_view, self._of_teacher(teacher), mask)
+        if matching.stacked:  # such a term has no projection, and its view is none of rows
+            assert teacher.trace is not None
             student_view, mask = self.view(student, [pair[0] for pair in matching.pairs])
-            teacher_view, _ = self.view(teacher, [pair[1] for pair in matching.pairs])
+            teacher_view, _ = self.view(teacher.trace, [pair[1] for pair in matching.pairs])
             return loss(student_view, teacher_view, mask)
         if matching.is_mixed:
             return self._mixed(matching, loss, student, teacher, moment)
@@ -127,18 +147,31 @@ class TermLoss(nn.Module):
                 return self.projections[name](view.float()), mask
         return view, mask
 
-    def _teacher_view(self, trace: Trace, layer: int) -> Tensor:
+    def _teacher_view(self, teacher: TeacherBatch, layer: int) -> Tensor:
         """The teacher's view, or its pseudo-classifier's logits, which the student cannot move."""
         if self.pseudo_classifiers:
-            return self._pseudo_logits(trace, layer).detach()
-        return self.view(trace, layer)[0]
+            return self._pseudo_logits(teacher, layer).detach()
+        return self._of_teacher(teacher, layer)
 
-    def _pseudo_logits(self, trace: Trace, layer: int) -> Tensor:
+    def _pseudo_logits(self, teacher: TeacherBatch, layer: int) -> Tensor:
         """Logits [b, c] of the pseudo-classifier of one of the teacher's layers."""
-        return self.pseudo_classifiers[str(layer)](self.view(trace, layer)[0].float())
+        return self.pseudo_classifiers[str(layer)](self._of_teacher(teacher, layer).float())
+
+    def _of_teacher(self, teacher: TeacherBatch, *layer: int) -> Tensor:
+        """The term's view of the teacher: as it was computed before, or of its forward pass."""
+        before = teacher.rows.get((self.term.view, layer[0] if layer else None))
+        if before is not None:
+            return before
+        assert teacher.trace is not None
+        return self.view(teacher.trace, *layer)[0]
 
     def _mixed(
-        self, matching: Matching, loss: Loss, student: Trace, teacher: Trace, moment: Moment
+        self,
+        matching: Matching,
+        loss: Loss,
+        student: Trace,
+        teacher: TeacherBatch,
+        moment: Moment,
     ) -> Tensor:
         """Weights over all pairs of matched layers, laid on losses or on the teacher's views."""
         views = [self._student_view(student, layer) for layer in self.student_layers]

@@ -6,7 +6,12 @@ tokens). What it takes beside the trace decides how a term uses it:
 - `(trace)`: it has no layers, such as logits;
 - `(trace, layer)`: one layer, 1-based; the term's matching says which layers are compared;
 - `(trace, layers)`: all matched layers of a side at once, stacked.
+
+A view that is `of_rows` is one vector a row, which no other row of the batch changes: what a
+teacher says of a row is then computed once for all (`kdlab.training.teacher_outputs`).
 """
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -18,6 +23,13 @@ View = tuple[Tensor, Tensor]  # values [..., d] and the mask [...] of valid unit
 UNSEEN = -1e4  # the score of a key that a query cannot see: its exponential is 0, its square finite
 
 
+def of_rows(view: Callable[..., View]) -> Callable[..., View]:
+    """Mark a view of a classifier as [b, d] with one vector for each row of a batch."""
+    view.of_rows = True  # type: ignore[attr-defined]
+    return view
+
+
+@of_rows
 def logits(trace: Trace) -> View:
     """Logits [b, c]; of a language model [n, vocabulary], valid where the token is masked."""
     return trace.logits, trace.mask.any(-1) if trace.masked is None else trace.masked
@@ -43,11 +55,13 @@ def tokens(trace: Trace, layer: int) -> View:
     return trace.hidden[layer], trace.mask
 
 
+@of_rows
 def cls(trace: Trace, layer: int) -> View:
     """The first token's hidden state [b, d] after a layer."""
     return trace.hidden[layer][:, 0], trace.mask.any(-1)
 
 
+@of_rows
 def mean_tokens(trace: Trace, layer: int) -> View:
     """The mean of the valid tokens' hidden states [b, d] after a layer."""
     # Of valid tokens alone, or a row's mean would depend on how far its batch is padded.

@@ -173,6 +173,7 @@ class Execution:
         predict_test: keep the outputs on the task's test splits.
         threads: of the CPU; results are equal bit for bit on CPU where these are equal.
         checkpoint_seconds: between checkpoints of the training.
+        teacher_outputs_gb: disk space (10⁹ bytes) for what teachers say of rows, under the root.
     """
 
     root: Text
@@ -181,6 +182,7 @@ class Execution:
     device: Literal["auto", "cpu", "cuda"]
     threads: Count
     checkpoint_seconds: NonNegative
+    teacher_outputs_gb: NonNegative
     tracker: Node
     launcher: Node
 

@@ -2,55 +2,47 @@
 
 import copy
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from kdlab import streams
 from kdlab.data.tokens import Encoded, examples
-from kdlab.device import Clock
 from kdlab.metrics import ranked
 from kdlab.models.trace import PredictedTokens, Trace
-from kdlab.objective.objective import traced_layers
+from kdlab.objective.objective import matched_layers, teacher_depth, traced_terms
 from kdlab.options.schema import Execution
 from kdlab.record import DIVERGED, DONE
 from kdlab.run import compares_all_tokens
 from kdlab.training import resume, student_state
+from kdlab.training.stopping import Stopped, stop
 from kdlab.training.student_state import TRAINING, StudentState
-from kdlab.training.teaching import teacher_forward
+from kdlab.training.teaching import Teachers, row_outputs, teacher_forward
 
 Evaluate = Callable[[StudentState], tuple[float, bool]]
-# Set by whoever wants the process to end soon, such as a signal handler: the step at hand is then
-# the last, and every run is saved.
-stop = threading.Event()
-
-
-class Stopped(Exception):
-    """Training was asked to stop; every run in it goes on from its checkpoint."""
 
 
 def train(
     students: Sequence[StudentState],
-    teachers: Sequence[nn.Module],
+    teachers: Teachers,
     data: Encoded,
     batches: Sequence[np.ndarray],
     evaluate: Evaluate,
     execution: Execution,
     on_evaluation: Callable[[StudentState, dict[str, float]], None],
-) -> float:
-    """Train every student over the same batches; return the teachers' seconds.
+) -> None:
+    """Train every student over the same batches.
 
     A student that was resumed joins when the batches reach its step; one that diverges leaves.
 
     Args:
         students: of one cohort.
-        teachers: frozen: one, one for each fold, or none if no student needs one.
+        teachers: of the cohort; not asked if no student needs one.
         data: the training rows, tokenised.
         batches: the positions of the rows of every step.
         evaluate: scores a student on select; also says whether all rows got the same prediction.
@@ -61,12 +53,11 @@ def train(
         Stopped: `stop` was set; every run's checkpoint is saved.
     """
     run, device = students[0].run, students[0].device
-    # Of the teacher's layers, those that some student looks at.
-    traced = frozenset().union(*(traced_layers(student.run)[1] for student in students))
+    before = row_outputs(teachers, frozenset().union(*(s.row_views for s in students)))
     points = evaluation_points(len(batches), run.protocol.evaluations)
     all_tokens = compares_all_tokens(run)  # the same for all of a cohort
     first = _first_step(students, len(batches))
-    last_saved, teacher_clock = time.monotonic(), Clock(device)
+    last_saved = time.monotonic()
     bar = _progress_bar(students, first, len(batches))
     for step in range(first, len(batches)):
         if not any(student.status == TRAINING for student in students):
@@ -76,11 +67,13 @@ def train(
         # Masks are drawn for the step, so that a resumed run has those of an unbroken one.
         rows, key = batches[step], streams.key(run.seed, f"masks/{step}")
         inputs, labels, predicted = examples(data, rows, device, key, all_tokens)
-        with teacher_clock.running():
-            teacher_trace = _teacher_trace(teachers, active, inputs, rows, traced, predicted)
+        teacher_trace = _teacher_trace(teachers, active, inputs, rows, predicted)
         for student in active:
             with student.clock.running():
-                student_state.update(student, inputs, labels, teacher_trace, predicted)
+                teacher_rows = before.at(rows, student.row_views, device) if before else {}
+                student_state.update(
+                    student, inputs, labels, teacher_trace, predicted, teacher_rows
+                )
                 if step + 1 in points and student.status == TRAINING:
                     on_evaluation(student, _evaluated(student, points, evaluate))
         # Between two steps, as a checkpoint has no gradients.
@@ -94,7 +87,6 @@ def train(
     bar.close()
     for student in students:
         student.status = DONE if student.status == TRAINING else DIVERGED
-    return teacher_clock.seconds()
 
 
 def _first_step(students: Sequence[StudentState], steps: int) -> int:
@@ -103,22 +95,25 @@ def _first_step(students: Sequence[StudentState], steps: int) -> int:
 
 
 def _teacher_trace(
-    teachers: Sequence[nn.Module],
+    teachers: Teachers,
     students: Sequence[StudentState],
     inputs: dict[str, Tensor],
     rows: np.ndarray,
-    layers: frozenset[int],
     predicted: PredictedTokens | None,
 ) -> Trace | None:
-    """The teachers' forward pass over a batch; None where no active student has a term."""
-    if not teachers or not any(student.run.terms for student in students):
+    """The teachers' forward pass over a batch; None where no active student needs one."""
+    terms = [term for s in students for term in traced_terms(s.run, s.row_views)]
+    if not terms:
         return None
     run, device = students[0].run, students[0].device
     with (
+        teachers.clock.running(),
         torch.no_grad(),
         torch.autocast(device.type, torch.bfloat16, enabled=run.train.precision == "bf16"),
     ):
-        return teacher_forward(teachers, inputs, rows, layers, predicted)
+        return teacher_forward(
+            teachers.models, inputs, rows, matched_layers(terms)[1], predicted, teacher_depth(terms)
+        )
 
 
 def evaluation_points(steps: int, evaluations: int) -> list[int]:

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import nn
 
 from kdlab import device
 from kdlab.data.task_data import TaskData
@@ -25,21 +24,14 @@ from kdlab.training.student_state import StudentState
 
 
 def teacher_logits(
-    teachers: Sequence[nn.Module],
-    task: TaskData,
-    students: Sequence[StudentState],
-    on: torch.device,
-    known: Mapping[str, np.ndarray],
+    teachers: teaching.Teachers, students: Sequence[StudentState]
 ) -> dict[str, np.ndarray]:
-    """The teachers' logits [n, classes] on every scored split, of which some are `known`."""
-    if not teachers or not any(student.run.terms for student in students):
-        return {}
-    # A vocabulary of logits at every token is too much to keep.
-    if students[0].run.task.is_language_model:
+    """The teachers' logits [n, classes] on every scored split."""
+    # Of a language model, a vocabulary of logits at every token is too much to keep.
+    if teachers.run.task.is_language_model or not any(each.run.terms for each in students):
         return {}
     return {
-        name: known[name] if name in known else teaching.teacher_logits(teachers, data, on)
-        for name, data in task.scored.items()
+        name: teaching.teacher_logits(teachers, data) for name, data in teachers.task.scored.items()
     }
 
 

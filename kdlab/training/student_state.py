@@ -11,7 +11,8 @@ from transformers import get_scheduler
 from kdlab import streams
 from kdlab.device import Clock, random_state, seeded
 from kdlab.models.trace import PredictedTokens, Trace, trace
-from kdlab.objective.objective import HARD, Objective, traced_layers
+from kdlab.objective.objective import HARD, Objective, matched_layers
+from kdlab.objective.term_loss import RowView, TeacherRows
 from kdlab.options.schema import Train
 from kdlab.record import DIVERGED
 from kdlab.run import Run
@@ -31,6 +32,7 @@ class StudentState:
         model: the student.
         objective: the losses, with what they learn (projections, pseudo-classifiers).
         traced_layers: the layers whose queries, keys and values its forward pass keeps.
+        row_views: the teacher's views that it takes as computed before training.
         optimizer, scheduler: of the model's and the objective's parameters.
         steps: updates that the run makes.
         random: the student's own random state (dropout), of the CPU and of its device.
@@ -49,6 +51,7 @@ class StudentState:
     model: Any
     objective: Objective
     traced_layers: frozenset[int]
+    row_views: frozenset[RowView]
     optimizer: torch.optim.Optimizer
     scheduler: Any
     steps: int
@@ -75,6 +78,7 @@ def start(
     objective: Objective,
     steps: int,
     scheduled: int,
+    row_views: frozenset[RowView],
 ) -> StudentState:
     """A student at step 0.
 
@@ -84,6 +88,7 @@ def start(
         steps: updates that it makes.
         scheduled: updates over which the learning rate's schedule is spread; more than `steps`
             where `train.stop` ends training early.
+        row_views: as in `StudentState`.
     """
     if run.train.freeze_encoder:  # before the groups, which leave out what is not trained
         model.base_model.requires_grad_(False)
@@ -94,8 +99,10 @@ def start(
     random = seeded(device, streams.key(run.seed, "dropout"))
     model.train()
     clock = Clock(device)
-    layers = traced_layers(run)[0]
-    return StudentState(run, model, objective, layers, adamw, scheduler, steps, random, clock)
+    layers = matched_layers(run.terms)[0]
+    return StudentState(
+        run, model, objective, layers, row_views, adamw, scheduler, steps, random, clock
+    )
 
 
 def _parameter_groups(model: nn.Module, objective: Objective, train: Train) -> list[dict[str, Any]]:
@@ -122,8 +129,9 @@ def update(
     student: StudentState,
     inputs: dict[str, Tensor],
     labels: Tensor,
-    teacher_trace: Trace | None,
+    teacher: Trace | None,
     predicted: PredictedTokens | None,
+    teacher_rows: TeacherRows,
 ) -> None:
     """One optimiser step; a loss that is not finite makes the student `diverged` instead.
 
@@ -131,8 +139,9 @@ def update(
         student: changed in place.
         inputs: of the model, as `kdlab.data.tokens.examples` gives them.
         labels: [b], or [n] of a language model's predicted tokens.
-        teacher_trace: the teachers' forward pass over the same inputs, if a term needs it.
+        teacher: the teachers' forward pass over the same inputs, if a term needs it.
         predicted: at which tokens a language model is asked for logits.
+        teacher_rows: the teachers' views that were computed before training.
 
     Raises:
         RuntimeError: a term turns out to teach nothing.
@@ -145,7 +154,7 @@ def update(
     ):
         student_trace = trace(student.model, inputs, student.traced_layers, predicted)
     # Outside of autocast: losses are in float32 also where the forward pass is not.
-    losses = student.objective(student_trace, teacher_trace, labels, student.step)
+    losses = student.objective(student_trace, teacher, labels, student.step, teacher_rows)
     total = student.objective.total(losses, student.step)
     student.step += 1
     # One transfer for all of them: the CPU waits for the GPU at each.

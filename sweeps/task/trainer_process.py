@@ -88,9 +88,9 @@ def serve(connection: Connection, path: str, worker: int) -> None:
         path: the shard's file.
         worker: the process id of the parent.
     """
-    from kdlab.training import loop
+    from kdlab.training import stopping
 
-    signal.signal(signal.SIGTERM, lambda *_: loop.stop.set())
+    signal.signal(signal.SIGTERM, lambda *_: stopping.stop.set())
     # SLURM and terminals signal whole groups of processes: the worker decides what follows.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
@@ -110,7 +110,7 @@ def serve(connection: Connection, path: str, worker: int) -> None:
 def _train(shard: shards.Shard, uids: list[str]) -> dict[str, str]:
     """Train a cohort; return what `TrainerProcess.answer` says of it."""
     from kdlab.cohort import distill
-    from kdlab.training import loop
+    from kdlab.training import stopping
 
     cohort = set(uids)
     # A cohort trains under one execution: where one model is kept, all of the cohort's are.
@@ -122,7 +122,7 @@ def _train(shard: shards.Shard, uids: list[str]) -> dict[str, str]:
     try:
         runs = [shard.run(uid) for uid in uids]
         distill(runs, execution, again=bool(cohort & set(shard.again)))
-    except loop.Stopped:
+    except stopping.Stopped:
         return {"class": STOPPED}
     except Exception as error:
         return failures.describe(error)

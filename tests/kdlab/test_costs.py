@@ -10,7 +10,7 @@ from kdlab.architecture import Architecture
 from kdlab.models import costs
 from kdlab.models.families import FAMILIES, configuration
 from kdlab.models.trace import NAME
-from kdlab.training import loop
+from kdlab.training import loop, stopping
 
 TRANSFER = ("data=unlabelled", "data.rows=90", "data.extra_rows=70", "knowledge=logits_kl")
 
@@ -25,11 +25,11 @@ def seen(monkeypatch):
         counted.append((learner.run.uid, len(labels)))
         original(learner, batch, labels, *rest)
         if len(counted) == 12:  # in the middle of the student, after its teacher if it has one
-            loop.stop.set()
+            stopping.stop.set()
 
     monkeypatch.setattr(loop.student_state, "update", update)
     yield counted
-    loop.stop.clear()
+    stopping.stop.clear()
 
 
 @pytest.mark.parametrize("more", [("knowledge=none",), ("train.stop=0.9", *TRANSFER)])
@@ -38,9 +38,9 @@ def test_examples_seen_are_the_rows_of_the_batches_through_stop_and_resume(
 ):
     run = compose(*small, "threads=1", "train.batch_size=17", *more)
     where = {"root": str(tmp_path), "threads": 1}
-    with pytest.raises(loop.Stopped):
+    with pytest.raises(stopping.Stopped):
         kdlab.distill(run, **where)
-    loop.stop.clear()
+    stopping.stop.clear()
     found = kdlab.distill(run, **where)
     rows = [rows for uid, rows in seen if uid == run.uid]
     assert len(rows) == found.result["steps"]

@@ -16,7 +16,7 @@ from kdlab.errors import BadInput
 from kdlab.models import saved_files
 from kdlab.storage import example_outputs, ledger
 from kdlab.storage.durable import Damaged
-from kdlab.training import loop, resume
+from kdlab.training import loop, resume, stopping
 
 FEW = ("task.train_rows=64", "train.epochs=1", "teacher.epochs=1", "threads=1", "seed=1")
 
@@ -51,12 +51,12 @@ def forget_records(root: Path, *uids: str) -> None:
 @pytest.mark.parametrize("seed", range(2))
 def test_a_checkpoint_that_lost_a_bit_is_named_and_not_used(run, done, root, seed, capsys):
     forget_records(root, run.uid)
-    loop.stop.set()
+    stopping.stop.set()
     try:
-        with pytest.raises(loop.Stopped):
+        with pytest.raises(stopping.Stopped):
             kdlab.distill(run, root=str(root), threads=1)
     finally:
-        loop.stop.clear()
+        stopping.stop.clear()
     path = resume.checkpoint_path(root, run.uid)
     flip(path, seed)
     assert kdlab.distill(run, root=str(root), threads=1).result == done[1].result

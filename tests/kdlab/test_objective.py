@@ -8,7 +8,7 @@ from kdlab.architecture import Architecture
 from kdlab.config.rehearsal import _trace
 from kdlab.errors import BadInput
 from kdlab.models import costs
-from kdlab.objective.objective import Objective, task_loss, traced_layers
+from kdlab.objective.objective import Objective, matched_layers, task_loss
 
 
 def objective(*overrides: str) -> tuple[Objective, dict[str, torch.Tensor]]:
@@ -46,7 +46,7 @@ def test_the_total_is_the_weighted_sum():
 
 def test_only_matched_layers_are_traced():
     run = compose("size=l3_h64_a4", "knowledge=[hidden_mse,logits_kl]", "matching=pkd_last")
-    assert traced_layers(run) == (frozenset({1, 2}), frozenset({2, 3}))
+    assert matched_layers(run.terms) == (frozenset({1, 2}), frozenset({2, 3}))
 
 
 @pytest.mark.parametrize("name", ["attention_kl", "attention_ce", "attention_mse"])

@@ -248,7 +248,7 @@ def test_every_row_is_shown_by_the_teacher_that_never_saw_it(at_work):
     rows = task.batches[3]
     inputs, wanted = batch(task.training, rows, CPU), frozenset({2})
     with torch.no_grad():
-        found = teaching.teacher_forward(three, inputs, rows, wanted, None)
+        found = teaching.teacher_forward(three, inputs, rows, wanted, None, None)
         alone = [trace(teacher, inputs, wanted) for teacher in three]
     assert len(set((rows % 3).tolist())) == 3
     for place, row in enumerate(rows.tolist()):
@@ -269,7 +269,7 @@ def test_a_batch_may_lack_a_fold(at_work):
     rows = np.array([7, 1, 4, 3])  # none of fold 2
     inputs = batch(task.training, rows, CPU)
     with torch.no_grad():
-        found = teaching.teacher_forward(three, inputs, rows, frozenset(), None)
+        found = teaching.teacher_forward(three, inputs, rows, frozenset(), None, None)
         first = trace(three[1], inputs, frozenset())
     assert torch.allclose(found.logits[:3], first.logits[:3], atol=1e-5)
 
@@ -279,9 +279,9 @@ def test_scored_splits_meet_the_mean_of_the_teachers(at_work):
     data = task.scored["report"]
     each = [scoring.predict(teacher, data, CPU) for teacher in three]
     mean = np.mean([np.exp(x) / np.exp(x).sum(-1, keepdims=True) for x in each], axis=0)
-    together = teaching.teacher_logits(three, data, CPU)
+    together = teaching.mean_logits(each)
     assert np.allclose(np.exp(together), mean, atol=1e-6)
-    assert teaching.teacher_logits(three[:1], data, CPU).tolist() == each[0].tolist()
+    assert teaching.mean_logits(each[:1]).tolist() == each[0].tolist()
     assert found.result["agreement"]["report"]["kl"] > 0
 
 
@@ -293,7 +293,7 @@ def test_cross_fitted_teachers_of_a_regression(small, tmp_path):
     data = task_data(run, False)
     two = load_teachers(run, data.tokenizer, None, str(tmp_path), CPU)
     each = [scoring.predict(teacher, data.scored["report"], CPU) for teacher in two]
-    together = teaching.teacher_logits(two, data.scored["report"], CPU)
+    together = teaching.mean_logits(each)
     assert np.allclose(together, (each[0] + each[1]) / 2)
 
 

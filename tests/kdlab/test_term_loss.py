@@ -142,7 +142,7 @@ def test_projections_may_have_a_learning_rate_of_their_own():
         "+knowledge.hidden_mse.projection_lr=0.5", "train.lr=1e-3", "train.warmup=0",
     )  # fmt: skip
     objective = Objective(run, run.teacher.student, steps=10)
-    learner = start(run, nn.Linear(2, 2), objective, steps=10, scheduled=10)
+    learner = start(run, nn.Linear(2, 2), objective, steps=10, scheduled=10, row_views=frozenset())
     rates = {
         id(parameter): group["lr"]
         for group in learner.optimizer.param_groups

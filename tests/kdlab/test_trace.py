@@ -62,6 +62,21 @@ def test_scores_are_those_of_eager_attention(family):
         )
 
 
+@pytest.mark.parametrize("family", [*ENCODERS, *DECODERS])
+def test_layers_above_those_looked_at_are_not_computed(family):
+    """States are the same bits, outputs are no numbers, and afterwards the model is whole."""
+    model = build(family, NAME)
+    with torch.no_grad():
+        whole = trace(model, batch(), frozenset({1}))
+        part = trace(model, batch(), frozenset({1}), depth=1)
+        again = trace(model, batch(), frozenset({1}), depth=2)
+    assert len(part.hidden) == 3
+    assert torch.equal(part.hidden[1], whole.hidden[1])
+    assert torch.equal(part.heads[1].query, whole.heads[1].query)
+    assert part.logits.isnan().all()
+    assert torch.equal(again.logits, whole.logits)
+
+
 @pytest.mark.parametrize(
     ("family", "seen"),
     [
