@@ -7,9 +7,12 @@ digits of the commit so that a run means the same files for ever.
 import hashlib
 import json
 import re
-from functools import lru_cache
+from collections.abc import Mapping
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
+
+from omegaconf import OmegaConf
 
 from kdlab.architecture import Architecture
 from kdlab.errors import BadInput
@@ -82,8 +85,8 @@ def _digest(path: str, size: int, time: int) -> str:
 
 @of_files
 def architecture(checkpoint: str) -> Architecture:
-    """The dimensions that a checkpoint's config.json states."""
-    stated = config(checkpoint)
+    """The dimensions of a checkpoint."""
+    stated = dimensions(checkpoint)
     try:
         family = stated["model_type"]
         if family not in FAMILIES:
@@ -92,6 +95,21 @@ def architecture(checkpoint: str) -> Architecture:
         return Architecture(family, *(stated[name] for name in FAMILIES[family].names))
     except KeyError as error:
         raise BadInput(f"checkpoint {checkpoint}: config.json has no {error}") from None
+
+
+def dimensions(checkpoint: str) -> Mapping[str, Any]:
+    """What a checkpoint's config.json says of its dimensions and its vocabulary, at least.
+
+    Of a pinned checkpoint that is known here it is not downloaded: a plan needs no network.
+    """
+    return _known().get(checkpoint) or config(checkpoint)
+
+
+@cache
+def _known() -> Mapping[str, Mapping[str, Any]]:
+    known = OmegaConf.load(Path(__file__).with_name("known_checkpoints.yaml"))
+    content: Any = OmegaConf.to_container(known)
+    return dict(content)
 
 
 def output_count(checkpoint: str) -> int:

@@ -117,7 +117,7 @@ def check_source(student: Architecture, checkpoint: str) -> None:
     """`Misfit` for weights trained under another activation, norm or position table."""
     family = FAMILIES[student.family]
     student_config = AutoConfig.for_model(student.family, **configuration(student))
-    source_config = AutoConfig.for_model(**checkpoints.config(checkpoint))
+    source_config = AutoConfig.for_model(**checkpoints.dimensions(checkpoint))
     for key in family.as_wide:
         width, hidden = getattr(source_config, key), getattr(source_config, family.names[1])
         if width != hidden:

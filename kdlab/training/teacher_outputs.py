@@ -21,12 +21,9 @@ them as computed here, block by block, kept or not: a result is the same bit for
 store was there before.
 """
 
-import io
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,19 +34,15 @@ from tqdm import tqdm
 
 from kdlab.data.tokens import Encoded, batch, scoring_batches
 from kdlab.device import Clock
-from kdlab.ending import say
 from kdlab.models.trace import Trace, trace
 from kdlab.objective.term_loss import RowView
 from kdlab.options.callables import function
-from kdlab.storage import durable, locks
+from kdlab.storage import durable, locks, teacher_files
+from kdlab.storage.teacher_files import Arrays
 from kdlab.training.stopping import Stopped, stop
 
-FOLDER = "teacher_outputs"
 BLOCK = 2048  # rows of a file
 ROWS = 64  # of a forward pass
-GIGABYTE = 1e9
-
-Arrays = dict[str, np.ndarray]  # by view: [n, d], or [n, layers, d]
 
 
 @dataclass(frozen=True)
@@ -181,8 +174,7 @@ def _computed(
                 parts.setdefault(view, []).append(values)
     back = np.argsort(np.concatenate(order))
     arrays = {view: torch.cat(values).numpy()[back] for view, values in parts.items()}
-    for view, array in arrays.items():
-        _keep(source, _path(source, name, view), array)
+    teacher_files.keep(source.root, source.digest, name, arrays, source.budget)
     return arrays
 
 
@@ -212,7 +204,8 @@ def _names(views: Collection[RowView]) -> dict[str, bool]:
     return {name: layer is not None for name, layer in sorted(views, key=str)}
 
 
-# ---- files -------------------------------------------------------------------------------------
+def _read(source: Source, block: str, views: Collection[RowView]) -> Arrays | None:
+    return teacher_files.read(source.root, source.digest, block, _names(views))
 
 
 def _block_digest(data: Encoded, rows: np.ndarray) -> str:
@@ -224,58 +217,6 @@ def _block_digest(data: Encoded, rows: np.ndarray) -> str:
     ]
     content = [np.array(lengths, dtype="<i4"), *columns]
     return durable.short_digest(b"".join(array.tobytes() for array in content))
-
-
-def _path(source: Source, block: str, view: str) -> Path:
-    return Path(source.root) / FOLDER / source.digest / f"{block}.{view}.npy"
-
-
-def _read(source: Source, block: str, views: Collection[RowView]) -> Arrays | None:
-    """The views of a block, mapped into memory; None unless all are there and undamaged."""
-    arrays = {}
-    for view in _names(views):
-        path = _path(source, block, view)
-        try:
-            state = path.stat()
-        except FileNotFoundError:
-            return None
-        if not _is_whole(path, state.st_size, state.st_mtime_ns):
-            return None
-        arrays[view] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return arrays
-
-
-@cache
-def _is_whole(path: Path, size: int, time: int) -> bool:
-    """Whether a file is what was written, read once in a process for each of its states."""
-    try:
-        durable.read_sealed(path)
-    except durable.Damaged:
-        return False
-    return True
-
-
-def _keep(source: Source, path: Path, array: np.ndarray) -> None:
-    """Write a file of the store, unless it would grow beyond its budget."""
-    if size(source.root) + array.nbytes > source.budget:
-        _say_full(source.root, source.budget / GIGABYTE)
-        return
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    durable.write_sealed(path, buffer.getvalue())
-
-
-@cache
-def _say_full(root: str, gigabytes: float) -> None:
-    say(
-        f"{root}/{FOLDER} is full (teacher_outputs_gb={gigabytes:g}): "
-        "what does not fit is computed again by every cohort"
-    )
-
-
-def size(root: str | Path) -> int:
-    """Bytes of all that is kept under a root."""
-    return sum(path.stat().st_size for path in (Path(root) / FOLDER).glob("*/*.npy"))
 
 
 def _progress_bar(rows: int) -> Any:

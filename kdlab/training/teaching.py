@@ -33,9 +33,10 @@ from kdlab.options.schema import Execution
 from kdlab.run import Origin, Run
 from kdlab.tracking import provenance
 from kdlab.training import scoring, teacher_outputs
-from kdlab.training.teacher_outputs import GIGABYTE, RowOutputs, Source
+from kdlab.training.teacher_outputs import RowOutputs, Source
 
 LOGITS: RowView = (f"{logits.__module__}.{logits.__name__}", None)
+GIGABYTE = 1e9
 # What the last bits of a teacher's outputs depend on, beside its weights.
 WHERE = ("accelerator", "device", "threads", "torch", "transformers", "numpy")
 

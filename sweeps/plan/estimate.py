@@ -5,16 +5,17 @@ them.
 """
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from kdlab.architecture import Architecture
+from kdlab.errors import BadInput
 from kdlab.models.origins import teacher_architecture
 from kdlab.options.callables import Call
 from kdlab.options.memo import by_content
 from kdlab.options.schema import Data, Protocol, Task
-from kdlab.run import Run
+from kdlab.run import Run, Term
 from kdlab.storage.ledger import Entry
 
 TRAINING_STEP = 3.0  # operations of a step in forward passes: the backward pass takes two
@@ -23,10 +24,18 @@ START = 10.0  # seconds to load what a process needs
 RECORD_BYTES = 6_000  # of a record without per-example outputs
 PARAMETER_BYTES = 4
 VOCABULARY = 30_522  # of BERT, for the size of a model
+GLUE = "nyu-mll/glue"  # on the hub
+# Rows of train there, by subset (Wang et al. 2019, arXiv 1804.07461): for plans without the data.
+GLUE_ROWS = {
+    **{"cola": 8551, "mnli": 392_702, "mrpc": 3668, "qnli": 104_743, "qqp": 363_846},
+    **{"rte": 2490, "sst2": 67_349, "stsb": 5749, "wnli": 635},
+}
 
 
-def seconds(runs: Sequence[Run], done: Mapping[str, Entry], gflops: float) -> dict[str, float]:
-    """Seconds that each run takes in its process, by uid.
+def seconds(
+    runs: Sequence[Run], done: Mapping[str, Entry], gflops: float, cohort: int
+) -> tuple[dict[str, float], float]:
+    """Seconds that each run takes in its process, by uid, and operations that it does in one.
 
     A cell is a run but for its seed. A run of a cell with records takes their mean; the others
     what their operations need, at the median speed of the recorded runs.
@@ -35,6 +44,7 @@ def seconds(runs: Sequence[Run], done: Mapping[str, Entry], gflops: float) -> di
         runs: to be estimated, recorded or not.
         done: the index of the records.
         gflops: the speed while there is no record, in 10⁹ operations a second.
+        cohort: how many runs share a teacher.
     """
     # A seed does not change how long a run takes: one record tells of its whole cell.
     measured: dict[str, list[float]] = {}
@@ -44,7 +54,7 @@ def seconds(runs: Sequence[Run], done: Mapping[str, Entry], gflops: float) -> di
     for run in runs:
         cells[run.uid] = cell = _cell(run)
         if cell not in operations:
-            operations[cell] = training_flops(run)
+            operations[cell] = training_flops(run, cohort)
         entry = done.get(run.uid)
         if entry and entry.status == "done" and entry.seconds > 0:
             measured.setdefault(cell, []).append(entry.seconds)
@@ -55,7 +65,7 @@ def seconds(runs: Sequence[Run], done: Mapping[str, Entry], gflops: float) -> di
         cell: statistics.mean(measured[cell]) if cell in measured else flops / speed
         for cell, flops in operations.items()
     }
-    return {uid: taken[cell] for uid, cell in cells.items()}
+    return {uid: taken[cell] for uid, cell in cells.items()}, speed
 
 
 def measured_cells(runs: Sequence[Run], done: Mapping[str, Entry]) -> tuple[int, int]:
@@ -71,16 +81,39 @@ def _cell(run: Run) -> str:
     return repr((run.student, run.task.name, run.data, run.train, run.protocol, terms, size))
 
 
-def training_flops(run: Run) -> float:
-    """Operations of a whole training: the student's steps, and the teacher's forward passes."""
+def training_flops(run: Run, cohort: int) -> float:
+    """Operations of a whole training: the student's steps, and its share of the teacher's in them.
+
+    What a teacher is asked before the training is counted in `sweeps.plan.teachers`.
+    """
+    flops = TRAINING_STEP * _forward_flops(run, run.student)
+    if len(row_terms(run)) < len(run.terms):
+        flops += teacher_flops(run) / cohort
+    return flops * run.train.epochs * run.train.stop
+
+
+def teacher_flops(run: Run) -> float:
+    """Operations of the teacher's forward passes over the training rows, once each."""
+    teacher = teacher_architecture(run)
+    return _forward_flops(run, teacher) if teacher else 0.0
+
+
+def _forward_flops(run: Run, model: Architecture) -> float:
     from kdlab.models.costs import inference_flops
 
     tokens = max(1, int(FILLED * run.task.max_length))
-    flops = TRAINING_STEP * inference_flops(run.student, tokens)
-    dimensions = teacher_architecture(run)
-    if run.terms and dimensions:
-        flops += inference_flops(dimensions, tokens)
-    return flops * training_rows(run) * run.train.epochs * run.train.stop
+    return inference_flops(model, tokens) * training_rows(run)
+
+
+def row_terms(run: Run) -> list[Term]:
+    """The terms whose teacher is asked before the training, not in each step of it."""
+    from kdlab.objective.objective import row_views
+
+    # A trial that sees fewer rows than there are asks of those alone, in its steps.
+    if run.train.epochs * run.train.stop < 1:
+        return []
+    views = {view for view, _ in row_views(run)}
+    return [term for term in run.terms if term.view in views]
 
 
 def training_rows(run: Run) -> int:
@@ -89,15 +122,38 @@ def training_rows(run: Run) -> int:
     Raises:
         BadInput: if the data does not have as many as the run asks for.
     """
-    return _rows(run.task, run.source, run.protocol, run.data)
+    return _rows(run.task, run.source, run.protocol, run.data)[0]
+
+
+def uncounted(runs: Iterable[Run]) -> list[str]:
+    """The tasks whose rows are not on this machine, so that published counts stand for them."""
+    names = {r.task.name for r in runs if not _rows(r.task, r.source, r.protocol, r.data)[1]}
+    return sorted(names)
 
 
 @by_content  # reading a split takes seconds, and thousands of runs share it
-def _rows(task: Task, source: Call, protocol: Protocol, data: Data) -> int:
+def _rows(task: Task, source: Call, protocol: Protocol, data: Data) -> tuple[int, bool]:
+    """Training rows, and whether they were counted."""
     from kdlab.data import splits
 
-    _, labelled, unlabelled = splits.everything(task, source.bind()(), protocol, data)
-    return len(labelled) + len(unlabelled)
+    try:
+        _, labelled, unlabelled = splits.everything(task, source.bind()(), protocol, data)
+    except BadInput:
+        published = GLUE_ROWS.get(str(source.knobs.get("subset")))
+        if published is None or source.knobs.get("path") != GLUE:
+            raise
+        return _rows_of(published, protocol, data), False
+    return len(labelled) + len(unlabelled), True
+
+
+def _rows_of(train: int, protocol: Protocol, data: Data) -> int:
+    """Training rows of a train split, but for the few that are in select or report as well."""
+    held_out = protocol.select_on == "held_out"
+    fit = train - (min(int(protocol.select * train), protocol.select_max) if held_out else 0)
+    labelled = min(data.rows or fit, fit)
+    extra = 0 if data.transfer == "same" else data.extra_rows or fit - labelled
+    folds = data.fold[1] if data.fold else None
+    return (labelled + extra) * (folds - 1) // folds if folds else labelled + extra
 
 
 @cache

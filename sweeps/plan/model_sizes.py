@@ -61,7 +61,7 @@ def _vocabulary(run: Run) -> int | None:
     if not run.tokenizer:
         return _own_vocabulary(run.task, run.source, run.protocol)
     try:
-        return int(checkpoints.config(run.tokenizer)["vocab_size"])
+        return int(checkpoints.dimensions(run.tokenizer)["vocab_size"])
     except (BadInput, KeyError):
         return None
 

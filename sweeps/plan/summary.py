@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from kdlab.errors import BadInput
 from kdlab.storage import ledger
+from kdlab.storage.teacher_files import stored_bytes
 from sweeps.launchers.choice import Launcher
 from sweeps.plan import estimate, marks, model_sizes
 from sweeps.plan.row import Planned
@@ -44,15 +45,19 @@ def report(
     lines += _trials(planned)
     lines += marks.lines(study, planned, root, ledger.index(root))
     if waiting:
-        lines.append(f"{waiting} runs wait for their settings to be tuned")
+        lines.append(_waiting(waiting, work))
     if any(work.predicted):
         saved, lost = work.predicted
         lines.append(
             f"{saved + lost} recorded runs lack test outputs: {saved} get them from their saved "
             f"models, {lost} are trained again, for theirs were not saved"
         )
+    if uncounted := estimate.uncounted(entry.run for entry in planned if entry.run):
+        rows = f"rows of {', '.join(uncounted)}"
+        lines.append(f"{rows} are GLUE's published counts: the data is not on this machine")
     if work.due:
-        lines += [_graph(work), _hours(work, launcher), _disk(work, launcher), _limits(launcher)]
+        lines += [_graph(work), _hours(work, launcher), *_asking(work, root)]
+        lines += [_disk(work, launcher), _limits(launcher)]
     return "\n".join(lines)
 
 
@@ -89,6 +94,15 @@ def _trials(planned: Sequence[Planned]) -> list[str]:
     ]
 
 
+def _waiting(waiting: int, work: Work) -> str:
+    """Runs whose settings are not chosen yet, so that only the trials tell what they take."""
+    line = f"{waiting} runs wait for their settings to be tuned"
+    if not work.due:
+        return line
+    each = sum(work.seconds[run.uid] for run in work.due) / len(work.due)
+    return f"{line}: about {waiting * each / 3600:.2g} hours more if they are like those to run"
+
+
 def _graph(work: Work) -> str:
     """How many runs each level has, parents before children, and into what they are divided."""
     runs = [sum(len(cohort) for task in tasks for cohort in task) for tasks in work.levels]
@@ -100,7 +114,8 @@ def _graph(work: Work) -> str:
 
 
 def _hours(work: Work, launcher: Launcher) -> str:
-    hours = sum(work.seconds[run.uid] for run in work.due) / 3600
+    asking = work.asking.flops / work.speed
+    hours = (sum(work.seconds[run.uid] for run in work.due) + asking) / 3600
     measured, cells = work.measured
     # No more tasks work at a time than the largest level has: children wait for their parents.
     at_a_time = min(launcher.parallel, max(map(len, work.levels)))
@@ -110,6 +125,20 @@ def _hours(work: Work, launcher: Launcher) -> str:
         f"{wall_clock:.2g} if {at_a_time} go at a time; "
         f"{measured} of {cells} cells measured, the others by their operations"
     )
+
+
+def _asking(work: Work, root: str) -> list[str]:
+    """What teachers are asked once for all runs, what that saves, and what it takes on disk."""
+    asking = work.asking
+    if not asking.flops_in_steps:
+        return []
+    once, in_steps = (x / work.speed / 3600 for x in (asking.flops, asking.flops_in_steps))
+    return [
+        f"teacher outputs: {asking.teachers} sets of rows are asked of once, {once:.2g} of these "
+        f"hours; in every step of every cohort it would be {in_steps:.2g}. They take "
+        f"{asking.bytes / GIGABYTE:.2g} GB, {stored_bytes(root) / GIGABYTE:.2g} GB are there "
+        f"(teacher_outputs_gb bounds them)"
+    ]
 
 
 def _disk(work: Work, launcher: Launcher) -> str:

@@ -13,7 +13,7 @@ from sweeps.journal import events, failures, run_states
 from sweeps.journal.run_states import DONE, WAITING
 from sweeps.launchers import contract
 from sweeps.launchers.choice import Launcher
-from sweeps.plan import cohorts, estimate, packing
+from sweeps.plan import cohorts, estimate, packing, teachers
 from sweeps.plan.levels import levels, with_ancestors
 from sweeps.plan.row import Planned
 
@@ -50,6 +50,8 @@ class Work:
         beyond: runs that the budget leaves out.
         levels: the due runs by depth; each level has tasks, a task cohorts, a cohort runs.
         seconds: what each due run takes.
+        speed: operations a second.
+        asking: what the teachers are asked before.
         measured: how many cells the estimate knows from records, of how many.
         predicted: how many due runs are done but for test outputs: with a saved model, without.
     """
@@ -60,6 +62,8 @@ class Work:
     beyond: list[Run]
     levels: list[list[list[Sequence[Run]]]]
     seconds: Mapping[str, float]
+    speed: float
+    asking: teachers.Asking
     measured: tuple[int, int]
     predicted: tuple[int, int]
 
@@ -90,7 +94,8 @@ def survey(
     states = run_states.states(links, complete, history, live)
     again = set(demand.again) & set(family)
     saved = {uid for uid in demand.unpredicted if _has_model_folder(root, uid)} - again
-    seconds = estimate.seconds(list(family.values()), done, launcher.keys.gflops)
+    keys = launcher.keys
+    seconds, speed = estimate.seconds(list(family.values()), done, keys.gflops, keys.cohort)
     seconds |= dict.fromkeys(saved, estimate.START)  # a saved model predicts without training
     of_study = {run.uid for run in runs}
     # `rerun` may name a teacher, which is no cell of the study.
@@ -99,13 +104,19 @@ def survey(
     due, beyond = _due(candidates, states, needs, seconds, demand)
     alone = {uid for uid, held in history.trouble.items() if failures.must_be_alone(held)}
     unsaved = set(demand.unpredicted) - saved
+    tasks = _tasks(due, launcher, seconds, alone)
     return Work(
         states={run.uid: states[run.uid] for run in runs},
         due=due,
         parents={parent for uid in with_ancestors(due) for parent in links[uid]},
         beyond=beyond,
-        levels=_tasks(due, launcher, seconds, alone),
+        levels=tasks,
         seconds=seconds,
+        speed=speed,
+        asking=teachers.asking(
+            [cohort for level in tasks for task in level for cohort in task],
+            [run for uid, run in family.items() if uid in done],
+        ),
         measured=estimate.measured_cells(runs, done),
         predicted=(
             sum(1 for run in due if run.uid in saved),

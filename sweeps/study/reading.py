@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ def load(name: str) -> Study:
             raise BadInput(f"{path.stem}: name: unknown key; a study is named by its file")
         content["name"] = path.stem
         _read_settings(content, path.parent)
+        _include(content, path.parent)
     study = parse(Study, content, path.stem)
     check(study)
     return study
@@ -52,6 +53,33 @@ def _read_settings(content: dict[Any, Any], folder: Path) -> None:
         if isinstance(block, dict) and isinstance(name := block.get("settings"), str):
             cases = block.get("cases")
             block["settings"] = settings.read(folder / name, [*cases] if cases else [])
+
+
+def _include(content: dict[Any, Any], folder: Path) -> None:
+    """Put the blocks of the studies that a study includes before its own.
+
+    A block takes along what its study says of all blocks. For example a study with
+    `include: [a1_knowledge, a2_matching]` has the runs and the tables of both.
+    """
+    names = content.pop("include", [])
+    if not isinstance(names, list):
+        raise BadInput(f"{content['name']}: include={names!r}: a list of names of studies")
+    studies = [load(str(folder / f"{name}.yaml")) for name in names]
+    blocks = [asdict(_alone(study, block)) for study in studies for block in study.blocks]
+    content["blocks"] = [*blocks, *content.get("blocks", [])]
+    content["skip"] = [asdict(s) for study in studies for s in study.skip] + content.get("skip", [])
+
+
+def _alone(study: Study, block: Block) -> Block:
+    """A block with what its study says for all of its blocks."""
+    return replace(
+        block,
+        base=[*study.base, *block.base],
+        seeds=None if block.tune else block.seeds or study.seeds,
+        teachers=study.teachers_of(block),
+        teacher_seeds=block.teacher_seeds or study.teacher_seeds,
+        teacher=block.teacher if block.teacher is not None else study.teacher,
+    )
 
 
 def narrowed(study: Study, extra: Iterable[str]) -> tuple[Study, tuple[str, ...]]:

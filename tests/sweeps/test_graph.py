@@ -3,7 +3,8 @@
 import pytest
 from composed import compose
 
-from sweeps.plan import cohorts, estimate, levels, packing
+from kdlab.errors import BadInput
+from sweeps.plan import cohorts, estimate, levels, packing, teachers
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +52,51 @@ def test_a_cell_that_was_measured_lends_its_time_to_its_other_seeds(runs):
 
     unique = list({run.uid: run for run in runs}.values())
     one = next(run for run in unique if run.terms and run.seed == 1)
-    found = estimate.seconds(unique, {one.uid: Entry("done", 7.0, "f", 0, 1)}, 20)
+    found, _ = estimate.seconds(unique, {one.uid: Entry("done", 7.0, "f", 0, 1)}, 20, 8)
     same = [run for run in unique if run.choices["knowledge"] == one.choices["knowledge"]]
     assert len(same) == 4
     assert {found[run.uid] for run in same} == {7.0}
     # The others by their operations, at the speed that was measured.
     other = next(run for run in unique if not run.terms)
-    ratio = estimate.training_flops(other) / estimate.training_flops(one)
+    ratio = estimate.training_flops(other, 8) / estimate.training_flops(one, 8)
     assert found[other.uid] == pytest.approx(7.0 * ratio)
     assert estimate.training_rows(one) == 270
+
+
+@pytest.mark.parametrize(
+    ("more", "rows"),
+    [
+        ([], 392_702 - 2000),
+        (["data.rows=1000"], 1000),
+        (["data.fold=[0,4]", "data.rows=1000"], 750),
+        (["data=unlabelled", "data.rows=1000", "data.extra_rows=500"], 1500),
+        (["protocol=pkd_legacy"], 392_702),
+    ],
+)
+def test_rows_that_are_not_here_are_counted_by_what_is_published(monkeypatch, more, rows):
+    monkeypatch.delenv("KDLAB_GLUE", raising=False)
+    monkeypatch.setattr("datasets.load_dataset", lambda *_, **__: 1 / 0)
+    run = compose("task=mnli", "task.path=nyu-mll/glue", "teacher=bert_base", *more)
+    assert estimate.training_rows(run) == rows
+    assert estimate.uncounted([run, compose("task=synthetic")]) == ["mnli"]
+    elsewhere = compose("task=mnli", "task.path=other/glue", "teacher=bert_base")
+    with pytest.raises(BadInput, match="not fetched"):
+        estimate.training_rows(elsewhere)
+
+
+def test_a_teacher_is_asked_once_for_all_seeds_and_arms(small):
+    epochs = 2
+    logits, states, tokens = (
+        [compose(*small, f"knowledge={arm}", f"seed={seed}") for seed in (1, 2, 3)]
+        for arm in ("logits_kl", "[logits_mse,cls_pkd]", "hidden_mse")
+    )
+    once = estimate.teacher_flops(logits[0])
+    asking = teachers.asking([logits, states, tokens], [])
+    assert (asking.teachers, asking.flops) == (1, once)
+    assert asking.flops_in_steps == 2 * epochs * once  # of two cohorts
+    assert asking.bytes == 270 * 4 * (2 + 3 * 32)  # float32: two logits, three layers of states
+    # An earlier run has asked; and what is of tokens is asked in every step.
+    assert teachers.asking([states, tokens], logits[:1]).flops == 0
+    assert teachers.asking([tokens], []) == teachers.Asking(0, 0, 0, 0)
+    beside = estimate.training_flops(tokens[0], 4) - estimate.training_flops(states[0], 4)
+    assert beside == pytest.approx(epochs * once / 4)

@@ -331,6 +331,27 @@ def test_every_study_of_the_project_expands(path):
     assert list(expand.expand(outline(reading.load(path.stem))))
 
 
+def test_a_study_may_include_others(tmp_path):
+    for name in ("first", "second"):
+        (tmp_path / f"{name}.yaml").write_text(
+            f"question: {name}?\nbase: [train.lr=1e-3]\nseeds: [1, 2]\nteachers: paired\n"
+            f"skip: [{{name: not_{name}, when: [matching=last], reason: tried}}]\n"
+            f"blocks: [{{table: {name}, base: [train.epochs=2], cases: {{a: []}}}}]\n"
+        )
+    both = tmp_path / "both.yaml"
+    both.write_text("question: all?\ninclude: [first, second]\nblocks: []\n")
+    study, alone = reading.load(str(both)), reading.load(str(tmp_path / "first.yaml"))
+    assert [block.table for block in study.blocks] == ["first", "second"]
+    assert study.blocks[0].base == ["train.lr=1e-3", "train.epochs=2"]
+    assert [rule.name for rule in study.skip] == ["not_first", "not_second"]
+    runs = [[cell.overrides for cell in expand.expand(outline(each))] for each in (study, alone)]
+    assert set(runs[1]) < set(runs[0])
+    for wrong, message in (("[third]", "no study"), ("first", "include='first': a list of names")):
+        both.write_text(f"question: all?\ninclude: {wrong}\nblocks: []\n")
+        with pytest.raises(BadInput, match=message):
+            reading.load(str(both))
+
+
 def test_quickstart_composes():
     assert len(plan.unique(plan.plan(reading.load("quickstart")))) == 18
 

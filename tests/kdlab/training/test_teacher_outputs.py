@@ -20,8 +20,9 @@ from kdlab.models.heads import load_with_head
 from kdlab.models.trace import trace
 from kdlab.objective import views
 from kdlab.run import Run, teacher_runs
+from kdlab.storage import teacher_files
+from kdlab.storage.teacher_files import FOLDER
 from kdlab.training import stopping, teacher_outputs, teaching
-from kdlab.training.teacher_outputs import FOLDER
 
 CPU = torch.device("cpu")
 LOGITS, CLS, MEAN = (f"kdlab.objective.views.{name}" for name in ("logits", "cls", "mean_tokens"))
@@ -191,8 +192,8 @@ def test_processes_fill_it_together(small, arms, taught):
 def test_it_stops_between_two_batches_and_keeps_what_is_done(arms, taught, monkeypatch):
     root = with_teacher(taught[0])
     monkeypatch.setattr(teacher_outputs, "BLOCK", 64)
-    keep = teacher_outputs._keep
-    monkeypatch.setattr(teacher_outputs, "_keep", lambda *_: (keep(*_), stopping.stop.set()))
+    keep = teacher_files.keep
+    monkeypatch.setattr(teacher_files, "keep", lambda *_: (keep(*_), stopping.stop.set()))
     with pytest.raises(stopping.Stopped):
         teaching.row_outputs(teachers_of(arms["logits"], root), [(LOGITS, None)])
     stopping.stop.clear()
@@ -210,5 +211,5 @@ def test_a_full_store_is_said_and_grows_no_more(arms, taught, capsys):
     root = with_teacher(taught[0])
     teachers = teachers_of(arms["logits"], root, teacher_outputs_gb=1e-6)
     teaching.row_outputs(teachers, [(LOGITS, None), (CLS, 1)])
-    assert teacher_outputs.size(root) <= 1000
-    assert "is full (teacher_outputs_gb=1e-06)" in capsys.readouterr().out
+    assert teacher_files.stored_bytes(root) <= 1000
+    assert "is full (teacher_outputs_gb=1e-06)" in capsys.readouterr().err
