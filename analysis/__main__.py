@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analysis import default_root, load
 from kdlab.ending import ending
@@ -85,6 +85,8 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     # Imports of pandas are within functions: this module alone loads in no time.
+    from analysis.figures.drawing import FORMATS, NAMES
+    from analysis.glue import submission
     from analysis.statistics.seed_tests import MARGIN
 
     parser = argparse.ArgumentParser(
@@ -136,22 +138,15 @@ def _parser() -> argparse.ArgumentParser:
     text = "what two cells or runs do differently, and by how much they differ"
     diff = add("diff", text, _diff, DIFF, "A", "B")
     diff.add_argument("--other", metavar="ROOT", help="where the runs of B are: --root, or this")
-    _add_modules(commands)
+    text = "write, or check, a submission to GLUE"
+    submission.add_arguments(add("submission", text, submission.run, ""))
+    figures = add("figures", "draw a study; write .pdf, .png or .svg", _figures, "", "STUDY")
+    figures.add_argument("--format", choices=FORMATS, default="pdf", help="(%(default)s)")
+    text = f"of {', '.join(NAMES)}"
+    figures.add_argument(
+        "--only", choices=NAMES, nargs="+", default=NAMES, metavar="FIGURE", help=text
+    )
     return parser
-
-
-def _add_modules(commands: Any) -> None:
-    """Add the commands whose arguments are known by the code that runs them."""
-    from analysis.figures import command as figures
-    from analysis.glue import submission
-
-    for name, module, text in (
-        ("submission", submission, "write, or check, a submission to GLUE"),
-        ("figures", figures, "draw a study; write .pdf, .png or .svg"),
-    ):
-        command = commands.add_parser(name, help=text, description=text)
-        module.add_arguments(command)
-        command.set_defaults(run=module.run)
 
 
 def _formats(text: str) -> list[str]:
@@ -232,6 +227,20 @@ def _report(arguments: argparse.Namespace) -> None:
     _check_margin(arguments.margin)
     page = report(load(arguments.study, arguments.root), margin=arguments.margin)
     _write_text(arguments, "report.html", page)
+
+
+def _figures(arguments: argparse.Namespace) -> None:
+    """Draw, write, and say what could not be drawn."""
+    from analysis import figures
+
+    gallery = figures.every(load(arguments.study, arguments.root), arguments.only)
+    folder = study_folder(arguments.root, arguments.study) / "figures"
+    for path in figures.write(gallery, folder, arguments.format):
+        print(path)
+    for note in gallery.notes:
+        print(f"not drawn: {note}")
+    if not gallery.drawings:
+        raise BadInput(f"{arguments.study}: nothing to draw yet")
 
 
 def _write_text(arguments: argparse.Namespace, name: str, text: str) -> None:

@@ -182,7 +182,7 @@ def _markers(rows: Sequence[str], runs: pd.DataFrame) -> dict[str, str]:
 
 def _front(ax: "Axes", points: Sequence[Point], handles: dict[str, Any]) -> None:
     """Draw the best that each budget buys."""
-    able = [(v, cell.mean) for _, v, cell in points if _is_able(cell)]
+    able = [(v, cell.mean) for _, v, cell in points if cell.may_be_best]
     steps = front(able)
     if not steps:
         return
@@ -192,11 +192,6 @@ def _front(ax: "Axes", points: Sequence[Point], handles: dict[str, Any]) -> None
         *zip(*ends, strict=True), where="post", color="black", linewidth=1.0, zorder=2
     )
     handles.setdefault("best at most so large", line)
-
-
-def _is_able(cell: Cell) -> bool:
-    """Whether a cell may be the best of a table, as in the table itself."""
-    return cell.is_complete and not cell.degenerate
 
 
 def _baselines(ax: "Axes", table: Table, cost: str, column: str, handles: dict[str, Any]) -> None:
@@ -227,7 +222,7 @@ def _caption(
     over = style.over_runs(cell.n for cell in cells)
     sentences = [
         f"{table.name}: score against {COSTS[cost][0]}, {over}.",
-        STEPS if any(_is_able(cell) for cell in cells) else NO_STEPS,
+        STEPS if any(cell.may_be_best for cell in cells) else NO_STEPS,
     ]
     if any(cell.degenerate for cell in cells):
         sentences.append("Some arms predict the same for every row: they are no part of the line.")

@@ -15,7 +15,6 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import numpy as np
 import pandas as pd
 
-from analysis import default_root
 from analysis.glue.zip_format import HEADER, HIGHEST, LOWEST, SHEETS, Sheet, check
 from analysis.read.frame import NO_SEED, PERCENT, reader, runs
 from analysis.statistics.trials import counted, is_constant
@@ -225,7 +224,6 @@ def _zip(files: Mapping[str, str]) -> bytes:
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """The arguments of `python -m analysis submission`."""
     command.add_argument("study", nargs="?")
-    command.add_argument("--root", default=default_root())
     command.add_argument("--row", help="whose runs; may be left out where there is one")
     command.add_argument("--table", help="where rows of several tables have that label")
     command.add_argument("--out", metavar="FILE.zip", help="unless ROOT/studies/STUDY/glue.zip")

@@ -75,6 +75,11 @@ class Cell:
         """Whether every run that should be there is."""
         return 0 < self.n == self.expected
 
+    @property
+    def may_be_best(self) -> bool:
+        """Whether its row may be marked as the best: all its runs are there, none is degenerate."""
+        return self.is_complete and not self.degenerate
+
 
 Key = tuple[str, ...]
 K = TypeVar("K", bound=Hashable)
@@ -272,10 +277,7 @@ def _with_headroom(cell: Cell, arm: Sequence[CellRun], column: Column) -> Cell:
         return cell
     # With crossed teachers one run without knowledge is in several pairs: it counts once.
     baselines = list({none.uid: PERCENT * none.score for _, none in pairs}.values())
-    headroom = float(np.mean(teachers) - np.mean(baselines))
-    # One teacher or one baseline has no spread: then the other's stands for both.
-    deviations = [seed_tests.spread(scores) for scores in (teachers, baselines)]
-    spread = math.hypot(*(deviation for deviation in deviations if not math.isnan(deviation)))
+    headroom, spread = seed_tests.headroom(teachers, baselines)
     cell = replace(cell, headroom=headroom, headroom_spread=spread)
     is_baseline = all(run.uid == none.uid for run, none in pairs)
     # A share of a gap that noise alone could make would be any number.

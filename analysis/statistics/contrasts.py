@@ -140,9 +140,9 @@ def averaging(labels: np.ndarray) -> np.ndarray:
 
 def less(one: Sample, other: Sample) -> Sample | None:
     """One sample less another, of the seeds and teachers that both have; None if they have none."""
-    if not (shared := _shared([one, other])):
+    if not (aligned := _aligned([one, other])):
         return None
-    one, other = (sample.at(places) for sample, places in zip((one, other), shared, strict=True))
+    one, other = aligned
     drawn = None if one.drawn is None or other.drawn is None else one.drawn - other.drawn
     return Sample(one.seeds, one.teachers, one.values - other.values, drawn)
 
@@ -152,9 +152,8 @@ def mean_of(samples: Sequence[Sample]) -> Sample | None:
 
     Example: an arm's differences on each task become its difference on average.
     """
-    if not (shared := _shared(samples)):
+    if not (samples := _aligned(samples)):
         return None
-    samples = [sample.at(places) for sample, places in zip(samples, shared, strict=True)]
     drawn = [sample.drawn for sample in samples if sample.drawn is not None]
     return Sample(
         samples[0].seeds,
@@ -165,14 +164,19 @@ def mean_of(samples: Sequence[Sample]) -> Sample | None:
     )
 
 
-def _shared(samples: Sequence[Sample]) -> list[list[int]]:
-    """Of each sample the places of the seeds and teachers that all have, in the first one's order.
+def _aligned(samples: Sequence[Sample]) -> list[Sample]:
+    """Of each sample the differences of seeds and teachers that all have, in the first one's order.
 
     [] if there are none.
     """
     places = [{key: place for place, key in enumerate(sample.keys)} for sample in samples]
     shared = [key for key in places[0] if all(key in of_sample for of_sample in places)]
-    return [[of_sample[key] for key in shared] for of_sample in places] if shared else []
+    if not shared:
+        return []
+    return [
+        sample.at([of_sample[key] for key in shared])
+        for sample, of_sample in zip(samples, places, strict=True)
+    ]
 
 
 def identity(uids: Iterable[str], others: Iterable[str], split: str, metric: str) -> str:

@@ -4,6 +4,7 @@ Interval, test, equivalence and the detectable difference are all of the same st
 the same t, so that they cannot disagree.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -35,6 +36,17 @@ class Estimate:
 def spread(scores: Sequence[float]) -> float:
     """Standard deviation over seeds (n - 1); NaN for fewer than two."""
     return float(np.std(scores, ddof=1)) if len(scores) > 1 else NOTHING
+
+
+def headroom(teachers: Sequence[float], baselines: Sequence[float]) -> tuple[float, float]:
+    """How far teachers are above students without knowledge, and that difference's spread.
+
+    The spread is the standard deviation between two runs. One teacher or one baseline alone has
+    none: then the other's stands for both.
+    """
+    deviations = [spread(scores) for scores in (teachers, baselines)]
+    together = math.hypot(*(deviation for deviation in deviations if not math.isnan(deviation)))
+    return float(np.mean(teachers) - np.mean(baselines)), together
 
 
 def combined(mean: float, sources: Sequence[tuple[float, float]]) -> Estimate:

@@ -49,11 +49,7 @@ def best(
     for column in columns:
         in_column = {row: cells[row, column] for row in rows if (row, column) in cells}
         # As they are printed: a reader sees no difference between what rounds to the same.
-        means = {
-            row: round(cell.mean, 1)
-            for row, cell in in_column.items()
-            if cell.is_complete and not cell.degenerate
-        }
+        means = {row: round(c.mean, 1) for row, c in in_column.items() if c.may_be_best}
         others = {row: published.values.get((row, column)) for row in published.ranked}
         means |= {row: round(value, 1) for row, value in others.items() if value is not None}
         largest = sorted(set(means.values()), reverse=True)[:2]
