@@ -26,32 +26,8 @@ from kdlab.errors import BadInput
 from sweeps.journal.run_states import study_folder
 from sweeps.study import launched
 
-PIXELS = 125  # of an inch of a figure, on the page: its letters are as large as the page's
 NAMED = 100  # runs of a kind that are named; a page is no place for thousands
 ENOUGH = 2  # axes, from which on there is something to share among them
-# What each kind of figure is called, and how it is read.
-READING = {
-    "pareto": (
-        "Score against cost",
-        "Up and left is better: the step line is the best that a budget buys.",
-    ),
-    "width_depth": (
-        "Width against depth",
-        "Each panel is one budget of parameters: left is wide and shallow, right narrow and deep.",
-    ),
-    "effects": (
-        "Effects of axes",
-        "Longer bars matter more; a level whose interval stays clear of the zero line differs.",
-    ),
-    "curves": (
-        "Training curves",
-        "A curve that still rises at its right end would have gained from more updates.",
-    ),
-    "shares": (
-        "Shares of the gradient",
-        "A term with a thin bar hardly moves the student, whatever its weight.",
-    ),
-}
 
 
 def report(runs: pd.DataFrame, *, margin: float = MARGIN) -> str:
@@ -77,8 +53,6 @@ def report(runs: pd.DataFrame, *, margin: float = MARGIN) -> str:
         why=why,
         effects=_effects(reported(scores(runs)), axes(runs)),
         galleries=figures.by_kind(runs),
-        readings=READING,
-        pixels=PIXELS,
         chosen=chosen,
         longest=max((len(arm["points"]) for arm in chosen), default=0),
         sources=sorted({source for table in tables for source in table.published.sources}),

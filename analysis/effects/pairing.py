@@ -4,7 +4,7 @@ The two runs of a pair agree in task, seed and teacher seed too. Where an axis d
 of them (the matching of a student without layer knowledge), it may have any level in the other.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -13,7 +13,8 @@ from analysis.effects.comparable import Grid, absent, governs, grids, same_or_ab
 from analysis.statistics import contrasts
 from analysis.statistics.pairs import COMPARED, OTHER, SEEDS, Inference, compare, in_frame
 
-NAMES = ["column", "axis", "level", "other"]  # what a comparison is of
+ENDS = ["level", "other"]  # of a pair: the level of its first run and of its second
+NAMES = ["column", "axis", *ENDS]  # what a comparison is of
 NUMBERS = [*COMPARED, "over"]  # and its numbers, as `contrast` gives them
 TESTED = ["path", "planned"]  # and the family that it may be in
 
@@ -47,7 +48,7 @@ def comparisons(column_grids: Mapping[str, Grid], axis: str, inference: Inferenc
         in_column = [
             {"column": grid.column, "axis": axis, "level": level, "other": other}
             | contrast(of_levels, grid, inference)
-            for (level, other), of_levels in grouped(pairs(grid, axis), ["level", "other"])
+            for (level, other), of_levels in pairs(grid, axis).groupby(ENDS, sort=False)
         ]
         # The smallest family is of one level against all others, as figures draw it.
         first = reference(pd.DataFrame(in_column, columns=["level", "other", "n"]))
@@ -101,13 +102,6 @@ def contrast(pairs: pd.DataFrame, grid: Grid, inference: Inference) -> dict[str,
     """The numbers of pairs of two levels, or of two groups of them, not yet judged."""
     over = ", ".join(_one_sided(pairs, grid))
     return compare(in_frame(pairs), grid.split, grid.metric, inference) | {"over": over}
-
-
-def grouped(
-    pairs: pd.DataFrame, names: list[str]
-) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
-    """Pairs by the values of some columns, in the order in which these occur."""
-    return iter(pairs.groupby(names, sort=False))  # type: ignore[arg-type]
 
 
 def _one_sided(pairs: pd.DataFrame, grid: Grid) -> list[str]:

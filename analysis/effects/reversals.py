@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.effects.comparable import Grid, absent, grids
-from analysis.effects.pairing import NAMES, NUMBERS, TESTED, contrast, grouped, pairs
+from analysis.effects.pairing import ENDS, NAMES, NUMBERS, TESTED, contrast, pairs
 from analysis.statistics import contrasts
 from analysis.statistics.contrasts import less
 from analysis.statistics.pairs import OTHER, Inference, in_frame, sample_of
@@ -90,6 +90,16 @@ def reversed_of(judged: pd.DataFrame) -> pd.DataFrame:
     return flips[[*shared, *kept, "verdict"]].reset_index(drop=True)
 
 
+def turned(row: Mapping[Any, Any]) -> dict[Any, Any]:
+    """A comparison the other way round, on its second side too if it has one."""
+    swapped = {**row, "level": row["other"], "other": row["level"]}
+    for side in (side for side in ("", THERE) if "difference" + side in row):
+        swapped["difference" + side] = -row["difference" + side]
+        # Of the opposite difference the bounds change places, too.
+        swapped["low" + side], swapped["high" + side] = -row["high" + side], -row["low" + side]
+    return swapped
+
+
 def changes(
     column_grids: Mapping[str, Grid], rows: pd.DataFrame, by: str, inference: Inference
 ) -> pd.DataFrame:
@@ -162,9 +172,9 @@ def _sides(
             order = {level: place for place, level in enumerate(grid.levels[by])}
         else:
             continue
-        for (level, other, at), part in grouped(placed, ["level", "other", "at"]):
+        for (level, other, at), part in placed.groupby([*ENDS, "at"], sort=False):
             yield {
-                **{"task": part["task"].iloc[0], "place": order[at], "at": at},
+                **{"task": part["task"].iloc[0], "place": order[str(at)], "at": at},
                 **{"column": grid.column, "axis": axis, "by": by, "level": level, "other": other},
                 **contrast(part, grid, inference),
                 "path": ("flips", axis, by, grid.column, str(at)),

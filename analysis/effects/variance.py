@@ -19,7 +19,6 @@ from analysis.statistics.pairs import SEEDS
 from kdlab.power import SEEDS_NEEDED
 
 ROUNDING = 1e-8  # relative: smaller singular values count as 0
-NOTHING = float("nan")
 MEAN = "mean"
 AXIS, PAIR, SEED = "axis", "pair", "seed"
 RESIDUAL = "residual"
@@ -89,7 +88,7 @@ def _of_column(grid: Grid) -> list[dict[str, Any]]:
     full, n = _design(grid), len(grid.runs)
     total = float(full.points @ full.points)
     residual, free = _residual(full, list(full.columns))
-    error = residual / free if free else NOTHING  # mean square of the residual
+    error = residual / free if free else np.nan  # mean square of the residual
     rows: list[dict[str, Any]] = []
     for term in list(full.columns)[1:]:  # without the mean
         squares, df = _squares(full, term)
@@ -120,7 +119,7 @@ def _means(grid: Grid, axis: str) -> list[dict[str, Any]]:
     rows = []
     for place, level in enumerate(grid.levels[axis]):
         of_level = grid.runs[grid.runs[axis] == level]
-        mean, low, high = float(fitted[place]), NOTHING, NOTHING
+        mean, low, high = float(fitted[place]), np.nan, np.nan
         if len(without_one):
             # Pseudo-values of the jackknife (Tukey 1958): in a balanced grid each seed's own mean.
             pseudo = len(seeds) * mean - (len(seeds) - 1) * without_one[:, place]
@@ -149,7 +148,7 @@ def _marginal(grid: Grid, axis: str) -> np.ndarray:
     # A mean is estimable if it lies in the row space of the design: projected there it is itself.
     is_known = np.isclose(means @ back @ back.T @ matrix.T @ matrix, means, atol=1e-6).all(1)
     fitted = means @ (back @ OLS(design.points, independent).fit().params)
-    return np.where(is_known, float(grid.runs["score"].mean()) + fitted, NOTHING)
+    return np.where(is_known, float(grid.runs["score"].mean()) + fitted, np.nan)
 
 
 def _design(grid: Grid, pairs: bool = True) -> Design:
@@ -236,7 +235,7 @@ def _basis(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _p_of_f(mean_square: float, error: float, df: int, free: int) -> float:
     from scipy.stats import f
 
-    return float(f.sf(mean_square / error, df, free)) if free and error > 0 else NOTHING
+    return float(f.sf(mean_square / error, df, free)) if free and error > 0 else np.nan
 
 
 def _kind(full: Design, term: str) -> str:

@@ -8,7 +8,7 @@ long.
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,6 +17,11 @@ SIZE = 6.0  # points, of the letters
 RADII = (7.0, 11.0, 16.0, 22.0, 30.0, 40.0)  # points
 ANGLES = tuple(math.radians(30 * k + 15) for k in range(12))
 POINT = 2.8  # half a marker, in points
+LINE = {"arrowstyle": "-", "linewidth": 0.4, "color": "0.4", "shrinkA": 0, "shrinkB": 2.5}
+LETTERS: dict[str, Any] = {
+    **{"textcoords": "offset points", "ha": "center", "va": "center"},
+    **{"fontsize": SIZE, "zorder": 4},
+}
 Box = tuple[float, float, float, float]  # left, bottom, right, top
 
 
@@ -37,19 +42,9 @@ def number(ax: "Axes", points: Sequence[tuple[float, float, str]]) -> None:
         )
         taken.append(_box(place, (dx, dy), text))
         is_far = math.hypot(dx, dy) > RADII[0] + 1
-        line = {"arrowstyle": "-", "linewidth": 0.4, "color": "0.4", "shrinkA": 0, "shrinkB": 2.5}
-        ax.annotate(
-            text,
-            (x, y),
-            (dx, dy),
-            textcoords="offset points",
-            ha="center",
-            va="center",
-            fontsize=SIZE,
-            zorder=4,
-            arrowprops=line if is_far else None,
-            path_effects=[withStroke(linewidth=1.5, foreground="white")],
-        )
+        halo = [withStroke(linewidth=1.5, foreground="white")]
+        arrow = LINE if is_far else None
+        ax.annotate(text, (x, y), (dx, dy), arrowprops=arrow, path_effects=halo, **LETTERS)
 
 
 def _places(

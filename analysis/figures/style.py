@@ -128,16 +128,8 @@ def key(figure: "Figure", handles: Sequence[Any], labels: Sequence[str]) -> None
     columns = max(1, min(len(labels), int(width / (0.055 * longest + 0.4))))
     rows = math.ceil(len(labels) / columns)
     figure.set_size_inches(width, height + LINE * rows + 0.1)
-    figure.legend(
-        handles,
-        labels,
-        loc="outside lower center",
-        ncols=columns,
-        handlelength=2.6,
-        columnspacing=1.2,
-        labelspacing=0.3,
-        borderpad=0.2,
-    )
+    apart = {"handlelength": 2.6, "columnspacing": 1.2, "labelspacing": 0.3, "borderpad": 0.2}
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, **apart)
 
 
 def batches(names: Sequence[Any], most: int) -> list[list[Any]]:

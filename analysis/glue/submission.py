@@ -232,7 +232,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """`python -m analysis submission`: choose, say so, write and check; or check a zip."""
+    """write, or check, a submission to GLUE
+
+    It chooses a run for each task, says which, writes the zip and checks it; or it checks a zip.
+    """
     if (arguments.study is None) == (arguments.check is None):
         raise BadInput("submission: either a STUDY, or --check FILE.zip")
     if arguments.check:

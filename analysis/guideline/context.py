@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.effects.comparable import Grid
-from analysis.effects.reversals import TASK, THERE
+from analysis.effects.reversals import TASK, THERE, turned
 from analysis.guideline.directional import AGREES, DEEPER, DISAGREES, EQUAL, JudgedClaim
 from analysis.guideline.text import (
     LISTED,
@@ -16,7 +16,6 @@ from analysis.guideline.text import (
     difference,
     signed,
     tested,
-    turned,
     within,
 )
 from analysis.read.frame import PERCENT

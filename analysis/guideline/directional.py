@@ -11,14 +11,16 @@ import pandas as pd
 
 from analysis.effects.comparable import Grid
 from analysis.effects.pairing import NUMBERS, TESTED, contrast, pairs
-from analysis.published.numbers import ALLOWED
+from analysis.published.numbers import ALLOWED, checked
 from analysis.statistics import contrasts
 from analysis.statistics.contrasts import Sample, less, mean_of
 from analysis.statistics.pairs import OTHER, Inference, in_frame, sample_of
-from kdlab.errors import BadInput
 
 FILE = Path(__file__).parents[1] / "published" / "claims" / "directional.csv"
-COLUMNS = ["claim", "axis", "first", "second", "relation", "where", "tasks", "certainty", "source"]
+COLUMNS = (
+    *("claim", "axis", "first", "second", "relation", "where", "tasks"),
+    *("certainty", "source", "note"),
+)
 AGREES, DISAGREES, UNKNOWN = "agrees", "disagrees", "cannot tell"
 BOTH = "agrees and disagrees"
 LOGITS = "logits"
@@ -70,10 +72,10 @@ def load(path: Path = FILE) -> list[Claim]:
     Raises:
         BadInput: naming the line that lacks something or says what is not allowed.
     """
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    if list(table.columns) != [*COLUMNS, "note"]:
-        raise BadInput(f"{path.name}: columns are {', '.join([*COLUMNS, 'note'])}")
-    return [_claim(path, line, row) for line, row in enumerate(table.to_dict("records"), 2)]
+    needed = ("claim", "axis", "first", "certainty", "source")
+    allowed = {"relation": set(RELATIONS), "certainty": ALLOWED["certainty"]}
+    table = checked(path, COLUMNS, needed, allowed)
+    return [_claim(row) for row in table.to_dict("records")]
 
 
 def judge_claims(
@@ -106,19 +108,13 @@ def judge_claims(
     ]
 
 
-def _claim(path: Path, line: int, row: Mapping[Any, str]) -> Claim:
+def _claim(row: Mapping[Any, str]) -> Claim:
     """The claim of a line; `where` reads `init=random copied; size=l6_*`."""
-    for name in ("claim", "axis", "first", "certainty", "source"):
-        if not row[name].strip():
-            raise BadInput(f"{path.name}, line {line}: no {name}")
-    for name, allowed in (("relation", set(RELATIONS)), ("certainty", ALLOWED["certainty"])):
-        if row[name] not in allowed:
-            raise BadInput(f"{path.name}, line {line}: {name} is one of {sorted(allowed)}")
     conditions = [part.partition("=") for part in row["where"].split(";") if part.strip()]
     lists = {name: tuple(row[name].split()) for name in ("first", "second", "tasks")}
-    words = {name: row[name] for name in ("claim", "axis", "relation", "certainty", "source")}
+    words = {n: row[n] for n in ("claim", "axis", "relation", "certainty", "source", "note")}
     where = {axis.strip(): tuple(patterns.split()) for axis, _, patterns in conditions}
-    return Claim(**lists, **words, where=where, note=row["note"])  # type: ignore[arg-type]
+    return Claim(**lists, **words, where=where)  # type: ignore[arg-type]
 
 
 def _compared(

@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.effects.comparable import Grid
 from analysis.effects.pairing import matters
-from analysis.effects.reversals import THERE
+from analysis.effects.reversals import turned
 from analysis.guideline.evidence import Evidence
 from kdlab.power import LARGEST, LEVEL, SEEDS_NEEDED
 
@@ -232,16 +232,6 @@ def _constant(grids: Mapping[str, Grid], axis: str) -> str:
 def better_first(row: Row) -> dict[Any, Any]:
     """A comparison with the level that did better first."""
     return dict(row) if row["difference"] >= 0 else turned(row)
-
-
-def turned(row: Row) -> dict[Any, Any]:
-    """A comparison the other way round, on its second side too if it has one."""
-    swapped = {**row, "level": row["other"], "other": row["level"]}
-    for side in (side for side in ("", THERE) if "difference" + side in row):
-        swapped["difference" + side] = -row["difference" + side]
-        # Of the opposite difference the bounds change places, too.
-        swapped["low" + side], swapped["high" + side] = -row["high" + side], -row["low" + side]
-    return swapped
 
 
 def _reversed(level: str, flips: pd.DataFrame) -> str:

@@ -15,7 +15,6 @@ from kdlab.power import LEVEL
 
 ROUNDING = 1e-9  # below it an error or a mean counts as 0
 MARGIN = 1.0  # points: smaller differences do not matter, unless the caller says otherwise
-NOTHING = float("nan")
 
 
 @dataclass(frozen=True)
@@ -29,13 +28,13 @@ class Estimate:
     """
 
     mean: float
-    error: float = NOTHING
-    df: float = NOTHING
+    error: float = math.nan
+    df: float = math.nan
 
 
 def spread(scores: Sequence[float]) -> float:
     """Standard deviation over seeds (n - 1); NaN for fewer than two."""
-    return float(np.std(scores, ddof=1)) if len(scores) > 1 else NOTHING
+    return float(np.std(scores, ddof=1)) if len(scores) > 1 else math.nan
 
 
 def headroom(teachers: Sequence[float], baselines: Sequence[float]) -> tuple[float, float]:
@@ -84,7 +83,7 @@ def interval(estimate: Estimate) -> tuple[float, float]:
         # No spread at all: either nothing differs, which is known for sure, or all seeds differ by
         # the very same amount, of which an interval of no width would claim too much.
         is_same = abs(estimate.mean) < ROUNDING
-        return (estimate.mean, estimate.mean) if is_same else (NOTHING, NOTHING)
+        return (estimate.mean, estimate.mean) if is_same else (math.nan, math.nan)
     half = float(stdtrit(estimate.df, 1 - LEVEL / 2)) * estimate.error
     return estimate.mean - half, estimate.mean + half
 
@@ -97,7 +96,7 @@ def two_sided(estimate: Estimate) -> float:
     from scipy.special import stdtr
 
     if estimate.error == 0:
-        return 1.0 if abs(estimate.mean) < ROUNDING else NOTHING
+        return 1.0 if abs(estimate.mean) < ROUNDING else math.nan
     return float(2 * stdtr(estimate.df, -abs(estimate.mean) / estimate.error))
 
 
@@ -111,7 +110,7 @@ def equivalence(estimate: Estimate, margin: float) -> float:
     from scipy.special import stdtr
 
     if not estimate.error > 0:
-        return NOTHING
+        return math.nan
     within = margin - abs(estimate.mean)  # negative where the mean is beyond: p is then above 1
     return min(1.0, float(2 * stdtr(estimate.df, -within / estimate.error)))
 
@@ -123,7 +122,7 @@ def detectable(estimate: Estimate) -> float:
     the power of a few different ones only.
     """
     if not estimate.error > 0:
-        return NOTHING
+        return math.nan
     return power.detectable(1, float(f"{estimate.df:.2g}")) * estimate.error
 
 

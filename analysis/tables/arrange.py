@@ -135,10 +135,10 @@ def _table(
     students = [row for row in dict.fromkeys(frame[LABEL]) if row not in teachers]
     constant = _majority(planned, runs)
     # Averages and marks are of students only: teachers and the majority are there to compare with.
-    average = averages.over(planned, arms, cells, samples, students)
+    averaged, over_tasks, average_notes = averages.over(planned, arms, cells, samples, students)
     published = published_rows.beside(layout, planned, split)
-    all_cells = {**cells, **constant, **average.cells}
-    best = marks.best(all_cells, students, [*columns, *average.columns], published)
+    all_cells = {**cells, **constant, **over_tasks}
+    best = marks.best(all_cells, students, [*columns, *averaged], published)
     return Table(
         # A layout's name takes the place of the study's, unless that begins with it; one without a
         # name leaves it.
@@ -146,7 +146,7 @@ def _table(
         question=str(frame["question"].iloc[0]),
         split=split,
         rows=[*teachers, *([MAJORITY] if constant else []), *students],
-        columns=[*columns, *average.columns],
+        columns=[*columns, *averaged],
         cells=all_cells,
         legend=footnotes.legend(planned),
         notes=[
@@ -155,7 +155,7 @@ def _table(
             *footnotes.differing(planned, axes(planned), layout.axes),
             *marks.notes(name, cells, margin),
             *marks.ranks(cells, students, columns),
-            *average.notes,
+            *average_notes,
             *published.notes,
             *rerun_commands.notes(planned, runs.attrs["study"], runs.attrs["root"]),
         ],
@@ -163,7 +163,7 @@ def _table(
         teachers=teachers,
         inits=_inits(planned),
         inapplicable=_inapplicable(left_out, planned),
-        average=next(iter(average.columns), None),
+        average=next(iter(averaged), None),
         published=published,
         best=best,
     )

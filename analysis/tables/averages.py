@@ -1,7 +1,7 @@
 """The mean over a table's tasks, of the rows that have them all."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from statistics import fmean
 
@@ -17,22 +17,13 @@ from analysis.tables.model import Cells
 WITHOUT = ("wnli",)  # its dev rows contradict its train rows: it says nothing
 
 
-@dataclass(frozen=True)
-class Average:
-    """Columns of averages with their cells, and a note on what each is over."""
-
-    columns: list[str]
-    cells: Cells
-    notes: list[str]
-
-
 def over(
     frame: pd.DataFrame,
     arms: Mapping[tuple[str, str], Sequence[CellRun]],
     cells: Cells,
     samples: Mapping[tuple[str, str], Sample],
     rows: Sequence[str],
-) -> Average:
+) -> tuple[list[str], Cells, list[str]]:
     """One average for each group of columns that has several tasks.
 
     A task with two metrics or splits counts once, with their mean, as on GLUE. A row has an average
@@ -45,6 +36,9 @@ def over(
         cells: likewise.
         samples: the paired differences of cells that have a control.
         rows: those that may have an average.
+
+    Returns:
+        The names of the columns, their cells, and a note on what each is over.
     """
     columns, averages, notes = [], {}, []
     for group, part in frame.groupby(GROUP, sort=False):
@@ -61,7 +55,7 @@ def over(
                 averages[row, name] = _cell(row, arms, of_tasks, samples)
         tasks = " and ".join(heads.index) if len(heads) == 2 else ", ".join(heads.index)
         notes.append(f"{name}: the mean over {tasks}, of rows that have every run of them")
-    return Average(columns, averages, notes)
+    return columns, averages, notes
 
 
 def _cell(

@@ -19,8 +19,10 @@ TEMPLATES = Path(__file__).parents[1] / "templates"
 def markdown(table: Table) -> str:
     """The table, what its numbers are, and what its rows are."""
     text = rendered(table)
-    rows = [[_markdown(cell) for cell in row] for row in text.rows]
-    grid = pd.DataFrame(rows, columns=[literal(head) for head in text.heads])
+    rows = [
+        [MARKDOWN[cell.emphasis].format(literal(cell.text)) for cell in row] for row in text.rows
+    ]
+    grid = pd.DataFrame(rows, columns=[literal(head.text) for head in text.columns])
     lines = [f"**{literal(table.name)}** ({table.split}): {prose(table.question)}", ""]
     # Else tabulate would write `83.10` as `83.1`, and right-align some cells of a column.
     lines += [grid.to_markdown(index=False, disable_numparse=True), ""]
@@ -67,10 +69,6 @@ HTML = {
     SECOND: '<u class="second">{}</u>',
 }
 MARKDOWN = {PLAIN: "{}", BEST: "**{}**", SECOND: "<u>{}</u>"}
-
-
-def _markdown(cell: TextCell) -> str:
-    return MARKDOWN[cell.emphasis].format(literal(cell.text))
 
 
 def template(name: str) -> Any:
