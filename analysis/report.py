@@ -39,7 +39,7 @@ def report(runs: pd.DataFrame, *, margin: float = MARGIN) -> str:
     """
     tables = papers.of_study(runs, margin=margin)
     advice, why = _guideline(runs, margin)
-    chosen = _chosen(runs)
+    choices = _choices(runs)
     text: str = template("report.html").render(
         study=runs.attrs["study"],
         question=runs["question"].iloc[0],
@@ -53,8 +53,8 @@ def report(runs: pd.DataFrame, *, margin: float = MARGIN) -> str:
         why=why,
         effects=_effects(reported(scores(runs)), axes(runs)),
         galleries=figures.by_kind(runs),
-        chosen=chosen,
-        longest=max((len(arm["points"]) for arm in chosen), default=0),
+        choices=choices,
+        longest=max((len(arm["points"]) for arm in choices), default=0),
         sources=sorted({source for table in tables for source in table.published.sources}),
         claims=[(claim.claim, claim.source, claim.certainty) for claim in directional.load()],
         made=_made(runs, margin),
@@ -112,17 +112,17 @@ def _effects(scores: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
     return {"why": "", "columns": columns}
 
 
-def _chosen(runs: pd.DataFrame) -> list[dict[str, Any]]:
+def _choices(runs: pd.DataFrame) -> list[dict[str, Any]]:
     """The choice of each arm's settings, and how good the best of fewer trials would be."""
     trials = selection.trials(runs)
-    chosen = []
+    choices = []
     for row in selection.best_of(runs).to_dict("records"):
         is_of_arm = (trials[selection.ARM] == [row[name] for name in selection.ARM]).all(axis=1)
         scores = trials.loc[is_of_arm, "score"].dropna()
         finite = scores.where(scores > selection.DIVERGED, 0.0)  # a mean with −inf is −inf
         points = selection.curve(finite.tolist())["expected"].tolist()
-        chosen.append({str(name): value for name, value in row.items()} | {"points": points})
-    return chosen
+        choices.append({str(name): value for name, value in row.items()} | {"points": points})
+    return choices
 
 
 def _made(runs: pd.DataFrame, margin: float) -> list[tuple[str, str]]:

@@ -81,7 +81,7 @@ def pairs(grid: Grid, axis: str) -> pd.DataFrame:
     Columns as `analysis.statistics.pairs.in_frame` has them, with the two runs' levels as `level`
     and `other`, in the study's order.
     """
-    order = {level: place for place, level in enumerate(grid.levels.get(axis, []))}
+    order = {level: index for index, level in enumerate(grid.levels.get(axis, []))}
     runs = grid.runs.assign(level=grid.runs[axis] if order else None)
     runs = runs[runs["level"].notna()].drop(columns=[axis], errors="ignore")
     other_axes = [name for name in grid.levels if name != axis]
@@ -90,11 +90,11 @@ def pairs(grid: Grid, axis: str) -> pd.DataFrame:
     equal = [name for name in other_axes if name not in governed]
     # In a merge None equals None: two runs to which an axis does not apply agree in it.
     both = runs.merge(runs, on=[*equal, *SEEDS], suffixes=("", OTHER))
-    # The merge has each pair twice, and each run with itself: kept is the study's order.
-    is_kept = both["level"].map(order) < both["level" + OTHER].map(order)
+    # The merge has each pair twice, and each run with itself: one of each is in the study's order.
+    is_pair = both["level"].map(order) < both["level" + OTHER].map(order)
     for name in governed:
-        is_kept &= same_or_absent(both[name], both[name + OTHER])
-    both = both[is_kept].rename(columns={"level" + OTHER: "other"}).reset_index(drop=True)
+        is_pair &= same_or_absent(both[name], both[name + OTHER])
+    both = both[is_pair].rename(columns={"level" + OTHER: "other"}).reset_index(drop=True)
     return both.assign(difference=both["score"] - both["score" + OTHER])
 
 

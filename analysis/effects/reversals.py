@@ -86,8 +86,8 @@ def reversed_of(judged: pd.DataFrame) -> pd.DataFrame:
         adjusted=flips[["adjusted", "adjusted" + THERE]].max(axis=1, skipna=False),
         verdict=is_shown.map({True: "shown", False: "cannot tell"}),
     )
-    kept = [name + end for end in ("", THERE) for name in of_side[2:]]
-    return flips[[*shared, *kept, "verdict"]].reset_index(drop=True)
+    side_columns = [name + end for end in ("", THERE) for name in of_side[2:]]
+    return flips[[*shared, *side_columns, "verdict"]].reset_index(drop=True)
 
 
 def turned(row: Mapping[Any, Any]) -> dict[Any, Any]:

@@ -117,12 +117,12 @@ def _means(grid: Grid, axis: str) -> list[dict[str, Any]]:
         [_marginal(other, axis) for other in others if len(seeds) >= SEEDS_NEEDED]
     )
     rows = []
-    for place, level in enumerate(grid.levels[axis]):
+    for index, level in enumerate(grid.levels[axis]):
         of_level = grid.runs[grid.runs[axis] == level]
-        mean, low, high = float(fitted[place]), np.nan, np.nan
+        mean, low, high = float(fitted[index]), np.nan, np.nan
         if len(without_one):
             # Pseudo-values of the jackknife (Tukey 1958): in a balanced grid each seed's own mean.
-            pseudo = len(seeds) * mean - (len(seeds) - 1) * without_one[:, place]
+            pseudo = len(seeds) * mean - (len(seeds) - 1) * without_one[:, index]
             source = (float(pseudo.var(ddof=1)) / len(seeds), len(seeds) - 1.0)
             low, high = seed_tests.interval(seed_tests.combined(mean, [source]))
         row = {"level": level, "mean": mean, "low": low, "high": high, "n": len(of_level)}

@@ -89,9 +89,8 @@ def _computed(a: Target, b: Target) -> list[str]:
     if not of_a or not of_b:
         return ["code, versions and machines: not recorded of both"]
     lines = _lines(COMPUTED_WITH, of_a, of_b)
-    if not lines:
-        return ["code, versions and machines: the same"]
-    return ["code, versions and machines that differ (A | B):", *lines]
+    same = "code, versions and machines: the same"
+    return ["code, versions and machines that differ (A | B):", *lines] if lines else [same]
 
 
 def _computed_with(record: Record) -> dict[str, str]:
@@ -199,9 +198,8 @@ def _equality(a: Target, b: Target) -> list[str]:
     if a.root == b.root:  # there each is equal to itself: what may differ is its other records
         return _repeats(a.root, shared)
     unequal = [uid for uid in shared if of_a[uid].result != of_b[uid].result]
-    counted = (
-        f"{len(shared) - len(unequal)} of {len(shared)} runs that both have are equal bit for bit"
-    )
+    n = len(shared) - len(unequal)
+    counted = f"{n} of {len(shared)} runs that both have are equal bit for bit"
     return [counted, *(line for uid in unequal for line in _unequal(uid, of_a[uid], of_b[uid]))]
 
 

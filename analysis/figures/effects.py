@@ -137,9 +137,9 @@ def _bars(ax: "Axes", shares: pd.DataFrame, terms: Sequence[str]) -> None:
                 **EDGE,
             )
     part = shares[shares["omega_squared"].notna()]
-    places = [terms.index(term) for term in part["term"]]
+    positions = [terms.index(term) for term in part["term"]]
     label = "less chance (ω²)" if len(part) else None
-    ax.plot(PERCENT * part["omega_squared"], places, **DIAMOND, label=label)
+    ax.plot(PERCENT * part["omega_squared"], positions, **DIAMOND, label=label)
     ax.set_yticks(range(len(terms)), [_short(term) for term in terms])
     ax.axvline(0, color="black", linewidth=0.5)
 

@@ -100,7 +100,7 @@ def _why_none(table: Table, cost: str, study: str) -> str:
     if points:
         unit = COSTS[cost][0].rpartition("(")[2][:-1]
         return f"all its students have {points[0][1]:.3g} {unit}"
-    if any(table.cells[place].n for place in table.cells if place[0] in students):
+    if any(table.cells[key].n for key in table.cells if key[0] in students):
         return "no record of its students says it"
     return not_done(study)
 

@@ -117,20 +117,20 @@ def _bars(ax: "Axes", bars: pd.DataFrame, role_of: dict[str, str], roles: list[s
     for number, (term, role) in enumerate(role_of.items(), 1):
         of_term = bars[bars["term"] == term].sort_values("done")
         # Terms for which there are no signs left share the last one.
-        place = roles.index(role) if role in roles else len(roles) - 1
+        index = roles.index(role) if role in roles else len(roles) - 1
         ax.bar(
             range(len(times)),
             of_term["share"],
             bottom=of_term["below"],
-            facecolor=_light(tones[place]),
-            edgecolor=tones[place],
-            hatch=style.HATCHES[place],
-            label=LABELS if role == HARD else roles[place],
+            facecolor=_light(tones[index]),
+            edgecolor=tones[index],
+            hatch=style.HATCHES[index],
+            label=LABELS if role == HARD else roles[index],
             **BAR,
         )
         if number < len(role_of):  # the last bar always ends at 100 %
-            places = np.arange(len(times)) + ASIDE * (number - len(role_of) / 2)
-            ax.errorbar(places, of_term["below"] + of_term["share"], of_term["spread"], **ERROR)
+            positions = np.arange(len(times)) + ASIDE * (number - len(role_of) / 2)
+            ax.errorbar(positions, of_term["below"] + of_term["share"], of_term["spread"], **ERROR)
     ax.set_xticks(range(len(times)), [f"{time:g}" for time in times])
 
 

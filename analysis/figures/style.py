@@ -66,8 +66,8 @@ def colours(count: int) -> list[str]:
     from matplotlib.colors import to_hex
 
     # The last fifth of the scale is left out: its yellow cannot be seen on white.
-    places = [0.8 * i / max(1, count - 1) for i in range(count)]
-    return [to_hex(colormaps["viridis"](place)) for place in places]
+    positions = [0.8 * i / max(1, count - 1) for i in range(count)]
+    return [to_hex(colormaps["viridis"](position)) for position in positions]
 
 
 def signs(names: Sequence[str]) -> dict[str, Sign]:
@@ -99,21 +99,21 @@ def panels(
     # Not pyplot, which would keep every figure in memory and may open windows.
     figure = Figure(figsize=(width, rows * height + 0.2), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, **how)
-    places = list(grid.flat)
-    for spare in places[count:]:
+    axes = list(grid.flat)
+    for spare in axes[count:]:
         spare.remove()
-    return figure, places[:count]
+    return figure, axes[:count]
 
 
 def label(axes: Sequence["Axes"], x: str, y: str, per_row: int = 3) -> None:
     """Name the axes of the panels: those of the last row, and those of the first column."""
     columns = min(len(axes), per_row)
     last = len(axes) - (len(axes) - 1) % columns - 1  # the first panel of the last row
-    for place, ax in enumerate(axes):
-        ax.set_xlabel(x if place >= last else "")
-        if place % columns == 0:
+    for number, ax in enumerate(axes):
+        ax.set_xlabel(x if number >= last else "")
+        if number % columns == 0:
             ax.set_ylabel(y)
-        if place + columns >= len(axes):  # nothing is below
+        if number + columns >= len(axes):  # nothing is below
             ax.tick_params(labelbottom=True)
 
 

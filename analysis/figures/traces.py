@@ -95,20 +95,20 @@ def roles(points: pd.DataFrame) -> list[str]:
         return names
     most = points[points["term"] != SELECT].groupby("arm")["term"].nunique().max()
     # One more than terms of an arm: arms without a loss on labels do not use the first.
-    return [_numbered(place) for place in range(min(style.MOST, most + 1))]
+    return [_numbered(number) for number in range(min(style.MOST, most + 1))]
 
 
 def roles_of(arm_points: pd.DataFrame, roles: Sequence[str]) -> dict[str, str]:
     """By term of an arm what a key of these roles calls it."""
     names = terms(arm_points)
     # The first role is that of the labels: an arm without them begins with the second.
-    places = enumerate(names, HARD not in names)
-    return {term: term if term in roles else _numbered(place) for place, term in places}
+    numbered = enumerate(names, HARD not in names)
+    return {term: term if term in roles else _numbered(number) for number, term in numbered}
 
 
-def _numbered(place: int) -> str:
-    """What a key calls a term by its place in its arm: `hard`, `knowledge 1`, ..."""
-    return HARD if place == 0 else f"knowledge {place}"
+def _numbered(number: int) -> str:
+    """What a key calls a term by its number in its arm: `hard`, `knowledge 1`, ..."""
+    return HARD if number == 0 else f"knowledge {number}"
 
 
 def _points_of(

@@ -126,9 +126,9 @@ def _figure(points: pd.DataFrame, lines: dict[str, float], name: str) -> Drawing
         len(sizes) * (1 + has_gain), per_row=len(sizes), height=1.9, sharey="row", sharex="col"
     )
     arms = style.signs(list(dict.fromkeys(points["arm"])))
-    for place, ax in enumerate(grid):
-        size = sizes[place % len(sizes)]
-        is_gain = place >= len(sizes)
+    for number, ax in enumerate(grid):
+        size = sizes[number % len(sizes)]
+        is_gain = number >= len(sizes)
         _panel(ax, points[points["budget"] == size], arms, *(GAIN if is_gain else ("mean",)))
         if is_gain:
             ax.axhline(0, **style.MAJORITY)
@@ -166,7 +166,7 @@ def _panel(
     """
     models = points.drop_duplicates(["layers", "hidden"]).sort_values(["layers", "hidden"])
     names = _models(models)
-    for place, (arm, sign) in enumerate(arms.items()):
+    for number, (arm, sign) in enumerate(arms.items()):
         of_arm = points[(points["arm"] == arm) & points[value].notna()]
         of_arm = of_arm.sort_values(["layers", "hidden"])
         if of_arm.empty:
@@ -174,7 +174,7 @@ def _panel(
         bounds = [of_arm["spread"]] * 2
         if low:
             bounds = [of_arm[value] - of_arm[low], of_arm[high] - of_arm[value]]
-        shift = APART * (place - (len(arms) - 1) / 2)
+        shift = APART * (number - (len(arms) - 1) / 2)
         ax.errorbar(
             [names.index(name) + shift for name in _models(of_arm)],
             of_arm[value],

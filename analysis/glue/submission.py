@@ -25,6 +25,7 @@ from kdlab.storage.durable import write_whole
 from kdlab.storage.example_outputs import kept, read_examples, read_outputs
 from sweeps.journal.run_states import study_folder
 
+IS_DEV = ", WHICH IS THE DEV SET"  # of select where it is not held out of train
 EPOCH = (1980, 1, 1, 0, 0, 0)  # date of a zip's files: the same predictions are the same bytes
 TASKS = tuple(dict.fromkeys(sheet.task for sheet in SHEETS))
 
@@ -115,9 +116,7 @@ def described(choices: Sequence[Choice]) -> list[str]:
     lines = ["chosen for each task: the seed with the best mean of its metrics on select"]
     for choice in choices:
         seed = "a teacher" if choice.seed is None else f"seed {choice.seed}"
-        split = (
-            "select (held out of train)" if choice.is_held_out else "select, WHICH IS THE DEV SET"
-        )
+        split = "select" + (" (held out of train)" if choice.is_held_out else IS_DEV)
         missing = f" ({choice.planned} planned)" if choice.done < choice.planned else ""
         tuned = f", settings tuned in {choice.trials} trials" if choice.trials else ""
         tuned += ", EVERY PREDICTION THE SAME" if choice.is_constant else ""

@@ -9,15 +9,7 @@ import pandas as pd
 from analysis.effects.comparable import Grid
 from analysis.effects.reversals import TASK, THERE, turned
 from analysis.guideline.directional import AGREES, DEEPER, DISAGREES, EQUAL, JudgedClaim
-from analysis.guideline.text import (
-    LISTED,
-    Row,
-    counted,
-    difference,
-    signed,
-    tested,
-    within,
-)
+from analysis.guideline.text import LISTED, Row, counted, difference, signed, tested
 from analysis.read.frame import PERCENT
 
 
@@ -120,7 +112,8 @@ def _any(patterns: Sequence[str]) -> str:
 def _compared(row: Row) -> str:
     """A comparison of a claim."""
     levels = f" ({row['levels']})" if row["levels"] else ""
-    small = f", within the margin{within(row)}" if row["alike"] else ""
+    p = tested(row["equivalent"]).removeprefix(", ")
+    small = f", within the margin ({p})" if row["alike"] else ""
     return f"{row['column']}{levels} {difference(row)}{small}"
 
 
@@ -128,13 +121,13 @@ def _sides(row: Row, verb: str) -> str:
     """A difference at two places, joined by what it does there."""
     by_task = row["by"] == TASK
     at, there = (str(row["at" + end]) for end in ("", THERE))
-    places = (f"on {at}", f"on {there}") if by_task else (f"at `{at}`", f"at `{there}`")
+    sides = (f"on {at}", f"on {there}") if by_task else (f"at `{at}`", f"at `{there}`")
     where = "" if by_task else f" on {row['column']}"
     return (
         f"`{row['level']}` minus `{row['other']}`{where} {verb} `{row['by']}`: "
         # The corrected p is of both sides together: it stands once, behind the second.
-        f"{difference({**row, 'adjusted': math.nan})} {places[0]}; "
-        f"{difference(row, THERE)} {places[1]}"
+        f"{difference({**row, 'adjusted': math.nan})} {sides[0]}; "
+        f"{difference(row, THERE)} {sides[1]}"
     )
 
 

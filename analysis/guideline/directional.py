@@ -54,7 +54,6 @@ class Claim:
     tasks: tuple[str, ...]
     certainty: str
     source: str
-    note: str
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ def _claim(row: Mapping[Any, str]) -> Claim:
     """The claim of a line; `where` reads `init=random copied; size=l6_*`."""
     conditions = [part.partition("=") for part in row["where"].split(";") if part.strip()]
     lists = {name: tuple(row[name].split()) for name in ("first", "second", "tasks")}
-    words = {n: row[n] for n in ("claim", "axis", "relation", "certainty", "source", "note")}
+    words = {name: row[name] for name in ("claim", "axis", "relation", "certainty", "source")}
     where = {axis.strip(): tuple(patterns.split()) for axis, _, patterns in conditions}
     return Claim(**lists, **words, where=where)  # type: ignore[arg-type]
 

@@ -43,11 +43,6 @@ def tested(p: float) -> str:
     return ", p < 0.001" if p < 0.001 else f", p = {p:.3f}"
 
 
-def within(row: Row) -> str:
-    """The corrected p of lying within the margin, in brackets."""
-    return f" ({tested(row['equivalent']).removeprefix(', ')})"
-
-
 def data(evidence: Evidence, has_examples: bool) -> list[str]:
     """Sentences on columns, runs, seeds, and the families of tests."""
     runs = pd.concat([grid.runs for grid in evidence.grids.values()]).drop_duplicates("uid")
@@ -147,7 +142,7 @@ def ranked(part: pd.DataFrame) -> dict[str, float]:
     design = weights[:, None] * (ends[0] - ends[1])
     sizes = np.linalg.lstsq(design, weights * part["difference"].to_numpy(dtype=float))[0]
     order = np.argsort(-sizes, kind="stable")
-    return {levels[place]: float(sizes[place]) for place in order}
+    return {levels[index]: float(sizes[index]) for index in order}
 
 
 def undecided(compared: pd.DataFrame, is_varied: bool, grids: Mapping[str, Grid], axis: str) -> str:

@@ -73,9 +73,8 @@ def lines(audit: Audit) -> list[str]:
     for kind, runs in audit.named.items():
         if runs:
             more = f"; and {len(runs) - LISTED} more" if len(runs) > LISTED else ""
-            lines.append(
-                f"{len(runs)} {repeats.SAID.get(kind, kind)}: {'; '.join(runs[:LISTED])}{more}"
-            )
+            listed = "; ".join(runs[:LISTED])
+            lines.append(f"{len(runs)} {repeats.SAID.get(kind, kind)}: {listed}{more}")
     if len(audit.commits) > 1:  # numbers of two versions of the code may not be comparable
         listed = ", ".join(f"{n} of {commit}" for commit, n in audit.commits.items())
         lines.append(f"records of several versions of the code: {listed}")

@@ -43,10 +43,10 @@ class Sample:
         """Seed and teacher's seed of each difference."""
         return list(zip(self.seeds.tolist(), self.teachers.tolist(), strict=True))
 
-    def at(self, places: Sequence[int]) -> "Sample":
-        """The differences at these places, in this order."""
-        drawn = None if self.drawn is None else self.drawn[:, places]
-        return Sample(self.seeds[places], self.teachers[places], self.values[places], drawn)
+    def at(self, indices: Sequence[int]) -> "Sample":
+        """The differences at these indices, in this order."""
+        drawn = None if self.drawn is None else self.drawn[:, indices]
+        return Sample(self.seeds[indices], self.teachers[indices], self.values[indices], drawn)
 
 
 class Contrast(NamedTuple):
@@ -169,13 +169,13 @@ def _aligned(samples: Sequence[Sample]) -> list[Sample]:
 
     [] if there are none.
     """
-    places = [{key: place for place, key in enumerate(sample.keys)} for sample in samples]
-    shared = [key for key in places[0] if all(key in of_sample for of_sample in places)]
+    index_of = [{key: index for index, key in enumerate(sample.keys)} for sample in samples]
+    shared = [key for key in index_of[0] if all(key in of_sample for of_sample in index_of)]
     if not shared:
         return []
     return [
         sample.at([of_sample[key] for key in shared])
-        for sample, of_sample in zip(samples, places, strict=True)
+        for sample, of_sample in zip(samples, index_of, strict=True)
     ]
 
 

@@ -34,11 +34,11 @@ def markdown(table: Table) -> str:
 
 
 def html(table: Table) -> str:
-    """A figure with the table and its notes, to stand in any page."""
-    page: str = template("table.html").render(
+    """A figure of HTML with the table and its notes, to stand in any page."""
+    figure: str = template("table.html").render(
         table=table, grid=rendered(table), explanation=explanation(table)
     )
-    return page
+    return figure
 
 
 def csv(table: Table) -> str:
@@ -101,4 +101,4 @@ def _with_code(text: str) -> Any:
     # A split by a group gives what is outside of backticks and what is inside in turns.
     forms = (Markup("{}"), Markup("<code>{}</code>"))
     parts = re.split(r"`([^`]*)`", text)
-    return Markup("").join(forms[place % 2].format(part) for place, part in enumerate(parts))
+    return Markup("").join(forms[index % 2].format(part) for index, part in enumerate(parts))

@@ -45,7 +45,7 @@ def best(
         columns: of the table.
         published: rows of the literature.
     """
-    places = {}
+    best_rows = {}
     for column in columns:
         in_column = {row: cells[row, column] for row in rows if (row, column) in cells}
         # As they are printed: a reader sees no difference between what rounds to the same.
@@ -55,8 +55,8 @@ def best(
         largest = sorted(set(means.values()), reverse=True)[:2]
         if len(largest) > 1:  # where all are equal none is best
             first, second = ([row for row in means if means[row] == mean] for mean in largest)
-            places[column] = (first, second)
-    return places
+            best_rows[column] = (first, second)
+    return best_rows
 
 
 def ranks(

@@ -69,9 +69,9 @@ class TextTable:
 
     @property
     def groups(self) -> list[tuple[str, list[int]]]:
-        """Columns side by side that are of the same task and metric: that, and their places."""
-        places = range(len(self.columns))
-        return [(of, list(group)) for of, group in groupby(places, lambda n: self.columns[n].of)]
+        """Columns side by side that are of one task and metric: that, and their numbers."""
+        indices = range(len(self.columns))
+        return [(of, list(group)) for of, group in groupby(indices, lambda n: self.columns[n].of)]
 
 
 def rendered(table: Table) -> TextTable:

@@ -399,6 +399,13 @@ def test_axes_that_do_not_vary_are_not_studied_and_those_alike_are_named():
     assert [own.axis for own in found.sections] == [*FIVE, "teacher"]
 
 
+def test_a_recipe_is_no_axis_but_a_name_for_values_of_others():
+    scores = study(AXES, planted, spread=0.5)
+    scores["recipe"] = np.where(scores["knowledge"] == "none", "none", "pkd_skip")
+    found = written(scores, [*LEVELS, "recipe"])
+    assert [own.axis for own in found.sections] == [*FIVE, "teacher"]
+
+
 def test_a_key_that_is_null_in_some_runs_is_an_axis_too():
     """`data.rows`: null for all rows, which has no value that could be counted."""
     scores = study({"knowledge": ["a", "b"]}, spread=0.5)
