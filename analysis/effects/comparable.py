@@ -157,7 +157,7 @@ def _text(value: object) -> str:
 
 
 def _joined(runs: pd.DataFrame, axes: Sequence[str]) -> dict[str, list[str]]:
-    """By an axis the later ones whose levels change exactly where its own do."""
+    """By axis the later axes whose levels change in the same runs as its own: they are one."""
     first: dict[tuple[int, ...], str] = {}
     joined: dict[str, list[str]] = {}
     for axis in axes:

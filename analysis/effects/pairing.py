@@ -71,7 +71,7 @@ def reference(comparisons: pd.DataFrame) -> str:
 
 
 def matters(comparisons: pd.DataFrame) -> pd.Series:
-    """Which differences are shown and not within the margin: what may be recommended by."""
+    """Which differences a recommendation may rest on: shown, and not within the margin."""
     return comparisons["shown"] & ~comparisons["alike"]
 
 
@@ -99,7 +99,7 @@ def pairs(grid: Grid, axis: str) -> pd.DataFrame:
 
 
 def contrast(pairs: pd.DataFrame, grid: Grid, inference: Inference) -> dict[str, Any]:
-    """The numbers of pairs of two levels, or of two groups of them, not yet judged."""
+    """The contrast of pairs of two levels, or of two groups of levels, before it is judged."""
     over = ", ".join(_one_sided(pairs, grid))
     return compare(in_frame(pairs), grid.split, grid.metric, inference) | {"over": over}
 

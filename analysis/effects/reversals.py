@@ -1,4 +1,4 @@
-"""Where the better of two levels is another, or by how much it is better, at other places.
+"""Where another of two levels is the better one, and where the same one is better by more.
 
 A place is a level of another axis, or a task: matched comparisons of the same two levels there.
 """
@@ -28,7 +28,7 @@ def flips(
     axes: Sequence[str],
     inference: Inference | None = None,
 ) -> pd.DataFrame:
-    """Where the better of two levels of an axis is another at another level of `by`.
+    """Two levels of an axis of which one is better at one level of `by`, and the other at another.
 
     Example: `random` beats `copied` at the task `rte` and loses to it at `mrpc`.
 
@@ -68,7 +68,7 @@ def sides(
 
 
 def reversed_of(judged: pd.DataFrame) -> pd.DataFrame:
-    """Of judged sides each two of opposite signs, as in `flips`."""
+    """Each two of the judged comparisons that have opposite signs, as `flips` gives them."""
     of_side = ["task", "place", "column", "at", *SIDE]
     shared = ["axis", "by", "level", "other"]
     sides = judged[[*shared, *of_side]]
@@ -128,7 +128,7 @@ def changes(
 def _changes(
     grid: Grid, row: Mapping[Any, Any], by: str, inference: Inference
 ) -> Iterator[dict[str, Any]]:
-    """A difference at each two levels of another axis."""
+    """The rows of `changes` for one difference."""
     placed = _with_place(pairs(grid, row["axis"]), by) if by in grid.levels else pd.DataFrame()
     if placed.empty:
         return

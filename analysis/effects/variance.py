@@ -191,7 +191,7 @@ def _coded(values: pd.Series, levels: Sequence[object]) -> np.ndarray:
 
 
 def _independent(before: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """An orthonormal basis of what columns have beyond those before.
+    """An orthonormal basis of the part of `columns` that the columns `before` do not span.
 
     Columns of a pair of axes of which cells are empty are not independent: the basis has fewer.
     """
@@ -207,7 +207,7 @@ def _squares(full: Design, term: str) -> tuple[float, int]:
 
 
 def _beside(full: Design, term: str) -> list[str]:
-    """All terms but this one and those that it is part of: beside `size` not `size x init`."""
+    """What a term is tested beside: all terms but those that contain it, as `size x init` does."""
     axes = full.holds[term]
     return [other for other in full.columns if other == MEAN or not axes <= full.holds[other]]
 

@@ -148,7 +148,7 @@ def _matching(study: str, text: str, names: list[CellName]) -> list[CellName]:
 
 
 def _texts(cell: CellName) -> list[str]:
-    """All that a cell may be called within its study."""
+    """All names that a cell may be called by within its study."""
     rows = [cell.row, f"{cell.table}/{cell.row}"]
     return rows + [f"{row}/{column}" for row in rows for column in cell.columns]
 
@@ -160,7 +160,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _run(text: str, root: str) -> Target:
-    """The run of a uid, or of the beginning of one: recorded, planned, or a parent of such."""
+    """The run of a uid, or the only one whose uid begins so: planned, recorded or a parent."""
     planned = {study: _planned_uids(study, root) for study in launched.studies(root)}
     uids = set(ledger.index(root)).union(*planned.values())
     matching = sorted(uid for uid in uids if uid.startswith(text))
@@ -216,7 +216,7 @@ def _of_row(row: Mapping[Any, Any], names: list[str], reader: Any) -> FoundRun:
 
 
 def _unplanned(uid: str, root: str) -> FoundRun:
-    """A run of no study here: of `python -m kdlab`, or a parent."""
+    """A run that no study here has planned: one of `python -m kdlab`, or a parent."""
     record = read(root, uid)
     overrides = record.overrides if record else []
     # In Hydra the last of several overrides of a key counts.

@@ -61,14 +61,14 @@ def _positions(
 
 
 def _box(position: tuple[float, float], offset: tuple[float, float], text: str) -> Box:
-    """The box of a number, of digits that all are as wide: nothing is drawn to measure it."""
+    """The box of a number. All digits are equally wide, so that none is drawn to measure it."""
     x, y = position[0] + offset[0], position[1] + offset[1]
     width = 0.33 * SIZE * len(text)  # to each side; a digit of DejaVu Sans is 0.64 of its size wide
     return x - width, y - 0.45 * SIZE, x + width, y + 0.45 * SIZE
 
 
 def _cost(box: Box, taken: Sequence[Box], panel: Box) -> float:
-    """The area of other boxes that a box covers, and of it the area outside of the panel."""
+    """How bad a box is: the area of other boxes that it covers, and its area outside the panel."""
     area = (box[2] - box[0]) * (box[3] - box[1])
     return sum(_shared(box, other) for other in taken) + area - _shared(box, panel)
 

@@ -59,7 +59,7 @@ def pareto(runs: pd.DataFrame, tables: Sequence[Table] | None = None) -> Gallery
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The Pareto front of points (cost, score): those that none of the same or less cost beats."""
+    """The Pareto front of points (cost, score): no point of lower or equal cost scores higher."""
     best: list[tuple[float, float]] = []
     # By rising cost, and of equal costs the best first: a point is of the front if it is better
     # than all before it.

@@ -1,4 +1,4 @@
-"""Whose gradient moves the student: each term's share, in the course of training."""
+"""How much of the gradient comes from each term of the loss, in the course of training."""
 
 from typing import TYPE_CHECKING
 

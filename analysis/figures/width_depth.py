@@ -88,7 +88,7 @@ def _row(table: Table, row: str, column: str) -> dict[str, Any]:
 
 
 def _groups(sizes: np.ndarray) -> list[int]:
-    """The group of each of ascending sizes: within 5 % of one budget."""
+    """The number of each size's group, of ascending sizes: a group is within 5 % of a budget."""
     groups: list[int] = []
     first = np.nan
     for size in sizes:
@@ -99,7 +99,7 @@ def _groups(sizes: np.ndarray) -> list[int]:
 
 
 def _lines(tables: Sequence[Table], column: str) -> dict[str, float]:
-    """The teacher's and the majority's score, where all tables agree on it."""
+    """The scores of teachers and of the majority baseline, where all tables agree on them."""
     means_of: dict[str, set[float]] = {}
     for table in tables:
         for row in (*table.teachers, MAJORITY):
@@ -109,7 +109,7 @@ def _lines(tables: Sequence[Table], column: str) -> dict[str, float]:
 
 
 def _parts(points: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """A column's points as figures: so many budgets and arms in each."""
+    """A column's points in one figure or several, each with at most `BESIDE` budgets."""
     sizes = style.batches(sorted(points["budget"].unique()), BESIDE)
     arms = style.batches(list(dict.fromkeys(points["arm"])), style.MOST)
     parts = [points[points["budget"].isin(s) & points["arm"].isin(a)] for s in sizes for a in arms]

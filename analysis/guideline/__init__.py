@@ -86,7 +86,7 @@ def guideline(runs: pd.DataFrame, margin: float = MARGIN) -> Guideline:
 def worded(
     runs: pd.DataFrame, scores: pd.DataFrame, evidence: Evidence, margin: float, has_examples: bool
 ) -> Guideline:
-    """A guideline of evidence.
+    """The guideline that some evidence supports, in sentences.
 
     Args:
         runs: as `analysis.load` gives them.

@@ -118,7 +118,7 @@ def _compared(row: Row) -> str:
 
 
 def _sides(row: Row, verb: str) -> str:
-    """A difference at two places, joined by what it does there."""
+    """A difference at two places in one sentence, whose verb says what it does there."""
     by_task = row["by"] == TASK
     at, there = (str(row["at" + end]) for end in ("", THERE))
     sides = (f"on {at}", f"on {there}") if by_task else (f"at `{at}`", f"at `{there}`")

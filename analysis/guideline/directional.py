@@ -189,12 +189,12 @@ def _direction(claim: Claim, level: str, other: str) -> int:
 
 
 def _are(terms: set[str], patterns: Sequence[str]) -> bool:
-    """Whether all terms are of the patterns; no patterns stand for no terms."""
+    """Whether every term matches one of the patterns; no patterns stand for no terms."""
     return bool(terms) == bool(patterns) and all(_matches(term, patterns) for term in terms)
 
 
 def _is_of(level: object, patterns: Sequence[str]) -> bool:
-    """Whether a level is of the patterns; soft labels may stand beside other knowledge."""
+    """Whether a level matches the patterns; soft labels may stand beside other knowledge."""
     if not isinstance(level, str):
         return False
     terms = level.split(JOIN)
@@ -263,7 +263,7 @@ def _with_verdicts(claim: Claim, compared: pd.DataFrame) -> pd.DataFrame:
 
 
 def _verdict(compared: pd.DataFrame) -> str:
-    """Of all columns: in a column one pair that disagrees is enough, to agree all have to."""
+    """The verdict of all columns. A column disagrees if one pair does, and agrees if all do."""
     by_column = [set(part["verdict"]) for _, part in compared.groupby("column", sort=False)]
     is_against = any(DISAGREES in verdicts for verdicts in by_column)
     is_for = any(verdicts == {AGREES} for verdicts in by_column)

@@ -43,7 +43,7 @@ class Evidence:
 def gathered(
     scores: pd.DataFrame, axes: Sequence[str], inference: Inference | None = None
 ) -> Evidence:
-    """What a guideline is made from.
+    """Every comparison, flip, change, share and claim that a guideline speaks of.
 
     A contrast is tested once: in the study's tables, else with its axis, else where the literature
     claims something of it, else as a side of a flip.

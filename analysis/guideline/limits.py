@@ -90,7 +90,7 @@ def _unmatched(grids: Mapping[str, Grid], axis: str, compared: pd.DataFrame) -> 
 
 
 def _apart(grid: Grid, axis: str, one: str, other: str) -> list[str]:
-    """The other axes in which the two runs of two levels differ that differ in fewest."""
+    """The other axes in which two levels' runs differ; of all pairs of runs the one with fewest."""
     names = [name for name in grid.levels if name != axis]
     first, second = (
         grid.runs[grid.runs[axis] == level][names].drop_duplicates() for level in (one, other)
@@ -154,7 +154,7 @@ def _left_out(grids: Mapping[str, Grid]) -> Iterator[str]:
 
 
 def _teachers(grids: Mapping[str, Grid]) -> Iterator[str]:
-    """One teacher is no sample of teachers."""
+    """That all runs have one teacher, which says nothing of other teachers."""
     seeds = {int(seed) for grid in grids.values() for seed in grid.runs["teacher_seed"].unique()}
     # NO_SEED counts as one: a teacher that all students share, whatever its seed is.
     if len(seeds) == 1:
@@ -165,7 +165,7 @@ def _teachers(grids: Mapping[str, Grid]) -> Iterator[str]:
 
 
 def _untuned(runs: pd.DataFrame) -> Iterator[str]:
-    """Arms share their settings, unless trials chose them."""
+    """That no trials chose an arm's settings, or more of them for some arms than for others."""
     students = runs[(runs["seed"] != NO_SEED) & (runs["stage"] != "tune")]
     trials = sorted(set(students["trials"].astype(int)))
     if trials == [0]:

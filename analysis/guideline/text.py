@@ -230,7 +230,7 @@ def better_first(row: Row) -> dict[Any, Any]:
 
 
 def _reversed(level: str, flips: pd.DataFrame) -> str:
-    """A warning with a recommendation that is an average over what flips it."""
+    """The warning that a recommendation holds on average only, as something flips it."""
     is_of_level = (flips["level"] == level) | (flips["other"] == level)
     significant = flips[is_of_level & (flips["verdict"] == "shown")]
     if significant.empty:

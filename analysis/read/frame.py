@@ -177,7 +177,7 @@ def _made(study: str, root: str) -> pd.DataFrame:
 
 
 def _with_named_options(planned: pd.DataFrame) -> pd.DataFrame:
-    """The plan where what was left out has the options that its overrides name.
+    """The plan in which left-out runs have the options that their overrides name.
 
     It was never composed, so that nothing else is known of it. Example: `knowledge=[a,b]` is the
     option `a+b`.
@@ -199,7 +199,7 @@ def _with_named_options(planned: pd.DataFrame) -> pd.DataFrame:
 
 
 def _recorded(root: str, uids: set[str]) -> pd.DataFrame:
-    """What is recorded of runs, by uid; columns that no record has are empty."""
+    """The flat rows of the records of runs, by uid; a column that no record has is empty."""
     rows = list(record_rows.rows(root, uids))
     names = dict.fromkeys(chain(RECORDED, chain.from_iterable(rows)))
     columns = {

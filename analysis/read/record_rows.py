@@ -44,7 +44,7 @@ def rows(root: str, uids: Set[str]) -> Iterator[Row]:
 
 
 def _better(root: str, first: Row, row: Row, content: Row) -> Row:
-    """Of two records of a run that with the outputs of more splits, of equals the first."""
+    """The row of a run's better record: that with outputs of more splits, of equals the first."""
     earlier, later = ledger.read(root, entry(first)), Record(**content)
     is_first = len(kept(root, earlier)) >= len(kept(root, later))
     worst = max(first["repeats"], repeats.kind(earlier, later), key=repeats.KINDS.index)

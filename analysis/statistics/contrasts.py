@@ -190,7 +190,7 @@ def identity(uids: Iterable[str], others: Iterable[str], split: str, metric: str
 
 
 def judged(compared: pd.DataFrame, verdicts: dict[str, Verdict]) -> pd.DataFrame:
-    """Contrasts with what they may claim; `verdicts` gets those that are new.
+    """Contrasts with the outcome of their tests; new outcomes are added to `verdicts`.
 
     A contrast that has a verdict keeps it; the others are corrected by Holm within their families,
     each once. Columns added are `adjusted` and `equivalent`, Holm's p; `shown`: adjusted p < 0.05

@@ -55,7 +55,7 @@ def sampler(frame: pd.DataFrame) -> Draws:
 
 
 def _addresses(frame: pd.DataFrame) -> dict[str, Record]:
-    """By uid a record of nothing but where a run's outputs and examples are."""
+    """By uid a record that only says where a run's outputs and examples are."""
     rows = frame[frame["outputs"].notna()].drop_duplicates("uid")
     columns = (rows[name].tolist() for name in ("uid", "outputs", "examples"))
     records = {}
@@ -66,7 +66,7 @@ def _addresses(frame: pd.DataFrame) -> dict[str, Record]:
 
 
 def _blocks(frame: pd.DataFrame) -> dict[str, list[str]]:
-    """By uid the runs that are resampled with it: done, of its task, and no trials."""
+    """By uid the runs that are resampled together with it: done, of its task, no trials."""
     done = frame[(frame["state"] == "done") & (frame["stage"] != "tune")].drop_duplicates("uid")
     blocks: dict[str, list[str]] = {}
     for _, of_task in done.groupby("task", sort=False):

@@ -72,7 +72,7 @@ MARKDOWN = {PLAIN: "{}", BEST: "**{}**", SECOND: "<u>{}</u>"}
 
 
 def template(name: str) -> Any:
-    """A template of `analysis/templates`; it escapes what it is given, and refuses to lack any."""
+    """A template of `analysis/templates`. It escapes texts; a missing variable is an error."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     # Labels are anybody's text: escaped unless marked as HTML. A name that a template misspells is

@@ -56,7 +56,7 @@ def placed(frame: pd.DataFrame, layout: Layout) -> pd.DataFrame:
 
 
 def _filled(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    """The frame where what was left out has the values that all other arms share."""
+    """The frame in which left-out runs have the values that all other arms share."""
     is_out = frame["state"] == EXCLUDED
     frame = frame.copy()
     for name in (name for name in names if name in frame.columns):
@@ -130,7 +130,7 @@ def _labelled(students: pd.DataFrame, layout: Layout) -> pd.DataFrame:
 
 
 def _told_apart(students: pd.DataFrame, axis: str) -> "pd.Series[str]":
-    """Labels, with the value of an axis for rows with a cell whose arms differ in it."""
+    """The labels of rows, with the value of an axis added where arms of one cell differ in it."""
     # What was left out shares its cell with nobody: there is no number of it to mistake.
     arms = students[students["state"] != EXCLUDED].groupby(CELL)["row"].transform("nunique")
     crowded = students.loc[arms.index[arms > 1]]

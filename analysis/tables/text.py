@@ -156,7 +156,7 @@ def _model(table: Table, row: str, key: str, unit: float, sign: str) -> str:
 
 
 def _scores(table: Table) -> list[Column]:
-    """Of each column the score, and what else some of its cells have."""
+    """For each column of the table the score, and a column for each other number of its cells."""
     columns: list[Column] = []
     for column in table.columns:
         columns.append((Head(MEAN, column), partial(_score_of, table, column)))
