@@ -27,10 +27,8 @@ HATCH = {AXIS: "", PAIR: "///", SEED: "...", RESIDUAL: "xxx"}
 KINDS = {AXIS: "axis", PAIR: "pair of axes", SEED: "seed", RESIDUAL: "rest"}
 TONES = {AXIS: "0.6", PAIR: "0.72", SEED: "0.84", RESIDUAL: "0.95"}
 EDGE: style.Sign = {"height": 0.7, "edgecolor": "0.25", "linewidth": 0.5}  # of a bar
-DIAMOND: style.Sign = {
-    **{"linestyle": "none", "marker": "D", "markersize": 3.5},
-    **{"color": "black", "markerfacecolor": "white"},
-}
+DIAMOND: style.Sign = {"linestyle": "none", "marker": "D", "markersize": 3.5}
+DIAMOND |= {"color": "black", "markerfacecolor": "white"}
 POINT: style.Sign = {"fmt": "o", "color": "black", "markersize": 4, "elinewidth": 0.9, "capsize": 2}
 ROW, MOST_ROWS, MOST_NAME = 0.17, 45, 44  # inches of a row, rows of a page, letters of a name
 

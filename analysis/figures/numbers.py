@@ -17,11 +17,10 @@ SIZE = 6.0  # points, of the letters
 RADII = (7.0, 11.0, 16.0, 22.0, 30.0, 40.0)  # points
 ANGLES = tuple(math.radians(30 * k + 15) for k in range(12))
 POINT = 2.8  # half a marker, in points
+# To a number that is further off.
 LINE = {"arrowstyle": "-", "linewidth": 0.4, "color": "0.4", "shrinkA": 0, "shrinkB": 2.5}
-LETTERS: dict[str, Any] = {
-    **{"textcoords": "offset points", "ha": "center", "va": "center"},
-    **{"fontsize": SIZE, "zorder": 4},
-}
+LETTERS: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "center"}
+LETTERS |= {"fontsize": SIZE, "zorder": 4}
 Box = tuple[float, float, float, float]  # left, bottom, right, top
 
 

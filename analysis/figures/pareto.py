@@ -27,10 +27,8 @@ COSTS = {
     "latency": ("latency of one row of 128 tokens (ms)", 1.0),
 }
 MEASURED = "latency"
-STUDENT: style.Sign = {
-    **{"markerfacecolor": "white", "markeredgecolor": "black", "markeredgewidth": 0.8},
-    **{"color": "0.45", "linestyle": "none", "elinewidth": 0.7, "capsize": 1.5},
-}
+STUDENT: style.Sign = {"color": "0.45", "linestyle": "none", "elinewidth": 0.7, "capsize": 1.5}
+STUDENT |= {"markerfacecolor": "white", "markeredgecolor": "black", "markeredgewidth": 0.8}
 TEACHER: style.Sign = {**STUDENT, "marker": "*", "markersize": 8, "markerfacecolor": "black"}
 MANY = 10  # rows that a column of the page has no room for
 Point = tuple[str, float, Cell]  # the row, its cost, its score
