@@ -2,17 +2,14 @@
 
 import math
 import re
-import shutil
 from itertools import chain
 
 import numpy as np
 import pandas as pd
 import pytest
-from made import ROWS, leave, outputs
 from simulated import AXES, study
 from test_effects import BY_CHANCE, STUDIES
 
-import analysis
 from analysis import guideline
 from analysis.effects.comparable import grids
 from analysis.effects.pairing import matched
@@ -21,7 +18,6 @@ from analysis.guideline import (
     UNKNOWN,
     Guideline,
     Section,
-    context,
     directional,
     evidence,
     markdown,
@@ -32,10 +28,6 @@ from analysis.read.axes import FIVE
 from analysis.statistics.contrasts import Verdict
 from analysis.statistics.pairs import Inference
 from analysis.tables.plain_text import item, prose
-from kdlab.errors import BadInput
-from kdlab.run import teacher_runs
-from sweeps.plan import plan
-from sweeps.study import reading as sweeps_study
 
 LEVELS = ["knowledge", "matching", "init"]
 
@@ -270,11 +262,6 @@ def test_the_same_scores_give_the_same_bytes(found):
 # The literature
 
 
-def verdicts(scores: pd.DataFrame, axes=LEVELS, margin: float = 1.0) -> dict[str, str]:
-    told = directional.judge_claims(directional.load(), grids(scores, axes), Inference(margin))
-    return {one.claim.claim.split()[0]: one.verdict for one in told}
-
-
 def test_every_claim_says_agrees_disagrees_or_cannot_tell_with_its_source(found):
     said = [one for own in found.sections for one in own.parts["The literature"]]
     claims = directional.load()
@@ -284,101 +271,6 @@ def test_every_claim_says_agrees_disagrees_or_cannot_tell_with_its_source(found)
         assert re.match(r"(Agrees|Disagrees|Agrees and disagrees|Cannot tell)(:| \(of \d)", text)
         assert claim.source in text
         assert claim.certainty in text
-
-
-def test_matching_matters_under_random_init_and_hardly_under_copied_layers():
-    """As published: both claims of the mapping are borne out at once."""
-
-    def published(levels):
-        return -3.0 * (levels["matching"] == "last") * (levels["init"] == "random")
-
-    scores = study(AXES, published, spread=0.3, seeds=6)
-    told = verdicts(scores)
-    assert told["uniform"] == "agrees"
-    assert told["which"] == "cannot tell"  # of attention, which is not there; the last of two
-    mapping = directional.judge_claims(directional.load(), grids(scores, LEVELS), Inference(1.0))[2]
-    assert mapping.claim.relation == "equal"
-    assert (mapping.verdict, len(mapping.compared)) == ("agrees", 1)
-    reverse = study(AXES, lambda levels: -published(levels), spread=0.4, seeds=6)
-    assert verdicts(reverse)["uniform"] == "disagrees"
-
-
-def test_that_nothing_is_found_is_not_that_nothing_is_there():
-    noisy = study(AXES, spread=6.0)
-    mapping = directional.judge_claims(directional.load(), grids(noisy, LEVELS), Inference(1.0))[2]
-    assert mapping.verdict == "cannot tell"
-    assert len(mapping.compared) == 1
-
-
-def test_terms_that_both_sides_have_do_not_hide_what_is_compared():
-    axes = {
-        "knowledge": ["hidden_mse+logits_kl", "attention_kl+logits_kl", "logits_kl"],
-        "init": ["random"],
-    }
-
-    def better(levels):
-        return 3.0 * (levels["knowledge"] == "attention_kl+logits_kl")
-
-    told = directional.judge_claims(
-        directional.load(), grids(study(axes, better), list(axes)), Inference(1.0)
-    )
-    (attention,) = (one for one in told if one.claim.claim.startswith("attention"))
-    assert attention.verdict == "agrees"
-    # The claim's first is second in the study: it is turned round.
-    assert attention.compared["difference"].iloc[0] == pytest.approx(3.0, abs=1.2)
-    assert attention.compared["n"].iloc[0] == 5
-
-
-def test_a_gain_that_is_larger_on_some_tasks_is_a_difference_of_differences():
-    axes = {"knowledge": ["logits_kl", "cls_pkd+logits_kl"]}
-
-    def concentrated(levels):
-        is_large = levels["task"] in ("mnli", "qnli")
-        return 3.0 * is_large * (levels["knowledge"] != "logits_kl")
-
-    tasks = ["mnli", "qnli", "rte", "mrpc"]
-    told = directional.judge_claims(
-        directional.load(),
-        grids(study(axes, concentrated, tasks=tasks, spread=0.5), list(axes)),
-        Inference(1.0),
-    )
-    (pkd,) = (one for one in told if one.claim.relation == "larger_on")
-    assert pkd.verdict == "agrees"
-    assert pkd.compared["difference"].iloc[0] == pytest.approx(3.0, abs=0.8)
-    label = "mnli accuracy, qnli accuracy less rte accuracy, mrpc accuracy"
-    assert pkd.compared["column"].iloc[0] == label
-    few = study(axes, concentrated, tasks=["mnli"])
-    told = directional.judge_claims(directional.load(), grids(few, list(axes)), Inference(1.0))
-    assert next(one for one in told if one.claim.relation == "larger_on").compared.empty
-
-
-def test_of_sizes_of_equal_parameters_the_deeper_is_compared_with_the_shallower():
-    axes = {"size": ["l3_h768", "l12_h384", "l6_h384"]}
-    scores = study(axes, lambda levels: 2.0 * (levels["size"] == "l12_h384"), spread=0.4)
-    scores["layers"] = scores["size"].map({"l3_h768": 3.0, "l12_h384": 12.0, "l6_h384": 6.0})
-    scores["transformer"] = scores["size"].map(
-        {"l3_h768": 21.26e6, "l12_h384": 21.29e6, "l6_h384": 10.65e6}
-    )
-    told = directional.judge_claims(directional.load(), grids(scores, ["size"]), Inference(1.0))
-    (deep,) = (one for one in told if one.claim.axis == "size")
-    assert deep.verdict == "agrees"
-    assert deep.compared["difference"].iloc[0] == pytest.approx(2.0, abs=0.8)
-    assert deep.compared["n"].iloc[0] == 5
-    (cost, *_) = context.costs(grids(scores, ["size"]), "size")
-    assert cost == (
-        "Mean parameters of the layers: `l3_h768` 21.26M, `l12_h384` 21.29M, `l6_h384` 10.65M."
-    )
-
-
-def test_claims_with_a_wrong_line_are_refused_by_name(tmp_path):
-    text = directional.FILE.read_text()
-    wrong = tmp_path / "wrong.csv"
-    wrong.write_text(text.replace(",at_least,", ",at least,", 1))
-    with pytest.raises(BadInput, match=r"wrong.csv, line 2: relation is one of \['at_least'"):
-        directional.load(wrong)
-    wrong.write_text(text.replace(",verified,", ",sure,", 1))
-    with pytest.raises(BadInput, match="line 2: certainty is one of"):
-        directional.load(wrong)
 
 
 # What the data cannot say
@@ -447,85 +339,3 @@ def test_comparisons_too_coarse_for_the_margin_are_counted():
     (blind,) = (one for one in init.parts["What the data cannot say"] if "would miss" in one)
     assert "1 of 1" in blind
     assert f"{row['detectable']:.1f} points" in blind
-
-
-# From records
-
-STUDY = """
-question: Does knowledge help?
-base: [task=synthetic, size=l2_h64_a4, init=random]
-seeds: [1, 2, 3, 4, 5]
-blocks:
-  - table: main
-    control: none
-    cases:
-      none: [knowledge=none]
-      logits: [knowledge=logits_kl]
-      skip: [knowledge=hidden_mse, matching=skip]
-      last: [knowledge=hidden_mse, matching=last]
-"""
-RIGHT = {"none": 240, "logits": 240, "skip": 340, "last": 300}
-
-
-@pytest.fixture(scope="module")
-def launched(tmp_path_factory):
-    """The root of a study with all its records."""
-    tmp_path = tmp_path_factory.mktemp("launched")
-    path = tmp_path / "made.yaml"
-    path.write_text(STUDY)
-    loaded = sweeps_study.load(str(path))
-    planned = plan.plan(loaded)
-    plan.write(planned, {}, "made", loaded, str(tmp_path))
-    labels = np.random.default_rng(0).integers(2, size=ROWS).astype(float)
-    left = set()
-    for entry in planned:
-        right = RIGHT[entry.cell.row] + (7 * entry.cell.seed + len(entry.cell.row)) % 11
-        for run, number in [(entry.run, right), *((t, 350) for t in teacher_runs(entry.run))]:
-            if run.uid not in left:
-                leave(tmp_path, run.uid, outputs(labels, number), labels)
-                left.add(run.uid)
-    return tmp_path
-
-
-def test_a_studys_records_make_its_guideline_with_examples_resampled(launched):
-    runs = analysis.load("made", root=str(launched))
-    found = guideline.guideline(runs)
-    text = markdown(found)
-    assert text.startswith("# Guideline of study made\n\nDoes knowledge help?\n")
-    assert "holds what comes from seeds, teachers and examples." in text
-    (prefer,) = section(found, "knowledge").recommended
-    assert prefer.startswith("Prefer `hidden_mse`")
-    # Against the arm without layers each matching counts: 100 and 60 rows of 400.
-    assert points(prefer)[-1] == pytest.approx(20.0, abs=1.0)
-    (matching,) = section(found, "matching").recommended
-    assert points(matching)[-1] == pytest.approx(10.0, abs=1.0)
-    assert markdown(guideline.guideline(analysis.load("made", root=str(launched)))) == text
-
-
-def test_the_command_prints_the_guideline_and_writes_it(launched, monkeypatch, capsys):
-    from analysis import __main__ as command
-
-    arguments = ["analysis", "guideline", "made", "--root", str(launched)]
-    monkeypatch.setattr("sys.argv", arguments)
-    command.main()
-    text = (launched / "studies" / "made" / "guideline.md").read_text()
-    assert text == markdown(guideline.guideline(analysis.load("made", root=str(launched))))
-    assert capsys.readouterr().out.startswith(text)
-    monkeypatch.setattr("sys.argv", [*arguments, "--margin", "0"])
-    with pytest.raises(SystemExit, match="2"):
-        command.main()
-    assert "--margin 0: points above 0" in capsys.readouterr().err
-
-
-def test_without_outputs_the_examples_are_taken_as_they_are_and_it_is_said(launched, tmp_path):
-    shutil.copytree(launched, tmp_path, dirs_exist_ok=True)
-    shutil.rmtree(tmp_path / "outputs")
-    found = guideline.guideline(analysis.load("made", root=str(tmp_path)))
-    assert "holds what comes from seeds and teachers." in markdown(found)
-    assert found.limits[-1].startswith("Not all of the 20 runs have their outputs here")
-
-
-def test_a_study_of_which_nothing_is_done_has_no_guideline(launched, tmp_path):
-    shutil.copytree(launched / "studies", tmp_path / "studies")
-    with pytest.raises(BadInput, match="no student of the study has a score"):
-        guideline.guideline(analysis.load("made", root=str(tmp_path)))
