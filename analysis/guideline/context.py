@@ -8,7 +8,8 @@ import pandas as pd
 
 from analysis.effects.comparable import Grid
 from analysis.effects.reversals import TASK, THERE, turned
-from analysis.guideline.directional import AGREES, DEEPER, DISAGREES, EQUAL, JudgedClaim
+from analysis.guideline import directional
+from analysis.guideline.directional import JudgedClaim, column_verdicts
 from analysis.guideline.text import LISTED, Row, counted, difference, signed, tested
 from analysis.read.frame import PERCENT
 
@@ -87,14 +88,13 @@ def borne_out(judged: JudgedClaim) -> str:
     about += f" ({claim.source}; {claim.certainty})"
     if compared.empty:
         levels = f"{_any(claim.first)} with {_any(claim.second) or 'the same without'}"
-        if claim.first == (DEEPER,):
-            levels = f"sizes within {PERCENT * EQUAL:g} % of their parameters and of unequal depth"
+        if claim.first == (directional.DEEPER,):
+            share = PERCENT * directional.EQUAL
+            levels = f"sizes within {share:g} % of their parameters and of unequal depth"
         levels += f", under {where}" if where else ""
         return f"{judged.verdict.capitalize()}: {about}. There are 0 matched pairs of {levels}."
-    # As `directional._verdict` counts them: one pair that disagrees is enough in a column.
-    columns = [set(part["verdict"]) for _, part in compared.groupby("column", sort=False)]
-    against = sum(DISAGREES in verdicts for verdicts in columns)
-    agreeing = sum(verdicts == {AGREES} for verdicts in columns)
+    columns = column_verdicts(compared)
+    agreeing, against = columns.count(directional.AGREES), columns.count(directional.DISAGREES)
     rows = sorted(compared.to_dict("records"), key=lambda row: -abs(row["difference"]))
     texts = [_compared(row) for row in rows[:LISTED]]
     more = f"; and {len(rows) - LISTED} smaller ones" if len(rows) > LISTED else ""

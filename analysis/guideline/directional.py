@@ -262,10 +262,16 @@ def _with_verdicts(claim: Claim, compared: pd.DataFrame) -> pd.DataFrame:
     return compared.assign(verdict=verdicts)
 
 
+def column_verdicts(compared: pd.DataFrame) -> list[str]:
+    """The verdict of each column: it disagrees if one of its pairs does, and agrees if all do."""
+    verdicts_of = [set(part["verdict"]) for _, part in compared.groupby("column", sort=False)]
+    return [
+        DISAGREES if DISAGREES in verdicts else AGREES if verdicts == {AGREES} else UNKNOWN
+        for verdicts in verdicts_of
+    ]
+
+
 def _verdict(compared: pd.DataFrame) -> str:
-    """The verdict of all columns. A column disagrees if one pair does, and agrees if all do."""
-    by_column = [set(part["verdict"]) for _, part in compared.groupby("column", sort=False)]
-    is_against = any(DISAGREES in verdicts for verdicts in by_column)
-    is_for = any(verdicts == {AGREES} for verdicts in by_column)
-    verdict_of = {(True, True): BOTH, (True, False): AGREES, (False, True): DISAGREES}
-    return verdict_of.get((is_for, is_against), UNKNOWN)
+    """The verdict of those columns that can tell."""
+    verdicts = set(column_verdicts(compared)) - {UNKNOWN}
+    return BOTH if len(verdicts) > 1 else next(iter(verdicts), UNKNOWN)
