@@ -1,6 +1,22 @@
-"""Records to tables, and what is behind a number: `python -m analysis COMMAND ...`."""
+"""Records to tables, and what is behind a number: `python -m analysis COMMAND ...`.
+
+examples:
+  python -m analysis tables quickstart
+  python -m analysis tables mine --layout a1_knowledge --format tex --split select
+  python -m analysis why mine/main/logits/sst2
+  python -m analysis diff mine/logits mine/hidden
+  python -m analysis figures mine --format png
+  python -m analysis guideline mine
+  python -m analysis report mine
+  python -m analysis submission mine --row both --out glue.zip
+
+ROOT is runs/, or KDLAB_ROOT. Each command has a --help of its own.
+"""
+
+# What a docstring here says is what `--help` says: its first line, and below it the examples.
 
 import argparse
+import inspect
 import re
 import sys
 from collections import Counter
@@ -18,63 +34,6 @@ from sweeps.journal.run_states import study_folder
 if TYPE_CHECKING:
     from analysis.tables.model import Table
 
-EPILOG = """\
-examples:
-  python -m analysis tables quickstart
-  python -m analysis tables mine --layout a1_knowledge --format tex --split select
-  python -m analysis why mine/main/logits/sst2
-  python -m analysis diff mine/logits mine/hidden
-  python -m analysis figures mine --format png
-  python -m analysis guideline mine
-  python -m analysis report mine
-  python -m analysis submission mine --row both --out glue.zip
-
-ROOT is runs/, or KDLAB_ROOT. Each command has a --help of its own.
-"""
-TABLES = """\
-examples:
-  python -m analysis tables quickstart
-  python -m analysis tables glue_small --root /scratch/runs --format md,tex
-  python -m analysis tables glue_small_tune --split select        # trials too
-  python -m analysis tables mine --layout a1_knowledge            # as a paper has it
-
-Files go to ROOT/studies/STUDY/tables. What is missing, failed, diverged, duplicate or stale is
-named first, on stderr.
-"""
-GUIDELINE = """\
-examples:
-  python -m analysis guideline quickstart
-  python -m analysis guideline mine --root /scratch/runs --margin 0.5
-
-It goes to ROOT/studies/STUDY/guideline.md.
-"""
-REPORT = """\
-examples:
-  python -m analysis report quickstart
-  python -m analysis report glue_small --root /scratch/runs --margin 0.5
-
-The file is ROOT/studies/STUDY/report.html: one page with everything in it, which needs no network.
-"""
-CELL = """\
-A cell is STUDY/TABLE/ROW/COLUMN, with the study's own labels. TABLE and COLUMN may be left out, and
-beginnings suffice where they are unique; a row of trials is TABLE_tune/ROW, SETTINGS. A run is its
-uid, of which six digits do.
-"""
-WHY = f"""\
-examples:
-  python -m analysis why quickstart/logits
-  python -m analysis why "mine/main/logits, weight=2/sst2" --root /scratch/runs
-  python -m analysis why 0123ab
-
-{CELL}"""
-DIFF = f"""\
-examples:
-  python -m analysis diff mine/logits mine/hidden
-  python -m analysis diff mine/logits yours/logits --other /scratch/yours
-  python -m analysis diff 0123ab 0123ab --other /tmp/again        # a run, and its repetition
-
-{CELL}"""
-
 
 def main() -> None:
     """The command line: exit code 2 for bad input."""
@@ -85,30 +44,18 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     # Imports of pandas are within functions: this module alone loads in no time.
+    from analysis.figures.drawing import FORMATS, NAMES
+    from analysis.glue import submission
     from analysis.statistics.seed_tests import MARGIN
 
-    parser = argparse.ArgumentParser(
-        prog="python -m analysis",
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = argparse.ArgumentParser("python -m analysis", **_help(__doc__))
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(
-        name: str,
-        text: str,
-        run: Callable[[argparse.Namespace], None],
-        epilog: str,
-        *positional: str,
+        name: str, run: Callable[[argparse.Namespace], None], *positional: str
     ) -> argparse.ArgumentParser:
-        command = commands.add_parser(
-            name,
-            help=text,
-            description=text,
-            epilog=epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+        texts = _help(run.__doc__)
+        command = commands.add_parser(name, help=texts["description"], **texts)
         for metavar in positional:
             command.add_argument(metavar.lower(), metavar=metavar)
         command.add_argument("--root", default=default_root(), help="where runs are (%(default)s)")
@@ -119,49 +66,44 @@ def _parser() -> argparse.ArgumentParser:
         text = "differences that do not matter: ≈ marks what is shown to be smaller (%(default)s)"
         command.add_argument("--margin", type=float, default=MARGIN, metavar="POINTS", help=text)
 
-    tables = add("tables", "print a study's tables, and write them", _tables, TABLES, "STUDY")
+    tables = add("tables", _tables, "STUDY")
     tables.add_argument("--split", choices=("report", "select"), default="report")
     add_margin(tables)
     tables.add_argument(
         "--layout", metavar="NAME", help="rows and columns as sweeps/layouts/NAME.yaml has them"
     )
-    tables.add_argument(
-        "--format", default="all", metavar="md,tex,html,csv", help="what is written: some or all"
-    )
-    text = "the best practice that a study's data supports, printed and written"
-    add_margin(add("guideline", text, _guideline, GUIDELINE, "STUDY"))
-    text = "tables, guideline and figures of a study as one page, written"
-    add_margin(add("report", text, _report, REPORT, "STUDY"))
-    add("why", "a cell's or a run's results, trouble, logs and command", _why, WHY, "CELL")
-    text = "what two cells or runs do differently, and by how much they differ"
-    diff = add("diff", text, _diff, DIFF, "A", "B")
+    text = "what is written: some or all"
+    tables.add_argument("--format", default="all", metavar="md,tex,html,csv", help=text)
+    add_margin(add("guideline", _guideline, "STUDY"))
+    add_margin(add("report", _report, "STUDY"))
+    add("why", _why, "CELL")
+    diff = add("diff", _diff, "A", "B")
     diff.add_argument("--other", metavar="ROOT", help="where the runs of B are: --root, or this")
-    _add_modules(commands)
+    submission.add_arguments(add("submission", submission.run))
+    figures = add("figures", _figures, "STUDY")
+    figures.add_argument("--format", choices=FORMATS, default="pdf", help="(%(default)s)")
+    text = f"of {', '.join(NAMES)}"
+    figures.add_argument(
+        "--only", choices=NAMES, nargs="+", default=NAMES, metavar="FIGURE", help=text
+    )
     return parser
 
 
-def _add_modules(commands: Any) -> None:
-    """Add the commands whose arguments are known by the code that runs them."""
-    from analysis.figures import command as figures
-    from analysis.glue import submission
-
-    for name, module, text in (
-        ("submission", submission, "write, or check, a submission to GLUE"),
-        ("figures", figures, "draw a study; write .pdf, .png or .svg"),
-    ):
-        command = commands.add_parser(name, help=text, description=text)
-        module.add_arguments(command)
-        command.set_defaults(run=module.run)
+def _help(docstring: str | None) -> dict[str, Any]:
+    """What argparse takes of a docstring: its first line as description, the rest below."""
+    description, _, epilog = inspect.cleandoc(docstring or "").partition("\n\n")
+    form = argparse.RawDescriptionHelpFormatter  # lines of the examples stay as they are
+    return {"description": description, "epilog": epilog, "formatter_class": form}
 
 
 def _formats(text: str) -> list[str]:
     """The names of formats, from a list with commas or `all`."""
     from analysis.tables.formats import FORMATS
 
-    chosen = list(FORMATS) if text == "all" else text.split(",")
-    if unknown := [name for name in chosen if name not in FORMATS]:
+    names = list(FORMATS) if text == "all" else text.split(",")
+    if unknown := [name for name in names if name not in FORMATS]:
         raise BadInput(f"--format {unknown[0]}: no such format; there: {', '.join(FORMATS)}")
-    return chosen
+    return names
 
 
 def _check_margin(margin: float) -> None:
@@ -170,11 +112,22 @@ def _check_margin(margin: float) -> None:
 
 
 def _tables(arguments: argparse.Namespace) -> None:
+    """print a study's tables, and write them
+
+    examples:
+      python -m analysis tables quickstart
+      python -m analysis tables glue_small --root /scratch/runs --format md,tex
+      python -m analysis tables glue_small_tune --split select        # trials too
+      python -m analysis tables mine --layout a1_knowledge            # as a paper has it
+
+    Files go to ROOT/studies/STUDY/tables. What is missing, failed, diverged, duplicate or stale is
+    named first, on stderr.
+    """
     from analysis.read import completeness
     from analysis.tables import formats
 
     # What may be wrong with the arguments is refused before records are read, which may be long.
-    chosen, arrange = _formats(arguments.format), layout(arguments.layout)
+    suffixes, arrange = _formats(arguments.format), layout(arguments.layout)
     _check_margin(arguments.margin)
     runs = load(arguments.study, arguments.root)
     problems = [*completeness.lines(completeness.audit(runs)), *damaged(arguments.root)]
@@ -186,9 +139,9 @@ def _tables(arguments: argparse.Namespace) -> None:
             f"{arguments.study}: nothing to show on {arguments.split}; trials: --split select"
         )
     folder = study_folder(arguments.root, arguments.study) / "tables"
-    write(tables, folder, arguments.split, chosen)
+    write(tables, folder, arguments.split, suffixes)
     print("\n".join(formats.markdown(table) for table in tables))
-    print(f"written to {folder} ({', '.join(f'.{suffix}' for suffix in chosen)})")
+    print(f"written to {folder} ({', '.join(f'.{suffix}' for suffix in suffixes)})")
 
 
 def layout(name: str | None) -> "Callable[..., list[Table]]":
@@ -202,7 +155,7 @@ def layout(name: str | None) -> "Callable[..., list[Table]]":
         raise BadInput(f"--{error}") from None
 
 
-def write(tables: "list[Table]", folder: Path, split: str, chosen: list[str]) -> None:
+def write(tables: "list[Table]", folder: Path, split: str, suffixes: list[str]) -> None:
     """Write a file for each table and format, under names that LaTeX and shells can take."""
     from analysis.tables.formats import FORMATS
 
@@ -213,11 +166,19 @@ def write(tables: "list[Table]", folder: Path, split: str, chosen: list[str]) ->
         stems[stem] += 1
         if stems[stem] > 1:  # a paper's table may be several, one of each of the study's
             stem += f"_{stems[stem]}"
-        for suffix in chosen:
+        for suffix in suffixes:
             write_whole(folder / f"{stem}.{suffix}", FORMATS[suffix](table).encode())
 
 
 def _guideline(arguments: argparse.Namespace) -> None:
+    """the best practice that a study's data supports, printed and written
+
+    examples:
+      python -m analysis guideline quickstart
+      python -m analysis guideline mine --root /scratch/runs --margin 0.5
+
+    It goes to ROOT/studies/STUDY/guideline.md.
+    """
     from analysis.guideline import guideline, markdown
 
     _check_margin(arguments.margin)
@@ -227,11 +188,34 @@ def _guideline(arguments: argparse.Namespace) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> None:
+    """tables, guideline and figures of a study as one page, written
+
+    examples:
+      python -m analysis report quickstart
+      python -m analysis report glue_small --root /scratch/runs --margin 0.5
+
+    The file is ROOT/studies/STUDY/report.html: one page with everything in it, which needs no
+    network.
+    """
     from analysis.report import report
 
     _check_margin(arguments.margin)
-    page = report(load(arguments.study, arguments.root), margin=arguments.margin)
-    _write_text(arguments, "report.html", page)
+    html = report(load(arguments.study, arguments.root), margin=arguments.margin)
+    _write_text(arguments, "report.html", html)
+
+
+def _figures(arguments: argparse.Namespace) -> None:
+    """draw a study; write .pdf, .png or .svg"""
+    from analysis import figures
+
+    gallery = figures.every(load(arguments.study, arguments.root), arguments.only)
+    folder = study_folder(arguments.root, arguments.study) / "figures"
+    for path in figures.write(gallery, folder, arguments.format):
+        print(path)
+    for note in gallery.notes:
+        print(f"not drawn: {note}")
+    if not gallery.drawings:
+        raise BadInput(f"{arguments.study}: nothing to draw yet")
 
 
 def _write_text(arguments: argparse.Namespace, name: str, text: str) -> None:
@@ -242,12 +226,34 @@ def _write_text(arguments: argparse.Namespace, name: str, text: str) -> None:
 
 
 def _why(arguments: argparse.Namespace) -> None:
+    """a cell's or a run's results, trouble, logs and command
+
+    examples:
+      python -m analysis why quickstart/logits
+      python -m analysis why "mine/main/logits, weight=2/sst2" --root /scratch/runs
+      python -m analysis why 0123ab
+
+    A cell is STUDY/TABLE/ROW/COLUMN, with the study's own labels. TABLE and COLUMN may be left out,
+    and beginnings suffice where they are unique; a row of trials is TABLE_tune/ROW, SETTINGS. A run
+    is its uid, of which six digits do.
+    """
     from analysis.explain.why import why
 
     print(why(arguments.cell, arguments.root))
 
 
 def _diff(arguments: argparse.Namespace) -> None:
+    """what two cells or runs do differently, and by how much they differ
+
+    examples:
+      python -m analysis diff mine/logits mine/hidden
+      python -m analysis diff mine/logits yours/logits --other /scratch/yours
+      python -m analysis diff 0123ab 0123ab --other /tmp/again        # a run, and its repetition
+
+    A cell is STUDY/TABLE/ROW/COLUMN, with the study's own labels. TABLE and COLUMN may be left out,
+    and beginnings suffice where they are unique; a row of trials is TABLE_tune/ROW, SETTINGS. A run
+    is its uid, of which six digits do.
+    """
     from analysis.explain.diff import diff
 
     print(diff(arguments.a, arguments.b, arguments.root, arguments.other or arguments.root))

@@ -12,12 +12,11 @@ import pandas as pd
 
 from analysis import figures
 from analysis.effects import variance_shares
-from analysis.figures import Gallery
 from analysis.figures.drawing import data_url
 from analysis.guideline import Guideline, directional, guideline
 from analysis.read.axes import axes
 from analysis.read.completeness import LISTED, audit
-from analysis.read.frame import PERCENT, planned_students, reported, scores
+from analysis.read.frame import planned_students, reported, scores
 from analysis.statistics import trials as selection
 from analysis.statistics.seed_tests import MARGIN
 from analysis.tables import formats, papers, rerun_commands
@@ -27,45 +26,20 @@ from kdlab.errors import BadInput
 from sweeps.journal.run_states import study_folder
 from sweeps.study import launched
 
-PIXELS = 125  # of an inch of a figure, on the page
 NAMED = 100  # runs of a kind that are named; a page is no place for thousands
 ENOUGH = 2  # axes, from which on there is something to share among them
-# What each kind of figure is called, and how it is read.
-READING = {
-    "pareto": (
-        "Score against cost",
-        "Up and left is better: the step line is the best that a budget buys.",
-    ),
-    "width_depth": (
-        "Width against depth",
-        "Each panel is one budget of parameters: left is wide and shallow, right narrow and deep.",
-    ),
-    "effects": (
-        "Effects of axes",
-        "Longer bars matter more; a level whose interval stays clear of the zero line differs.",
-    ),
-    "curves": (
-        "Training curves",
-        "A curve that still rises at its right end would have gained from more updates.",
-    ),
-    "shares": (
-        "Shares of the gradient",
-        "A term with a thin bar hardly moves the student, whatever its weight.",
-    ),
-}
 
 
-def report(runs: pd.DataFrame, *, split: str = "report", margin: float = MARGIN) -> str:
+def report(runs: pd.DataFrame, *, margin: float = MARGIN) -> str:
     """The whole page, as HTML.
 
     Args:
         runs: as `analysis.load` gives them.
-        split: what the tables show: `report`, or `select` for choosing settings.
         margin: points within which a difference counts as none.
     """
-    tables = papers.of_study(runs, split=split, margin=margin)
+    tables = papers.of_study(runs, margin=margin)
     advice, why = _guideline(runs, margin)
-    chosen = _chosen(runs)
+    choices = _choices(runs)
     text: str = template("report.html").render(
         study=runs.attrs["study"],
         question=runs["question"].iloc[0],
@@ -74,18 +48,22 @@ def report(runs: pd.DataFrame, *, split: str = "report", margin: float = MARGIN)
         todo=_todo(runs),
         few=LISTED,
         named=NAMED,
-        split=split,
-        tables=[(table, _safe(formats.html(table))) for table in tables],
+        tables=tables,
         guideline=advice,
         why=why,
         effects=_effects(reported(scores(runs)), axes(runs)),
-        galleries=_galleries(figures.by_kind(runs)),
-        chosen=chosen,
-        longest=max((len(arm["points"]) for arm in chosen), default=0),
+        galleries=figures.by_kind(runs),
+        choices=choices,
+        longest=max((len(arm["points"]) for arm in choices), default=0),
         sources=sorted({source for table in tables for source in table.published.sources}),
         claims=[(claim.claim, claim.source, claim.certainty) for claim in directional.load()],
-        made=_made(runs, split, margin),
+        made=_made(runs, margin),
         launched=_launched(runs),
+        # What the page writes numbers, tables and figures with.
+        number=_number,
+        probability=_probability,
+        html=formats.html,
+        data_url=data_url,
     )
     return text
 
@@ -116,7 +94,7 @@ def _varied(runs: pd.DataFrame) -> list[tuple[str, str, str]]:
 
 
 def _effects(scores: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
-    """Shares of variance as text, a table for each column of scores; or why there are none."""
+    """Shares of variance, a table for each column of scores; or why there are none."""
     if len(names) < ENOUGH:
         axis = f"in {names[0]} alone" if names else "in nothing"
         return {"why": f"The study's students differ {axis}: there is nothing to share."}
@@ -127,67 +105,27 @@ def _effects(scores: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
     for column, part in shares.groupby("column", sort=False):
         # A term without a share is one that other terms cannot be told from.
         is_estimated = part["eta_squared"].notna()
-        terms = [_term(row) for row in part[is_estimated].to_dict("records")]
-        confounded = part.loc[~is_estimated, "term"].tolist()
-        columns[str(column)] = {"terms": terms, "confounded": confounded}
+        columns[str(column)] = {
+            "terms": part[is_estimated].to_dict("records"),
+            "confounded": part.loc[~is_estimated, "term"].tolist(),
+        }
     return {"why": "", "columns": columns}
 
 
-def _term(row: dict[Any, Any]) -> dict[str, str]:
-    """A row of `variance_shares` in percent."""
-    p = row["p"]  # NaN where the model leaves no residual to test against
-    return {
-        "term": row["term"],
-        "kind": row["kind"],
-        "df": str(row["df"]),
-        "eta_squared": _number(PERCENT * row["eta_squared"]),
-        "omega_squared": _number(PERCENT * row["omega_squared"]),
-        "p": "" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}",
-        "n": str(row["n"]),
-        "note": row["note"] if isinstance(row["note"], str) else "",
-    }
-
-
-def _galleries(by_kind: dict[str, Gallery]) -> list[dict[str, Any]]:
-    """Each kind of figure with its heading, how it is read, and its drawings within the page."""
-    return [
-        {
-            "name": kind,
-            "title": READING[kind][0],
-            "reading": READING[kind][1],
-            "drawings": [
-                {
-                    "source": data_url(drawing.figure),
-                    # In pixels, so that a figure's letters are as large as the page's.
-                    "width": round(PIXELS * drawing.figure.get_size_inches()[0]),
-                    "name": drawing.name,
-                    "caption": drawing.caption,
-                }
-                for drawing in gallery.drawings
-            ],
-            "notes": gallery.notes,
-        }
-        for kind, gallery in by_kind.items()
-    ]
-
-
-def _chosen(runs: pd.DataFrame) -> list[dict[str, Any]]:
+def _choices(runs: pd.DataFrame) -> list[dict[str, Any]]:
     """The choice of each arm's settings, and how good the best of fewer trials would be."""
     trials = selection.trials(runs)
-    chosen = []
+    choices = []
     for row in selection.best_of(runs).to_dict("records"):
         is_of_arm = (trials[selection.ARM] == [row[name] for name in selection.ARM]).all(axis=1)
         scores = trials.loc[is_of_arm, "score"].dropna()
         finite = scores.where(scores > selection.DIVERGED, 0.0)  # a mean with −inf is −inf
-        points = [_number(value) for value in selection.curve(finite.tolist())["expected"]]
-        numbers = {name: _number(row[name]) for name in ("score", "second", "single")}
-        chosen.append(
-            {str(name): value for name, value in row.items()} | numbers | {"points": points}
-        )
-    return chosen
+        points = selection.curve(finite.tolist())["expected"].tolist()
+        choices.append({str(name): value for name, value in row.items()} | {"points": points})
+    return choices
 
 
-def _made(runs: pd.DataFrame, split: str, margin: float) -> list[tuple[str, str]]:
+def _made(runs: pd.DataFrame, margin: float) -> list[tuple[str, str]]:
     """The data that the page is made from, and the command that makes it again."""
     study, root = str(runs.attrs["study"]), str(runs.attrs["root"])
     commits = ", ".join(f"{commit} ({n} records)" for commit, n in audit(runs).commits.items())
@@ -203,7 +141,7 @@ def _made(runs: pd.DataFrame, split: str, margin: float) -> list[tuple[str, str]
         ("study", study),
         ("code of the records", commits or "no record"),
         *((name, value) for name, value in measured if value),
-        ("split of the tables", split),
+        ("split of the tables", "report"),
         ("margin", f"{margin:g} points"),
         ("to make this page again", f"`{shlex.join(command)}`"),
     ]
@@ -220,8 +158,6 @@ def _number(value: float) -> str:
     return "" if math.isnan(value) else f"{value:z.1f}".replace("-", "−")
 
 
-def _safe(html: str) -> Any:
-    """HTML that is escaped already, marked so that the template does not escape it again."""
-    from markupsafe import Markup
-
-    return Markup(html)
+def _probability(p: float) -> str:
+    """A p; "" for NaN, where the model leaves no residual to test against."""
+    return "" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"

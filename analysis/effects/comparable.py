@@ -1,6 +1,6 @@
 """A study's students as a grid: which runs may be compared, and which axes they differ in."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -157,7 +157,7 @@ def _text(value: object) -> str:
 
 
 def _joined(runs: pd.DataFrame, axes: Sequence[str]) -> dict[str, list[str]]:
-    """By an axis the later ones whose levels change exactly where its own do."""
+    """By axis the later axes whose levels change in the same runs as its own: they are one."""
     first: dict[tuple[int, ...], str] = {}
     joined: dict[str, list[str]] = {}
     for axis in axes:
@@ -171,5 +171,4 @@ def _joined(runs: pd.DataFrame, axes: Sequence[str]) -> dict[str, list[str]]:
 
 def named(grid: Grid, axis: str) -> str:
     """An axis with those that it is joined with, as `data (with hard.weight)`."""
-    others: Mapping[str, Sequence[str]] = grid.joined
-    return f"{axis} (with {', '.join(others[axis])})" if axis in others else axis
+    return f"{axis} (with {', '.join(grid.joined[axis])})" if axis in grid.joined else axis

@@ -4,7 +4,7 @@ The two runs of a pair agree in task, seed and teacher seed too. Where an axis d
 of them (the matching of a student without layer knowledge), it may have any level in the other.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -13,7 +13,8 @@ from analysis.effects.comparable import Grid, absent, governs, grids, same_or_ab
 from analysis.statistics import contrasts
 from analysis.statistics.pairs import COMPARED, OTHER, SEEDS, Inference, compare, in_frame
 
-NAMES = ["column", "axis", "level", "other"]  # what a comparison is of
+ENDS = ["level", "other"]  # of a pair: the level of its first run and of its second
+NAMES = ["column", "axis", *ENDS]  # what a comparison is of
 NUMBERS = [*COMPARED, "over"]  # and its numbers, as `contrast` gives them
 TESTED = ["path", "planned"]  # and the family that it may be in
 
@@ -47,7 +48,7 @@ def comparisons(column_grids: Mapping[str, Grid], axis: str, inference: Inferenc
         in_column = [
             {"column": grid.column, "axis": axis, "level": level, "other": other}
             | contrast(of_levels, grid, inference)
-            for (level, other), of_levels in grouped(pairs(grid, axis), ["level", "other"])
+            for (level, other), of_levels in pairs(grid, axis).groupby(ENDS, sort=False)
         ]
         # The smallest family is of one level against all others, as figures draw it.
         first = reference(pd.DataFrame(in_column, columns=["level", "other", "n"]))
@@ -70,7 +71,7 @@ def reference(comparisons: pd.DataFrame) -> str:
 
 
 def matters(comparisons: pd.DataFrame) -> pd.Series:
-    """Which differences are shown and not within the margin: what may be recommended by."""
+    """Which differences a recommendation may rest on: shown, and not within the margin."""
     return comparisons["shown"] & ~comparisons["alike"]
 
 
@@ -80,7 +81,7 @@ def pairs(grid: Grid, axis: str) -> pd.DataFrame:
     Columns as `analysis.statistics.pairs.in_frame` has them, with the two runs' levels as `level`
     and `other`, in the study's order.
     """
-    order = {level: place for place, level in enumerate(grid.levels.get(axis, []))}
+    order = {level: index for index, level in enumerate(grid.levels.get(axis, []))}
     runs = grid.runs.assign(level=grid.runs[axis] if order else None)
     runs = runs[runs["level"].notna()].drop(columns=[axis], errors="ignore")
     other_axes = [name for name in grid.levels if name != axis]
@@ -89,25 +90,18 @@ def pairs(grid: Grid, axis: str) -> pd.DataFrame:
     equal = [name for name in other_axes if name not in governed]
     # In a merge None equals None: two runs to which an axis does not apply agree in it.
     both = runs.merge(runs, on=[*equal, *SEEDS], suffixes=("", OTHER))
-    # The merge has each pair twice, and each run with itself: kept is the study's order.
-    is_kept = both["level"].map(order) < both["level" + OTHER].map(order)
+    # The merge has each pair twice, and each run with itself: one of each is in the study's order.
+    is_pair = both["level"].map(order) < both["level" + OTHER].map(order)
     for name in governed:
-        is_kept &= same_or_absent(both[name], both[name + OTHER])
-    both = both[is_kept].rename(columns={"level" + OTHER: "other"}).reset_index(drop=True)
+        is_pair &= same_or_absent(both[name], both[name + OTHER])
+    both = both[is_pair].rename(columns={"level" + OTHER: "other"}).reset_index(drop=True)
     return both.assign(difference=both["score"] - both["score" + OTHER])
 
 
 def contrast(pairs: pd.DataFrame, grid: Grid, inference: Inference) -> dict[str, Any]:
-    """The numbers of pairs of two levels, or of two groups of them, not yet judged."""
+    """The contrast of pairs of two levels, or of two groups of levels, before it is judged."""
     over = ", ".join(_one_sided(pairs, grid))
     return compare(in_frame(pairs), grid.split, grid.metric, inference) | {"over": over}
-
-
-def grouped(
-    pairs: pd.DataFrame, names: list[str]
-) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
-    """Pairs by the values of some columns, in the order in which these occur."""
-    return iter(pairs.groupby(names, sort=False))  # type: ignore[arg-type]
 
 
 def _one_sided(pairs: pd.DataFrame, grid: Grid) -> list[str]:

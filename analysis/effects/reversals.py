@@ -1,4 +1,4 @@
-"""Where the better of two levels is another, or by how much it is better, at other places.
+"""Where another of two levels is the better one, and where the same one is better by more.
 
 A place is a level of another axis, or a task: matched comparisons of the same two levels there.
 """
@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.effects.comparable import Grid, absent, grids
-from analysis.effects.pairing import NAMES, NUMBERS, TESTED, contrast, grouped, pairs
+from analysis.effects.pairing import ENDS, NAMES, NUMBERS, TESTED, contrast, pairs
 from analysis.statistics import contrasts
 from analysis.statistics.contrasts import less
 from analysis.statistics.pairs import OTHER, Inference, in_frame, sample_of
@@ -28,7 +28,7 @@ def flips(
     axes: Sequence[str],
     inference: Inference | None = None,
 ) -> pd.DataFrame:
-    """Where the better of two levels of an axis is another at another level of `by`.
+    """Two levels of an axis of which one is better at one level of `by`, and the other at another.
 
     Example: `random` beats `copied` at the task `rte` and loses to it at `mrpc`.
 
@@ -68,7 +68,7 @@ def sides(
 
 
 def reversed_of(judged: pd.DataFrame) -> pd.DataFrame:
-    """Of judged sides each two of opposite signs, as in `flips`."""
+    """Each two of the judged comparisons that have opposite signs, as `flips` gives them."""
     of_side = ["task", "place", "column", "at", *SIDE]
     shared = ["axis", "by", "level", "other"]
     sides = judged[[*shared, *of_side]]
@@ -86,8 +86,18 @@ def reversed_of(judged: pd.DataFrame) -> pd.DataFrame:
         adjusted=flips[["adjusted", "adjusted" + THERE]].max(axis=1, skipna=False),
         verdict=is_shown.map({True: "shown", False: "cannot tell"}),
     )
-    kept = [name + end for end in ("", THERE) for name in of_side[2:]]
-    return flips[[*shared, *kept, "verdict"]].reset_index(drop=True)
+    side_columns = [name + end for end in ("", THERE) for name in of_side[2:]]
+    return flips[[*shared, *side_columns, "verdict"]].reset_index(drop=True)
+
+
+def turned(row: Mapping[Any, Any]) -> dict[Any, Any]:
+    """A comparison the other way round, on its second side too if it has one."""
+    swapped = {**row, "level": row["other"], "other": row["level"]}
+    for side in (side for side in ("", THERE) if "difference" + side in row):
+        swapped["difference" + side] = -row["difference" + side]
+        # Of the opposite difference the bounds change places, too.
+        swapped["low" + side], swapped["high" + side] = -row["high" + side], -row["low" + side]
+    return swapped
 
 
 def changes(
@@ -118,7 +128,7 @@ def changes(
 def _changes(
     grid: Grid, row: Mapping[Any, Any], by: str, inference: Inference
 ) -> Iterator[dict[str, Any]]:
-    """A difference at each two levels of another axis."""
+    """The rows of `changes` for one difference."""
     placed = _with_place(pairs(grid, row["axis"]), by) if by in grid.levels else pd.DataFrame()
     if placed.empty:
         return
@@ -162,9 +172,9 @@ def _sides(
             order = {level: place for place, level in enumerate(grid.levels[by])}
         else:
             continue
-        for (level, other, at), part in grouped(placed, ["level", "other", "at"]):
+        for (level, other, at), part in placed.groupby([*ENDS, "at"], sort=False):
             yield {
-                **{"task": part["task"].iloc[0], "place": order[at], "at": at},
+                **{"task": part["task"].iloc[0], "place": order[str(at)], "at": at},
                 **{"column": grid.column, "axis": axis, "by": by, "level": level, "other": other},
                 **contrast(part, grid, inference),
                 "path": ("flips", axis, by, grid.column, str(at)),

@@ -19,7 +19,6 @@ from analysis.statistics.pairs import SEEDS
 from kdlab.power import SEEDS_NEEDED
 
 ROUNDING = 1e-8  # relative: smaller singular values count as 0
-NOTHING = float("nan")
 MEAN = "mean"
 AXIS, PAIR, SEED = "axis", "pair", "seed"
 RESIDUAL = "residual"
@@ -89,7 +88,7 @@ def _of_column(grid: Grid) -> list[dict[str, Any]]:
     full, n = _design(grid), len(grid.runs)
     total = float(full.points @ full.points)
     residual, free = _residual(full, list(full.columns))
-    error = residual / free if free else NOTHING  # mean square of the residual
+    error = residual / free if free else np.nan  # mean square of the residual
     rows: list[dict[str, Any]] = []
     for term in list(full.columns)[1:]:  # without the mean
         squares, df = _squares(full, term)
@@ -118,12 +117,12 @@ def _means(grid: Grid, axis: str) -> list[dict[str, Any]]:
         [_marginal(other, axis) for other in others if len(seeds) >= SEEDS_NEEDED]
     )
     rows = []
-    for place, level in enumerate(grid.levels[axis]):
+    for index, level in enumerate(grid.levels[axis]):
         of_level = grid.runs[grid.runs[axis] == level]
-        mean, low, high = float(fitted[place]), NOTHING, NOTHING
+        mean, low, high = float(fitted[index]), np.nan, np.nan
         if len(without_one):
             # Pseudo-values of the jackknife (Tukey 1958): in a balanced grid each seed's own mean.
-            pseudo = len(seeds) * mean - (len(seeds) - 1) * without_one[:, place]
+            pseudo = len(seeds) * mean - (len(seeds) - 1) * without_one[:, index]
             source = (float(pseudo.var(ddof=1)) / len(seeds), len(seeds) - 1.0)
             low, high = seed_tests.interval(seed_tests.combined(mean, [source]))
         row = {"level": level, "mean": mean, "low": low, "high": high, "n": len(of_level)}
@@ -149,7 +148,7 @@ def _marginal(grid: Grid, axis: str) -> np.ndarray:
     # A mean is estimable if it lies in the row space of the design: projected there it is itself.
     is_known = np.isclose(means @ back @ back.T @ matrix.T @ matrix, means, atol=1e-6).all(1)
     fitted = means @ (back @ OLS(design.points, independent).fit().params)
-    return np.where(is_known, float(grid.runs["score"].mean()) + fitted, NOTHING)
+    return np.where(is_known, float(grid.runs["score"].mean()) + fitted, np.nan)
 
 
 def _design(grid: Grid, pairs: bool = True) -> Design:
@@ -192,7 +191,7 @@ def _coded(values: pd.Series, levels: Sequence[object]) -> np.ndarray:
 
 
 def _independent(before: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """An orthonormal basis of what columns have beyond those before.
+    """An orthonormal basis of the part of `columns` that the columns `before` do not span.
 
     Columns of a pair of axes of which cells are empty are not independent: the basis has fewer.
     """
@@ -208,7 +207,7 @@ def _squares(full: Design, term: str) -> tuple[float, int]:
 
 
 def _beside(full: Design, term: str) -> list[str]:
-    """All terms but this one and those that it is part of: beside `size` not `size x init`."""
+    """What a term is tested beside: all terms but those that contain it, as `size x init` does."""
     axes = full.holds[term]
     return [other for other in full.columns if other == MEAN or not axes <= full.holds[other]]
 
@@ -236,7 +235,7 @@ def _basis(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _p_of_f(mean_square: float, error: float, df: int, free: int) -> float:
     from scipy.stats import f
 
-    return float(f.sf(mean_square / error, df, free)) if free and error > 0 else NOTHING
+    return float(f.sf(mean_square / error, df, free)) if free and error > 0 else np.nan
 
 
 def _kind(full: Design, term: str) -> str:

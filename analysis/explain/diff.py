@@ -9,7 +9,7 @@ from analysis.explain.lookup import SEEDS, FoundRun, Target, find
 from analysis.read.frame import PERCENT
 from analysis.statistics import seed_tests
 from analysis.statistics.bootstrap import resample
-from analysis.statistics.contrasts import Sample, contrast
+from analysis.statistics.contrasts import Sample, estimated
 from analysis.tables.layout import column_name
 from kdlab.power import SEEDS_NEEDED
 from kdlab.record import Record
@@ -33,15 +33,12 @@ class SeedPair(NamedTuple):
     b: Record
 
 
-def diff(
-    name: str, other: str, root: str, other_root: str, margin: float = seed_tests.MARGIN
-) -> str:
+def diff(name: str, other: str, root: str, other_root: str) -> str:
     """What two cells or runs do differently, their scores, and whether equal runs are equal.
 
     Args:
         name, other: as `analysis.explain.lookup.find` takes them.
         root, other_root: where the runs of each are.
-        margin: points, see `analysis.statistics.seed_tests.equivalence`.
 
     Raises:
         BadInput: if there is no such cell or run.
@@ -50,7 +47,7 @@ def diff(
     lines = [f"{label}: {t.name} ({t.states}; {t.root})" for label, t in (("A", a), ("B", b))]
     lines += [""]
     lines += [*_options(a, b), *_overrides(a, b), *_computed(a, b), ""]
-    lines += [*_scores(a, b, margin), "", *_equality(a, b)]
+    lines += [*_scores(a, b), "", *_equality(a, b)]
     return "\n".join(lines)
 
 
@@ -92,9 +89,8 @@ def _computed(a: Target, b: Target) -> list[str]:
     if not of_a or not of_b:
         return ["code, versions and machines: not recorded of both"]
     lines = _lines(COMPUTED_WITH, of_a, of_b)
-    if not lines:
-        return ["code, versions and machines: the same"]
-    return ["code, versions and machines that differ (A | B):", *lines]
+    same = "code, versions and machines: the same"
+    return ["code, versions and machines that differ (A | B):", *lines] if lines else [same]
 
 
 def _computed_with(record: Record) -> dict[str, str]:
@@ -113,11 +109,11 @@ def _lines(names: Sequence[str], a: Mapping[str, str], b: Mapping[str, str]) -> 
     return [f"  {name}: {a[name]} | {b[name]}" for name in names if a[name] != b[name]]
 
 
-def _scores(a: Target, b: Target, margin: float) -> list[str]:
+def _scores(a: Target, b: Target) -> list[str]:
     """Each column's means, and the difference over the seeds that both have."""
     of_a, of_b = _by_column(a), _by_column(b)
     shared = [column for column in of_a if column in of_b]
-    lines = [_line(c, of_a[c], of_b[c], (a.root, b.root), margin) for c in shared]
+    lines = [_line(c, of_a[c], of_b[c], (a.root, b.root)) for c in shared]
     indented = [f"  {line}" for line in lines] or ["  no column that both have scores in"]
     return ["scores in points, mean ± standard deviation (runs):", *indented]
 
@@ -136,11 +132,11 @@ def _by_column(target: Target) -> dict[Column, Scored]:
     return scored
 
 
-def _line(column: Column, a: Scored, b: Scored, roots: tuple[str, str], margin: float) -> str:
+def _line(column: Column, a: Scored, b: Scored, roots: tuple[str, str]) -> str:
     _, split, _ = column
     name = column_name(*column) + (" on select" if split == "select" else "")
     means = [_mean([score for _, score in scored]) for scored in (a, b)]
-    return f"{name}: A {means[0]}, B {means[1]}; {_difference(column, a, b, roots, margin)}"
+    return f"{name}: A {means[0]}, B {means[1]}; {_difference(column, a, b, roots)}"
 
 
 def _mean(scores: Sequence[float]) -> str:
@@ -148,7 +144,7 @@ def _mean(scores: Sequence[float]) -> str:
     return f"{np.mean(scores):.2f}{'' if np.isnan(spread) else f' ± {spread:.2f}'} ({len(scores)})"
 
 
-def _difference(column: Column, a: Scored, b: Scored, roots: tuple[str, str], margin: float) -> str:
+def _difference(column: Column, a: Scored, b: Scored, roots: tuple[str, str]) -> str:
     """The mean over pairs with its interval, as a table has it."""
     _, split, metric = column
     pairs = _pairs([run for run, _ in a], [run for run, _ in b])
@@ -162,19 +158,16 @@ def _difference(column: Column, a: Scored, b: Scored, roots: tuple[str, str], ma
     text = f"A − B {np.mean(gaps):+z.2f} over {len(pairs)} shared seed{'s' * (len(pairs) > 1)}"
     if len({p.seeds[0] for p in pairs}) < SEEDS_NEEDED:
         return f"{text}, no interval: it needs {SEEDS_NEEDED} seeds"
-    if not all(
-        split in kept(roots[0], pair.a) and split in kept(roots[1], pair.b) for pair in pairs
-    ):
+    root, other = roots
+    if not all(split in kept(root, p.a) and split in kept(other, p.b) for p in pairs):
         return f"{text}, no interval: outputs are gone"
-    drawn = [
-        _draws(roots[0], p.a, split, metric) - _draws(roots[1], p.b, split, metric) for p in pairs
-    ]
+    drawn = [_draws(root, p.a, split, metric) - _draws(other, p.b, split, metric) for p in pairs]
     seeds, teachers = np.array([p.seeds for p in pairs]).T
-    estimate = contrast(
-        Sample(seeds, teachers, np.array(gaps), PERCENT * np.stack(drawn, 1)), margin
-    )
-    tested = "" if np.isnan(estimate.p) else f", p {estimate.p:.2g}"
-    return f"{text} [{estimate.low:z.2f}, {estimate.high:z.2f}]{tested}"
+    sample = Sample(seeds, teachers, np.array(gaps), PERCENT * np.stack(drawn, 1))
+    estimate = estimated(sample)
+    low, high = seed_tests.interval(estimate)
+    p = seed_tests.two_sided(estimate)
+    return f"{text} [{low:z.2f}, {high:z.2f}]{'' if np.isnan(p) else f', p {p:.2g}'}"
 
 
 def _pairs(a: Sequence[FoundRun], b: Sequence[FoundRun]) -> list[SeedPair]:
@@ -205,9 +198,8 @@ def _equality(a: Target, b: Target) -> list[str]:
     if a.root == b.root:  # there each is equal to itself: what may differ is its other records
         return _repeats(a.root, shared)
     unequal = [uid for uid in shared if of_a[uid].result != of_b[uid].result]
-    counted = (
-        f"{len(shared) - len(unequal)} of {len(shared)} runs that both have are equal bit for bit"
-    )
+    n = len(shared) - len(unequal)
+    counted = f"{n} of {len(shared)} runs that both have are equal bit for bit"
     return [counted, *(line for uid in unequal for line in _unequal(uid, of_a[uid], of_b[uid]))]
 
 

@@ -4,7 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
 from typing import Any, NamedTuple
@@ -48,13 +48,13 @@ class FoundRun:
     uid: str | None
     task: str
     seed: int
-    teacher_seed: int
     state: str
-    trouble: str
     overrides: list[str]
-    teachers: list[str]
     options: dict[str, str]
     record: Record | None
+    teacher_seed: int = NO_SEED
+    trouble: str = ""
+    teachers: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,10 @@ def _cell(study: str, rest: str, root: str) -> Target:
     """The runs of the cells of one row that `rest` names: one column of it, or all."""
     runs = frame.runs(study, root)
     names = _cell_names(runs)  # of each run
-    chosen = _chosen(study, rest, names)
-    rows = runs[[name in chosen for name in names]]
-    first = chosen[0]
-    column = f"/{first.columns[0]}" if len(chosen) == 1 else ""
+    cells = _matching(study, rest, names)
+    rows = runs[[name in cells for name in names]]
+    first = cells[0]
+    column = f"/{first.columns[0]}" if len(cells) == 1 else ""
     return Target(f"{study}/{first.table}/{first.row}{column}", study, root, _planned(runs, rows))
 
 
@@ -131,16 +131,16 @@ def _columns(task: str | None, reports: str, metrics: str) -> tuple[str, ...]:
     return (str(task), *(column_name(str(task), s, m) for s in splits for m in names))
 
 
-def _chosen(study: str, text: str, names: list[CellName]) -> list[CellName]:
+def _matching(study: str, text: str, names: list[CellName]) -> list[CellName]:
     """The cells of one row that a text names: exactly, else by its beginning."""
     cells = list(dict.fromkeys(names))
     # A label in full comes first: `logits` is also the beginning of `logits, weight=2`.
     exact = [cell for cell in cells if text in _texts(cell)]
     # No text at all is the beginning of every label, and names none.
-    chosen = exact or [c for c in cells if any(t.startswith(text) for t in _texts(c)) and text]
-    rows = list(dict.fromkeys(f"{cell.table}/{cell.row}" for cell in chosen))
+    matching = exact or [c for c in cells if any(t.startswith(text) for t in _texts(c)) and text]
+    rows = list(dict.fromkeys(f"{cell.table}/{cell.row}" for cell in matching))
     if len(rows) == 1:
-        return chosen
+        return matching
     if rows:
         raise BadInput(f"{study}/{text} is several: {_listed(f'{study}/{row}' for row in rows)}")
     all_rows = list(dict.fromkeys(f"{cell.table}/{cell.row}" for cell in cells))
@@ -151,7 +151,7 @@ def _chosen(study: str, text: str, names: list[CellName]) -> list[CellName]:
 
 
 def _texts(cell: CellName) -> list[str]:
-    """All that a cell may be called within its study."""
+    """All names that a cell may be called by within its study."""
     rows = [cell.row, f"{cell.table}/{cell.row}"]
     return rows + [f"{row}/{column}" for row in rows for column in cell.columns]
 
@@ -163,7 +163,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _run(text: str, root: str) -> Target:
-    """The run of a uid, or of the beginning of one: recorded, planned, or a parent of such."""
+    """The run of a uid, or the only one whose uid begins so: planned, recorded or a parent."""
     planned = {study: _planned_uids(study, root) for study in launched.studies(root)}
     uids = set(ledger.index(root)).union(*planned.values())
     matching = sorted(uid for uid in uids if uid.startswith(text))
@@ -219,7 +219,7 @@ def _of_row(row: Mapping[Any, Any], names: list[str], reader: Any) -> FoundRun:
 
 
 def _unplanned(uid: str, root: str) -> FoundRun:
-    """A run of no study here: of `python -m kdlab`, or a parent."""
+    """A run that no study here has planned: one of `python -m kdlab`, or a parent."""
     record = read(root, uid)
     overrides = record.overrides if record else []
     # In Hydra the last of several overrides of a key counts.
@@ -228,11 +228,8 @@ def _unplanned(uid: str, root: str) -> FoundRun:
         uid=uid,
         task=record.choices["task"] if record else "",
         seed=int(seeds[-1]) if seeds else NO_SEED,
-        teacher_seed=NO_SEED,
         state=record.result["status"] if record else "missing",
-        trouble="",
         overrides=_without_execution(overrides),
-        teachers=[],
         options=dict(record.choices) if record else {},
         record=record,
     )

@@ -77,7 +77,7 @@ def _recorded(record: Record) -> list[str]:
     result, cost = record.result, record.cost
     lines = [f"  {_scores(record)}"] if "scores" in result else []
     steps = f"{result['steps']} steps" if "steps" in result else "steps unknown"
-    # Weights may be those of an earlier moment, the best on select; old records do not say.
+    # Weights may be those of an earlier moment, the best on select; a diverged run has none.
     if result.get("scored_step", result.get("steps")) != result.get("steps"):
         steps += f", scored at {result['scored_step']}"
     if result.get("degenerate"):
@@ -128,7 +128,7 @@ def _scores(record: Record) -> str:
 
 
 def _cost(cost: Mapping[str, object]) -> str:
-    """What a run took and with what it was computed; older records lack some of it."""
+    """What a run took and with what it was computed, as far as it is known."""
     forms = {
         **{"seconds": "{} s", "cohort": "cohort of {}", "threads": "{} threads", "device": "{}"},
         **{"host": "host {}", "commit": "code {}", "torch": "torch {}"},

@@ -77,7 +77,7 @@ def _apart(points: pd.DataFrame, teachers: pd.DataFrame, runs: pd.DataFrame) -> 
     control = runs.drop_duplicates("arm").set_index("arm")["control"].to_dict()
     mean = traces.over_seeds(points)
     pages = style.batches(list(dict.fromkeys(points["arm"])), FACETS)
-    drawings, styles = [], _roles(points)
+    drawings, styles = [], style.signs(traces.roles(points))
     for number, page_arms in enumerate(pages, 1):
         suffix = f"_{number}" if len(pages) > 1 else ""
         for kind in (SELECT, "loss"):
@@ -149,31 +149,13 @@ def _beside_control(ax: "Axes", mean: pd.DataFrame, arm: str, control: str) -> N
 
 def _losses(ax: "Axes", points: pd.DataFrame, styles: dict[str, dict[str, Any]]) -> None:
     """An arm's losses, named by their terms if styles have them, else by their number."""
-    names = traces.terms(points)
-    # The first role is that of the labels: an arm without them begins with the second.
-    for place, term in enumerate(names, HARD not in names):
-        role = term if term in styles else _role(place)
+    for term, role in traces.roles_of(points, list(styles)).items():
         line = points[points["term"] == term].sort_values("done")
         first = line["mean"].iloc[0]
         # A loss may be negative (a likelihood, a bound): its ratio would say nothing.
         if first > 0 and role in styles:
             line = line.assign(**{name: line[name] / first for name in ("mean", "low", "high")})
             _line(ax, line, _title(role), styles[role] | {"markersize": 2.5})
-
-
-def _roles(points: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """A style for each term of all arms, if they are few; else for so many terms of one arm."""
-    names = traces.terms(points)
-    if len(names) > style.MOST:
-        most = points[points["term"] != SELECT].groupby("arm")["term"].nunique().max()
-        # One more than terms of an arm: arms without a loss on labels do not use the first.
-        names = [_role(place) for place in range(min(style.MOST, most + 1))]
-    return style.signs(names)
-
-
-def _role(place: int) -> str:
-    """What the key calls a term by its place in its arm: `hard`, `knowledge 1`, ..."""
-    return HARD if place == 0 else f"knowledge {place}"
 
 
 def _title(term: str) -> str:

@@ -40,7 +40,7 @@ def not_done(study: str) -> str:
 
 
 def settled(figure: "Figure") -> "Figure":
-    """The figure with its layout fixed: computed anew at each drawing, parts would creep."""
+    """The figure with its layout computed and fixed, so that drawing it again moves nothing."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     return figure

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.effects.pairing import matched, reference
+from analysis.effects.reversals import turned
 from analysis.effects.variance import AXIS, PAIR, RESIDUAL, SEED, variance_shares
 from analysis.figures import style
 from analysis.figures.drawing import NOTHING, Drawing, Gallery, settled
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 HATCH = {AXIS: "", PAIR: "///", SEED: "...", RESIDUAL: "xxx"}
 KINDS = {AXIS: "axis", PAIR: "pair of axes", SEED: "seed", RESIDUAL: "rest"}
 TONES = {AXIS: "0.6", PAIR: "0.72", SEED: "0.84", RESIDUAL: "0.95"}
+EDGE: style.Sign = {"height": 0.7, "edgecolor": "0.25", "linewidth": 0.5}  # of a bar
+DIAMOND: style.Sign = {"linestyle": "none", "marker": "D", "markersize": 3.5}
+DIAMOND |= {"color": "black", "markerfacecolor": "white"}
+POINT: style.Sign = {"fmt": "o", "color": "black", "markersize": 4, "elinewidth": 0.9, "capsize": 2}
 ROW, MOST_ROWS, MOST_NAME = 0.17, 45, 44  # inches of a row, rows of a page, letters of a name
 
 
@@ -75,16 +80,9 @@ def against(comparisons: pd.DataFrame) -> pd.DataFrame:
 def _of_column(comparisons: pd.DataFrame) -> pd.DataFrame:
     """The comparisons of one column that have the reference level, as their `other`."""
     first = reference(comparisons)
-    same = comparisons[comparisons["other"] == first]
-    turned = comparisons[comparisons["level"] == first]
-    turned = turned.assign(
-        level=turned["other"],
-        other=first,
-        difference=-turned["difference"],
-        low=-turned["high"],  # of the opposite difference the bounds change places
-        high=-turned["low"],
-    )
-    return pd.concat([same, turned]).sort_index()  # the order that `comparisons` had
+    rows = [row if row["other"] == first else turned(row) for row in comparisons.to_dict("records")]
+    # Neither way round do the others have that level.
+    return pd.DataFrame([row for row in rows if row["other"] == first], columns=comparisons.columns)
 
 
 @style.paper()
@@ -131,25 +129,15 @@ def _bars(ax: "Axes", shares: pd.DataFrame, terms: Sequence[str]) -> None:
             ax.barh(
                 [terms.index(term) for term in part["term"]],
                 PERCENT * part["eta_squared"],
-                height=0.7,
                 facecolor=TONES[kind],
-                edgecolor="0.25",
-                linewidth=0.5,
                 hatch=HATCH[kind],
                 label=title,
+                **EDGE,
             )
     part = shares[shares["omega_squared"].notna()]
-    places = [terms.index(term) for term in part["term"]]
-    ax.plot(
-        PERCENT * part["omega_squared"],
-        places,
-        linestyle="none",
-        marker="D",
-        color="black",
-        markerfacecolor="white",
-        markersize=3.5,
-        label="less chance (ω²)" if len(part) else None,
-    )
+    positions = [terms.index(term) for term in part["term"]]
+    label = "less chance (ω²)" if len(part) else None
+    ax.plot(PERCENT * part["omega_squared"], positions, **DIAMOND, label=label)
     ax.set_yticks(range(len(terms)), [_short(term) for term in terms])
     ax.axvline(0, color="black", linewidth=0.5)
 
@@ -206,13 +194,9 @@ def _rows(ax: "Axes", part: pd.DataFrame, levels: Sequence[str], margin: float) 
             of_kind["difference"],
             [levels.index(level) for level in of_kind["level"]],
             xerr=bounds.clip(min=0),  # without an interval, NaN; by rounding it may be below 0
-            fmt="o",
-            color="black",
             markerfacecolor=colour,
-            markersize=4,
-            elinewidth=0.9,
-            capsize=2,
             label=title,
+            **POINT,
         )
     ax.set_yticks(range(len(levels)), [_short(level) for level in levels])
     ax.grid(axis="y", linewidth=0.3, color="0.85")

@@ -27,6 +27,9 @@ COSTS = {
     "latency": ("latency of one row of 128 tokens (ms)", 1.0),
 }
 MEASURED = "latency"
+STUDENT: style.Sign = {"color": "0.45", "linestyle": "none", "elinewidth": 0.7, "capsize": 1.5}
+STUDENT |= {"markerfacecolor": "white", "markeredgecolor": "black", "markeredgewidth": 0.8}
+TEACHER: style.Sign = {**STUDENT, "marker": "*", "markersize": 8, "markerfacecolor": "black"}
 MANY = 10  # rows that a column of the page has no room for
 Point = tuple[str, float, Cell]  # the row, its cost, its score
 
@@ -54,7 +57,7 @@ def pareto(runs: pd.DataFrame, tables: Sequence[Table] | None = None) -> Gallery
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The Pareto front of points (cost, score): those that none of the same or less cost beats."""
+    """The Pareto front of points (cost, score): no point of lower or equal cost scores higher."""
     best: list[tuple[float, float]] = []
     # By rising cost, and of equal costs the best first: a point is of the front if it is better
     # than all before it.
@@ -95,8 +98,8 @@ def _why_none(table: Table, cost: str, study: str) -> str:
     if points:
         unit = COSTS[cost][0].rpartition("(")[2][:-1]
         return f"all its students have {points[0][1]:.3g} {unit}"
-    if any(table.cells[place].n for place in table.cells if place[0] in students):
-        return "no record of its students says it (older ones do not)"
+    if any(table.cells[key].n for key in table.cells if key[0] in students):
+        return "no record of its students says it"
     return not_done(study)
 
 
@@ -122,20 +125,20 @@ def _points(table: Table, cost: str, rows: Sequence[str], columns: Sequence[str]
 def _figure(table: Table, cost: str, runs: pd.DataFrame) -> Drawing:
     """The figure of a table and a cost; the key numbers its rows, as labels are too long."""
     rows = [row for row in _students(table) if _points(table, cost, [row], table.columns)]
-    columns = [column for column in table.columns if _points(table, cost, rows, [column])]
+    points_of = {column: _points(table, cost, rows, [column]) for column in table.columns}
+    columns = [column for column, points in points_of.items() if points]
     markers = _markers(rows, runs)
     is_wide = len(rows) > MANY
     figure, axes = style.panels(len(columns), height=2.6 if is_wide else 2.2, is_wide=is_wide)
     handles: dict[str, Any] = {}
     for column, ax in zip(columns, axes, strict=True):
-        points = _points(table, cost, rows, [column])
+        points = points_of[column]
         _baselines(ax, table, cost, column, handles)
         _front(ax, points, handles)
         for row, value, cell in points:
             spread = None if math.isnan(cell.spread) else cell.spread
-            drawn = ax.errorbar(
-                value, cell.mean, spread, **_sign(markers[row]), label=row, zorder=3
-            )
+            sign = {**STUDENT, "marker": markers[row], "label": row}
+            drawn = ax.errorbar(value, cell.mean, spread, **sign, zorder=3)
             handles.setdefault(f"{rows.index(row) + 1}  {row}", drawn.lines[0])
         values = [value for _, value, _ in points]
         ax.set_xscale("log")
@@ -146,26 +149,12 @@ def _figure(table: Table, cost: str, runs: pd.DataFrame) -> Drawing:
     style.key(figure, list(handles.values()), list(handles))
     settled(figure)  # numbers are placed among points: these must not move any more
     for column, ax in zip(columns, axes, strict=True):
-        points = _points(table, cost, rows, [column])
-        number(ax, [(v, cell.mean, str(rows.index(row) + 1)) for row, v, cell in points])
+        number(ax, [(v, cell.mean, str(rows.index(row) + 1)) for row, v, cell in points_of[column]])
     return Drawing(
         style.file_name(f"pareto_{table.name}_{cost}"),
         figure,
         _caption(table, cost, rows, columns, runs),
     )
-
-
-def _sign(marker: str) -> dict[str, Any]:
-    return {
-        "marker": marker,
-        "color": "0.45",
-        "markerfacecolor": "white",
-        "markeredgecolor": "black",
-        "markeredgewidth": 0.8,
-        "linestyle": "none",
-        "elinewidth": 0.7,
-        "capsize": 1.5,
-    }
 
 
 def _markers(rows: Sequence[str], runs: pd.DataFrame) -> dict[str, str]:
@@ -182,7 +171,7 @@ def _markers(rows: Sequence[str], runs: pd.DataFrame) -> dict[str, str]:
 
 def _front(ax: "Axes", points: Sequence[Point], handles: dict[str, Any]) -> None:
     """Draw the best that each budget buys."""
-    able = [(v, cell.mean) for _, v, cell in points if _is_able(cell)]
+    able = [(v, cell.mean) for _, v, cell in points if cell.may_be_best]
     steps = front(able)
     if not steps:
         return
@@ -194,19 +183,14 @@ def _front(ax: "Axes", points: Sequence[Point], handles: dict[str, Any]) -> None
     handles.setdefault("best at most so large", line)
 
 
-def _is_able(cell: Cell) -> bool:
-    """Whether a cell may be the best of a table, as in the table itself."""
-    return cell.is_complete and not cell.degenerate
-
-
 def _baselines(ax: "Axes", table: Table, cost: str, column: str, handles: dict[str, Any]) -> None:
     """Draw the teachers and the majority baseline, which has a score and no cost."""
     for teacher in table.teachers:
         for _, value, cell in _points(table, cost, [teacher], [column]):
             ax.axhline(cell.mean, **style.TEACHER)
             spread = None if math.isnan(cell.spread) else cell.spread
-            sign = _sign("*") | {"markersize": 8, "markerfacecolor": "black"}
-            handles.setdefault(teacher, ax.errorbar(value, cell.mean, spread, **sign, zorder=3))
+            drawn = ax.errorbar(value, cell.mean, spread, **TEACHER, zorder=3)
+            handles.setdefault(teacher, drawn)
     if (MAJORITY, column) in table.cells:
         line = ax.axhline(table.cells[MAJORITY, column].mean, **style.MAJORITY)
         handles.setdefault(MAJORITY, line)
@@ -227,7 +211,7 @@ def _caption(
     over = style.over_runs(cell.n for cell in cells)
     sentences = [
         f"{table.name}: score against {COSTS[cost][0]}, {over}.",
-        STEPS if any(_is_able(cell) for cell in cells) else NO_STEPS,
+        STEPS if any(cell.may_be_best for cell in cells) else NO_STEPS,
     ]
     if any(cell.degenerate for cell in cells):
         sentences.append("Some arms predict the same for every row: they are no part of the line.")

@@ -1,4 +1,4 @@
-"""Whose gradient moves the student: each term's share, in the course of training."""
+"""How much of the gradient comes from each term of the loss, in the course of training."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 PAGE_OF, FEW, PER_ROW = 40, 4, 6  # panels of a page; of a row if they are few, and if they are many
 LABELS = "labels"
-ASIDE = 0.12  # of the bars of one stack
+ASIDE = 0.12  # of the error bars of one stack
+BAR: style.Sign = {"width": 0.7, "linewidth": 0.7}
+ERROR: style.Sign = {"fmt": "none", "ecolor": "black", "elinewidth": 0.8, "capsize": 1.5}
 
 
 def shares(runs: pd.DataFrame) -> Gallery:
@@ -71,20 +73,19 @@ def stacked(points: pd.DataFrame) -> pd.DataFrame:
 def _figures(points: pd.DataFrame) -> list[Drawing]:
     pages = style.batches(list(dict.fromkeys(points["arm"])), PAGE_OF)
     # Decided over all pages: a hatch means the same on each of them.
-    is_named = len(traces.terms(points)) <= style.MOST
+    roles = traces.roles(points)
     return [
-        _figure(points[points["arm"].isin(page)], is_named, f"_{i}" if len(pages) > 1 else "")
+        _figure(points[points["arm"].isin(page)], roles, f"_{i}" if len(pages) > 1 else "")
         for i, page in enumerate(pages, 1)
     ]
 
 
-def _figure(points: pd.DataFrame, is_named: bool, end: str) -> Drawing:
+def _figure(points: pd.DataFrame, roles: list[str], end: str) -> Drawing:
     """The figure of some arms.
 
     Args:
         points: as `traces.gradient_shares` gives them.
-        is_named: whether the key names terms; else it numbers them in each arm, as there are more
-            terms than a reader can tell apart.
+        roles: what the key calls the terms of all arms.
         end: of the figure's name.
     """
     arms = list(dict.fromkeys(points["arm"]))
@@ -92,18 +93,9 @@ def _figure(points: pd.DataFrame, is_named: bool, end: str) -> Drawing:
     per_row = style.balanced(len(arms), FEW if is_few else PER_ROW)
     height = 1.6 if is_few else 1.15
     figure, axes = style.panels(len(arms), height=height, per_row=per_row, sharex=True, sharey=True)
-    numbered = [HARD, *(f"knowledge {i}" for i in range(1, style.MOST))]
-    all_roles = traces.terms(points) if is_named else numbered
-    most = len(all_roles) if is_named else points.groupby("arm")["term"].nunique().max() + 1
-    tones = style.colours(max(2, min(most, len(all_roles))))
     for arm, ax in zip(arms, axes, strict=True):
         of_arm = points[points["arm"] == arm]
-        terms = traces.terms(of_arm)
-        # The first role is that of the labels: an arm without them begins with the second. Terms
-        # for which there are no signs left share the last one.
-        places = range(HARD not in terms, len(terms) + (HARD not in terms))
-        roles = terms if is_named else [all_roles[min(i, style.MOST - 1)] for i in places]
-        _bars(ax, stacked(of_arm), dict(zip(terms, roles, strict=True)), all_roles, tones)
+        _bars(ax, stacked(of_arm), traces.roles_of(of_arm, roles), roles)
         ax.set_title(style.wrapped(arm, 28 if is_few else 20), fontsize=7 if is_few else 6)
         ax.set_ylim(0, PERCENT)
     style.label(axes, "training (%)", "gradient (%)", per_row)
@@ -111,45 +103,34 @@ def _figure(points: pd.DataFrame, is_named: bool, end: str) -> Drawing:
     return Drawing(traces.file_name("shares", points, end), settled(figure), _caption(points))
 
 
-def _bars(
-    ax: "Axes", bars: pd.DataFrame, roles: dict[str, str], all_roles: list[str], tones: list[str]
-) -> None:
+def _bars(ax: "Axes", bars: pd.DataFrame, role_of: dict[str, str], roles: list[str]) -> None:
     """Draw an arm's stacked bars.
 
     Args:
         ax: the arm's panel.
         bars: as `stacked` gives them.
-        roles: by term what the key calls it.
-        all_roles: of the whole figure, in the key's order: a role has one hatch in all panels.
-        tones: colours of the roles.
+        role_of: by term of the arm what the key calls it.
+        roles: of all arms, in the key's order: a role has one hatch and one tone in all panels.
     """
+    tones = style.colours(max(2, len(roles)))
     times = sorted(bars["done"].unique())
-    for term, role in roles.items():
+    for number, (term, role) in enumerate(role_of.items(), 1):
         of_term = bars[bars["term"] == term].sort_values("done")
-        place = all_roles.index(role)
-        tone = tones[place]
+        # Terms for which there are no signs left share the last one.
+        index = roles.index(role) if role in roles else len(roles) - 1
         ax.bar(
             range(len(times)),
             of_term["share"],
             bottom=of_term["below"],
-            width=0.7,
-            facecolor=_light(tone),
-            edgecolor=tone,
-            linewidth=0.7,
-            hatch=style.HATCHES[place],
-            label=LABELS if role == HARD else role,
+            facecolor=_light(tones[index]),
+            edgecolor=tones[index],
+            hatch=style.HATCHES[index],
+            label=LABELS if role == HARD else roles[index],
+            **BAR,
         )
-        if term != list(roles)[-1]:  # the last bar always ends at 100 %
-            shift = ASIDE * (list(roles).index(term) - (len(roles) - 2) / 2)
-            ax.errorbar(
-                [number + shift for number in range(len(times))],
-                of_term["below"] + of_term["share"],
-                of_term["spread"],
-                fmt="none",
-                ecolor="black",
-                elinewidth=0.8,
-                capsize=1.5,
-            )
+        if number < len(role_of):  # the last bar always ends at 100 %
+            positions = np.arange(len(times)) + ASIDE * (number - len(role_of) / 2)
+            ax.errorbar(positions, of_term["below"] + of_term["share"], of_term["spread"], **ERROR)
     ax.set_xticks(range(len(times)), [f"{time:g}" for time in times])
 
 

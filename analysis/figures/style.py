@@ -61,13 +61,13 @@ def paper() -> Iterator[None]:
 
 
 def colours(count: int) -> list[str]:
-    """So many, from dark to light: told apart without red and green, and in grey."""
+    """Colours from dark to light, which the colour-blind and a print in grey can tell apart."""
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
     # The last fifth of the scale is left out: its yellow cannot be seen on white.
-    places = [0.8 * i / max(1, count - 1) for i in range(count)]
-    return [to_hex(colormaps["viridis"](place)) for place in places]
+    positions = [0.8 * i / max(1, count - 1) for i in range(count)]
+    return [to_hex(colormaps["viridis"](position)) for position in positions]
 
 
 def signs(names: Sequence[str]) -> dict[str, Sign]:
@@ -82,7 +82,7 @@ def signs(names: Sequence[str]) -> dict[str, Sign]:
 def panels(
     count: int, *, per_row: int = 3, height: float = 1.9, is_wide: bool = False, **how: Any
 ) -> tuple["Figure", list["Axes"]]:
-    """A figure with so many panels: one is a column wide, several are a page wide.
+    """A figure with `count` panels: a single one is a column wide, several are a page wide.
 
     Args:
         count: at least one.
@@ -99,21 +99,21 @@ def panels(
     # Not pyplot, which would keep every figure in memory and may open windows.
     figure = Figure(figsize=(width, rows * height + 0.2), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, **how)
-    places = list(grid.flat)
-    for spare in places[count:]:
+    axes = list(grid.flat)
+    for spare in axes[count:]:
         spare.remove()
-    return figure, places[:count]
+    return figure, axes[:count]
 
 
 def label(axes: Sequence["Axes"], x: str, y: str, per_row: int = 3) -> None:
     """Name the axes of the panels: those of the last row, and those of the first column."""
     columns = min(len(axes), per_row)
     last = len(axes) - (len(axes) - 1) % columns - 1  # the first panel of the last row
-    for place, ax in enumerate(axes):
-        ax.set_xlabel(x if place >= last else "")
-        if place % columns == 0:
+    for number, ax in enumerate(axes):
+        ax.set_xlabel(x if number >= last else "")
+        if number % columns == 0:
             ax.set_ylabel(y)
-        if place + columns >= len(axes):  # nothing is below
+        if number + columns >= len(axes):  # nothing is below
             ax.tick_params(labelbottom=True)
 
 
@@ -128,32 +128,24 @@ def key(figure: "Figure", handles: Sequence[Any], labels: Sequence[str]) -> None
     columns = max(1, min(len(labels), int(width / (0.055 * longest + 0.4))))
     rows = math.ceil(len(labels) / columns)
     figure.set_size_inches(width, height + LINE * rows + 0.1)
-    figure.legend(
-        handles,
-        labels,
-        loc="outside lower center",
-        ncols=columns,
-        handlelength=2.6,
-        columnspacing=1.2,
-        labelspacing=0.3,
-        borderpad=0.2,
-    )
+    apart = {"handlelength": 2.6, "columnspacing": 1.2, "labelspacing": 0.3, "borderpad": 0.2}
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, **apart)
 
 
 def batches(names: Sequence[Any], most: int) -> list[list[Any]]:
-    """Names in groups of about the same size, of at most so many: 45 by 40 are 23 and 22."""
+    """Names in batches of about the same size, at most `most` each: 45 by 40 are 23 and 22."""
     count = math.ceil(len(names) / most)
     size = math.ceil(len(names) / max(1, count))
     return [list(names[i : i + size]) for i in range(0, len(names), max(1, size))]
 
 
 def file_name(name: str) -> str:
-    """A name with nothing in it that a path or a shell could stumble over."""
+    """A name in which all but letters, digits and `.+=-_` is replaced by `_`."""
     return re.sub(r"[^\w.+=-]+", "_", name)
 
 
 def roomy(ax: "Axes", least: float = 2.0) -> None:
-    """Make the scores' axis span so many points at least: noise shall not fill a panel."""
+    """Make the axis of scores span at least `least` points, so that noise does not fill a panel."""
     low, high = ax.get_ylim()  # what matplotlib chose, with its margins
     middle = (low + high) / 2
     ax.set_ylim(min(low, middle - least / 2), max(high, middle + least / 2))
@@ -177,12 +169,12 @@ def key_of(axes: Sequence["Axes"]) -> tuple[list[Any], list[str]]:
 
 
 def wrapped(text: str, width: int = 26, lines: int = 2) -> str:
-    """A panel's title in so many lines at most."""
+    """A panel's title, broken into at most `lines` lines."""
     return textwrap.fill(text.replace("+", " + "), width, max_lines=lines, placeholder=" …")
 
 
 def balanced(count: int, most: int) -> int:
-    """So many panels in a row, at most, that the last row is about as full as the others.
+    """How many panels stand in a row, at most `most`, so that all rows are about equally full.
 
     Example: 4 panels, 3 at most, are two rows of 2 rather than one of 3 and one of 1.
     """

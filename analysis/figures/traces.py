@@ -1,6 +1,6 @@
 """The course of training as tidy frames: losses, scores on select, shares of the gradient."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -60,7 +60,7 @@ def teacher_scores(runs: pd.DataFrame) -> pd.DataFrame:
 def why_none(runs: pd.DataFrame, study: str) -> str:
     """Why some runs, which have neither curves nor shares, have none."""
     if (runs["state"] == "done").any():
-        return "no record of its students has any (older ones do not)"
+        return "no record of its students has any"
     return not_done(study)
 
 
@@ -86,6 +86,29 @@ def terms(points: pd.DataFrame) -> list[str]:
     """The terms of the loss, the task's own first."""
     names = [str(term) for term in points["term"].unique() if term != SELECT]
     return sorted(names, key=lambda name: name != HARD)
+
+
+def roles(points: pd.DataFrame) -> list[str]:
+    """What a key calls terms: by their names if they are few, else by their number in an arm."""
+    names = terms(points)
+    if len(names) <= style.MOST:
+        return names
+    most = points[points["term"] != SELECT].groupby("arm")["term"].nunique().max()
+    # One more than terms of an arm: arms without a loss on labels do not use the first.
+    return [_numbered(number) for number in range(min(style.MOST, most + 1))]
+
+
+def roles_of(arm_points: pd.DataFrame, roles: Sequence[str]) -> dict[str, str]:
+    """By term of an arm what a key of these roles calls it."""
+    names = terms(arm_points)
+    # The first role is that of the labels: an arm without them begins with the second.
+    numbered = enumerate(names, HARD not in names)
+    return {term: term if term in roles else _numbered(number) for number, term in numbered}
+
+
+def _numbered(number: int) -> str:
+    """What a key calls a term by its number in its arm: `hard`, `knowledge 1`, ..."""
+    return HARD if number == 0 else f"knowledge {number}"
 
 
 def _points_of(

@@ -1,6 +1,6 @@
 """Deep or wide: score against layers at one budget of Transformer parameters."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,10 +9,9 @@ import pandas as pd
 from analysis.figures import style
 from analysis.figures.drawing import NOTHING, Drawing, Gallery, settled
 from analysis.read.axes import MODELS, axes
-from analysis.read.frame import NO_SEED, planned_students
-from analysis.statistics.cells import NOTHING as NOT_KNOWN
+from analysis.read.frame import planned_students
 from analysis.tables.arrange import arranged
-from analysis.tables.layout import value_text
+from analysis.tables.layout import joined, value_text
 from analysis.tables.majority_baseline import MAJORITY
 from analysis.tables.model import Table
 
@@ -42,8 +41,6 @@ def width_depth(runs: pd.DataFrame, tables: Sequence[Table] | None = None) -> Ga
     points = budgets(runs, made)
     if points.empty:
         why = "no two models of one size (Transformer parameters within 5 %) have a score"
-        if not (runs["layers"].notna() & (runs["seed"] != NO_SEED)).any():
-            why = "the plan says no student's layers: it was written by an older version"
         return Gallery(notes=(f"width and depth: {why}",))
     lines = {column: _lines(made, str(column)) for column in points["column"].unique()}
     drawings = [
@@ -77,7 +74,9 @@ def budgets(runs: pd.DataFrame, tables: Sequence[Table]) -> pd.DataFrame:
     shapes = points["layers"].astype(str) + "x" + points["hidden"].astype(str)
     is_choice = shapes.groupby([points["group"], points["column"]]).transform("nunique") > 1
     points = points[is_choice]
-    points = points.assign(arm=_arms(points, others))
+    # The name of a student but for its size: the values of the other axes that vary.
+    varied = [axis for axis in others if points[axis].map(value_text).nunique() > 1]
+    points = points.assign(arm=joined(points, varied))
     points = points.assign(budget=points.groupby("group")["transformer"].transform("mean"))
     return points.sort_index()[[*NAMES, *GAIN]].reset_index(drop=True) if len(points) else empty
 
@@ -88,18 +87,10 @@ def _row(table: Table, row: str, column: str) -> dict[str, Any]:
     return {"row": row, "column": column, **numbers}
 
 
-def _arms(models: pd.DataFrame, others: Sequence[str]) -> list[str]:
-    """The name of each student but for its size: the values of the other axes that vary."""
-    texts = [models[axis].map(value_text) for axis in others]
-    several = [column for column in texts if column.nunique() > 1]
-    names = [", ".join(filter(None, values)) for values in zip(*several, strict=True)]
-    return names or [""] * len(models)  # a zip of no columns has no rows
-
-
 def _groups(sizes: np.ndarray) -> list[int]:
-    """The group of each of ascending sizes: within 5 % of one budget."""
+    """The number of each size's group, of ascending sizes: a group is within 5 % of a budget."""
     groups: list[int] = []
-    first = NOT_KNOWN
+    first = np.nan
     for size in sizes:
         is_new = not size <= first * WITHIN  # of the first size too, as nothing is <= NaN
         first = size if is_new else first
@@ -108,7 +99,7 @@ def _groups(sizes: np.ndarray) -> list[int]:
 
 
 def _lines(tables: Sequence[Table], column: str) -> dict[str, float]:
-    """The teacher's and the majority's score, where all tables agree on it."""
+    """The scores of teachers and of the majority baseline, where all tables agree on them."""
     means_of: dict[str, set[float]] = {}
     for table in tables:
         for row in (*table.teachers, MAJORITY):
@@ -118,7 +109,7 @@ def _lines(tables: Sequence[Table], column: str) -> dict[str, float]:
 
 
 def _parts(points: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """A column's points as figures: so many budgets and arms in each."""
+    """A column's points in one figure or several, each with at most `BESIDE` budgets."""
     sizes = style.batches(sorted(points["budget"].unique()), BESIDE)
     arms = style.batches(list(dict.fromkeys(points["arm"])), style.MOST)
     parts = [points[points["budget"].isin(s) & points["arm"].isin(a)] for s in sizes for a in arms]
@@ -135,9 +126,9 @@ def _figure(points: pd.DataFrame, lines: dict[str, float], name: str) -> Drawing
         len(sizes) * (1 + has_gain), per_row=len(sizes), height=1.9, sharey="row", sharex="col"
     )
     arms = style.signs(list(dict.fromkeys(points["arm"])))
-    for place, ax in enumerate(grid):
-        size = sizes[place % len(sizes)]
-        is_gain = place >= len(sizes)
+    for number, ax in enumerate(grid):
+        size = sizes[number % len(sizes)]
+        is_gain = number >= len(sizes)
         _panel(ax, points[points["budget"] == size], arms, *(GAIN if is_gain else ("mean",)))
         if is_gain:
             ax.axhline(0, **style.MAJORITY)
@@ -174,8 +165,8 @@ def _panel(
         low, high: columns of the bounds; none: the spread over runs, to both sides.
     """
     models = points.drop_duplicates(["layers", "hidden"]).sort_values(["layers", "hidden"])
-    names = [f"{layers:.0f}×{hidden:.0f}" for layers, hidden in _models(models)]
-    for place, (arm, sign) in enumerate(arms.items()):
+    names = _models(models)
+    for number, (arm, sign) in enumerate(arms.items()):
         of_arm = points[(points["arm"] == arm) & points[value].notna()]
         of_arm = of_arm.sort_values(["layers", "hidden"])
         if of_arm.empty:
@@ -183,12 +174,9 @@ def _panel(
         bounds = [of_arm["spread"]] * 2
         if low:
             bounds = [of_arm[value] - of_arm[low], of_arm[high] - of_arm[value]]
-        shift = APART * (place - (len(arms) - 1) / 2)
+        shift = APART * (number - (len(arms) - 1) / 2)
         ax.errorbar(
-            [
-                names.index(f"{layers:.0f}×{hidden:.0f}") + shift
-                for layers, hidden in _models(of_arm)
-            ],
+            [names.index(name) + shift for name in _models(of_arm)],
             of_arm[value],
             np.stack(bounds),
             **sign,
@@ -201,8 +189,10 @@ def _panel(
     ax.margins(x=0.15)
 
 
-def _models(points: pd.DataFrame) -> Iterable[tuple[float, float]]:
-    return zip(points["layers"], points["hidden"], strict=True)
+def _models(points: pd.DataFrame) -> list[str]:
+    """What models are called on the axis: `6×768`."""
+    shapes = zip(points["layers"], points["hidden"], strict=True)
+    return [f"{layers:.0f}×{hidden:.0f}" for layers, hidden in shapes]
 
 
 def _caption(points: pd.DataFrame, has_gain: bool) -> str:

@@ -15,7 +15,6 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import numpy as np
 import pandas as pd
 
-from analysis import default_root
 from analysis.glue.zip_format import HEADER, HIGHEST, LOWEST, SHEETS, Sheet, check
 from analysis.read.frame import NO_SEED, PERCENT, reader, runs
 from analysis.statistics.trials import counted, is_constant
@@ -26,6 +25,7 @@ from kdlab.storage.durable import write_whole
 from kdlab.storage.example_outputs import kept, read_examples, read_outputs
 from sweeps.journal.run_states import study_folder
 
+IS_DEV = ", WHICH IS THE DEV SET"  # of select where it is not held out of train
 EPOCH = (1980, 1, 1, 0, 0, 0)  # date of a zip's files: the same predictions are the same bytes
 TASKS = tuple(dict.fromkeys(sheet.task for sheet in SHEETS))
 
@@ -116,9 +116,7 @@ def described(choices: Sequence[Choice]) -> list[str]:
     lines = ["chosen for each task: the seed with the best mean of its metrics on select"]
     for choice in choices:
         seed = "a teacher" if choice.seed is None else f"seed {choice.seed}"
-        split = (
-            "select (held out of train)" if choice.is_held_out else "select, WHICH IS THE DEV SET"
-        )
+        split = "select" + (" (held out of train)" if choice.is_held_out else IS_DEV)
         missing = f" ({choice.planned} planned)" if choice.done < choice.planned else ""
         tuned = f", settings tuned in {choice.trials} trials" if choice.trials else ""
         tuned += ", EVERY PREDICTION THE SAME" if choice.is_constant else ""
@@ -225,7 +223,6 @@ def _zip(files: Mapping[str, str]) -> bytes:
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """The arguments of `python -m analysis submission`."""
     command.add_argument("study", nargs="?")
-    command.add_argument("--root", default=default_root())
     command.add_argument("--row", help="whose runs; may be left out where there is one")
     command.add_argument("--table", help="where rows of several tables have that label")
     command.add_argument("--out", metavar="FILE.zip", help="unless ROOT/studies/STUDY/glue.zip")
@@ -234,7 +231,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """`python -m analysis submission`: choose, say so, write and check; or check a zip."""
+    """write, or check, a submission to GLUE
+
+    It chooses a run for each task, says which, writes the zip and checks it; or it checks a zip.
+    """
     if (arguments.study is None) == (arguments.check is None):
         raise BadInput("submission: either a STUDY, or --check FILE.zip")
     if arguments.check:

@@ -6,14 +6,13 @@ hold after Holm's correction in their family, and beside it stands every level t
 be worse. What the study's tables compare too has the verdict that it has there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pandas as pd
 
 from analysis.guideline import context, limits, text
 from analysis.guideline.evidence import Evidence, gathered
-from analysis.guideline.text import Statement
 from analysis.read import frame
 from analysis.read.axes import FIVE
 from analysis.read.axes import axes as differing
@@ -28,26 +27,19 @@ RECOMMENDED, UNKNOWN, NOT_STUDIED = "recommendation", "cannot tell", "not studie
 
 @dataclass(frozen=True)
 class Section:
-    """The statements on one axis.
+    """The sentences on one axis.
 
     Attributes:
         verdict: `recommendation`, `cannot tell`, or `not studied` where the axis does not vary.
         recommended: what to prefer, or that and why nothing can be told.
-        evidence: the differences, and shares of the variance.
-        flips: where the better of two levels is another.
-        changes: where shown differences are larger or smaller.
-        literature: directional claims and whether the study agrees.
-        unknown: what the data cannot say.
+        parts: by title the sentences on the evidence, on where the better of two levels is another
+            and where a difference is larger, on the literature, and on what the data cannot say.
     """
 
     axis: str
     verdict: str
-    recommended: list[Statement]
-    evidence: list[Statement]
-    flips: list[Statement]
-    changes: list[Statement]
-    literature: list[Statement]
-    unknown: list[Statement]
+    recommended: list[str]
+    parts: dict[str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -64,9 +56,9 @@ class Guideline:
     study: str
     question: str
     margin: float
-    data: list[Statement]
+    data: list[str]
     sections: list[Section]
-    limits: list[Statement]
+    limits: list[str]
 
     def _repr_markdown_(self) -> str:
         return markdown(self)
@@ -94,7 +86,7 @@ def guideline(runs: pd.DataFrame, margin: float = MARGIN) -> Guideline:
 def worded(
     runs: pd.DataFrame, scores: pd.DataFrame, evidence: Evidence, margin: float, has_examples: bool
 ) -> Guideline:
-    """A guideline of evidence.
+    """The guideline that some evidence supports, in sentences.
 
     Args:
         runs: as `analysis.load` gives them.
@@ -116,7 +108,7 @@ def worded(
         sections=[
             _section(evidence, axis, margin) for axis in dict.fromkeys([*FIVE, *claimed, *varying])
         ],
-        limits=limits.general(runs, scores, evidence.grids, has_examples),
+        limits=list(limits.general(runs, scores, evidence.grids, has_examples)),
     )
 
 
@@ -125,46 +117,47 @@ def _section(evidence: Evidence, axis: str, margin: float) -> Section:
     compared = evidence.compared[evidence.compared["axis"] == axis]
     flips = evidence.flips[evidence.flips["axis"] == axis]
     claims = [judged for judged in evidence.claims if judged.claim.axis == axis]
+    changes = evidence.changes[evidence.changes["axis"] == axis]
     prefer = text.preferred(compared, flips)
     is_varied = axis in evidence.axes
+    unknown = limits.of_axis(evidence.grids, axis, compared, margin) if is_varied else []
     return Section(
         axis=axis,
         # Nothing to prefer is no finding that levels are equal: it may be too few seeds.
         verdict=RECOMMENDED if prefer else UNKNOWN if is_varied else NOT_STUDIED,
-        recommended=prefer or text.undecided(compared, is_varied, evidence.grids, axis),
-        evidence=[
-            *text.differences(compared, margin),
-            *context.costs(evidence.grids, axis),
-            *context.shared(evidence.shares, axis),
-        ],
-        flips=context.flipped(flips),
-        changes=context.changed(evidence.changes[evidence.changes["axis"] == axis]),
-        literature=[context.borne_out(judged) for judged in claims],
-        unknown=limits.of_axis(evidence.grids, axis, compared, margin) if is_varied else [],
+        recommended=prefer or [text.undecided(compared, is_varied, evidence.grids, axis)],
+        parts={
+            "Evidence": [
+                *text.differences(compared, margin),
+                *context.costs(evidence.grids, axis),
+                *context.shared(evidence.shares, axis),
+            ],
+            "Where it flips": list(context.flipped(flips)),
+            "Where a difference is larger": list(context.changed(changes)),
+            "The literature": [context.borne_out(judged) for judged in claims],
+            "What the data cannot say": list(unknown),
+        },
     )
 
 
 def markdown(guideline: Guideline) -> str:
     """A guideline as Markdown: the same records give the same bytes."""
     lines = [f"# Guideline of study {literal(guideline.study)}", "", prose(guideline.question), ""]
-    lines += _bullets("What it is made from", guideline.data, 2)
+    lines += _part("What it is made from", guideline.data, 2)
     for section in guideline.sections:
         lines += [f"## {code(section.axis)}: {section.verdict}", ""]
-        lines += [item(prose(statement.text)) for statement in section.recommended]
-        lines += [""]
-        for title, statements in (
-            ("Evidence", section.evidence),
-            ("Where it flips", section.flips),
-            ("Where a difference is larger", section.changes),
-            ("The literature", section.literature),
-            ("What the data cannot say", section.unknown),
-        ):
-            lines += _bullets(title, statements, 3)
-    lines += _bullets("What the data cannot say of any axis", guideline.limits, 2)
+        lines += [*_bullets(section.recommended), ""]
+        for title, sentences in section.parts.items():
+            lines += _part(title, sentences, 3)
+    lines += _part("What the data cannot say of any axis", guideline.limits, 2)
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _bullets(title: str, statements: Sequence[Statement], level: int) -> list[str]:
-    if not statements:
-        return []
-    return [f"{'#' * level} {title}", "", *(item(prose(s.text)) for s in statements), ""]
+def _part(title: str, sentences: Iterable[str], level: int) -> list[str]:
+    """The lines of a part with a heading; none where there is nothing to say."""
+    bullets = _bullets(sentences)
+    return [f"{'#' * level} {title}", "", *bullets, ""] if bullets else []
+
+
+def _bullets(sentences: Iterable[str]) -> list[str]:
+    return [item(prose(sentence)) for sentence in sentences]

@@ -11,14 +11,16 @@ import pandas as pd
 
 from analysis.effects.comparable import Grid
 from analysis.effects.pairing import NUMBERS, TESTED, contrast, pairs
-from analysis.published.numbers import ALLOWED
+from analysis.published.numbers import ALLOWED, checked
 from analysis.statistics import contrasts
 from analysis.statistics.contrasts import Sample, less, mean_of
 from analysis.statistics.pairs import OTHER, Inference, in_frame, sample_of
-from kdlab.errors import BadInput
 
 FILE = Path(__file__).parents[1] / "published" / "claims" / "directional.csv"
-COLUMNS = ["claim", "axis", "first", "second", "relation", "where", "tasks", "certainty", "source"]
+COLUMNS = (
+    *("claim", "axis", "first", "second", "relation", "where", "tasks"),
+    *("certainty", "source", "note"),
+)
 AGREES, DISAGREES, UNKNOWN = "agrees", "disagrees", "cannot tell"
 BOTH = "agrees and disagrees"
 LOGITS = "logits"
@@ -52,7 +54,6 @@ class Claim:
     tasks: tuple[str, ...]
     certainty: str
     source: str
-    note: str
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,10 @@ def load(path: Path = FILE) -> list[Claim]:
     Raises:
         BadInput: naming the line that lacks something or says what is not allowed.
     """
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    if list(table.columns) != [*COLUMNS, "note"]:
-        raise BadInput(f"{path.name}: columns are {', '.join([*COLUMNS, 'note'])}")
-    return [_claim(path, line, row) for line, row in enumerate(table.to_dict("records"), 2)]
+    needed = ("claim", "axis", "first", "certainty", "source")
+    allowed = {"relation": set(RELATIONS), "certainty": ALLOWED["certainty"]}
+    table = checked(path, COLUMNS, needed, allowed)
+    return [_claim(row) for row in table.to_dict("records")]
 
 
 def judge_claims(
@@ -106,19 +107,13 @@ def judge_claims(
     ]
 
 
-def _claim(path: Path, line: int, row: Mapping[Any, str]) -> Claim:
+def _claim(row: Mapping[Any, str]) -> Claim:
     """The claim of a line; `where` reads `init=random copied; size=l6_*`."""
-    for name in ("claim", "axis", "first", "certainty", "source"):
-        if not row[name].strip():
-            raise BadInput(f"{path.name}, line {line}: no {name}")
-    for name, allowed in (("relation", set(RELATIONS)), ("certainty", ALLOWED["certainty"])):
-        if row[name] not in allowed:
-            raise BadInput(f"{path.name}, line {line}: {name} is one of {sorted(allowed)}")
     conditions = [part.partition("=") for part in row["where"].split(";") if part.strip()]
     lists = {name: tuple(row[name].split()) for name in ("first", "second", "tasks")}
     words = {name: row[name] for name in ("claim", "axis", "relation", "certainty", "source")}
     where = {axis.strip(): tuple(patterns.split()) for axis, _, patterns in conditions}
-    return Claim(**lists, **words, where=where, note=row["note"])  # type: ignore[arg-type]
+    return Claim(**lists, **words, where=where)  # type: ignore[arg-type]
 
 
 def _compared(
@@ -194,12 +189,12 @@ def _direction(claim: Claim, level: str, other: str) -> int:
 
 
 def _are(terms: set[str], patterns: Sequence[str]) -> bool:
-    """Whether all terms are of the patterns; no patterns stand for no terms."""
+    """Whether every term matches one of the patterns; no patterns stand for no terms."""
     return bool(terms) == bool(patterns) and all(_matches(term, patterns) for term in terms)
 
 
 def _is_of(level: object, patterns: Sequence[str]) -> bool:
-    """Whether a level is of the patterns; soft labels may stand beside other knowledge."""
+    """Whether a level matches the patterns; soft labels may stand beside other knowledge."""
     if not isinstance(level, str):
         return False
     terms = level.split(JOIN)
@@ -267,10 +262,16 @@ def _with_verdicts(claim: Claim, compared: pd.DataFrame) -> pd.DataFrame:
     return compared.assign(verdict=verdicts)
 
 
+def column_verdicts(compared: pd.DataFrame) -> list[str]:
+    """The verdict of each column: it disagrees if one of its pairs does, and agrees if all do."""
+    verdicts_of = [set(part["verdict"]) for _, part in compared.groupby("column", sort=False)]
+    return [
+        DISAGREES if DISAGREES in verdicts else AGREES if verdicts == {AGREES} else UNKNOWN
+        for verdicts in verdicts_of
+    ]
+
+
 def _verdict(compared: pd.DataFrame) -> str:
-    """Of all columns: in a column one pair that disagrees is enough, to agree all have to."""
-    by_column = [set(part["verdict"]) for _, part in compared.groupby("column", sort=False)]
-    is_against = any(DISAGREES in verdicts for verdicts in by_column)
-    is_for = any(verdicts == {AGREES} for verdicts in by_column)
-    verdict_of = {(True, True): BOTH, (True, False): AGREES, (False, True): DISAGREES}
-    return verdict_of.get((is_for, is_against), UNKNOWN)
+    """The verdict of those columns that can tell."""
+    verdicts = set(column_verdicts(compared)) - {UNKNOWN}
+    return BOTH if len(verdicts) > 1 else next(iter(verdicts), UNKNOWN)

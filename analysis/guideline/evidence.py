@@ -43,7 +43,7 @@ class Evidence:
 def gathered(
     scores: pd.DataFrame, axes: Sequence[str], inference: Inference | None = None
 ) -> Evidence:
-    """What a guideline is made from.
+    """Every comparison, flip, change, share and claim that a guideline speaks of.
 
     A contrast is tested once: in the study's tables, else with its axis, else where the literature
     claims something of it, else as a side of a flip.
@@ -63,7 +63,9 @@ def gathered(
     by_column = grids(scores, known_axes)
     if not any(len(grid.runs) for grid in by_column.values()):
         raise BadInput("no student of the study has a score that is reported yet")
-    varying = [a for a in known_axes if any(len(g.levels[a]) > 1 for g in by_column.values())]
+    # A recipe is a name for values of other axes: the grids do not have it.
+    levels_of = [grid.levels for grid in by_column.values()]
+    varying = [a for a in known_axes if any(len(levels.get(a, [])) > 1 for levels in levels_of)]
     # In this order: the first that tests a contrast gives its verdict.
     compared = comparisons(by_column, varying, inference)
     claims = judge_claims(load(), by_column, inference)

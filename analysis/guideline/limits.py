@@ -1,13 +1,12 @@
 """What a study's data cannot say, in numbers."""
 
-import math
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 
 import pandas as pd
 
 from analysis.effects.comparable import Grid, governs, same_or_absent
-from analysis.guideline.text import LISTED, Statement, counted, signed
+from analysis.guideline.text import LISTED, counted, signed
 from analysis.read.frame import NO_SEED, PERCENT, reader
 from analysis.statistics import seed_tests
 from analysis.statistics.draws import Draws, sampler
@@ -33,32 +32,29 @@ def draws(runs: pd.DataFrame, scores: pd.DataFrame) -> Draws | None:
 
 def of_axis(
     grids: Mapping[str, Grid], axis: str, compared: pd.DataFrame, margin: float
-) -> list[Statement]:
+) -> Iterator[str]:
     """What cannot be told of one axis that varies."""
-    return [
-        *_joined(grids, axis),
-        *_unmatched(grids, axis, compared),
-        *_few_seeds(compared),
-        *_blind(compared, margin),
-    ]
+    yield from _joined(grids, axis)
+    yield from _unmatched(grids, axis, compared)
+    yield from _few_seeds(compared)
+    yield from _blind(compared, margin)
 
 
 def general(
     runs: pd.DataFrame, scores: pd.DataFrame, grids: Mapping[str, Grid], has_examples: bool
-) -> list[Statement]:
+) -> Iterator[str]:
     """What cannot be told of any axis."""
-    return [
-        *_tasks(grids),
-        *_left_out(grids),
-        *_teachers(grids),
-        *_untuned(runs),
-        *_degenerate(grids),
-        *_headroom(scores, grids),
-        *([] if has_examples else [_examples_taken(grids)]),
-    ]
+    yield from _tasks(grids)
+    yield from _left_out(grids)
+    yield from _teachers(grids)
+    yield from _untuned(runs)
+    yield from _degenerate(grids)
+    yield from _headroom(scores, grids)
+    if not has_examples:
+        yield _examples_taken(grids)
 
 
-def _joined(grids: Mapping[str, Grid], axis: str) -> Iterator[Statement]:
+def _joined(grids: Mapping[str, Grid], axis: str) -> Iterator[str]:
     """Axes that part the runs as this one does."""
     for grid in grids.values():
         # This axis is the first of those that are joined, or one of the others.
@@ -66,14 +62,13 @@ def _joined(grids: Mapping[str, Grid], axis: str) -> Iterator[Statement]:
         if names:
             n = len(grid.runs)
             others = ", ".join(f"`{name}`" for name in names if name != axis)
-            yield Statement(
+            yield (
                 f"{grid.column}: `{axis}` parts {counted(n, 'run')} exactly as {others} does: "
-                "which of them makes a difference cannot be told.",
-                (n,),
+                "which of them makes a difference cannot be told."
             )
 
 
-def _unmatched(grids: Mapping[str, Grid], axis: str, compared: pd.DataFrame) -> Iterator[Statement]:
+def _unmatched(grids: Mapping[str, Grid], axis: str, compared: pd.DataFrame) -> Iterator[str]:
     """Levels that never differ in this axis alone."""
     for grid in grids.values():
         part = compared[compared["column"] == grid.column]
@@ -88,15 +83,14 @@ def _unmatched(grids: Mapping[str, Grid], axis: str, compared: pd.DataFrame) -> 
             for one, other in lacking[:LISTED]
         ]
         more = f"; and {len(lacking) - LISTED} more" if len(lacking) > LISTED else ""
-        yield Statement(
+        yield (
             f"{grid.column}: {counted(len(lacking), 'pair')} of levels with 0 matched pairs of "
-            f"runs, and in brackets what else differs: {'; '.join(texts)}{more}.",
-            (len(lacking), 0),
+            f"runs, and in brackets what else differs: {'; '.join(texts)}{more}."
         )
 
 
 def _apart(grid: Grid, axis: str, one: str, other: str) -> list[str]:
-    """The other axes in which the two runs of two levels differ that differ in fewest."""
+    """The other axes in which two levels' runs differ; of all pairs of runs the one with fewest."""
     names = [name for name in grid.levels if name != axis]
     first, second = (
         grid.runs[grid.runs[axis] == level][names].drop_duplicates() for level in (one, other)
@@ -117,32 +111,30 @@ def _differs(both: pd.DataFrame, axis: str, name: str) -> pd.Series:
     return (levels != others) & ~(levels.isna() & others.isna())
 
 
-def _few_seeds(compared: pd.DataFrame) -> Iterator[Statement]:
+def _few_seeds(compared: pd.DataFrame) -> Iterator[str]:
     """Comparisons that have too few seeds for a test."""
     few = compared[compared["seeds"] < SEEDS_NEEDED]
     if len(few):
         least = int(few["seeds"].min())
-        yield Statement(
+        yield (
             f"Comparisons of fewer than {SEEDS_NEEDED} seeds (down to {least}): {len(few)} of "
-            f"{len(compared)}; nothing can be shown by them.",
-            (len(few), len(compared), least),
+            f"{len(compared)}; nothing can be shown by them."
         )
 
 
-def _blind(compared: pd.DataFrame, margin: float) -> Iterator[Statement]:
+def _blind(compared: pd.DataFrame, margin: float) -> Iterator[str]:
     """Comparisons that would not have found a difference of the margin."""
     detectable = compared["detectable"].dropna()
     blind = detectable[detectable > margin]
     if len(blind):
-        yield Statement(
+        yield (
             f"Comparisons that would miss a difference of the margin ({margin:g}): {len(blind)} of "
             f"{len(detectable)}; the smallest that one finds with 80 % power, uncorrected, is "
-            f"{span_text(blind, '{:.1f}')} points.",
-            (len(blind), len(detectable), float(blind.min()), float(blind.max())),
+            f"{span_text(blind, '{:.1f}')} points."
         )
 
 
-def _tasks(grids: Mapping[str, Grid]) -> Iterator[Statement]:
+def _tasks(grids: Mapping[str, Grid]) -> Iterator[str]:
     """Tasks of GLUE that the study does not have."""
     tasks = dict.fromkeys(str(grid.runs["task"].iloc[0]) for grid in grids.values())
     lacking = [task for task in GLUE if task not in tasks]
@@ -150,63 +142,56 @@ def _tasks(grids: Mapping[str, Grid]) -> Iterator[Statement]:
         n = len(GLUE) - len(lacking)
         text = f"{n} of GLUE's {len(GLUE)} tasks are in it"
         text += f"; not {', '.join(lacking)}." if n else f": it is about {', '.join(tasks)} alone."
-        yield Statement(text, (n, len(GLUE)))
+        yield text
 
 
-def _left_out(grids: Mapping[str, Grid]) -> Iterator[Statement]:
+def _left_out(grids: Mapping[str, Grid]) -> Iterator[str]:
     """Runs that should have a score and have none."""
     for grid in grids.values():
         if grid.left_out:
             reasons = ", ".join(f"{count} {why}" for why, count in grid.left_out.items())
-            yield Statement(
-                f"{grid.column}: runs left out of all comparisons: {reasons}.",
-                tuple(grid.left_out.values()),
-            )
+            yield f"{grid.column}: runs left out of all comparisons: {reasons}."
 
 
-def _teachers(grids: Mapping[str, Grid]) -> Iterator[Statement]:
-    """One teacher is no sample of teachers."""
+def _teachers(grids: Mapping[str, Grid]) -> Iterator[str]:
+    """That all runs have one teacher, which says nothing of other teachers."""
     seeds = {int(seed) for grid in grids.values() for seed in grid.runs["teacher_seed"].unique()}
     # NO_SEED counts as one: a teacher that all students share, whatever its seed is.
     if len(seeds) == 1:
-        yield Statement(
+        yield (
             "1 teacher seed of each kind of teacher: whether another teacher would say the same "
-            "cannot be told.",
-            (1,),
+            "cannot be told."
         )
 
 
-def _untuned(runs: pd.DataFrame) -> Iterator[Statement]:
-    """Arms share their settings, unless trials chose them."""
+def _untuned(runs: pd.DataFrame) -> Iterator[str]:
+    """That no trials chose an arm's settings, or more of them for some arms than for others."""
     students = runs[(runs["seed"] != NO_SEED) & (runs["stage"] != "tune")]
     trials = sorted(set(students["trials"].astype(int)))
     if trials == [0]:
-        yield Statement(
+        yield (
             "0 trials: no arm chose its own settings, so that a level may only suit those given "
-            "better than another.",
-            (0,),
+            "better than another."
         )
     elif len(trials) > 1:
-        yield Statement(
+        yield (
             f"Arms had {trials[0]} to {trials[-1]} trials each: those with more may only have been "
-            "searched better.",
-            (trials[0], trials[-1]),
+            "searched better."
         )
 
 
-def _degenerate(grids: Mapping[str, Grid]) -> Iterator[Statement]:
+def _degenerate(grids: Mapping[str, Grid]) -> Iterator[str]:
     """Runs that predict one class for every row."""
     for grid in grids.values():
         runs = grid.by_run.runs
         if n := int(runs["degenerate"].sum()):
-            yield Statement(
+            yield (
                 f"{grid.column}: {n} of {counted(len(runs), 'run')} predict the same for "
-                "every row; they are in all comparisons as they are.",
-                (n, len(runs)),
+                "every row; they are in all comparisons as they are."
             )
 
 
-def _headroom(scores: pd.DataFrame, grids: Mapping[str, Grid]) -> Iterator[Statement]:
+def _headroom(scores: pd.DataFrame, grids: Mapping[str, Grid]) -> Iterator[str]:
     """Where the teacher is not above its student without knowledge by more than their spread."""
     for grid in grids.values():
         if "knowledge" not in grid.levels:
@@ -219,11 +204,10 @@ def _headroom(scores: pd.DataFrame, grids: Mapping[str, Grid]) -> Iterator[State
         headrooms = _headrooms(grid, teachers)
         within = [headroom for headroom, spread in headrooms if headroom <= spread]
         if within:
-            yield Statement(
+            yield (
                 f"{grid.column}: in {len(within)} of {counted(len(headrooms), 'setting')} the "
                 "headroom (teacher minus student without knowledge) is within its spread, down to "
-                f"{signed(min(within))} points: little could be gained from teachers there.",
-                (len(within), len(headrooms), min(within)),
+                f"{signed(min(within))} points: little could be gained from teachers there."
             )
 
 
@@ -237,16 +221,13 @@ def _headrooms(grid: Grid, teachers: pd.Series) -> list[tuple[float, float]]:
     headrooms = []
     # Without `dropna=False` pandas leaves out every run to which one of the axes does not apply.
     for _, part in nones.groupby(names, sort=False, dropna=False):
-        spreads = [seed_tests.spread(values.tolist()) for values in (teachers, part["score"])]
-        spread = math.hypot(*(value for value in spreads if not math.isnan(value)))
-        headrooms.append((float(teachers.mean() - part["score"].mean()), spread))
+        headrooms.append(seed_tests.headroom(teachers.tolist(), part["score"].tolist()))
     return headrooms
 
 
-def _examples_taken(grids: Mapping[str, Grid]) -> Statement:
+def _examples_taken(grids: Mapping[str, Grid]) -> str:
     n = len(pd.concat([grid.runs["uid"] for grid in grids.values()]).drop_duplicates())
-    return Statement(
+    return (
         f"Not all of the {counted(n, 'run')} have their outputs here: intervals and tests take the "
-        "examples of the report as they are.",
-        (n,),
+        "examples of the report as they are."
     )

@@ -1,8 +1,7 @@
-"""Sentences of the guideline, each with the numbers that it rests on."""
+"""Sentences of the guideline: none is without a number of the study's data."""
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,20 +9,12 @@ import pandas as pd
 
 from analysis.effects.comparable import Grid
 from analysis.effects.pairing import matters
-from analysis.effects.reversals import THERE
+from analysis.effects.reversals import turned
 from analysis.guideline.evidence import Evidence
 from kdlab.power import LARGEST, LEVEL, SEEDS_NEEDED
 
-LISTED = 4  # statements or levels of a kind, in one place
+LISTED = 4  # sentences or levels of a kind, in one place
 Row = Mapping[Any, Any]
-
-
-@dataclass(frozen=True)
-class Statement:
-    """A sentence and the numbers of the data that are in it, in points or as counts."""
-
-    text: str
-    values: tuple[float, ...]
 
 
 def signed(points: float) -> str:
@@ -52,30 +43,19 @@ def tested(p: float) -> str:
     return ", p < 0.001" if p < 0.001 else f", p = {p:.3f}"
 
 
-def within(row: Row) -> str:
-    """The corrected p of lying within the margin, in brackets."""
-    return f" ({tested(row['equivalent']).removeprefix(', ')})"
-
-
-def data(evidence: Evidence, has_examples: bool) -> list[Statement]:
-    """Columns, runs, seeds, and the families of tests."""
+def data(evidence: Evidence, has_examples: bool) -> list[str]:
+    """Sentences on columns, runs, seeds, and the families of tests."""
     runs = pd.concat([grid.runs for grid in evidence.grids.values()]).drop_duplicates("uid")
     seeds = runs["seed"].nunique()
     source = "seeds, teachers and examples" if has_examples else "seeds and teachers"
     return [
-        Statement(
-            f"{counted(len(runs), 'run')} of students that are done, {counted(seeds, 'seed')}, in "
-            f"{counted(len(evidence.grids), 'column')}: {', '.join(evidence.grids)}.",
-            (len(runs), seeds, len(evidence.grids)),
-        ),
-        Statement(
-            "A difference is the mean over matched pairs, runs that agree in every other axis, "
-            "task, seed and teacher. Comparisons of two levels that have such pairs: "
-            f"{len(evidence.compared)}. Intervals are 95 %, of a paired t over seeds whose error "
-            f"holds what comes from {source}.",
-            (len(evidence.compared),),
-        ),
-        *_families(evidence),
+        f"{counted(len(runs), 'run')} of students that are done, {counted(seeds, 'seed')}, in "
+        f"{counted(len(evidence.grids), 'column')}: {', '.join(evidence.grids)}.",
+        "A difference is the mean over matched pairs, runs that agree in every other axis, "
+        "task, seed and teacher. Comparisons of two levels that have such pairs: "
+        f"{len(evidence.compared)}. Intervals are 95 %, of a paired t over seeds whose error "
+        f"holds what comes from {source}.",
+        _families(evidence),
     ]
 
 
@@ -89,7 +69,7 @@ KINDS = {
 }
 
 
-def _families(evidence: Evidence) -> Iterator[Statement]:
+def _families(evidence: Evidence) -> str:
     """How contrasts are tested, each once, and in how many families."""
     parts = [evidence.compared, *(judged.compared for judged in evidence.claims), evidence.sides]
     names = ["key", "p", "family"]
@@ -104,26 +84,25 @@ def _families(evidence: Evidence) -> Iterator[Statement]:
     counts = ", ".join(f"{n} {KINDS[kind]}" for kind, n in numbers.items() if n)
     of_axes = tests["family"][kinds == "axis"]
     largest = int(of_axes.value_counts().max()) if len(of_axes) else 1
-    yield Statement(
+    return (
         f"A recommendation needs {SEEDS_NEEDED} seeds and p < {LEVEL:g} by the t of the interval "
         "after Holm's correction. A contrast is tested once, in the first family that has it"
         f"{': ' * bool(counts)}{counts}. A family is an axis over all columns, or, where so many "
         f"tests would need |t| > {LARGEST:g} to begin with, an axis in a column; the largest here "
         f"has {counted(largest, 'test')}: its smallest p, uncorrected, has to be below "
-        f"{LEVEL / largest:.2g}.",
-        (*(n for n in numbers.values() if n), largest),
+        f"{LEVEL / largest:.2g}."
     )
 
 
-def preferred(compared: pd.DataFrame, flips: pd.DataFrame) -> list[Statement]:
+def preferred(compared: pd.DataFrame, flips: pd.DataFrame) -> list[str]:
     """In each column the level that comes first, and all that are not shown to be worse."""
     by_column = compared.groupby("column", sort=False)
-    statements = (_preferred(str(column), part, flips) for column, part in by_column)
-    return [statement for statement in statements if statement]
+    sentences = (_preferred(str(column), part, flips) for column, part in by_column)
+    return list(filter(None, sentences))
 
 
-def _preferred(column: str, part: pd.DataFrame, flips: pd.DataFrame) -> Statement | None:
-    """Nothing if no level is shown to be worse than another, or each one is."""
+def _preferred(column: str, part: pd.DataFrame, flips: pd.DataFrame) -> str:
+    """A recommendation; "" if no level is shown to be worse than another, or each one is."""
     rows = [better_first(row) for row in part[matters(part)].to_dict("records")]
     rows.sort(key=lambda row: -row["difference"])
     worse = {row["other"]: row for row in reversed(rows)}  # of each its largest difference
@@ -131,9 +110,8 @@ def _preferred(column: str, part: pd.DataFrame, flips: pd.DataFrame) -> Statemen
     first, *beside = [level for level in sizes if level not in worse] or [""]
     # Each may be worse than another, in a circle: pairs of levels are matched in other runs.
     if not rows or not first:
-        return None
-    gaps = [sizes[level] - sizes[first] for level in beside]
-    near = [f"`{level}` ({signed(gap)} points)" for level, gap in zip(beside, gaps, strict=True)]
+        return ""
+    near = [f"`{level}` ({signed(sizes[level] - sizes[first])} points)" for level in beside]
     others_worse = [
         f"`{row['other']}` (than `{row['level']}`)" for row in rows[1:] if row in worse.values()
     ]
@@ -146,8 +124,7 @@ def _preferred(column: str, part: pd.DataFrame, flips: pd.DataFrame) -> Statemen
     )
     more = f" and {len(others_worse) - LISTED} more" if len(others_worse) > LISTED else ""
     text += f"; {', '.join(others_worse[:LISTED])}{more}" if others_worse else ""
-    values = (len(sizes), *gaps, len(worse), largest["difference"])
-    return Statement(f"{text}.{_reversed(first, flips)}", values)
+    return f"{text}.{_reversed(first, flips)}"
 
 
 def ranked(part: pd.DataFrame) -> dict[str, float]:
@@ -165,77 +142,61 @@ def ranked(part: pd.DataFrame) -> dict[str, float]:
     design = weights[:, None] * (ends[0] - ends[1])
     sizes = np.linalg.lstsq(design, weights * part["difference"].to_numpy(dtype=float))[0]
     order = np.argsort(-sizes, kind="stable")
-    return {levels[place]: float(sizes[place]) for place in order}
+    return {levels[index]: float(sizes[index]) for index in order}
 
 
-def undecided(
-    compared: pd.DataFrame, is_varied: bool, grids: Mapping[str, Grid], axis: str
-) -> list[Statement]:
-    """A statement on why nothing is recommended."""
+def undecided(compared: pd.DataFrame, is_varied: bool, grids: Mapping[str, Grid], axis: str) -> str:
+    """The sentence on why nothing is recommended."""
     if not is_varied:
-        return [_constant(grids, axis)]
+        return _constant(grids, axis)
     if compared.empty:
-        return [
-            Statement(
-                "No recommendation, cannot tell: 0 matched pairs of runs differ in it alone.", (0,)
-            )
-        ]
+        return "No recommendation, cannot tell: 0 matched pairs of runs differ in it alone."
     largest = better_first(max(compared.to_dict("records"), key=lambda row: abs(row["difference"])))
     n = int(matters(compared).sum())
     on_top = ", and no level is on top" if n else ""
-    return [
-        Statement(
-            f"No recommendation, cannot tell: {n} of {len(compared)} differences shown{on_top}."
-            f" The largest, `{largest['level']}` minus `{largest['other']}` on {largest['column']}:"
-            f" {difference(largest)}.",
-            (n, len(compared), largest["difference"]),
-        )
-    ]
+    return (
+        f"No recommendation, cannot tell: {n} of {len(compared)} differences shown{on_top}."
+        f" The largest, `{largest['level']}` minus `{largest['other']}` on {largest['column']}:"
+        f" {difference(largest)}."
+    )
 
 
-def differences(compared: pd.DataFrame, margin: float) -> list[Statement]:
+def differences(compared: pd.DataFrame, margin: float) -> Iterator[str]:
     """Each column's differences: those shown, those shown to be small, and how many are neither."""
-    statements: list[Statement] = []
     # The section begins with the largest difference (`undecided`): with one column it is this one.
     is_repeated = compared["column"].nunique() == 1 and not compared["shown"].any()
     for column, part in compared.groupby("column", sort=False):
-        statements += _shown(str(column), part)
-        statements += _alike(str(column), part, margin)
+        yield from _shown(str(column), part)
+        yield from _alike(str(column), part, margin)
         untold = part[~part["shown"] & ~part["alike"]].to_dict("records")
         if untold and not is_repeated:
             row = better_first(max(untold, key=lambda row: abs(row["difference"])))
-            statements.append(
-                Statement(
-                    f"{column}: of {counted(len(untold), 'difference')} it cannot be told whether "
-                    f"there is any; the largest, `{row['level']}` minus `{row['other']}`: "
-                    f"{difference(row)}.",
-                    (len(untold), row["difference"]),
-                )
+            yield (
+                f"{column}: of {counted(len(untold), 'difference')} it cannot be told whether "
+                f"there is any; the largest, `{row['level']}` minus `{row['other']}`: "
+                f"{difference(row)}."
             )
-    return statements
 
 
-def _shown(column: str, part: pd.DataFrame) -> Iterator[Statement]:
+def _shown(column: str, part: pd.DataFrame) -> Iterator[str]:
     """The largest differences that are shown, and how many more there are."""
     rows = [better_first(row) for row in part[part["shown"]].to_dict("records")]
     rows.sort(key=lambda row: -row["difference"])
     for row in rows[:LISTED]:
         small = ", which is within the margin" if row["alike"] else ""
         over = f", a mean over {row['over']} on one side" if row["over"] else ""
-        yield Statement(
+        yield (
             f"{column}: `{row['level']}` is better than `{row['other']}` by {difference(row)}"
-            f"{over}{small}.",
-            (row["difference"], row["low"], row["high"], row["n"], row["seeds"]),
+            f"{over}{small}."
         )
     if more := rows[LISTED:]:
-        yield Statement(
+        yield (
             f"{column}: {len(more)} more are shown, of {signed(more[-1]['difference'])} to "
-            f"{signed(more[0]['difference'])} points.",
-            (len(more), more[-1]["difference"], more[0]["difference"]),
+            f"{signed(more[0]['difference'])} points."
         )
 
 
-def _alike(column: str, part: pd.DataFrame, margin: float) -> Iterator[Statement]:
+def _alike(column: str, part: pd.DataFrame, margin: float) -> Iterator[str]:
     """Levels between which a difference beyond the margin is ruled out."""
     rows = [better_first(row) for row in part[part["alike"] & ~part["shown"]].to_dict("records")]
     if not rows:
@@ -246,24 +207,21 @@ def _alike(column: str, part: pd.DataFrame, margin: float) -> Iterator[Statement
         for row in rows[:LISTED]
     ]
     more = f" and {len(rows) - LISTED} more" if len(rows) > LISTED else ""
-    yield Statement(
+    yield (
         f"{column}: no difference beyond ± {margin:g} points between {', '.join(pairs)}{more}: "
-        "p of intervals that lie within them, corrected alike.",
-        tuple(row["difference"] for row in rows[:LISTED]),
+        "p of intervals that lie within them, corrected alike."
     )
 
 
-def _constant(grids: Mapping[str, Grid], axis: str) -> Statement:
-    """A statement that an axis does not vary, with its level."""
+def _constant(grids: Mapping[str, Grid], axis: str) -> str:
+    """The sentence that an axis does not vary, with its level."""
     levels = dict.fromkeys(v for grid in grids.values() for v in grid.levels.get(axis, []))
     runs = pd.concat([grid.runs for grid in grids.values()]).drop_duplicates("uid")
     if not levels:
-        return Statement(f"It applies to 0 of {counted(len(runs), 'run')}.", (0, len(runs)))
+        return f"It applies to 0 of {counted(len(runs), 'run')}."
     n = int(runs[axis].notna().sum())
     names = ", ".join(f"`{level}`" for level in levels)
-    return Statement(
-        f"It does not vary: {counted(n, 'run')} to which it applies have {names}.", (n,)
-    )
+    return f"It does not vary: {counted(n, 'run')} to which it applies have {names}."
 
 
 def better_first(row: Row) -> dict[Any, Any]:
@@ -271,18 +229,8 @@ def better_first(row: Row) -> dict[Any, Any]:
     return dict(row) if row["difference"] >= 0 else turned(row)
 
 
-def turned(row: Row) -> dict[Any, Any]:
-    """A comparison the other way round, on its second side too if it has one."""
-    swapped = {**row, "level": row["other"], "other": row["level"]}
-    for side in (side for side in ("", THERE) if "difference" + side in row):
-        swapped["difference" + side] = -row["difference" + side]
-        # Of the opposite difference the bounds change places, too.
-        swapped["low" + side], swapped["high" + side] = -row["high" + side], -row["low" + side]
-    return swapped
-
-
 def _reversed(level: str, flips: pd.DataFrame) -> str:
-    """A warning with a recommendation that is an average over what flips it."""
+    """The warning that a recommendation holds on average only, as something flips it."""
     is_of_level = (flips["level"] == level) | (flips["other"] == level)
     significant = flips[is_of_level & (flips["verdict"] == "shown")]
     if significant.empty:

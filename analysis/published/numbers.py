@@ -1,5 +1,6 @@
 """Numbers of the literature, each with its split, its source and how certain it is."""
 
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
 import numpy as np
@@ -70,15 +71,8 @@ def ranked(published: pd.DataFrame, *, task: str, metric: str, split: str) -> pd
 
 def _read(path: Path) -> pd.DataFrame:
     """The numbers of one file, checked."""
-    # As texts: pandas would read a system called `NA`, or an empty note, as NaN.
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    if tuple(frame.columns) != COLUMNS:
-        raise BadInput(f"{path.name}: columns are {', '.join(COLUMNS)}")
+    frame = checked(path, COLUMNS, TEXTS, ALLOWED)
     values = pd.to_numeric(frame["value"], errors="coerce")
-    for column in TEXTS:
-        _refuse(path, frame[column].str.strip() == "", f"no {column}")
-    for column, allowed in ALLOWED.items():
-        _refuse(path, ~frame[column].isin(allowed), f"{column} is one of {sorted(allowed)}")
     _refuse(path, ~np.isfinite(values), "value is not a number")
     # A size is a property of a model, wherever it is measured; a score never is.
     is_splitless = frame["metric"].str.endswith(SPLITLESS)
@@ -87,6 +81,31 @@ def _read(path: Path) -> pd.DataFrame:
     _refuse(path, is_unclear, "inferred, and no note says from what")
     _refuse(path, frame.duplicated(KEY), "the same number twice")
     return frame.assign(value=values)
+
+
+def checked(
+    path: Path, columns: Sequence[str], needed: Sequence[str], allowed: Mapping[str, Set[str]]
+) -> pd.DataFrame:
+    """A file of comma-separated texts.
+
+    Args:
+        path: of the file.
+        columns: that it has, in this order.
+        needed: columns of which no line is empty.
+        allowed: by column the only texts that it may have.
+
+    Raises:
+        BadInput: naming the file and line that lacks something or says what is not allowed.
+    """
+    # As texts: pandas would read a system called `NA`, or an empty note, as NaN.
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if list(frame.columns) != list(columns):
+        raise BadInput(f"{path.name}: columns are {', '.join(columns)}")
+    for column in needed:
+        _refuse(path, frame[column].str.strip() == "", f"no {column}")
+    for column, texts in allowed.items():
+        _refuse(path, ~frame[column].isin(texts), f"{column} is one of {sorted(texts)}")
+    return frame
 
 
 def _refuse(path: Path, wrong: "pd.Series[bool]", why: str) -> None:

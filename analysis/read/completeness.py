@@ -1,6 +1,8 @@
 """The runs of a study that are not as planned, by name and number."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -22,8 +24,7 @@ class Audit:
             a text with table, row, task, seeds and uid. A diverged run is a result, and those of
             the later kinds have one as well. Close and apart: recorded several times with other
             results, within the tolerance of `kdlab.storage.repeats` or beyond it. Stale: of other
-            code.
-        code: the commit that records should be of; None if none says its own.
+            code than that of most records.
         commits: how many records are of each commit; `unknown` of those that do not say.
     """
 
@@ -31,7 +32,6 @@ class Audit:
     done: int
     excluded: int
     named: dict[str, list[str]]
-    code: str | None
     commits: dict[str, int]
 
     @property
@@ -59,8 +59,10 @@ def audit(frame: pd.DataFrame) -> Audit:
         planned=len(planned),
         done=int((state == "done").sum()),
         excluded=int((frame["state"] == "excluded").sum()),
-        named={kind: _names(planned[which]) for kind, which in kinds.items()},
-        code=frame.attrs["code"],
+        named={
+            kind: [_name(run) for run in planned[which].to_dict("records")]
+            for kind, which in kinds.items()
+        },
         commits={str(commit): int(n) for commit, n in commits.items()},
     )
 
@@ -71,26 +73,18 @@ def lines(audit: Audit) -> list[str]:
     for kind, runs in audit.named.items():
         if runs:
             more = f"; and {len(runs) - LISTED} more" if len(runs) > LISTED else ""
-            lines.append(
-                f"{len(runs)} {repeats.SAID.get(kind, kind)}: {'; '.join(runs[:LISTED])}{more}"
-            )
+            listed = "; ".join(runs[:LISTED])
+            lines.append(f"{len(runs)} {repeats.SAID.get(kind, kind)}: {listed}{more}")
     if len(audit.commits) > 1:  # numbers of two versions of the code may not be comparable
         listed = ", ".join(f"{n} of {commit}" for commit, n in audit.commits.items())
         lines.append(f"records of several versions of the code: {listed}")
     return lines
 
 
-def _names(runs: pd.DataFrame) -> list[str]:
-    columns = ["table", "row", "task", "seed", "teacher_seed", "trial", "trouble", "uid"]
-    return [_name(*values) for values in runs[columns].itertuples(index=False, name=None)]
-
-
-def _name(
-    table: str, row: str, task: str, seed: int, teacher: int, trial: str, why: object, uid: str
-) -> str:
-    parts = [f"{table}: {row}", task]
-    parts += [f"seed {seed}"] if seed != NO_SEED else []
-    parts += [f"teacher seed {teacher}"] if teacher != NO_SEED else []
-    parts += [trial] if trial else []
-    parts += [why] if isinstance(why, str) else []
-    return f"{', '.join(parts)} ({uid})"
+def _name(run: Mapping[Any, Any]) -> str:
+    parts = [f"{run['table']}: {run['row']}", run["task"]]
+    parts += [f"seed {run['seed']}"] if run["seed"] != NO_SEED else []
+    parts += [f"teacher seed {run['teacher_seed']}"] if run["teacher_seed"] != NO_SEED else []
+    # Of the trial and of what failed the run there may be none.
+    parts += [text for text in (run["trial"], run["trouble"]) if isinstance(text, str) and text]
+    return f"{', '.join(parts)} ({run['uid']})"

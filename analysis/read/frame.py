@@ -148,7 +148,6 @@ def _made(study: str, root: str) -> pd.DataFrame:
         arm=plan["row"], teacher_seed=plan["teacher_seed"].astype("Int64").fillna(NO_SEED)
     )
     planned = pd.concat([plan, _teachers(plan)], ignore_index=True)
-    planned["layout"] = planned.get("layout")  # a plan may be older than it
     planned = _with_named_options(planned)
     options = _parsed(planned, "choices").add_prefix(CHOICE)
     differing = _parsed(planned, "keys")
@@ -173,18 +172,16 @@ def _made(study: str, root: str) -> pd.DataFrame:
     )
     recorded = recorded.rename(columns=lambda name: name.removeprefix(CHOICE))
     added = [name for name in recorded.columns if name not in planned.columns]
-    planned = planned.drop(columns=["choices", "student", "keys"], errors="ignore")
+    planned = planned.drop(columns=["choices", "student", "keys"])
     return pd.concat([planned, shape, differing, recorded[added]], axis=1)
 
 
 def _with_named_options(planned: pd.DataFrame) -> pd.DataFrame:
-    """The plan where what was left out has the options that its overrides name.
+    """The plan in which left-out runs have the options that their overrides name.
 
     It was never composed, so that nothing else is known of it. Example: `knowledge=[a,b]` is the
     option `a+b`.
     """
-    if "choices" not in planned.columns:
-        return planned
     composed = planned["choices"].dropna()
     # Every run has an option of every group: any of them tells what the groups are.
     groups = set(json.loads(composed.iloc[0])) if len(composed) else set()
@@ -194,16 +191,15 @@ def _with_named_options(planned: pd.DataFrame) -> pd.DataFrame:
         pairs = (override.partition("=") for override in json.loads(text))
         values = {key: value.strip("[]").replace(",", "+") for key, _, value in pairs}
         options[index] = {key: value for key, value in values.items() if key in groups}
-    tasks = {index: named["task"] for index, named in options.items() if "task" in named}
-    texts = {index: json.dumps(named) for index, named in options.items()}
+    named = pd.Series(options, dtype=object)
     return planned.assign(
-        choices=planned["choices"].where(~is_out, pd.Series(texts, dtype=object)),
-        task=planned["task"].where(~is_out, pd.Series(tasks, dtype=object)),
+        choices=planned["choices"].where(~is_out, named.map(json.dumps)),
+        task=planned["task"].where(~is_out, named.map(lambda values: values.get("task"))),
     )
 
 
 def _recorded(root: str, uids: set[str]) -> pd.DataFrame:
-    """What is recorded of runs, by uid; columns that no record has are empty."""
+    """The flat rows of the records of runs, by uid; a column that no record has is empty."""
     rows = list(record_rows.rows(root, uids))
     names = dict.fromkeys(chain(RECORDED, chain.from_iterable(rows)))
     columns = {
@@ -220,9 +216,7 @@ def _recorded(root: str, uids: set[str]) -> pd.DataFrame:
 
 
 def _parsed(planned: pd.DataFrame, column: str) -> pd.DataFrame:
-    """A column of JSON mappings as a column for each key; none where the plan is older than it."""
-    if column not in planned.columns:
-        return pd.DataFrame(index=planned.index)
+    """A column of JSON mappings as a column for each key."""
     texts = planned[column].where(planned["seed"] != NO_SEED).fillna("{}")
     codes, distinct = pd.factorize(texts)  # thousands of runs have a few hundred mappings
     parsed = pd.DataFrame([json.loads(text) for text in distinct], dtype=object).apply(_one_type)

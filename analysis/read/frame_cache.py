@@ -24,9 +24,9 @@ CODE = (
 
 
 def kept_or_made(study: str, root: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-    """The frame of a study: the kept one if records, events, plan and code are as they were.
+    """The frame of a study: the one in its file if records, events, plan and code are the same.
 
-    A file that cannot be read or written is done without.
+    Where the file cannot be read or written the frame is made anew.
 
     Args:
         study: its name.

@@ -39,20 +39,16 @@ def rows(root: str, uids: Set[str]) -> Iterator[Row]:
         row = _row(content, path.name, start, end)
         first = by_uid.setdefault(content["uid"], row)
         if first is not row:
-            by_uid[content["uid"]] = _chosen(root, first, row, content)
+            by_uid[content["uid"]] = _better(root, first, row, content)
     yield from by_uid.values()
 
 
-def _chosen(root: str, first: Row, row: Row, content: Row) -> Row:
-    """Of two records of a run that with the outputs of more splits, of equals the first."""
+def _better(root: str, first: Row, row: Row, content: Row) -> Row:
+    """The row of a run's better record: that with outputs of more splits, of equals the first."""
     earlier, later = ledger.read(root, entry(first)), Record(**content)
     is_first = len(kept(root, earlier)) >= len(kept(root, later))
     worst = max(first["repeats"], repeats.kind(earlier, later), key=repeats.KINDS.index)
-    return {
-        **(first if is_first else row),
-        "copies": first["copies"] + 1,
-        "repeats": worst,
-    }
+    return {**(first if is_first else row), "copies": first["copies"] + 1, "repeats": worst}
 
 
 def entry(row: Mapping[Any, Any]) -> Entry:

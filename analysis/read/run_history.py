@@ -1,4 +1,4 @@
-"""What events say of single runs: what is held against them, and where their tasks' logs are."""
+"""What events say of single runs: what went wrong with them, and where their tasks' logs are."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

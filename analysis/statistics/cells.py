@@ -15,8 +15,6 @@ from analysis.statistics import seed_tests
 from analysis.statistics.contrasts import mark
 from analysis.statistics.pairs import Pairs
 
-NOTHING = float("nan")
-
 
 @dataclass(frozen=True)
 class Cell:
@@ -48,32 +46,37 @@ class Cell:
     expected: int
     mean: float
     spread: float
-    difference: float = NOTHING
-    low: float = NOTHING
-    high: float = NOTHING
-    detectable: float = NOTHING
-    p: float = NOTHING
-    adjusted: float = NOTHING
-    equivalence: float = NOTHING
+    difference: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    detectable: float = math.nan
+    p: float = math.nan
+    adjusted: float = math.nan
+    equivalence: float = math.nan
     seeds: int = 0
     family: tuple[str, ...] = ()
     contrast: str = ""
     mark: str = ""
-    headroom: float = NOTHING
-    headroom_spread: float = NOTHING
-    share: float = NOTHING
+    headroom: float = math.nan
+    headroom_spread: float = math.nan
+    share: float = math.nan
     diverged: int = 0
     degenerate: int = 0
-    transformer: float = NOTHING
-    parameters: float = NOTHING
-    flops: float = NOTHING
-    latency: float = NOTHING
-    of_teacher: float = NOTHING
+    transformer: float = math.nan
+    parameters: float = math.nan
+    flops: float = math.nan
+    latency: float = math.nan
+    of_teacher: float = math.nan
 
     @property
     def is_complete(self) -> bool:
         """Whether every run that should be there is."""
         return 0 < self.n == self.expected
+
+    @property
+    def may_be_best(self) -> bool:
+        """Whether its row may be marked as the best: all its runs are there, none is degenerate."""
+        return self.is_complete and not self.degenerate
 
 
 Key = tuple[str, ...]
@@ -189,7 +192,7 @@ def build(arm: Sequence[CellRun], column: Column, verdict: Mapping[str, Any] | N
     cell = Cell(
         n=len(done),
         expected=len(runs),
-        mean=float(np.mean(scores)) if scores else NOTHING,
+        mean=float(np.mean(scores)) if scores else math.nan,
         spread=seed_tests.spread(scores),
         diverged=sum(run.state == "diverged" for run in runs),
         degenerate=sum(run.degenerate for run in done),
@@ -250,12 +253,12 @@ def _by_seeds(runs: Iterable[CellRun]) -> dict[tuple[int, int], CellRun]:
 
 
 def _largest(numbers: Iterable[float]) -> float:
-    return max((number for number in numbers if not math.isnan(number)), default=NOTHING)
+    return max((number for number in numbers if not math.isnan(number)), default=math.nan)
 
 
 def _median(numbers: Iterable[float]) -> float:
     measured = [number for number in numbers if not math.isnan(number)]
-    return statistics.median(measured) if measured else NOTHING
+    return statistics.median(measured) if measured else math.nan
 
 
 def _with_headroom(cell: Cell, arm: Sequence[CellRun], column: Column) -> Cell:
@@ -272,10 +275,7 @@ def _with_headroom(cell: Cell, arm: Sequence[CellRun], column: Column) -> Cell:
         return cell
     # With crossed teachers one run without knowledge is in several pairs: it counts once.
     baselines = list({none.uid: PERCENT * none.score for _, none in pairs}.values())
-    headroom = float(np.mean(teachers) - np.mean(baselines))
-    # One teacher or one baseline has no spread: then the other's stands for both.
-    deviations = [seed_tests.spread(scores) for scores in (teachers, baselines)]
-    spread = math.hypot(*(deviation for deviation in deviations if not math.isnan(deviation)))
+    headroom, spread = seed_tests.headroom(teachers, baselines)
     cell = replace(cell, headroom=headroom, headroom_spread=spread)
     is_baseline = all(run.uid == none.uid for run, none in pairs)
     # A share of a gap that noise alone could make would be any number.

@@ -43,10 +43,10 @@ class Sample:
         """Seed and teacher's seed of each difference."""
         return list(zip(self.seeds.tolist(), self.teachers.tolist(), strict=True))
 
-    def at(self, places: Sequence[int]) -> "Sample":
-        """The differences at these places, in this order."""
-        drawn = None if self.drawn is None else self.drawn[:, places]
-        return Sample(self.seeds[places], self.teachers[places], self.values[places], drawn)
+    def at(self, indices: Sequence[int]) -> "Sample":
+        """The differences at these indices, in this order."""
+        drawn = None if self.drawn is None else self.drawn[:, indices]
+        return Sample(self.seeds[indices], self.teachers[indices], self.values[indices], drawn)
 
 
 class Contrast(NamedTuple):
@@ -140,9 +140,9 @@ def averaging(labels: np.ndarray) -> np.ndarray:
 
 def less(one: Sample, other: Sample) -> Sample | None:
     """One sample less another, of the seeds and teachers that both have; None if they have none."""
-    if not (shared := _shared([one, other])):
+    if not (aligned := _aligned([one, other])):
         return None
-    one, other = (sample.at(places) for sample, places in zip((one, other), shared, strict=True))
+    one, other = aligned
     drawn = None if one.drawn is None or other.drawn is None else one.drawn - other.drawn
     return Sample(one.seeds, one.teachers, one.values - other.values, drawn)
 
@@ -152,9 +152,8 @@ def mean_of(samples: Sequence[Sample]) -> Sample | None:
 
     Example: an arm's differences on each task become its difference on average.
     """
-    if not (shared := _shared(samples)):
+    if not (samples := _aligned(samples)):
         return None
-    samples = [sample.at(places) for sample, places in zip(samples, shared, strict=True)]
     drawn = [sample.drawn for sample in samples if sample.drawn is not None]
     return Sample(
         samples[0].seeds,
@@ -165,14 +164,19 @@ def mean_of(samples: Sequence[Sample]) -> Sample | None:
     )
 
 
-def _shared(samples: Sequence[Sample]) -> list[list[int]]:
-    """Of each sample the places of the seeds and teachers that all have, in the first one's order.
+def _aligned(samples: Sequence[Sample]) -> list[Sample]:
+    """Of each sample the differences of seeds and teachers that all have, in the first one's order.
 
     [] if there are none.
     """
-    places = [{key: place for place, key in enumerate(sample.keys)} for sample in samples]
-    shared = [key for key in places[0] if all(key in of_sample for of_sample in places)]
-    return [[of_sample[key] for key in shared] for of_sample in places] if shared else []
+    index_of = [{key: index for index, key in enumerate(sample.keys)} for sample in samples]
+    shared = [key for key in index_of[0] if all(key in of_sample for of_sample in index_of)]
+    if not shared:
+        return []
+    return [
+        sample.at([of_sample[key] for key in shared])
+        for sample, of_sample in zip(samples, index_of, strict=True)
+    ]
 
 
 def identity(uids: Iterable[str], others: Iterable[str], split: str, metric: str) -> str:
@@ -186,7 +190,7 @@ def identity(uids: Iterable[str], others: Iterable[str], split: str, metric: str
 
 
 def judged(compared: pd.DataFrame, verdicts: dict[str, Verdict]) -> pd.DataFrame:
-    """Contrasts with what they may claim; `verdicts` gets those that are new.
+    """Contrasts with the outcome of their tests; new outcomes are added to `verdicts`.
 
     A contrast that has a verdict keeps it; the others are corrected by Holm within their families,
     each once. Columns added are `adjusted` and `equivalent`, Holm's p; `shown`: adjusted p < 0.05

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -56,23 +55,18 @@ def sampler(frame: pd.DataFrame) -> Draws:
 
 
 def _addresses(frame: pd.DataFrame) -> dict[str, Record]:
-    """By uid a record of nothing but where a run's outputs and examples are."""
+    """By uid a record that only says where a run's outputs and examples are."""
     rows = frame[frame["outputs"].notna()].drop_duplicates("uid")
     columns = (rows[name].tolist() for name in ("uid", "outputs", "examples"))
-    bare = Record("", {}, [], {}, {}, {})
-    return {
-        uid: replace(
-            bare,
-            uid=uid,
-            result={"examples": json.loads(examples)},
-            artifacts={"outputs": json.loads(outputs)},
-        )
-        for uid, outputs, examples in zip(*columns, strict=True)
-    }
+    records = {}
+    for uid, outputs, examples in zip(*columns, strict=True):
+        artifacts = {"outputs": json.loads(outputs)}
+        records[uid] = Record(uid, {}, [], {"examples": json.loads(examples)}, {}, artifacts)
+    return records
 
 
 def _blocks(frame: pd.DataFrame) -> dict[str, list[str]]:
-    """By uid the runs that are resampled with it: done, of its task, and no trials."""
+    """By uid the runs that are resampled together with it: done, of its task, no trials."""
     done = frame[(frame["state"] == "done") & (frame["stage"] != "tune")].drop_duplicates("uid")
     blocks: dict[str, list[str]] = {}
     for _, of_task in done.groupby("task", sort=False):

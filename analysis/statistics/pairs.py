@@ -84,7 +84,7 @@ class Inference:
 def compare(
     pairs: Pairs, split: str, metric: str, inference: Inference, sample: Sample | None = None
 ) -> dict[str, Any]:
-    """The contrast of pairs, not yet judged: what `contrasts.judged` takes, by name.
+    """The contrast of pairs before it is judged, as a row of what `contrasts.judged` takes.
 
     Args:
         pairs: one or more.

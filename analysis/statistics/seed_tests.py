@@ -4,6 +4,7 @@ Interval, test, equivalence and the detectable difference are all of the same st
 the same t, so that they cannot disagree.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,6 @@ from kdlab.power import LEVEL
 
 ROUNDING = 1e-9  # below it an error or a mean counts as 0
 MARGIN = 1.0  # points: smaller differences do not matter, unless the caller says otherwise
-NOTHING = float("nan")
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,24 @@ class Estimate:
     """
 
     mean: float
-    error: float = NOTHING
-    df: float = NOTHING
+    error: float = math.nan
+    df: float = math.nan
 
 
 def spread(scores: Sequence[float]) -> float:
     """Standard deviation over seeds (n - 1); NaN for fewer than two."""
-    return float(np.std(scores, ddof=1)) if len(scores) > 1 else NOTHING
+    return float(np.std(scores, ddof=1)) if len(scores) > 1 else math.nan
+
+
+def headroom(teachers: Sequence[float], baselines: Sequence[float]) -> tuple[float, float]:
+    """How far teachers are above students without knowledge, and that difference's spread.
+
+    The spread is the standard deviation between two runs. One teacher or one baseline alone has
+    none: then the other's stands for both.
+    """
+    deviations = [spread(scores) for scores in (teachers, baselines)]
+    together = math.hypot(*(deviation for deviation in deviations if not math.isnan(deviation)))
+    return float(np.mean(teachers) - np.mean(baselines)), together
 
 
 def combined(mean: float, sources: Sequence[tuple[float, float]]) -> Estimate:
@@ -72,7 +83,7 @@ def interval(estimate: Estimate) -> tuple[float, float]:
         # No spread at all: either nothing differs, which is known for sure, or all seeds differ by
         # the very same amount, of which an interval of no width would claim too much.
         is_same = abs(estimate.mean) < ROUNDING
-        return (estimate.mean, estimate.mean) if is_same else (NOTHING, NOTHING)
+        return (estimate.mean, estimate.mean) if is_same else (math.nan, math.nan)
     half = float(stdtrit(estimate.df, 1 - LEVEL / 2)) * estimate.error
     return estimate.mean - half, estimate.mean + half
 
@@ -85,7 +96,7 @@ def two_sided(estimate: Estimate) -> float:
     from scipy.special import stdtr
 
     if estimate.error == 0:
-        return 1.0 if abs(estimate.mean) < ROUNDING else NOTHING
+        return 1.0 if abs(estimate.mean) < ROUNDING else math.nan
     return float(2 * stdtr(estimate.df, -abs(estimate.mean) / estimate.error))
 
 
@@ -99,7 +110,7 @@ def equivalence(estimate: Estimate, margin: float) -> float:
     from scipy.special import stdtr
 
     if not estimate.error > 0:
-        return NOTHING
+        return math.nan
     within = margin - abs(estimate.mean)  # negative where the mean is beyond: p is then above 1
     return min(1.0, float(2 * stdtr(estimate.df, -within / estimate.error)))
 
@@ -111,7 +122,7 @@ def detectable(estimate: Estimate) -> float:
     the power of a few different ones only.
     """
     if not estimate.error > 0:
-        return NOTHING
+        return math.nan
     return power.detectable(1, float(f"{estimate.df:.2g}")) * estimate.error
 
 

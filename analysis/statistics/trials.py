@@ -41,7 +41,7 @@ def is_constant(run: Mapping[Any, Any]) -> bool:
 
 
 def counted(run: Mapping[Any, Any]) -> float:
-    """What a run counts where settings are chosen, a fraction; NaN where it has no score."""
+    """The score by which settings are chosen, a fraction; NaN where a run has none."""
     if run["state"] == "diverged":
         return DIVERGED
     return metrics.ranked(select_score(run), is_constant(run))

@@ -11,16 +11,11 @@ from analysis.statistics.cells import Cell, CellRun, build, cell_runs, columns
 from analysis.statistics.contrasts import Sample
 from analysis.statistics.draws import sampler
 from analysis.statistics.seed_tests import MARGIN
-from analysis.tables import (
-    averages,
-    footnotes,
-    majority_baseline,
-    marks,
-    published_rows,
-    rerun_commands,
-)
+from analysis.tables import averages, footnotes, marks, published_rows, rerun_commands
 from analysis.tables.arms import ControlContrasts, against_controls
 from analysis.tables.layout import EXCLUDED, GROUP, HEAD, LABEL, placed
+from analysis.tables.majority_baseline import MAJORITY
+from analysis.tables.majority_baseline import score as majority_score
 from analysis.tables.model import Cells, Table
 from kdlab.storage.example_outputs import read_examples
 from sweeps.study.layouts import Layout
@@ -46,7 +41,14 @@ def arranged(
             tested among all of them is not tested again among some.
     """
     layout = layout or Layout()
+    # Of all runs, so that a family has all that the study compares, whatever is shown of it.
     contrasts = contrasts or control_contrasts(runs, split=split, margin=margin)
+    if "model" in layout.rows:
+        runs = _with_model(runs)
+    if layout.about:
+        has_one = runs[layout.about].notna() & (runs[layout.about] != "none")
+        is_beside = (runs["knowledge"] == "none") | (runs["seed"] == NO_SEED)
+        runs = runs[has_one | is_beside]
     return [
         _table(str(name), of_table, runs, layout, contrasts, split, margin)
         for name, of_table in _of_split(runs, split).groupby("table", sort=False)
@@ -60,6 +62,12 @@ def control_contrasts(
     """Every arm of a study's runs against its control, as `arranged` shows them."""
     frame = _of_split(runs, split)
     return against_controls(frame[frame["state"] != EXCLUDED], sampler(runs), margin)
+
+
+def _with_model(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs with a column `model`, layers by width, which sizes and shapes come to: `6x768`."""
+    text = runs["layers"].map("{:.0f}".format) + "x" + runs["hidden"].map("{:.0f}".format)
+    return runs.assign(model=text.where(runs["layers"].notna()))  # else it is the text `nanxnan`
 
 
 def _of_split(runs: pd.DataFrame, split: str) -> pd.DataFrame:
@@ -127,18 +135,18 @@ def _table(
     students = [row for row in dict.fromkeys(frame[LABEL]) if row not in teachers]
     constant = _majority(planned, runs)
     # Averages and marks are of students only: teachers and the majority are there to compare with.
-    average = averages.over(planned, arms, cells, samples, students, margin)
+    averaged, over_tasks, average_notes = averages.over(planned, arms, cells, samples, students)
     published = published_rows.beside(layout, planned, split)
-    all_cells = {**cells, **constant, **average.cells}
-    best = marks.best(all_cells, students, [*columns, *average.columns], published)
+    all_cells = {**cells, **constant, **over_tasks}
+    best = marks.best(all_cells, students, [*columns, *averaged], published)
     return Table(
         # A layout's name takes the place of the study's, unless that begins with it; one without a
         # name leaves it.
         name=name if name.startswith(layout.name) else layout.name,
         question=str(frame["question"].iloc[0]),
         split=split,
-        rows=[*teachers, *([majority_baseline.MAJORITY] if constant else []), *students],
-        columns=[*columns, *average.columns],
+        rows=[*teachers, *([MAJORITY] if constant else []), *students],
+        columns=[*columns, *averaged],
         cells=all_cells,
         legend=footnotes.legend(planned),
         notes=[
@@ -147,7 +155,7 @@ def _table(
             *footnotes.differing(planned, axes(planned), layout.axes),
             *marks.notes(name, cells, margin),
             *marks.ranks(cells, students, columns),
-            *average.notes,
+            *average_notes,
             *published.notes,
             *rerun_commands.notes(planned, runs.attrs["study"], runs.attrs["root"]),
         ],
@@ -155,7 +163,7 @@ def _table(
         teachers=teachers,
         inits=_inits(planned),
         inapplicable=_inapplicable(left_out, planned),
-        average=next(iter(average.columns), None),
+        average=next(iter(averaged), None),
         published=published,
         best=best,
     )
@@ -195,9 +203,9 @@ def _majority(frame: pd.DataFrame, runs: pd.DataFrame) -> Cells:
     for head, scored in frame[frame["score"].notna()].groupby(HEAD, sort=False):
         first = scored.iloc[0]  # all runs of a column have the same labels
         _, labels = read_examples(root, read(first["uid"]), first["split"])
-        score = majority_baseline.score(str(first["metric"]), labels)
+        score = majority_score(str(first["metric"]), labels)
         if score is not None:
-            cells[majority_baseline.MAJORITY, str(head)] = Cell(1, 1, PERCENT * score, float("nan"))
+            cells[MAJORITY, str(head)] = Cell(1, 1, PERCENT * score, float("nan"))
     return cells
 
 

@@ -1,7 +1,7 @@
 """The mean over a table's tasks, of the rows that have them all."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from statistics import fmean
 
@@ -10,20 +10,11 @@ import pandas as pd
 from analysis.read.frame import PERCENT
 from analysis.statistics import seed_tests
 from analysis.statistics.cells import Cell, CellRun
-from analysis.statistics.contrasts import Sample, contrast, mean_of
+from analysis.statistics.contrasts import Sample, estimated, mean_of
 from analysis.tables.layout import GROUP, HEAD
 from analysis.tables.model import Cells
 
 WITHOUT = ("wnli",)  # its dev rows contradict its train rows: it says nothing
-
-
-@dataclass(frozen=True)
-class Average:
-    """Columns of averages with their cells, and a note on what each is over."""
-
-    columns: list[str]
-    cells: Cells
-    notes: list[str]
 
 
 def over(
@@ -32,8 +23,7 @@ def over(
     cells: Cells,
     samples: Mapping[tuple[str, str], Sample],
     rows: Sequence[str],
-    margin: float,
-) -> Average:
+) -> tuple[list[str], Cells, list[str]]:
     """One average for each group of columns that has several tasks.
 
     A task with two metrics or splits counts once, with their mean, as on GLUE. A row has an average
@@ -46,7 +36,9 @@ def over(
         cells: likewise.
         samples: the paired differences of cells that have a control.
         rows: those that may have an average.
-        margin: points within which a difference counts as none.
+
+    Returns:
+        The names of the columns, their cells, and a note on what each is over.
     """
     columns, averages, notes = [], {}, []
     for group, part in frame.groupby(GROUP, sort=False):
@@ -60,10 +52,10 @@ def over(
         for row in rows:
             keys = [(row, head) for of_task in of_tasks for head in of_task]
             if all(key in cells and cells[key].is_complete for key in keys):
-                averages[row, name] = _cell(row, arms, of_tasks, samples, margin)
+                averages[row, name] = _cell(row, arms, of_tasks, samples)
         tasks = " and ".join(heads.index) if len(heads) == 2 else ", ".join(heads.index)
         notes.append(f"{name}: the mean over {tasks}, of rows that have every run of them")
-    return Average(columns, averages, notes)
+    return columns, averages, notes
 
 
 def _cell(
@@ -71,7 +63,6 @@ def _cell(
     arms: Mapping[tuple[str, str], Sequence[CellRun]],
     of_tasks: Sequence[Sequence[str]],
     samples: Mapping[tuple[str, str], Sample],
-    margin: float,
 ) -> Cell:
     """The mean over tasks, its spread over the seeds that all tasks have, and its difference.
 
@@ -80,7 +71,6 @@ def _cell(
         arms: as of `over`.
         of_tasks: each task's columns.
         samples: as of `over`.
-        margin: as of `over`.
     """
     # With crossed teachers a run stands once for each of them.
     runs = [
@@ -105,8 +95,9 @@ def _cell(
     overall = mean_of([sample for sample in task_samples if sample])
     if overall is None:
         return cell
-    estimate = contrast(overall, margin)  # no test: it is no part of a family
-    return replace(cell, difference=estimate.difference, low=estimate.low, high=estimate.high)
+    estimate = estimated(overall)  # and no test: it is no part of a family
+    low, high = seed_tests.interval(estimate)
+    return replace(cell, difference=estimate.mean, low=low, high=high)
 
 
 def _means_by_seed(columns: Sequence[Sequence[CellRun]]) -> dict[tuple[int, int], float]:

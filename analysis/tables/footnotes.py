@@ -9,7 +9,6 @@ import pandas as pd
 from analysis.read.frame import NO_SEED
 from analysis.tables.layout import GROUP, LABEL, value_text
 
-ArmTask = tuple[str, str]  # an arm and a task
 MOST = 6  # values of a key, in print
 
 
@@ -20,7 +19,8 @@ def legend(frame: pd.DataFrame) -> dict[str, str]:
     are the same on all tasks it has one entry, `ARM`, else one each, `ARM (TASK)`. Settings that
     trials chose stand behind them as `(tuned: ...)`.
     """
-    overrides = _by_arm_and_task(frame)
+    students = _students(frame).drop_duplicates(["arm", "task"]).to_dict("records")
+    overrides = {(str(run["arm"]), str(run["task"])): _overrides(run) for run in students}
     everywhere = set.intersection(*(set(texts) for texts, _ in overrides.values()))
     by_task: dict[str, set[str]] = {}
     arms: dict[str, dict[str, tuple[list[str], list[str]]]] = {}
@@ -53,9 +53,8 @@ def notes(frame: pd.DataFrame) -> list[str]:
         if states.get(state, 0):
             notes.append(f"{states[state]} runs {state}")
     if "report" in set(students["select_on"]):
-        notes.append(
-            "weights were chosen on the split that is reported (protocol.select_on=report)"
-        )
+        why = "weights were chosen on the split that is reported"
+        notes.append(f"{why} (protocol.select_on=report)")
     if students["degenerate"].any():
         notes.append("† among the runs are some that predict the same for every row")
     return notes
@@ -111,14 +110,6 @@ def excluded(frame: pd.DataFrame) -> list[str]:
     """Notes on how many runs each rule left out."""
     counts = frame["excluded"].value_counts(sort=False)
     return [f"{n} runs left out by {why}" for why, n in counts.items()]
-
-
-def _by_arm_and_task(frame: pd.DataFrame) -> dict[ArmTask, tuple[list[str], list[str]]]:
-    """By arm and task the overrides but for task and seeds, and beside these the tuned ones."""
-    students = _students(frame).drop_duplicates(["arm", "task"])
-    return {
-        (str(run["arm"]), str(run["task"])): _overrides(run) for run in students.to_dict("records")
-    }
 
 
 def _overrides(run: dict[Any, Any]) -> tuple[list[str], list[str]]:

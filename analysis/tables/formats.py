@@ -19,8 +19,10 @@ TEMPLATES = Path(__file__).parents[1] / "templates"
 def markdown(table: Table) -> str:
     """The table, what its numbers are, and what its rows are."""
     text = rendered(table)
-    rows = [[_markdown(cell) for cell in row] for row in text.rows]
-    grid = pd.DataFrame(rows, columns=[literal(head) for head in text.heads])
+    rows = [
+        [MARKDOWN[cell.emphasis].format(literal(cell.text)) for cell in row] for row in text.rows
+    ]
+    grid = pd.DataFrame(rows, columns=[literal(head.text) for head in text.columns])
     lines = [f"**{literal(table.name)}** ({table.split}): {prose(table.question)}", ""]
     # Else tabulate would write `83.10` as `83.1`, and right-align some cells of a column.
     lines += [grid.to_markdown(index=False, disable_numparse=True), ""]
@@ -32,11 +34,11 @@ def markdown(table: Table) -> str:
 
 
 def html(table: Table) -> str:
-    """A figure with the table and its notes, to stand in any page."""
-    page: str = template("table.html").render(
+    """A figure of HTML with the table and its notes, to stand in any page."""
+    figure: str = template("table.html").render(
         table=table, grid=rendered(table), explanation=explanation(table)
     )
-    return page
+    return figure
 
 
 def csv(table: Table) -> str:
@@ -69,12 +71,8 @@ HTML = {
 MARKDOWN = {PLAIN: "{}", BEST: "**{}**", SECOND: "<u>{}</u>"}
 
 
-def _markdown(cell: TextCell) -> str:
-    return MARKDOWN[cell.emphasis].format(literal(cell.text))
-
-
 def template(name: str) -> Any:
-    """A template of `analysis/templates`; it escapes what it is given, and refuses to lack any."""
+    """A template of `analysis/templates`. It escapes texts; a missing variable is an error."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     # Labels are anybody's text: escaped unless marked as HTML. A name that a template misspells is
@@ -103,4 +101,4 @@ def _with_code(text: str) -> Any:
     # A split by a group gives what is outside of backticks and what is inside in turns.
     forms = (Markup("{}"), Markup("<code>{}</code>"))
     parts = re.split(r"`([^`]*)`", text)
-    return Markup("").join(forms[place % 2].format(part) for place, part in enumerate(parts))
+    return Markup("").join(forms[index % 2].format(part) for index, part in enumerate(parts))

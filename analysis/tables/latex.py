@@ -17,7 +17,7 @@ STYLE = "\\scriptsize\\setlength{\\tabcolsep}{3pt}"
 BELOW = "\\par\\smallskip\n"
 EMPHASIS = {BEST: r"\textbf{{{}}}", SECOND: r"\underline{{{}}}"}
 MINUS = re.compile(r"(?<!\w)-(?=\d)")  # a hyphen before a number of its own
-Group = tuple[str, list[int]]  # a task and metric, and the places of its columns
+Group = tuple[str, list[int]]  # a task and metric, and the numbers of its columns
 
 
 def latex(table: Table) -> str:
@@ -46,34 +46,34 @@ def _panels(table_text: TextTable) -> list[list[Group]]:
     panels: list[list[Group]] = [[]]
     free = WIDTH - labels  # characters
     for of, columns in table_text.groups:
-        places = [place for place in columns if place]  # the first is the rows' names
-        if not places:
+        indices = [index for index in columns if index]  # the first is the rows' names
+        if not indices:
             continue
-        width = max(_width(table_text, places), max(map(len, _lines(of))) + APART)
+        width = max(_width(table_text, indices), max(map(len, _lines(of))) + APART)
         if width > free and panels[-1]:
             panels.append([])
             free = WIDTH - labels
-        panels[-1].append((of, places))
+        panels[-1].append((of, indices))
         free -= width
     return panels
 
 
-def _width(table_text: TextTable, places: Sequence[int]) -> int:
+def _width(table_text: TextTable, indices: Sequence[int]) -> int:
     """Characters of columns side by side."""
-    rows = [[table_text.columns[place].part for place in places]]
-    rows += [[row[place].text for place in places] for row in table_text.rows]
+    rows = [[table_text.columns[index].part for index in indices]]
+    rows += [[row[index].text for index in indices] for row in table_text.rows]
     return sum(max(map(len, column)) + APART for column in zip(*rows, strict=True))
 
 
 def _panel(table_text: TextTable, groups: Sequence[Group]) -> list[str]:
     """The LaTeX of some columns, with the rows that have something in them, page by page."""
-    places = list(chain.from_iterable(columns for _, columns in groups))
+    indices = list(chain.from_iterable(columns for _, columns in groups))
     lines: list[str] = []
     for part in (table_text.baselines, table_text.students, table_text.published):
-        rows = [_row(row, places) for row in part if any(row[place].text for place in places)]
+        rows = [_row(row, indices) for row in part if any(row[index].text for index in indices)]
         lines += ["\\midrule\n", *rows] if rows else []
     pages = [lines[n : n + LINES] for n in range(0, len(lines), LINES)]
-    return [_tabular(_heads(table_text, groups), page, len(places)) for page in pages]
+    return [_tabular(_heads(table_text, groups), page, len(indices)) for page in pages]
 
 
 def _tabular(heads: str, lines: Sequence[str], columns: int) -> str:
@@ -87,8 +87,8 @@ def _tabular(heads: str, lines: Sequence[str], columns: int) -> str:
     )
 
 
-def _row(row: Sequence[TextCell], places: Sequence[int]) -> str:
-    return f"{' & '.join(_entry(row[place]) for place in [0, *places])} \\\\\n"
+def _row(row: Sequence[TextCell], indices: Sequence[int]) -> str:
+    return f"{' & '.join(_entry(row[index]) for index in [0, *indices])} \\\\\n"
 
 
 def _entry(entry: TextCell) -> str:
@@ -102,13 +102,13 @@ def _entry(entry: TextCell) -> str:
 def _heads(table_text: TextTable, groups: Sequence[Group]) -> str:
     """The head: tasks and metrics in a first line, each above its columns' own heads."""
     above, rules, column = [""], "", 2  # columns of LaTeX count from 1, the first has the labels
-    for of, places in groups:
+    for of, indices in groups:
         lines = r"\\".join(map(escaped, _lines(of)))
         text = rf"\shortstack{{{lines}}}" if len(_lines(of)) > 1 else lines
-        above.append(rf"\multicolumn{{{len(places)}}}{{c}}{{{text}}}")
-        rules += f"\\cmidrule(lr){{{column}-{column + len(places) - 1}}}" if of else ""
-        column += len(places)
-    parts = [escaped(table_text.columns[place].part) for _, places in groups for place in places]
+        above.append(rf"\multicolumn{{{len(indices)}}}{{c}}{{{text}}}")
+        rules += f"\\cmidrule(lr){{{column}-{column + len(indices) - 1}}}" if of else ""
+        column += len(indices)
+    parts = [escaped(table_text.columns[index].part) for _, indices in groups for index in indices]
     first = f"{' & '.join(above)} \\\\{rules}\n" if rules else ""
     return f"{first}{' & '.join(['', *parts])} \\\\\n"
 

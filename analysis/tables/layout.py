@@ -36,7 +36,7 @@ def placed(frame: pd.DataFrame, layout: Layout) -> pd.DataFrame:
         for key in zip(frame["task"], frame["split"], frame["metric"], strict=True)
     ]
     frame = _filled(frame, [*layout.rows, *layout.columns])
-    frame = frame.assign(**{GROUP: _joined(frame, layout.columns)})
+    frame = frame.assign(**{GROUP: joined(frame, layout.columns)})
     frame[HEAD] = pd.Series(heads, frame.index, dtype=object)
     is_teacher = frame["seed"] == NO_SEED
     students = frame[~is_teacher]
@@ -56,7 +56,7 @@ def placed(frame: pd.DataFrame, layout: Layout) -> pd.DataFrame:
 
 
 def _filled(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    """The frame where what was left out has the values that all other arms share."""
+    """The frame in which left-out runs have the values that all other arms share."""
     is_out = frame["state"] == EXCLUDED
     frame = frame.copy()
     for name in (name for name in names if name in frame.columns):
@@ -66,7 +66,7 @@ def _filled(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     return frame
 
 
-def _joined(frame: pd.DataFrame, names: Sequence[str]) -> "pd.Series[str]":
+def joined(frame: pd.DataFrame, names: Sequence[str]) -> "pd.Series[str]":
     """The values of several columns as one text a row; what is no column of the frame has none."""
     texts = [frame[name].map(value_text) for name in names if name in frame.columns]
     joined = [", ".join(filter(None, parts)) for parts in zip(*texts, strict=True)]
@@ -115,7 +115,7 @@ def _labelled(students: pd.DataFrame, layout: Layout) -> pd.DataFrame:
     """
     if not layout.rows:
         return students.assign(**{LABEL: students["row"]})
-    labels = _joined(students, layout.rows)
+    labels = joined(students, layout.rows)
     students = students.assign(**{LABEL: labels.where(labels != "", students["row"])})
     for axis in (axis for axis in axes(students) if axis not in layout.axes):
         students = students.assign(**{LABEL: _told_apart(students, axis)})
@@ -130,7 +130,7 @@ def _labelled(students: pd.DataFrame, layout: Layout) -> pd.DataFrame:
 
 
 def _told_apart(students: pd.DataFrame, axis: str) -> "pd.Series[str]":
-    """Labels, with the value of an axis for rows with a cell whose arms differ in it."""
+    """The labels of rows, with the value of an axis added where arms of one cell differ in it."""
     # What was left out shares its cell with nobody: there is no number of it to mistake.
     arms = students[students["state"] != EXCLUDED].groupby(CELL)["row"].transform("nunique")
     crowded = students.loc[arms.index[arms > 1]]

@@ -1,4 +1,4 @@
-"""The baseline that looks at nothing: the most frequent label of a split, for every row."""
+"""The baseline that predicts the most frequent label of a split for every row."""
 
 import numpy as np
 

@@ -45,22 +45,18 @@ def best(
         columns: of the table.
         published: rows of the literature.
     """
-    places = {}
+    best_rows = {}
     for column in columns:
         in_column = {row: cells[row, column] for row in rows if (row, column) in cells}
         # As they are printed: a reader sees no difference between what rounds to the same.
-        means = {
-            row: round(cell.mean, 1)
-            for row, cell in in_column.items()
-            if cell.is_complete and not cell.degenerate
-        }
+        means = {row: round(c.mean, 1) for row, c in in_column.items() if c.may_be_best}
         others = {row: published.values.get((row, column)) for row in published.ranked}
         means |= {row: round(value, 1) for row, value in others.items() if value is not None}
         largest = sorted(set(means.values()), reverse=True)[:2]
         if len(largest) > 1:  # where all are equal none is best
             first, second = ([row for row in means if means[row] == mean] for mean in largest)
-            places[column] = (first, second)
-    return places
+            best_rows[column] = (first, second)
+    return best_rows
 
 
 def ranks(

@@ -11,11 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.read.frame import NO_SEED
 from analysis.tables.arrange import arranged, control_contrasts
 from analysis.tables.model import Table
 from sweeps.study import layouts
-from sweeps.study.layouts import Layout
 
 
 def table(name: str | None) -> Callable[..., list[Table]]:
@@ -27,7 +25,7 @@ def table(name: str | None) -> Callable[..., list[Table]]:
     Raises:
         BadInput: no layout is called so.
     """
-    return partial(_as_layout, layouts.read(name)) if isinstance(name, str) else arranged
+    return partial(arranged, layout=layouts.read(name)) if isinstance(name, str) else arranged
 
 
 def of_study(runs: pd.DataFrame, **how: Any) -> list[Table]:
@@ -45,24 +43,3 @@ def of_study(runs: pd.DataFrame, **how: Any) -> list[Table]:
         part.attrs = runs.attrs  # of groups pandas gives copies without them
         tables += functions[name](part, contrasts=contrasts, **how)
     return tables
-
-
-def with_model(runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs with a column `model`, layers by width, which sizes and shapes come to: `6x768`."""
-    text = runs["layers"].map("{:.0f}".format) + "x" + runs["hidden"].map("{:.0f}".format)
-    return runs.assign(model=text.where(runs["layers"].notna()))  # else it is the text `nanxnan`
-
-
-def _as_layout(layout: Layout, runs: pd.DataFrame, **how: Any) -> list[Table]:
-    """The tables of a study, arranged by one layout."""
-    if "model" in layout.rows:
-        runs = with_model(runs)
-    if layout.about:
-        # Contrasts are of all runs, so that a family has all that the study compares, whatever is
-        # shown of it.
-        if "contrasts" not in how:
-            how |= {"contrasts": control_contrasts(runs, **how)}
-        has_one = runs[layout.about].notna() & (runs[layout.about] != "none")
-        is_beside = (runs["knowledge"] == "none") | (runs["seed"] == NO_SEED)
-        runs = runs[has_one | is_beside]
-    return arranged(runs, layout, **how)

@@ -1,4 +1,4 @@
-"""What a study says, written so that neither Markdown nor a spreadsheet reads more into it.
+"""Texts of a study, escaped so that Markdown and spreadsheets show them as they are.
 
 Labels, questions and overrides are anybody's text: in Markdown none of it becomes HTML, a link or
 emphasis, in CSV none a formula. HTML is escaped by its templates, LaTeX in `analysis.tables.latex`.
@@ -41,7 +41,7 @@ def item(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """Text as code, whatever backticks it has."""
+    """Text as code in Markdown, also where it has backticks itself."""
     # CommonMark: code ends at as many backticks as it began with, so one more than it has.
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
     space = " " if text.startswith("`") or text.endswith("`") else ""

@@ -73,8 +73,8 @@ def beside(layout: Layout, frame: pd.DataFrame, split: str) -> PublishedRows:
         # A label says its split: `BERT6-PKD (PKD, dev)`. What is on test is never ranked with ours.
         ranked = [name for name in rows if f", {OUR_SPLIT}" in name]
     sizes = _sizes(published, scores)
-    sources = [f"{e['paper']} (arXiv {e['arxiv']}): {e['source']}" for e in entries]
-    sources = list(dict.fromkeys(sources))
+    cited = (f"{e['paper']} (arXiv {e['arxiv']}): {e['source']}" for e in entries)
+    sources = list(dict.fromkeys(cited))
     notes = _notes(entries, marks, sources)
     return PublishedRows(rows, values, marks, sizes, ranked, notes, sources)
 

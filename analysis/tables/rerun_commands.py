@@ -1,4 +1,4 @@
-"""The commands that do what is missing in a table."""
+"""The commands that run what is missing in a table."""
 
 import json
 import shlex
@@ -36,7 +36,7 @@ def notes(frame: pd.DataFrame, study: str, root: str) -> list[str]:
 
 
 def command(study: str, root: str, states: Collection[str]) -> str:
-    """The command that does a study's runs in some states of `OPEN`.
+    """The command that runs all runs of a study that are in some states of `OPEN`.
 
     Example: with failed ones among them `sweeps retry STUDY --all && sweeps launch STUDY`.
     """
@@ -46,7 +46,7 @@ def command(study: str, root: str, states: Collection[str]) -> str:
 
 
 def launch(study: str, root: str) -> str:
-    """The command that does all that is missing of a study, by its name alone.
+    """The command that runs all that is missing of a study, which it names and nothing else.
 
     Raises:
         BadInput: the file of the launch is damaged.

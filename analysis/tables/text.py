@@ -7,6 +7,7 @@ in how they set that.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from kdlab.power import SEEDS_NEEDED
 
 PLAIN, BEST, SECOND = "", "best", "second"
 LEFT_OUT, NOT_PLANNED = "n/a", "–"
-MEAN = "mean"
+MEAN, OF_TEACHER = "mean", "of teacher"
 
 
 @dataclass(frozen=True)
@@ -62,20 +63,15 @@ class TextTable:
     published: list[list[TextCell]]
 
     @property
-    def heads(self) -> list[str]:
-        """The heads of columns, each in one line."""
-        return [column.text for column in self.columns]
-
-    @property
     def rows(self) -> list[list[TextCell]]:
         """The rows of all three parts."""
         return [*self.baselines, *self.students, *self.published]
 
     @property
     def groups(self) -> list[tuple[str, list[int]]]:
-        """Columns side by side that are of the same task and metric: that, and their places."""
-        places = range(len(self.columns))
-        return [(of, list(group)) for of, group in groupby(places, lambda n: self.columns[n].of)]
+        """Columns side by side that are of one task and metric: that, and their numbers."""
+        indices = range(len(self.columns))
+        return [(of, list(group)) for of, group in groupby(indices, lambda n: self.columns[n].of)]
 
 
 def rendered(table: Table) -> TextTable:
@@ -160,35 +156,28 @@ def _model(table: Table, row: str, key: str, unit: float, sign: str) -> str:
 
 
 def _scores(table: Table) -> list[Column]:
-    """Of each column the score, and what else some of its cells have."""
+    """For each column of the table the score, and a column for each other number of its cells."""
     columns: list[Column] = []
     for column in table.columns:
-        cells = [cell for (_, name), cell in table.cells.items() if name == column]
-        columns.append((Head(MEAN, column), _cell_of(table, column, _score)))
-        for part, (field, text) in BESIDE.items():
+        columns.append((Head(MEAN, column), partial(_score_of, table, column)))
+        cells = {row: cell for (row, name), cell in table.cells.items() if name == column}
+        for part, text in BESIDE.items():
+            texts = {row: text(cell) for row, cell in cells.items()}
             # A column in which no cell has such a number would be empty.
-            has_any = any(not math.isnan(getattr(cell, field)) for cell in cells)
-            if has_any and (table.layout.of_teacher or field != "of_teacher"):
-                columns.append((Head(part, column), _cell_of(table, column, text)))
+            if any(texts.values()) and (table.layout.of_teacher or part != OF_TEACHER):
+                columns.append((Head(part, column), _looked_up(texts)))
     return columns
 
 
-def _cell_of(table: Table, column: str, text: Callable[[Cell], str]) -> Callable[[str], TextCell]:
-    """A function that gives a row's cell of a column, with one of its numbers as text."""
-
-    def cell_of(row: str) -> TextCell:
-        is_score = text is _score
-        emphasis = _emphasis(table, row, column) if is_score else PLAIN
-        if (row, column) in table.published.values:
-            value = table.published.values[row, column]
-            mark = table.published.marks[row, column]
-            return TextCell(f"{value:.1f}{mark}" if is_score else "", emphasis)
-        cell = table.cells.get((row, column))
-        if cell is None:
-            return TextCell(_absent(table, row, column) if is_score else "")
-        return TextCell(text(cell), emphasis)
-
-    return cell_of
+def _score_of(table: Table, column: str, row: str) -> TextCell:
+    """The score of a row in a column, or what stands there without one."""
+    emphasis = _emphasis(table, row, column)
+    if (row, column) in table.published.values:
+        value, mark = table.published.values[row, column], table.published.marks[row, column]
+        return TextCell(f"{value:.1f}{mark}", emphasis)
+    if (row, column) in table.cells:
+        return TextCell(_score(table.cells[row, column]), emphasis)
+    return TextCell(_absent(table, row, column))
 
 
 def _emphasis(table: Table, row: str, column: str) -> str:
@@ -236,9 +225,5 @@ def _of_teacher(cell: Cell) -> str:
     return "" if math.isnan(cell.of_teacher) else f"{cell.of_teacher:.1f} %"
 
 
-# Columns beside a score: the head, the field of a cell, and that field as text.
-BESIDE = {
-    "Δ": ("difference", _difference),
-    "gap closed": ("share", _share),
-    "of teacher": ("of_teacher", _of_teacher),
-}
+# Columns beside a score: the head, and what gives a cell's text.
+BESIDE = {"Δ": _difference, "gap closed": _share, OF_TEACHER: _of_teacher}

@@ -114,7 +114,7 @@ def test_why_and_diff_print(run):
 
 def test_every_paper_table_may_be_asked_for():
     for name in layouts.names():
-        assert command.layout(name).args == (layouts.read(name),)
+        assert command.layout(name).keywords == {"layout": layouts.read(name)}
     assert command.layout(None) is papers.of_study
 
 

@@ -1,6 +1,5 @@
 """What is drawn is what the frame says; what cannot be drawn is said."""
 
-import argparse
 import subprocess
 import sys
 from itertools import combinations
@@ -16,10 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from traced import POINTS, ROWS, fill, launch
 
+from analysis import __main__ as command
 from analysis import figures
 from analysis.effects import matched, variance_shares
 from analysis.figures import Gallery, traces
-from analysis.figures.command import add_arguments, run
 from analysis.figures.drawing import settled
 from analysis.figures.effects import against
 from analysis.figures.numbers import number
@@ -366,11 +365,10 @@ def test_pdf_holds_its_letters_and_no_date(gallery):
     assert b"CreationDate" not in page
 
 
-def test_the_command_writes_prints_paths_and_says_what_it_could_not_draw(root, capsys):
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
+def test_the_command_writes_prints_paths_and_says_what_it_could_not_draw(root, monkeypatch, capsys):
     asked = ["old", "--root", root["old"], "--format", "png", "--only", "pareto", "curves"]
-    run(parser.parse_args(asked))
+    monkeypatch.setattr("sys.argv", ["analysis", "figures", *asked])
+    command.main()
     *paths, latency, curves = capsys.readouterr().out.splitlines()
     assert [Path(path).name for path in paths] == [
         "pareto_sizes_parameters.png",
@@ -380,8 +378,10 @@ def test_the_command_writes_prints_paths_and_says_what_it_could_not_draw(root, c
     assert all(Path(path).read_bytes().startswith(b"\x89PNG") for path in paths)
     assert latency.startswith("not drawn: sizes: no score against latency")
     assert curves.startswith("not drawn: sizes, synthetic: no curves")
-    with pytest.raises(BadInput, match="never: nothing to draw yet"):
-        run(parser.parse_args(["never", "--root", root["never"]]))
+    monkeypatch.setattr("sys.argv", ["analysis", "figures", "never", "--root", root["never"]])
+    with pytest.raises(SystemExit, match="2"):
+        command.main()
+    assert "never: nothing to draw yet" in capsys.readouterr().err
 
 
 def test_another_format_is_refused(gallery, tmp_path):

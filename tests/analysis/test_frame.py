@@ -266,15 +266,6 @@ def test_a_bit_of_a_kept_file_never_changes_a_run(made, name):
         assert name == "plan.parquet"
 
 
-def test_plans_of_before_choices_were_written_are_read(made):
-    root, uids = made
-    planned = launched.read_plan("made", root).drop(columns=["choices", "student"])
-    planned.to_parquet(f"{root}/studies/made/plan.parquet")
-    found = by_uid(analysis.load("made", root=root))
-    assert found.loc[uids["none", 1], "report/accuracy"] == pytest.approx(240 / ROWS)
-    assert found["hidden"].isna().all()
-
-
 def test_importing_analysis_loads_no_pandas():
     check = "import analysis, sys; print([m for m in ('pandas', 'numpy') if m in sys.modules])"
     found = subprocess.run(
