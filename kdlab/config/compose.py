@@ -86,13 +86,13 @@ def _execution(config: Mapping[str, Any]) -> Execution:
     # First of all, and before any function is looked up: importing a module runs its code.
     option_files.check_functions(config)
     execution = parse(Execution, {key: config[key] for key in EXECUTION if key in config})
-    callables.call(execution.launcher, LauncherKeys, "launcher", "array")
     tracker = callables.call(execution.tracker, TrackerKeys, "tracker", "run", "root")[1]
     if tracker.package and not _is_installed(tracker.package):
         raise BadInput(
             f"tracker={tracker.name}: package {tracker.package} is not installed: "
             f"pip install {tracker.package}"
         )
+    callables.call(execution.launcher, LauncherKeys, "launcher", "array")
     return execution
 
 

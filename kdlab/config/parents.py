@@ -102,7 +102,7 @@ def _folds(config: Config, is_language_model: bool) -> list[Fold]:
     return [(fold, config.teacher.folds) for fold in range(config.teacher.folds)]
 
 
-def inherited(overrides: Sequence[str], choices: Mapping[str, str]) -> tuple[str, ...]:
+def inherited_overrides(overrides: Sequence[str], choices: Mapping[str, str]) -> tuple[str, ...]:
     """The student's overrides that its parents have too: its task and protocol.
 
     A task that a recipe chose counts as the user's own choice.
