@@ -69,9 +69,9 @@ def _check(arguments: Sequence[str]) -> None:
 def _check_flags(arguments: Sequence[str]) -> None:
     """Refuse flags of Hydra's that contradict each other, or that have no meaning here."""
     flags = get_args_parser().parse_args(arguments)
-    chosen = [f"--{mode.replace('_', '-')}" for mode in MODES if getattr(flags, mode)]
-    if len(chosen) > 1:
-        raise BadInput(f"{' and '.join(chosen)}: one at a time; --cfg job shows a single run")
+    modes = [f"--{mode.replace('_', '-')}" for mode in MODES if getattr(flags, mode)]
+    if len(modes) > 1:
+        raise BadInput(f"{' and '.join(modes)}: one at a time; --cfg job shows a single run")
     if flags.resolve and not flags.cfg:
         raise BadInput("--resolve: only with --cfg")
     if flags.experimental_rerun:

@@ -66,18 +66,14 @@ def families(paths: Sequence[Path], seeds: Sequence[int]) -> list[Path]:
         would need 12.6, which is more than LARGEST: there are two families, (main, rte) and
         (main, mrpc), each of which needs 8.9.
     """
-    family_of: dict[int, Path] = {}
-    undecided, length = list(range(len(paths))), 1
-    while undecided:
-        groups: dict[Path, list[int]] = {}
-        for test in undecided:
-            groups.setdefault(paths[test][:length], []).append(test)
-        undecided = []
-        for family, members in groups.items():
-            is_whole = all(len(paths[test]) <= length for test in members)
-            if is_whole or is_able(len(members), max(seeds[test] for test in members)):
-                family_of |= dict.fromkeys(members, family)
-            else:
-                undecided += members  # too many tests at once: in a smaller family
-        length += 1
-    return [family_of[test] for test in range(len(paths))]
+    seeds_of: dict[Path, list[int]] = {}  # by the beginning of a path, of all tests that have it
+    for path, count in zip(paths, seeds, strict=True):
+        for length in range(1, len(path) + 1):
+            seeds_of.setdefault(path[:length], []).append(count)
+    able = {family for family, counts in seeds_of.items() if is_able(len(counts), max(counts))}
+    # From the shortest beginning, which is the largest family.
+    beginnings = [[path[:length] for length in range(1, len(path))] for path in paths]
+    return [
+        next((family for family in of_path if family in able), path)
+        for path, of_path in zip(paths, beginnings, strict=True)
+    ]

@@ -7,6 +7,7 @@ is tested in tests/kdlab/test_assemble.py. Files must not change under a path th
 from typing import Any
 
 from kdlab.config import compose_many
+from kdlab.config.compose import compose as by_hydra
 from kdlab.options.memo import files_unchanged
 from kdlab.run import Run
 
@@ -17,4 +18,4 @@ def compose(*overrides: str) -> Run:
     """The run of overrides; a wrong one is refused by Hydra, in its words."""
     with files_unchanged(KEPT):
         run = compose_many._assembled(overrides)
-        return run if isinstance(run, Run) else compose_many._parent_by_hydra(*overrides)
+        return run if isinstance(run, Run) else by_hydra(*overrides)

@@ -5,9 +5,8 @@ run = compose("task=sst2", "teacher=minilm_l6", "knowledge=[logits_kl,cls_pkd]",
 
 import importlib.util
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from kdlab.config import option_files, override_rules, sizes
-from kdlab.config.option_files import option, options
+from kdlab.config.option_files import options
 from kdlab.config.parents import Compose
 from kdlab.config.resolve import resolve
-from kdlab.config.terms import Option
 from kdlab.data import test_splits
 from kdlab.errors import BadInput
 from kdlab.options import callables, spelling
@@ -38,6 +36,7 @@ DEFAULT_SIZE = "size=l2_h64_a4"  # of conf/run.yaml; a size spelled by its dimen
 EXECUTION = tuple(Execution.__dataclass_fields__)  # the keys that are no part of a run
 
 
+@of_files
 def compose(*overrides: str) -> Run:
     """The run that Hydra overrides describe, checked from end to end.
 
@@ -60,7 +59,7 @@ def execution(*overrides: str) -> Execution:
 def run_and_execution(*overrides: str) -> tuple[Run, Execution]:
     """What `compose` and `execution` give, composed once."""
     config, choices = composed(overrides, resolve=True)
-    return interpret(config, choices, overrides, compose, option)
+    return interpret(config, choices, overrides, compose)
 
 
 def interpret(
@@ -68,7 +67,6 @@ def interpret(
     choices: Mapping[str, str],
     overrides: tuple[str, ...],
     compose_parent: Compose,
-    option: Option,
 ) -> tuple[Run, Execution]:
     """What a composed config describes, checked; the other arguments are those of `resolve`.
 
@@ -78,7 +76,7 @@ def interpret(
     execution = _execution(config)
     rest = {key: value for key, value in config.items() if key not in EXECUTION}
     parsed = parse(Config, {"knowledge": {}} | rest)  # `knowledge=[]` leaves no node at all
-    run = resolve(parsed, choices, overrides, compose_parent, option)
+    run = resolve(parsed, choices, overrides, compose_parent)
     if execution.predict_test:
         test_splits.splits(run.task)
     return run, execution
@@ -88,18 +86,14 @@ def _execution(config: Mapping[str, Any]) -> Execution:
     # First of all, and before any function is looked up: importing a module runs its code.
     option_files.check_functions(config)
     execution = parse(Execution, {key: config[key] for key in EXECUTION if key in config})
-    _check_tracker(execution)
-    callables.call(execution.launcher, LauncherKeys, "launcher", "array")
-    return execution
-
-
-def _check_tracker(execution: Execution) -> None:
     tracker = callables.call(execution.tracker, TrackerKeys, "tracker", "run", "root")[1]
     if tracker.package and not _is_installed(tracker.package):
         raise BadInput(
             f"tracker={tracker.name}: package {tracker.package} is not installed: "
             f"pip install {tracker.package}"
         )
+    callables.call(execution.launcher, LauncherKeys, "launcher", "array")
+    return execution
 
 
 @of_files
@@ -117,13 +111,11 @@ def composed(overrides: Sequence[str], *, resolve: bool) -> tuple[dict[str, Any]
     Raises:
         BadInput: naming the key.
     """
-    register(overrides)
     for override in overrides:
         if reason := override_rules.refused(override):
             raise BadInput(reason)
-    try:
-        with _conf():
-            config = hydra_compose("run", list(overrides), return_hydra_config=True)
+    with _hydra(overrides):
+        config = hydra_compose("run", list(overrides), return_hydra_config=True)
         # Hydra records the options of its own groups, and None for a group chosen as a list.
         choices = {
             key: value
@@ -133,38 +125,37 @@ def composed(overrides: Sequence[str], *, resolve: bool) -> tuple[dict[str, Any]
         OmegaConf.set_struct(config, False)
         del config["hydra"]
         plain = OmegaConf.to_container(config, resolve=resolve, throw_on_missing=resolve)
-    except (HydraException, OmegaConfBaseException, ValueError) as error:  # group=3: ValueError
-        raise BadInput(one_line(error, overrides)) from None
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}, choices
 
 
 @contextmanager
-def _conf() -> Iterator[None]:
-    """Hydra, reading conf/, unless a command line has set it up already."""
-    if GlobalHydra.instance().is_initialized():
-        yield
-    else:
-        with initialize_config_dir(str(option_files.CONF), version_base="1.3"):
+def _hydra(overrides: Sequence[str]) -> Iterator[None]:
+    """Hydra, reading conf/, unless a command line has set it up already; its errors in one line."""
+    register(overrides)
+    is_set_up = GlobalHydra.instance().is_initialized()
+    folder = str(option_files.CONF)
+    try:
+        with nullcontext() if is_set_up else initialize_config_dir(folder, version_base="1.3"):
             yield
+    except (HydraException, OmegaConfBaseException, ValueError) as error:  # group=3: ValueError
+        raise BadInput(one_line(error, overrides)) from None
 
 
-def files(overrides: Sequence[str]) -> Counter[tuple[str, str]]:
+@of_files
+def files(overrides: Sequence[str]) -> set[tuple[str, str]]:
     """The files that Hydra would compose, each with the place in the config that it goes to.
 
     Raises:
         BadInput: naming the option.
     """
-    register(overrides)
-    try:
-        with _conf():
-            loader = GlobalHydra.instance().config_loader()
-            listed = loader.compute_defaults_list("run", list(overrides), RunMode.RUN)
-    except (HydraException, ValueError) as error:
-        raise BadInput(one_line(error)) from None
-    return Counter((str(file.config_path), str(file.package)) for file in listed.defaults)
+    with _hydra(overrides):
+        loader = GlobalHydra.instance().config_loader()
+        listed = loader.compute_defaults_list("run", list(overrides), RunMode.RUN)
+    return {(str(file.config_path), str(file.package)) for file in listed.defaults}
 
 
+@of_files
 def resolved(text: str) -> Any:
     """The value of an interpolation that refers to no other key, such as `${oc.env:HOME}`.
 
@@ -269,12 +260,12 @@ def _unselected(name: str, known: Iterable[str]) -> str:
 
 def _known_keys(overrides: Sequence[str]) -> list[str]:
     """The keys of a config with these overrides' options, or where these are wrong the default."""
-    chosen = []
+    choices = []
     for text in overrides:
         override = override_rules.parsed(text)
         if override and option_files.is_group(override.key_or_group):
-            chosen.append(text)
-    for texts in (chosen, ()):
+            choices.append(text)
+    for texts in (choices, ()):
         with suppress(BadInput):
             config = composed(texts, resolve=False)[0]
             keys = [key for key in _keys(config) if not override_rules.is_files_own(key)]

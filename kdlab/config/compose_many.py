@@ -6,7 +6,8 @@ anew, though the runs of a study differ in a few values. That is 0.16 s a run, 4
 
 How it works. The overrides of a run are of two kinds: those that decide which nodes and keys the
 config has, its structure, and values that are laid over leaves. Hydra composes each structure once,
-and of a structure each option once, as far as options fill nodes of their own.
+and the top-level nodes of a structure apart from each other, as far as no option reaches beyond its
+own node: a node that two structures have in common is composed once.
 
 An example, the run `matching=last size=tiny seed=3 train.lr=1e-3`:
 
@@ -41,12 +42,12 @@ from kdlab.run import Run
 
 CHECKS = 5  # runs compared with Hydra's: of all, and again of the first one of each structure
 KEY = re.compile(r"\w+(\.\w+)*")
-NUMBER = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)=(-?(?:0|[1-9]\d*))(\.\d+)?(e-?\d+)?", re.A)
 REFERENCE = re.compile(r"\$\{(\.*)(\w+(?:\.\w+)*)\}")  # ${a.b} from the root, ${.b} from here
 STANDALONE = re.compile(r"\$\{(?:oc\.env|package):[^${}]*\}")  # refers to no other key
 
 Overrides = tuple[str, ...]
 Path = tuple[str, ...]
+Composed = tuple[dict[str, Any], dict[str, str]]  # a config, and the option chosen in each group
 
 
 @dataclass(frozen=True)
@@ -54,14 +55,14 @@ class _Override:
     """One override, parsed.
 
     Attributes:
-        kind: an option of a group; another change of the defaults list; a value of a key; or
-            anything else that is done to the composed config.
+        kind: a choice of options; a value of a key; or anything else that is done to the composed
+            config.
         node: the top-level node that it changes.
-        path: of a value.
-        value: of a value, or the name or names of an option.
+        path: of the key that gets a value.
+        value: of that key; or the names of several options that one group gets.
     """
 
-    kind: Literal["option", "default", "value", "other"]
+    kind: Literal["option", "value", "other"]
     node: str
     path: Path = ()
     value: Any = None
@@ -99,7 +100,8 @@ def compose_each(runs: Sequence[Overrides]) -> Iterator[Run | NotApplicable]:
             run = _assembled(overrides) if len(runs) > 2 * CHECKS else None
             if run is None or position in checked:
                 by_hydra = _run_or_refusal(overrides)
-                if run is not None and not _is_same(run, by_hydra):
+                # Two errors are never equal; two refusals are the same if they say the same.
+                if run is not None and run != by_hydra and str(run) != str(by_hydra):
                     raise RuntimeError(f"not what Hydra composes: {' '.join(overrides)}")
                 run = by_hydra
         yield run
@@ -107,15 +109,9 @@ def compose_each(runs: Sequence[Overrides]) -> Iterator[Run | NotApplicable]:
 
 def _run_or_refusal(overrides: Overrides) -> Run | NotApplicable:
     try:
-        return _by_hydra(*overrides)
+        return compose.compose(*overrides)
     except NotApplicable as error:
         return NotApplicable(str(error))  # a new one, which holds no frames and their memory
-
-
-def _is_same(one: Run | NotApplicable, other: Run | NotApplicable) -> bool:
-    if isinstance(one, Run) or isinstance(other, Run):
-        return one == other
-    return str(one) == str(other)
 
 
 def _sample(runs: Sequence[Overrides]) -> set[int]:
@@ -125,11 +121,9 @@ def _sample(runs: Sequence[Overrides]) -> set[int]:
         with suppress(_HydraOnly):
             first.setdefault(_split(overrides)[0], position)
     draw = random.Random(0)
-    return {
-        position
-        for positions in (range(len(runs)), list(first.values()))
-        for position in draw.sample(positions, min(CHECKS, len(positions)))
-    }
+    of_all = draw.sample(range(len(runs)), min(CHECKS, len(runs)))
+    of_first = draw.sample(list(first.values()), min(CHECKS, len(first)))
+    return {*of_all, *of_first}
 
 
 def _assembled(overrides: Overrides) -> Run | NotApplicable | None:
@@ -138,7 +132,7 @@ def _assembled(overrides: Overrides) -> Run | NotApplicable | None:
         structural, values = _split(overrides)
         structure = _structure(structural)
         config = _filled(structure, values)
-        return compose.interpret(config, structure.choices, overrides, _parent, _option)[0]
+        return compose.interpret(config, structure.choices, overrides, _parent)[0]
     except NotApplicable as error:
         return NotApplicable(str(error))
     except (_HydraOnly, BadInput):
@@ -148,19 +142,7 @@ def _assembled(overrides: Overrides) -> Run | NotApplicable | None:
 @of_files
 def _parent(*overrides: str) -> Run:
     run = _assembled(overrides)
-    return run if isinstance(run, Run) else _by_hydra(*overrides)
-
-
-def _by_hydra(*overrides: str) -> Run:
-    """As `compose`, but each parent once."""
-    config, choices = compose.composed(overrides, resolve=True)
-    return compose.interpret(config, choices, overrides, _parent_by_hydra, _option)[0]
-
-
-_parent_by_hydra = of_files(_by_hydra)
-_option = of_files(option_files.option)
-_files = of_files(compose.files)
-_standalone = of_files(compose.resolved)
+    return run if isinstance(run, Run) else compose.compose(*overrides)
 
 
 # Step 1: overrides into a structure and values.
@@ -176,34 +158,17 @@ def _split(overrides: Overrides) -> tuple[Overrides, list[_Override]]:
             values[position] = override
             continue
         if override.kind == "other":
-            # Hydra goes through these and the values in order, so earlier values must be there
-            # before: `train.lr=1 ++train.lr=2` is not `++train.lr=2 train.lr=1`.
-            structural += [overrides[earlier] for earlier in values]
-            values.clear()
+            # Hydra goes through these and the values in order, so earlier values of the node must
+            # be there before: `train.lr=1 ++train.lr=2` is not `++train.lr=2 train.lr=1`.
+            same = {where for where, value in values.items() if value.node == override.node}
+            structural += [overrides[where] for where in values if where in same]
+            values = {where: value for where, value in values.items() if where not in same}
         structural.append(text)
     return tuple(structural), list(values.values())
 
 
+@of_files
 def _parsed(text: str) -> _Override:
-    # Hydra's parser takes as long as all the rest of a run, and most values are numbers.
-    number = NUMBER.fullmatch(text)
-    path = _path_of_value(number[1]) if number else ()
-    if not number or not path:
-        return _parsed_by_hydra(text)
-    digits = text[len(number[1]) + 1 :]
-    value = float(digits) if number[3] or number[4] else int(digits)
-    return _Override("value", path[0], path, value)
-
-
-@of_files
-def _path_of_value(key: str) -> Path:
-    """The path of a key that a number may be given to; none for a group."""
-    is_other = option_files.is_group(key) or override_rules.is_files_own(key)
-    return () if is_other else tuple(key.split("."))
-
-
-@of_files
-def _parsed_by_hydra(text: str) -> _Override:
     override = override_rules.parsed(text)
     if override is None:
         raise _HydraOnly
@@ -211,7 +176,8 @@ def _parsed_by_hydra(text: str) -> _Override:
     node = re.split(r"\W", override.package or key)[0]
     is_plain = not (override.package or text.startswith(("+", "~")))
     if option_files.is_group(key) and not isinstance(value, dict):
-        return _Override("option" if is_plain and key == node else "default", node, value=value)
+        is_several = is_plain and key == node and isinstance(value, list) and len(value) > 1
+        return _Override("option", node, value=value if is_several else None)
     if is_plain and KEY.fullmatch(key) and "{" not in repr(value) and not _is_unresolved(value):
         return _Override("value", node, tuple(key.split(".")), value)
     return _Override("other", node)
@@ -228,76 +194,53 @@ def _is_unresolved(leaf: Any) -> bool:
 
 @of_files
 def _structure(texts: Overrides) -> _Structure:
-    """The config of options and of what Hydra alone understands.
+    """The default config, but for the nodes that overrides change: each as Hydra composes it alone.
 
-    Hydra composes the latter, together with the options of the nodes that they change. Nodes that
-    one option alone fills are taken from that option's config, all else is the default.
+    Where that cannot be, Hydra composes the whole.
     """
-    overrides = [(text, _parsed(text)) for text in texts]
-    for text, override in overrides:
-        if override.kind in ("option", "default") and not all(
-            _nodes_changed(one) <= {override.node} for one in _one_by_one(text)
-        ):
-            return _composed(texts)  # an option that reaches beyond its own node
-    entangled = {override.node for _, override in overrides if override.kind != "option"}
-    options = {
-        override.node: text for text, override in overrides if override.node not in entangled
-    }
-    base = _composed(tuple(text for text, override in overrides if override.node in entangled))
-    config, choices = dict(base.config), dict(base.choices)
-    unresolved = [path for path in base.unresolved if path[0] not in options]
-    for node, text in options.items():
-        part = _option_config(node, text)
-        if node not in part.config:  # an empty file
-            return _composed(texts)
-        config[node] = part.config[node]
-        if node in part.choices:
-            choices[node] = part.choices[node]
-        else:  # of several options Hydra records no choice
+    default, default_choices = _composed(())
+    config, choices = dict(default), dict(default_choices)
+    by_node: dict[str, list[str]] = {}
+    for text in texts:
+        by_node.setdefault(_parsed(text).node, []).append(text)
+    for node, own in by_node.items():
+        part = _part(node, tuple(own))
+        if part is None:
+            config, choices = _composed(texts)
+            break
+        config[node] = part[0][node]
+        if node not in part[1]:  # of several options Hydra records no choice
             choices.pop(node, None)
-        unresolved += [path for path in part.unresolved if path[0] == node]
-    return _Structure(config, choices, tuple(unresolved))
-
-
-@of_files
-def _option_config(node: str, text: str) -> _Structure:
-    """The config of one option; of several in one group, put together if their keys differ."""
-    parts = [_composed((one,)) for one in _one_by_one(text)]
-    if len(parts) == 1:
-        return parts[0]
-    merged: dict[str, Any] = {}
-    for part in parts:
-        inner = part.config.get(node)
-        if not isinstance(inner, dict) or inner.keys() & merged.keys():
-            return _composed((text,))
-        merged |= inner
-    return _Structure({node: merged}, {}, tuple(path for part in parts for path in part.unresolved))
-
-
-def _one_by_one(text: str) -> list[str]:
-    """`group=[a,b]` as `group=a` and `group=b`; any other override as it is."""
-    override = _parsed(text)
-    names = override.value
-    if override.kind != "option" or not isinstance(names, list) or len(names) < 2:
-        return [text]
-    return [f"{override.node}={name}" for name in names]
-
-
-@of_files
-def _nodes_changed(text: str) -> set[str]:
-    """The top-level nodes of the files that an override adds, and of those that it replaces."""
-    try:
-        default, changed = _files(()), _files((text,))
-    except BadInput:
-        return {""}  # no node's name: Hydra composes the whole, and says what is wrong
-    files = (default - changed) | (changed - default)
-    return {package.partition(".")[0] for _, package in files}
-
-
-@of_files
-def _composed(texts: Overrides) -> _Structure:
-    config, choices = compose.composed(texts, resolve=False)
+        changed = {key: name for key, name in part[1].items() if default_choices.get(key) != name}
+        # In Hydra's order: groups that overrides add come before all others.
+        added = {key: name for key, name in changed.items() if key not in choices}
+        choices = added | choices | changed
     return _Structure(config, choices, tuple(_unresolved(config)))
+
+
+@of_files
+def _part(node: str, texts: Overrides) -> Composed | None:
+    """The default config with the overrides of one node; None if they change another one too."""
+    override = _parsed(texts[0])
+    if len(texts) == 1 and override.kind == "option" and override.value:
+        # Each is composed once for all lists that it is in. If two have a key in common, Hydra must
+        # merge what is below it.
+        parts = [_part(node, (f"{node}={name}",)) for name in override.value]
+        contents = [part[0][node] for part in parts if part]
+        merged = {key: value for content in contents for key, value in content.items()}
+        if None not in parts and len(merged) == sum(map(len, contents)):
+            return {node: merged}, {}
+    with suppress(BadInput):  # they may be right beside the others; else Hydra says what is wrong
+        files = compose.files(()) ^ compose.files(texts)  # that are added, or replaced
+        if {package.partition(".")[0] for _, package in files} <= {node}:
+            part = _composed(texts)
+            return part if node in part[0] else None
+    return None
+
+
+@of_files
+def _composed(texts: Overrides) -> Composed:
+    return compose.composed(texts, resolve=False)
 
 
 def _unresolved(node: Any, path: Path = ()) -> Iterator[Path]:
@@ -349,7 +292,7 @@ def _value(config: Mapping[str, Any], path: Path, steps: int) -> Any:
     if not _is_unresolved(value):
         return value
     if isinstance(value, str) and STANDALONE.fullmatch(value):
-        return _standalone(value)
+        return compose.resolved(value)
     reference = REFERENCE.fullmatch(value) if isinstance(value, str) else None
     if not reference or len(reference[1]) > len(path):
         raise _HydraOnly

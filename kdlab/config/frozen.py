@@ -6,18 +6,11 @@ planned. Each run and each ancestor is written once, and names its parents by th
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 from kdlab.config.identity import digest, effective
+from kdlab.options.parsing import adapter
 from kdlab.run import Checkpoint, Origin, Run, parents
-
-
-@cache
-def _adapter() -> Any:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(Run)
 
 
 def freeze(runs: Iterable[Run]) -> dict[str, Any]:
@@ -27,7 +20,7 @@ def freeze(runs: Iterable[Run]) -> dict[str, Any]:
         frozen |= freeze(parents(run))
         alone = replace(run, teachers=(), init=replace(run.init, origin=None))
         frozen[run.uid] = {
-            **_adapter().dump_python(alone, mode="json"),
+            **adapter(Run).dump_python(alone, mode="json"),
             "teachers": [_named(teacher) for teacher in run.teachers],
             "origin": _named(run.init.origin) if run.init.origin else None,
         }
@@ -47,10 +40,10 @@ def thaw(frozen: Mapping[str, Any], uid: str) -> Run:
         ValueError: if the run would now be another one, because its data or a checkpoint changed.
     """
     fields = dict(frozen[uid])
-    teachers = tuple(_origin(frozen, named) for named in fields.pop("teachers"))
-    named = fields.pop("origin")
-    alone: Run = _adapter().validate_python({**fields, "teachers": ()})
-    init = replace(alone.init, origin=_origin(frozen, named) if named else None)
+    teachers = tuple(_origin(frozen, teacher) for teacher in fields.pop("teachers"))
+    parent = fields.pop("origin")
+    alone: Run = adapter(Run).validate_python({**fields, "teachers": ()})
+    init = replace(alone.init, origin=_origin(frozen, parent) if parent else None)
     run = replace(alone, teachers=teachers, init=init)
     if digest(effective(run)) != uid:
         raise ValueError(
@@ -64,5 +57,5 @@ def _named(origin: Origin) -> dict[str, str]:
     return {"run": origin.uid} if isinstance(origin, Run) else {"checkpoint": origin.name}
 
 
-def _origin(frozen: Mapping[str, Any], named: Mapping[str, str]) -> Origin:
-    return thaw(frozen, named["run"]) if "run" in named else Checkpoint(named["checkpoint"])
+def _origin(frozen: Mapping[str, Any], parent: Mapping[str, str]) -> Origin:
+    return thaw(frozen, parent["run"]) if "run" in parent else Checkpoint(parent["checkpoint"])

@@ -9,13 +9,12 @@ is left out at its neutral value, and tests/kdlab/test_identity.py holds uids to
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from kdlab.models import checkpoints, origins
 from kdlab.options.callables import Call
 from kdlab.options.memo import by_content, of_files
-from kdlab.options.schema import Task, Train
+from kdlab.options.schema import Train
 from kdlab.run import Checkpoint, Init, Matching, Run, Term, compares_all_tokens
 
 IDENTITY = 2  # raised when the same plain data would come to mean something else
@@ -23,13 +22,12 @@ IDENTITY = 2  # raised when the same plain data would come to mean something els
 
 def batch_key(run: Run) -> str:
     """What runs must share to be trained side by side over the same batches, hashed."""
-    train = _fields(run.train)
     keys = ("epochs", "batch_size", "batching", "precision", "stop")
     shared = {
         "seed": run.seed,
         "task": _task(run),
         "data": _data(run),
-        "train": {key: train[key] for key in keys},
+        "train": {key: getattr(run.train, key) for key in keys},
         "protocol": _protocol(run),
         "tokenizer": _tokenizer(run),
     }
@@ -59,7 +57,7 @@ def effective(run: Run) -> dict[str, Any]:
         "train": _train(run.train),
         "protocol": _protocol(run),
         "tokenizer": _tokenizer(run),
-        "student": _fields(run.student),
+        "student": dict(vars(run.student)),
         "init": _init(run.init),
         "terms": {term.key: _term(term) for term in run.terms},
         "teacher": teacher_key(run),
@@ -92,10 +90,6 @@ def _canonical(value: Any) -> Any:
     return value
 
 
-def _fields(group: Any) -> dict[str, Any]:
-    return dict(vars(group))  # asdict copies deeply, which plain values do not need
-
-
 def _task(run: Run) -> dict[str, Any]:
     splits = [run.task.train, *run.task.report.values()]
     # The test split counts where a student trains on its texts, and not where it is only predicted.
@@ -107,16 +101,11 @@ def _task(run: Run) -> dict[str, Any]:
     if run.protocol.select_on == "report":
         unused.add("holdout")
     unused |= {"classes", "label", "labels"} if run.task.is_language_model else {"masked"}
-    plain = {key: value for key, value in _task_fields(run.task).items() if key not in unused}
+    plain = {key: value for key, value in vars(run.task).items() if key not in unused}
     if "holdout" in plain:
         plain["holdout"] = stored_name(plain["holdout"])
     source = stored_name(run.source.target)
     return plain | {"source": source, "rows": _rows(run.source, splits)}
-
-
-@by_content
-def _task_fields(task: Task) -> dict[str, Any]:
-    return asdict(task)
 
 
 @of_files
@@ -126,19 +115,19 @@ def _rows(source: Call, splits: list[str]) -> Any:
 
 def _protocol(run: Run) -> dict[str, Any]:
     unused = ("select", "select_max") if run.protocol.select_on == "report" else ()
-    return {key: value for key, value in _fields(run.protocol).items() if key not in unused}
+    return {key: value for key, value in vars(run.protocol).items() if key not in unused}
 
 
 def _train(train: Train) -> dict[str, Any]:
     neutral = {"stop": 1, "freeze_encoder": False}
-    plain = {key: v for key, v in _fields(train).items() if key not in neutral or v != neutral[key]}
+    plain = {key: v for key, v in vars(train).items() if key not in neutral or v != neutral[key]}
     if train.clip is None:
         del plain["clip_scope"]
     return plain
 
 
 def _data(run: Run) -> dict[str, Any]:
-    plain = _fields(run.data)
+    plain = dict(vars(run.data))
     if run.data.transfer == "same":
         plain = {key: plain[key] for key in ("rows", "transfer", "fold")}
     if run.data.fold is None:

@@ -5,11 +5,11 @@ a test compares it with conf/README.md.
 """
 
 import inspect
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from typing import Any
 
-from kdlab.config.option_files import CONF, option
+from kdlab.config.option_files import CONF, names, option
 from kdlab.options.callables import function, knobs
 
 GROUPS = {
@@ -28,51 +28,49 @@ docstring, which says the rest), its paper, its knobs with their values, what ch
 tests, and the function. Sizes, teachers, tasks and recipes are YAML alone: see their folders.
 """
 COLUMNS = ("option", "what it is", "paper and notes", "knobs", "checked by", "function")
+RECIPE_COLUMNS = ("recipe", "what it is", "departures from the paper's code")
 # What a paragraph of an option file's comment may begin with.
 ORACLE, DEPARTURES = "Oracle: ", "Departures: "
+
+Row = tuple[str, ...]
 
 
 def page() -> str:
     """The menu as Markdown."""
     parts = [HEAD]
     for group, description in GROUPS.items():
-        parts += [f"## `{group}`\n\n{description}\n", _table(group), ""]
+        rows = [_row(group, name) for name in names(group)]
+        parts += [f"## `{group}`\n\n{description}\n", _table(COLUMNS, rows), ""]
     parts += [
         "## `recipe`\n\nA paper's own values for all groups; any of them may be overridden. "
         "Where a run of it\nis not what the paper's code does, the last column says so.\n"
     ]
-    parts += ["| recipe | what it is | departures from the paper's code |\n|---|---|---|"]
-    parts += [f"| {' | '.join(_recipe(name))} |" for name in _names("recipe")]
+    parts.append(_table(RECIPE_COLUMNS, [_recipe(name) for name in names("recipe")]))
     return "\n".join(parts).replace("\n\n\n", "\n\n") + "\n"
 
 
-def _table(group: str) -> str:
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
-    lines += ["| " + " | ".join(_row(group, name)) + " |" for name in _names(group)]
-    return "\n".join(lines)
+def _table(columns: Row, rows: Sequence[Row]) -> str:
+    head, *lines = [f"| {' | '.join(cells)} |" for cells in (columns, *rows)]
+    return "\n".join([head, "|---" * len(columns) + "|", *lines])
 
 
-def _names(group: str) -> Iterator[str]:
-    return (path.stem for path in sorted((CONF / group).glob("*.yaml")))
-
-
-def _recipe(name: str) -> tuple[str, ...]:
+def _recipe(name: str) -> Row:
     description, departures = _comments("recipe", name, DEPARTURES)
     return (
         f"`{name}`",
-        " ".join(description),
+        description,
         " ".join(text[:1].upper() + text[1:] for text in departures),
     )
 
 
-def _row(group: str, name: str) -> tuple[str, ...]:
+def _row(group: str, name: str) -> Row:
     node = option(group, name)
     paper, oracle = _comments(group, name, ORACLE)
     targets = [inner["_target_"] for inner in _callables(node)]
     cells = (
         f"`{name}`",
         " ".join(_first_lines(target) for target in targets),
-        " ".join(paper),
+        paper,
         ", ".join(_knobs(node)),
         "; ".join(oracle),
         ", ".join(_where(target) for target in targets),
@@ -98,34 +96,27 @@ def _knobs(node: Any) -> Iterator[str]:
 
 def _first_lines(target: str) -> str:
     """The first paragraph of a docstring."""
-    return " ".join((inspect.getdoc(function(target)) or "").partition("\n\n")[0].split())
+    return _flat((inspect.getdoc(function(target)) or "").partition("\n\n")[0])
 
 
 def _where(target: str) -> str:
     """A link to the file of a function, which must be defined where the option looks for it."""
-    value: Any = function(target)
-    path = Path(inspect.getsourcefile(value) or "").name
-    module = target.rpartition(".")[0].replace(".", "/")
-    assert module.endswith(path.removesuffix(".py")), f"{target} is defined elsewhere"
-    return f"[{value.__name__}](../{module}.py)"
+    value, module = function(target), target.rpartition(".")[0]
+    assert value.__module__ == module, f"{target} is defined elsewhere"
+    return f"[{value.__name__}](../{module.replace('.', '/')}.py)"
 
 
-def _comments(group: str, name: str, heading: str) -> tuple[list[str], list[str]]:
-    """Texts of the comment at the head of an option's file: what it is, and what has a heading."""
+def _comments(group: str, name: str, heading: str) -> tuple[str, list[str]]:
+    """The comment at the head of an option's file: what it is, and paragraphs under a heading."""
     lines = (CONF / group / f"{name}.yaml").read_text().splitlines()
-    texts: list[str] = []
-    for line in lines:
-        if line.startswith("# @package"):
-            continue
-        if not line.startswith("#"):
-            break
-        text = line.removeprefix("#").strip()
-        if not texts or text.startswith(heading):
-            texts.append(text)
-        else:
-            texts[-1] += f" {text}"
-    named = [text.removeprefix(heading) for text in texts if text.startswith(heading)]
-    return [text for text in texts if not text.startswith(heading)], named
+    comment = takewhile(lambda line: line.startswith("#"), lines)
+    texts = [line.removeprefix("#").strip() for line in comment if "# @package" not in line]
+    what, *under_heading = "".join(f"\n{text}" for text in texts).split(f"\n{heading}")
+    return _flat(what), [_flat(text) for text in under_heading]
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())
 
 
 if __name__ == "__main__":

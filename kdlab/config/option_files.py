@@ -62,6 +62,7 @@ def suggestion(group: str, name: str) -> str:
     return spelling.suggestion(name, options(group), "python -m kdlab --help")
 
 
+@of_files
 def option(group: str, name: str) -> dict[str, Any]:
     """The content of one option's file.
 
@@ -71,7 +72,10 @@ def option(group: str, name: str) -> dict[str, Any]:
     for folder in folders() if NAME.fullmatch(name) else ():
         path = folder / group / f"{name}.yaml"
         if path.is_file():
-            return _content(path)
+            state = path.stat()
+            content = OmegaConf.to_container(_loaded(path, state.st_mtime_ns, state.st_size))
+            assert isinstance(content, dict)
+            return {str(key): value for key, value in content.items()}
     raise BadInput(f"{group}={name}: no such option")
 
 
@@ -83,12 +87,12 @@ def check_functions(config: Node) -> None:
     """
     for where, group, node in _nodes(config):
         functions = dict(_functions(node))
-        stated = _stated(group, str(node.get("name"))) if functions else {}
+        of_file = _stated(group, str(node.get("name"))) if functions else {}
         for key, value in functions.items():
             others = _named_anywhere(key) if key in PICKED else ()
-            if stated.get(key) != value and not (isinstance(value, str) and value in others):
-                known = f"; they name {', '.join(sorted(others))}" if others else ""
-                raise BadInput(f"{where}.{key}={value!r}: {ITS_FILES}{known}")
+            if of_file.get(key) != value and not (isinstance(value, str) and value in others):
+                allowed = f"; they name {', '.join(sorted(others))}" if others else ""
+                raise BadInput(f"{where}.{key}={value!r}: {ITS_FILES}{allowed}")
 
 
 def sets_function(value: Any) -> bool:
@@ -101,28 +105,26 @@ def sets_function(value: Any) -> bool:
 
 def _nodes(config: Node) -> Iterator[tuple[str, str, Node]]:
     """Every node that an option fills with a function: its place, its group, and itself."""
-    yield from ((group, group, config[group]) for group in ONE_FUNCTION if _is_node(config, group))
-    yield from _schedules("hard", config.get("hard"))
-    terms = config["knowledge"] if _is_node(config, "knowledge") else {}
+    yield from ((group, group, _child(config, group)) for group in ONE_FUNCTION)
+    yield from _schedules("hard", _child(config, "hard"))
+    terms = _child(config, "knowledge")
     for key in terms:
-        if _is_node(terms, key):
-            where, node = f"knowledge.{key}", terms[key]
-            yield where, "knowledge", {k: v for k, v in node.items() if k not in INNER}
-            yield from _schedules(where, node)
-            if _is_node(node, "matching"):
-                yield f"{where}.matching", "matching", node["matching"]
+        where, node = f"knowledge.{key}", _child(terms, key)
+        yield where, "knowledge", {k: v for k, v in node.items() if k not in INNER}
+        yield from _schedules(where, node)
+        yield f"{where}.matching", "matching", _child(node, "matching")
 
 
-def _schedules(where: str, node: Any) -> Iterator[tuple[str, str, Node]]:
-    has_any = isinstance(node, Mapping) and _is_node(node, "schedules")
-    schedules = node["schedules"] if has_any else {}
+def _schedules(where: str, node: Node) -> Iterator[tuple[str, str, Node]]:
+    schedules = _child(node, "schedules")
     for key in schedules:
-        if _is_node(schedules, key):
-            yield f"{where}.schedules.{key}", "schedule", schedules[key]
+        yield f"{where}.schedules.{key}", "schedule", _child(schedules, key)
 
 
-def _is_node(parent: Node, key: str) -> bool:
-    return isinstance(parent.get(key), Mapping)
+def _child(parent: Node, key: str) -> Node:
+    """A node inside of another one; empty where overrides put something else there."""
+    child = parent.get(key)
+    return child if isinstance(child, Mapping) else {}
 
 
 def _functions(node: Node, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -146,37 +148,21 @@ def _named_anywhere(key: str) -> frozenset[str]:
 def _stated(group: str, name: str) -> dict[str, Any]:
     """The functions that an option's file names, or a file that it is based on."""
     try:
-        return _with_defaults(group, option(group, name))
+        content = option(group, name)
     except BadInput:
         return {}
-
-
-def _with_defaults(group: str, content: dict[str, Any]) -> dict[str, Any]:
     functions: dict[str, Any] = {}
-    for entry in content.pop("defaults", []):
+    for entry in content.get("defaults", []):
         # The forms that give an option a base: `other`, `/file@_here_`.
         if isinstance(entry, str) and entry != "_self_":
             path, _, package = entry.partition("@")
-            folder, _, name = path.strip("/").rpartition("/")
+            folder, _, base = path.strip("/").rpartition("/")
             if package in ("", "_here_"):
-                base = folder if "/" in path else group
-                functions |= _with_defaults(base, option(base, name))
+                functions |= _stated(folder if "/" in path else group, base)
     return functions | dict(_functions(content))
 
 
-def _content(path: Path) -> dict[str, Any]:
-    state = path.stat()
-    return _read(path, state.st_mtime_ns, state.st_size)()  # a copy, which the caller may change
-
-
 @lru_cache(maxsize=1024)
-def _read(path: Path, time: int, size: int) -> Any:
-    """What makes copies of a file's content, kept for as long as its time and size are the same."""
-    loaded = OmegaConf.load(path)
-
-    def copy() -> dict[str, Any]:
-        content = OmegaConf.to_container(loaded)
-        assert isinstance(content, dict)
-        return {str(key): value for key, value in content.items()}
-
-    return copy
+def _loaded(path: Path, time: int, size: int) -> Any:
+    """A file, parsed once for as long as its time and size are the same."""
+    return OmegaConf.load(path)

@@ -23,9 +23,8 @@ REFERENCE = re.compile(r"\$\{\.*\w+(\.\w+)*\}")  # to another key of the config
 def parsed(text: str) -> Override | None:
     """An override as Hydra's parser reads it; None for one that no run may have."""
     override = _override(text)
-    if override is None or refused(text):
-        return None
-    return None if override.is_sweep_override() else override
+    is_wrong = override is None or override.is_sweep_override() or refused(text)
+    return None if is_wrong else override
 
 
 @lru_cache(maxsize=4096)
@@ -82,12 +81,12 @@ def _refused_choice(group: str, value: Any) -> str | None:
         return f"an option by its name; its keys are said one by one, as {group}.KEY=..."
     if isinstance(value, list) and group != "knowledge":
         return "one option; only knowledge takes several"
-    chosen = [*_texts(value)]
-    if twice := sorted({name for name in chosen if chosen.count(name) > 1}):
+    names = [*_texts(value)]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
         return (
             f"{twice[0]} is there twice; a second one of its kind has a name of its own: "
             f"+{group}@{group}.NAME={twice[0]}"
         )
-    if wrong := [name for name in chosen if name and not option_files.NAME.fullmatch(name)]:
+    if wrong := [name for name in names if name and not option_files.NAME.fullmatch(name)]:
         return f"{wrong[0]!r}: no such option; {option_files.suggestion(group, wrong[0])}"
     return None

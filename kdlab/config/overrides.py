@@ -54,12 +54,12 @@ def contradiction(texts: Iterable[str]) -> str | None:
 
     To delete a key and then to add it, as in `~train.lr +train.lr=1`, is no contradiction.
     """
-    given: dict[str, str] = {}
+    first_of: dict[str, str] = {}  # by key
     for text in texts:
         if text.startswith("~"):
-            given.pop(key(text), None)
+            first_of.pop(key(text), None)
             continue
-        first = given.setdefault(key(text), text)
+        first = first_of.setdefault(key(text), text)
         if value(first) != value(text):
             return f"{first} and {text} contradict each other: one value for a key"
     return None

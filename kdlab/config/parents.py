@@ -23,7 +23,7 @@ record. What each kind of parent takes over from its child, the student, and wha
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
 from typing import Any
@@ -52,7 +52,7 @@ def teachers(
 
     Args:
         config: the student's.
-        inherited: the student's overrides, from which a teacher takes task and protocol.
+        inherited: of the student's overrides those that a teacher has too.
         compose_parent: gives the run of overrides.
 
     Raises:
@@ -102,6 +102,17 @@ def _folds(config: Config, is_language_model: bool) -> list[Fold]:
     return [(fold, config.teacher.folds) for fold in range(config.teacher.folds)]
 
 
+def inherited_overrides(overrides: Sequence[str], choices: Mapping[str, str]) -> tuple[str, ...]:
+    """The student's overrides that its parents have too: its task and protocol.
+
+    A task that a recipe chose counts as the user's own choice.
+    """
+    own = tuple(text for text in overrides if _is_inherited(text))
+    if choices.get("recipe", "none") == "none" or any(t.startswith("task=") for t in own):
+        return own
+    return (f"task={choices['task']}", *own)
+
+
 def teacher_overrides(teacher: Teacher, inherited: tuple[str, ...], fold: Fold) -> list[str]:
     """The overrides of the run that teaches.
 
@@ -111,10 +122,10 @@ def teacher_overrides(teacher: Teacher, inherited: tuple[str, ...], fold: Fold) 
 
     Args:
         teacher: of the student's config.
-        inherited: the student's overrides.
+        inherited: of the student's overrides those that a teacher has too.
         fold: what the student, or the student's rows of one fold, must not meet.
     """
-    shared = {
+    shared: Values = {
         "family": teacher.family,
         "tokenizer": teacher.tokenizer,
         "size": teacher.size,
@@ -124,33 +135,21 @@ def teacher_overrides(teacher: Teacher, inherited: tuple[str, ...], fold: Fold) 
         "train.epochs": teacher.epochs,
     }
     fold_left_out = {"data.fold": list(fold)} if fold else {}
-    task = [text for text in inherited if _is_inherited(text)]
     if teacher.assistants:
-        values = _assistant(teacher, shared) | fold_left_out
-        before = {"assistants": teacher.assistants[:-1], "folds": None}
-        chain = _teacher_group(teacher, before)
-        return [*task, *chain, *as_overrides(values), *teacher.assistant_overrides]
+        # A seed of its own for each place in the chain: generations of one size start apart.
+        place = f"assistant/{len(teacher.assistants)}"
+        own = {"size": teacher.assistants[-1], "seed": streams.key(teacher.seed, place) % 2**31}
+        # A finished teacher has no epochs and no learning rate to hand on, for it was not trained.
+        shared = {key: value for key, value in (shared | own).items() if value is not None}
+        values = shared | fold_left_out
+        chain = _teacher_group(teacher, {"assistants": teacher.assistants[:-1], "folds": None})
+        return [*inherited, *chain, *as_overrides(values), *teacher.assistant_overrides]
     values = {"teacher": "none", "knowledge": "none"} | shared | fold_left_out
     if teacher.stop != 1:
         values["train.stop"] = teacher.stop
     if teacher.checkpoint:
         values["++init.checkpoint"] = teacher.checkpoint
-    return [*task, *teacher.overrides, *as_overrides(values)]
-
-
-def _assistant(teacher: Teacher, shared: Values) -> Values:
-    """What an assistant has of the teacher's values, and a size and a seed of its own.
-
-    The seed is drawn from the teacher's and the assistant's place in the chain, so that
-    generations of one size start apart.
-    """
-    position = len(teacher.assistants)
-    own = {
-        "size": teacher.assistants[-1],
-        "seed": streams.key(teacher.seed, f"assistant/{position}") % 2**31,
-    }
-    # None is what a finished teacher has, which was not trained here at any rate or for any epochs.
-    return {key: value for key, value in (shared | own).items() if value is not None}
+    return [*inherited, *teacher.overrides, *as_overrides(values)]
 
 
 def stage(
@@ -165,7 +164,7 @@ def stage(
     """
     changes: list[str] = config.init["run"]
     _check_list("init.run", changes)
-    named = {text.partition("=")[0] for text in changes}
+    changed = {text.partition("=")[0] for text in changes}
     values: Values = {
         "seed": config.seed,
         "family": student.family,
@@ -174,15 +173,15 @@ def stage(
         "size.intermediate": student.intermediate,
         "shape": "standard",  # the student's shape has been solved: its size is exact
     }
-    task: list[str] = []
-    if "task" not in named:
-        task = [text for text in inherited if _is_inherited(text)]
+    if "task" in changed:
+        inherited = ()
+    else:
         values["data.rows"] = config.data.rows
         if config.data.fold:
             values["data.fold"] = list(config.data.fold)
-    teacher = [] if "teacher" in named else _teacher_group(config.teacher, {})
+    teacher = [] if "teacher" in changed else _teacher_group(config.teacher, {})
     try:
-        return compose_parent(*task, *teacher, *as_overrides(values), *changes)
+        return compose_parent(*inherited, *teacher, *as_overrides(values), *changes)
     except BadInput as error:
         raise type(error)(f"init.run: {error}") from None
 
@@ -207,13 +206,13 @@ def check_stage(run: Run) -> None:
         )
 
 
-def _check_own(key: str, texts: list[str], taken: tuple[str, ...]) -> None:
+def _check_own(key: str, texts: list[str], of_chain: tuple[str, ...]) -> None:
     """Refuse overrides of a teacher's own that are the student's to say, or the chain's."""
     _check_list(key, texts)
     for text in texts:
         if _is_inherited(text):
             raise BadInput(f"{key}: {text}: task and splits are the student's")
-        if _top(text) in taken:
+        if _top(text) in of_chain:
             raise BadInput(f"{key}: {text}: the chain says it (teacher, teacher.assistants)")
 
 

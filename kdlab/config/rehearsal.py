@@ -6,6 +6,7 @@ time in rules: whatever raises here would have raised in the first step of train
 
 from dataclasses import replace
 from functools import lru_cache
+from typing import Literal
 
 import torch
 
@@ -14,27 +15,20 @@ from kdlab.errors import BadInput, Misfit
 from kdlab.models.trace import Heads, Trace
 from kdlab.objective.term_loss import Moment, TermLoss
 from kdlab.options.memo import by_content
-from kdlab.run import Term
+from kdlab.run import Run, Term
 
 ROWS, TOKENS = 2, 4
-HEAD_PARTS = ("query", "key", "value")
+Learns = Literal["all", "outputs", "nothing"]
 VOCABULARY = 30_000  # of a language model, about: its tokenizer may not be made yet
 
 
-def rehearse(
-    term: Term,
-    student: Architecture,
-    teacher: Architecture,
-    classes: int | None,
-    is_frozen: bool,
-) -> None:
-    """Evaluate a term once.
+def rehearse(term: Term, run: Run, teacher: Architecture) -> None:
+    """Evaluate a term of a run once.
 
     Args:
         term: what is compared.
-        student, teacher: the dimensions of both.
-        classes: of the task; None of a masked language model.
-        is_frozen: the student's encoder learns nothing.
+        run: whose student, task and training count.
+        teacher: the teacher's dimensions.
 
     Raises:
         Misfit: the loss cannot compare these two, or they would learn nothing from it.
@@ -48,7 +42,7 @@ def rehearse(
     if projection:
         projection = replace(projection, lr=None)
     alike = replace(term, matching=matching, projection=projection, weight=1.0, schedules={})
-    _compare(alike, student, teacher, classes, is_frozen)
+    _compare(alike, run.student, teacher, run.task.classes, run.train.freeze_encoder)
 
 
 @by_content
@@ -59,14 +53,19 @@ def _compare(
     classes: int | None,
     is_frozen: bool,
 ) -> None:
-    student_trace = _learning(_trace(student, classes), is_frozen)
+    """Refuse a term whose loss is no number, or of which a student would learn nothing.
+
+    Of a masked language model there are no `classes`; if `is_frozen`, the encoder learns nothing.
+    """
+    student_trace = _trace(student, classes, "outputs" if is_frozen else "all")
+    teacher_trace = _trace(teacher, classes)
     # Without gradients of its own, so that a gradient of the loss can only come from the student.
     term_loss = TermLoss(term, student, teacher, seed=0).requires_grad_(False)
     if term.projection_rule != "none":
         layer = term.matching.pairs[0][:1] if term.matching else ()
         _check_projected(term, term_loss.view(student_trace, *layer)[0], student)
     moment = Moment(step=0, epoch=0, progress=0.0)
-    loss = term_loss(student_trace, _trace(teacher, classes), moment, task_loss=torch.sum)
+    loss = term_loss(student_trace, teacher_trace, moment, task_loss=torch.sum)
     if not isinstance(loss, torch.Tensor) or loss.shape != () or not torch.isfinite(loss):
         raise BadInput(f"{term.loss.target} gives {loss!r:.80}: a loss is one finite number")
     if not loss.requires_grad and is_frozen:
@@ -85,32 +84,22 @@ def _check_projected(term: Term, view: torch.Tensor, student: Architecture) -> N
         )
 
 
-def _learning(trace: Trace, is_frozen: bool) -> Trace:
-    """A student's trace with gradients at what learns: outputs, and states unless frozen."""
-    logits = trace.logits.detach().requires_grad_()
-    if is_frozen:
-        return replace(trace, logits=logits)
-    hidden = tuple(states.detach().requires_grad_() for states in trace.hidden)
-    heads = {}
-    for layer, states in trace.heads.items():
-        parts = {key: getattr(states, key).detach().requires_grad_() for key in HEAD_PARTS}
-        heads[layer] = replace(states, **parts)
-    return replace(trace, logits=logits, hidden=hidden, heads=heads)
-
-
 @lru_cache(maxsize=256)
-def _trace(model: Architecture, classes: int | None) -> Trace:
-    """A forward pass that never happened: random numbers in the shapes of this architecture."""
+def _trace(model: Architecture, classes: int | None, learns: Learns = "nothing") -> Trace:
+    """A forward pass that never happened: random numbers in the shapes of this architecture.
+
+    They have gradients where the model `learns`: at its outputs, or at `all` states besides.
+    """
     generator = torch.Generator().manual_seed(model.hidden)
 
     def random(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=generator)
+        return torch.randn(*shape, generator=generator).requires_grad_(learns == "all")
 
     hidden = tuple(random(ROWS, TOKENS, model.hidden) for _ in range(model.layers + 1))
     shape = (ROWS, model.heads, TOKENS, model.hidden // model.heads)
     heads = Heads(random(*shape), random(*shape), random(*shape), 1.0)
     return Trace(
-        random(ROWS, classes or VOCABULARY),
+        random(ROWS, classes or VOCABULARY).requires_grad_(learns != "nothing"),
         hidden,
         dict.fromkeys(range(1, model.layers + 1), heads),
         torch.ones(ROWS, TOKENS, dtype=torch.bool),

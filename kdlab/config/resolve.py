@@ -13,8 +13,7 @@ from kdlab.config.identity import digest, effective
 from kdlab.config.parents import Compose
 from kdlab.config.student_init import student_init
 from kdlab.config.tasks import check_task
-from kdlab.config.terms import Option
-from kdlab.errors import BadInput, Misfit, NotApplicable
+from kdlab.errors import BadInput, NotApplicable
 from kdlab.models import checkpoints, class_order, origins
 from kdlab.options import callables
 from kdlab.options.function_keys import Named
@@ -30,7 +29,6 @@ def resolve(
     choices: Mapping[str, str],
     overrides: tuple[str, ...],
     compose_parent: Compose,
-    option: Option,
 ) -> Run:
     """The run of a composed config.
 
@@ -39,7 +37,6 @@ def resolve(
         choices: the option chosen in each group.
         overrides: of the command line, from which parents take over task and splits.
         compose_parent: gives a parent's run from overrides.
-        option: reads one option's file, by group and name.
 
     Raises:
         BadInput: naming the key, for any combination that cannot be run.
@@ -47,12 +44,14 @@ def resolve(
     source, task = callables.call(config.task, Task, "task")
     check_task(task, config.data)
     student = _student(config)
-    selected = terms.selected(config, task, overrides, option)
-    inherited = _inherited(overrides, choices)
+    selected = terms.selected(config, task, overrides)
+    inherited = parents.inherited_overrides(overrides, choices)
     # A teacher that nothing uses is dropped: runs that differ in it alone are one run.
     teachers: tuple[Origin, ...] = ()
     if selected or config.init.get("weights") == "finetuned":
-        _check_tokenizer(config)
+        if config.tokenizer != config.teacher.tokenizer:
+            what = "a student reads with its teacher's tokenizer"
+            raise BadInput(f"tokenizer={config.tokenizer}: {what}")
         teachers = parents.teachers(config, inherited, compose_parent)
     teacher_size = origins.architecture(teachers[0]) if teachers else None
     run = Run(
@@ -66,7 +65,7 @@ def resolve(
         protocol=config.protocol,
         tokenizer=config.tokenizer,
         student=student,
-        init=student_init(config, student, teachers, inherited, compose_parent, option),
+        init=student_init(config, student, teachers, inherited, compose_parent),
         terms=tuple(
             terms.term(config, key, node, student, teacher_size)
             for key, node in selected.items()
@@ -81,29 +80,14 @@ def resolve(
     return replace(run, uid=digest(effective(run)))
 
 
-def _check_tokenizer(config: Config) -> None:
-    if config.tokenizer != config.teacher.tokenizer:
-        what = "a student reads with its teacher's tokenizer"
-        raise BadInput(f"tokenizer={config.tokenizer}: {what}")
-
-
-def _inherited(overrides: tuple[str, ...], choices: Mapping[str, str]) -> tuple[str, ...]:
-    """What parents take over from: a task that a recipe chose counts as the user's own choice."""
-    if choices.get("recipe", "none") == "none" or any(t.startswith("task=") for t in overrides):
-        return overrides
-    return (f"task={choices['task']}", *overrides)
-
-
 def _student(config: Config) -> Architecture:
     """The student's dimensions: `size` sets a budget, `shape` trades depth for width within it."""
     shape, keys = callables.call(config.shape, Named, "shape", *SIZE)
-    try:
-        with callables.naming_mistakes(f"shape={keys.name}", shape.target):
-            solved = shape.bind()(*astuple(config.size))
-    except Misfit as error:
-        raise NotApplicable(f"shape={keys.name}: {error}") from None
+    where = f"shape={keys.name}"
+    with callables.calling(where, shape):
+        solved = shape.bind()(*astuple(config.size))
     # Parsed again, because a shape's function may give what no size may be.
-    dimensions = parse(Size, dict(zip(SIZE, solved, strict=False)), f"shape={keys.name}: size")
+    dimensions = parse(Size, dict(zip(SIZE, solved, strict=False)), f"{where}: size")
     student = Architecture(config.family, *astuple(dimensions))
     if student.hidden % student.heads:
         raise BadInput(f"size: {student.heads} heads do not divide the width {student.hidden}")
@@ -118,7 +102,12 @@ def _check(run: Run, teacher: Architecture | None) -> None:
     parents.check_stage(run)
     if run.terms:
         assert teacher is not None
-        _rehearse(run, teacher)
+        # Imported late: torch takes seconds to load, which runs without terms do without.
+        from kdlab.config.rehearsal import rehearse
+
+        for term in run.terms:
+            with callables.calling(f"knowledge.{term.key}", term.loss):
+                rehearse(term, run, teacher)
     elif run.hard_weight == 0:
         raise BadInput("hard.weight=0 with knowledge=none: nothing to train on")
 
@@ -147,19 +136,3 @@ def _check_outputs(task: Task, checkpoint: str, insist: bool) -> None:
         class_order.order(task.name, labels, checkpoints.output_names(checkpoint))
     except NotApplicable as error:
         raise NotApplicable(f"teacher.checkpoint={checkpoint}: {error}") from None
-
-
-def _rehearse(run: Run, teacher: Architecture) -> None:
-    """Evaluate every term once on random tensors of the real widths and head counts."""
-    # Imported late: torch takes seconds to load, which runs without terms do without.
-    from kdlab.config.rehearsal import rehearse
-
-    for term in run.terms:
-        where = f"knowledge.{term.key}"
-        try:
-            with callables.naming_mistakes(where, term.loss.target):
-                rehearse(term, run.student, teacher, run.task.classes, run.train.freeze_encoder)
-        except Misfit as error:
-            raise NotApplicable(f"{where}: {error}") from None
-        except BadInput as error:
-            raise BadInput(f"{where}: {error}") from None

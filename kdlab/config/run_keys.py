@@ -4,7 +4,6 @@
 """
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -56,21 +55,16 @@ def varying(runs: Iterable[tuple[str, Keys]]) -> set[str]:
     Args:
         runs: the group of each, and its keys.
     """
-    first: dict[tuple[str, str], Any] = {}
-    counts: Counter[tuple[str, str]] = Counter()
-    differing = set()
+    first: dict[tuple[str, str], Any] = {}  # of each group the first value of each key,
+    first_keys: dict[tuple[str, str], set[str]] = {}  # and the keys of the first of its parents
+    differing: set[str] = set()
     for group, flat in runs:
-        # Parents are counted by a key that every run has.
-        counts.update((group, prefix) for prefix in PARENTS if f"{prefix}hard.weight" in flat)
         for key, value in flat.items():
             if first.setdefault((group, key), value) != value:
                 differing.add(key)
-            if key.startswith(PARENTS):
-                counts[group, key] += 1
-    for group, key in first:
-        parent = next((prefix for prefix in PARENTS if key.startswith(prefix)), None)
-        if parent and counts[group, key] < counts[group, parent]:
-            differing.add(key)
+        for prefix in PARENTS:
+            if of_parent := {key for key in flat if key.startswith(prefix)}:
+                differing |= of_parent ^ first_keys.setdefault((group, prefix), of_parent)
     return differing
 
 

@@ -16,7 +16,10 @@ SHORTEST = 8  # characters; a shorter value would be found in harmless words
 
 def variable_in(text: str) -> str | None:
     """The environment variable, secret by its name, whose value is in a text; None without one."""
-    return next((name for name, value in _secrets() if value in text), None)
+    for name, value in os.environ.items():
+        if len(value) >= SHORTEST and value in text and VARIABLE.fullmatch(name):
+            return name
+    return None
 
 
 def why_secret(node: Mapping[str, Any], where: str) -> str | None:
@@ -36,14 +39,6 @@ def why_secret(node: Mapping[str, Any], where: str) -> str | None:
                 "export it in the shell that launches, SLURM hands it on"
             )
     return None
-
-
-def _secrets() -> list[tuple[str, str]]:
-    return [
-        (name, value)
-        for name, value in os.environ.items()
-        if len(value) >= SHORTEST and VARIABLE.fullmatch(name)
-    ]
 
 
 def _texts(node: Any, where: str) -> list[tuple[str, str]]:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from kdlab.architecture import Architecture
-from kdlab.config import parents, terms
+from kdlab.config import parents
+from kdlab.config.option_files import option
 from kdlab.config.parents import Compose
-from kdlab.config.terms import Option
-from kdlab.errors import BadInput, Misfit
+from kdlab.errors import BadInput
 from kdlab.models import origins
 from kdlab.options import callables
 from kdlab.options.function_keys import InitKeys
@@ -24,7 +24,6 @@ def student_init(
     teachers: Sequence[Origin],
     inherited: tuple[str, ...],
     compose_parent: Compose,
-    option: Option,
 ) -> Init:
     """The student's init, with the model that it copies from, if it copies from one.
 
@@ -37,7 +36,6 @@ def student_init(
         teachers: of the student, among them the one whose finetuned weights are copied.
         inherited: the overrides that parents take over.
         compose_parent: gives a parent's run.
-        option: reads the file of an option.
 
     Raises:
         BadInput: keys of an init that do not go together, or an earlier run that cannot be.
@@ -52,20 +50,18 @@ def student_init(
         origin = teachers[0]
     elif keys.weights != "none":
         origin = Checkpoint(_checkpoint(config, keys))
-    try:
-        with callables.naming_mistakes(f"init={keys.name}", call.target):
-            call.bind()({}, student, origins.architecture(origin) if origin else None)
+    source = origins.architecture(origin) if origin else None
+    with callables.calling(f"init={keys.name}", call):
+        call.bind()({}, student, source)
         if isinstance(origin, Checkpoint):
             _check_source(student, origin.name)
-    except Misfit as error:
-        raise terms.misfit_error(call)(f"init={keys.name}: {error}") from None
     return Init(keys.name, call, keys.weights, origin, keys.head)
 
 
-def _check_keys(config: Config, keys: InitKeys, stated: str) -> None:
-    """Refuse keys that say nothing of these weights; `stated` are those of the option's file."""
-    if keys.weights != stated and not {keys.weights, stated} <= TEACHERS_WEIGHTS:
-        allowed = sorted(TEACHERS_WEIGHTS) if stated in TEACHERS_WEIGHTS else [stated]
+def _check_keys(config: Config, keys: InitKeys, of_file: str) -> None:
+    """Refuse keys that say nothing of these weights; `of_file` are those of the option's file."""
+    if keys.weights != of_file and not {keys.weights, of_file} <= TEACHERS_WEIGHTS:
+        allowed = sorted(TEACHERS_WEIGHTS) if of_file in TEACHERS_WEIGHTS else [of_file]
         raise BadInput(f"init.weights={keys.weights}: init={keys.name} takes {', '.join(allowed)}")
     if keys.weights != "run" and (keys.run or keys.head != "fresh"):
         there = " ".join(f"~init.{key}" for key in ("run", "head") if key in config.init)

@@ -6,13 +6,14 @@ into a `Term`, with every question that depends on the two architectures decided
 """
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any, Literal
 
 from kdlab.architecture import Architecture
-from kdlab.errors import BadInput, Misfit, NotApplicable
+from kdlab.config.option_files import option
+from kdlab.errors import BadInput, NotApplicable
 from kdlab.options import callables
 from kdlab.options.callables import Call
 from kdlab.options.function_keys import Bare, MatchingKeys, Named, TermKeys
@@ -22,14 +23,10 @@ from kdlab.streams import stream
 
 RESERVED = {"hard", "select"}  # the task's loss and the score, beside the terms in a record
 
-# Reads the file of an option, by group and name.
-Option = Callable[[str, str], Node]
 Pairs = Sequence[tuple[int, int]]
 
 
-def selected(
-    config: Config, task: Task, overrides: Sequence[str], option: Option
-) -> dict[str, Node]:
+def selected(config: Config, task: Task, overrides: Sequence[str]) -> dict[str, Node]:
     """The nodes of the selected terms, by key in alphabetical order.
 
     `knowledge=none` selects nothing. `logits` stands for another option, according to the task.
@@ -38,7 +35,6 @@ def selected(
         config: the composed configuration.
         task: decides between the options that `logits` stands for.
         overrides: of the command line, to tell a user's keys from a recipe's.
-        option: reads the file of an option.
 
     Raises:
         BadInput: a key that means something else, or `none` beside others.
@@ -192,15 +188,10 @@ def _matching(
     takes = ("student_layers", "teacher_layers", "random")
     rule, keys = callables.call(node, MatchingKeys, "matching", *takes)
     where = f"matching={keys.name}"
-    try:
-        with callables.naming_mistakes(where, rule.target):
-            pairs = rule.bind()(*depths, stream(seed, "matching"))
+    with callables.calling(where, rule):
+        pairs = rule.bind()(*depths, stream(seed, "matching"))
         _check_pairs(pairs, depths, rule.target)
         weigh = _weigh(keys, pairs)
-    except Misfit as error:
-        raise misfit_error(rule)(f"{where}: {error}") from None
-    except BadInput as error:
-        raise BadInput(f"{where}: {error}") from None
     if not pairs:
         raise NotApplicable(f"{where}: {term} compares layers and needs a matching")
     if is_stacked and (weigh or keys.mix == "features"):
@@ -249,16 +240,6 @@ def _weigh(keys: MatchingKeys, pairs: Pairs) -> Call | None:
     return weigh
 
 
-def misfit_error(call: Call) -> type[BadInput]:
-    """The error to raise where a function of a shelf refuses the dimensions with `Misfit`.
-
-    `NotApplicable`, which lets a study leave the run out, because other dimensions would do. But a
-    list of layers that somebody wrote, as for `matching=custom`, is wrong by itself: `BadInput`.
-    """
-    has_list = any(isinstance(value, list) for value in call.knobs.values())
-    return BadInput if has_list else NotApplicable
-
-
 def schedules(nodes: Mapping[str, Node], loss: Call | None, where: str) -> dict[str, Call]:
     """The schedules of a weight and of a loss's numeric knobs.
 
@@ -280,7 +261,7 @@ def schedules(nodes: Mapping[str, Node], loss: Call | None, where: str) -> dict[
         calls[key], _ = callables.call(node, Named, f"{where}.schedules.{key}", "progress")
         # Start, middle and end stand for the whole of training; the end itself is never reached.
         for progress in (0.0, 0.5, 1.0 - 1e-6) if key in numbers else ():
-            assert loss is not None
+            assert loss  # whose number it is
             value = numbers[key] * calls[key].bind()(progress)
             callables.check(loss.target, key, value, f"{where}.{key} at {progress:.0%} of training")
     return calls

@@ -3,14 +3,8 @@
 import torch
 
 from kdlab.architecture import Architecture
-from kdlab.init.tensors import (
-    Weights,
-    check_equal,
-    chosen_layers,
-    in_layer,
-    layer_of,
-    select_layers,
-)
+from kdlab.init import tensors
+from kdlab.init.tensors import Weights
 from kdlab.models import families, layers
 
 
@@ -21,17 +15,17 @@ def average(weights: Weights, student: Architecture, source: Architecture) -> We
     sizes differ by one at most. Bae et al. 2024, arXiv 2410.20672, average the layers that they
     tie, which are not consecutive.
     """
-    block_ends = chosen_layers("skip", student, source)
-    check_equal(student, source, "family", "hidden", "heads", "intermediate")
+    block_ends = tensors.chosen_layers("skip", student, source)
+    tensors.check_equal(student, source, "family", "hidden", "heads", "intermediate")
     blocks = layers.blocks(student.layers, source.layers)
     # Every layer of a block must be of the kind of the student layer that it is averaged into. They
     # are checked as lists of one layer a block; a block with fewer begins again.
     for nth in range(max(map(len, blocks))):
         families.check_layers(student.family, [block[nth % len(block)] for block in blocks])
-    averaged = select_layers(weights, block_ends)  # a layer of each block, to be replaced
+    averaged = tensors.select_layers(weights, block_ends)  # a layer of each block, to be replaced
     for name in averaged:
-        position = layer_of(name)
+        position = tensors.layer_of(name)
         if position is not None:
-            block = [weights[in_layer(name, layer - 1)] for layer in blocks[position]]
+            block = [weights[tensors.in_layer(name, layer - 1)] for layer in blocks[position]]
             averaged[name] = torch.stack(block).mean(0)
     return averaged

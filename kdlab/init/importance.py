@@ -47,9 +47,9 @@ def heads(layer: Weights, count: int) -> Tensor:
     value = torch.cat([layer["value.weight"], layer["value.bias"][:, None]], 1).double()
     out = layer["out.weight"].double()
     # Of the product: how its size is divided between the two factors says nothing.
-    left = out.T.reshape(count, -1, out.shape[0])
-    right = value.reshape(count, -1, value.shape[1])
-    return (left.transpose(1, 2) @ right).flatten(1).norm(dim=1)
+    writes = out.T.reshape(count, -1, out.shape[0])
+    reads = value.reshape(count, -1, value.shape[1])
+    return (writes.transpose(1, 2) @ reads).flatten(1).norm(dim=1)
 
 
 def neurons(layer: Weights) -> Tensor:
@@ -69,9 +69,9 @@ def take_heads(weights: Weights, student: Architecture, source: Architecture) ->
     width = source.hidden // source.heads
 
     def units(layer: Weights) -> Tensor:
-        chosen = largest(heads(layer, source.heads), student.heads)
+        numbers = largest(heads(layer, source.heads), student.heads)
         # Head i has the `width` units from i * width on.
-        return (chosen[:, None] * width + torch.arange(width)).flatten()
+        return (numbers[:, None] * width + torch.arange(width)).flatten()
 
     return _take(weights, student.hidden, "heads", units)
 
@@ -97,7 +97,7 @@ def by_part(weights: Weights) -> dict[int, Weights]:
 
 def _take(weights: Weights, hidden: int, kind: str, units: Callable[[Weights], Tensor]) -> Weights:
     """The tensors with some units of a kind only: those that `units` chooses in each layer."""
-    chosen: dict[int | None, Tensor] = {
+    units_of: dict[int | None, Tensor] = {
         number: units(layer) for number, layer in by_part(weights).items()
     }
-    return take(weights, hidden, (kind,), lambda layer: chosen[layer])
+    return take(weights, hidden, (kind,), lambda layer: units_of[layer])

@@ -10,16 +10,8 @@ import torch
 from torch import Tensor
 
 from kdlab.architecture import Architecture
-from kdlab.init import importance
-from kdlab.init.tensors import (
-    Rule,
-    Weights,
-    check_head_width,
-    check_narrower,
-    chosen_layers,
-    select_layers,
-    take,
-)
+from kdlab.init import importance, tensors
+from kdlab.init.tensors import Rule, Weights
 
 Choice = Callable[[int, int], Tensor]  # (units, taken) -> the 0-based units to take [taken]
 
@@ -31,7 +23,7 @@ def first_units(
 
     Heads must be as wide as the source's. Nothing is scaled.
     """
-    check_head_width(student, source)
+    tensors.check_head_width(student, source)
     return _same_in_every_layer(
         weights, student, source, layers, lambda units, taken: torch.arange(taken)
     )
@@ -49,7 +41,7 @@ def even_units(
     other unit of its own. Where number and width both differ, it would be neither: refused.
     """
     if student.heads != source.heads:
-        check_head_width(student, source)
+        tensors.check_head_width(student, source)
     return _same_in_every_layer(weights, student, source, layers, _evenly)
 
 
@@ -63,10 +55,10 @@ def largest_units(
     Samragh et al. 2023, arXiv 2312.09299 (subcloning), rank by activations, which an init, which
     reads no data, cannot. Nothing is scaled.
     """
-    check_head_width(student, source)
+    tensors.check_head_width(student, source)
     weights = _of_depth(weights, student, source, layers)
     stream = importance.largest(importance.stream(weights, source.hidden), student.hidden)
-    weights = take(weights, source.hidden, ("stream", "pooled"), lambda layer: stream)
+    weights = tensors.take(weights, source.hidden, ("stream", "pooled"), lambda layer: stream)
     # After the stream: what a head or neuron wrote to units that are gone does not count for it.
     weights = importance.take_heads(weights, student, source)
     return importance.take_neurons(weights, student)
@@ -84,17 +76,17 @@ def _same_in_every_layer(
     # All heads together are as wide as the stream, so that one choice serves both.
     width = choice(source.hidden, student.hidden)
     inner = choice(source.intermediate, student.intermediate)
-    weights = take(weights, source.hidden, ("inner",), lambda layer: inner)
+    weights = tensors.take(weights, source.hidden, ("inner",), lambda layer: inner)
     # The stream comes last, since `take` is told its width, by which it knows what is on it.
-    return take(weights, source.hidden, ("stream", "pooled", "heads"), lambda layer: width)
+    return tensors.take(weights, source.hidden, ("stream", "pooled", "heads"), lambda layer: width)
 
 
 def _of_depth(
     weights: Weights, student: Architecture, source: Architecture, layers: Rule | list[int]
 ) -> Weights:
     """The source's chosen layers, if no dimension of the student is larger than the source's."""
-    check_narrower(student, source)
-    return select_layers(weights, chosen_layers(layers, student, source))
+    tensors.check_narrower(student, source)
+    return tensors.select_layers(weights, tensors.chosen_layers(layers, student, source))
 
 
 def _evenly(units: int, taken: int) -> Tensor:

@@ -34,19 +34,9 @@ from torch import Tensor
 
 from kdlab.architecture import Architecture
 from kdlab.errors import Misfit
-from kdlab.init import importance
+from kdlab.init import importance, tensors
 from kdlab.init.approximation import basis, factors
-from kdlab.init.tensors import (
-    Rule,
-    Weights,
-    check_narrower,
-    chosen_layers,
-    kinds,
-    layer_of,
-    part,
-    role,
-    select_layers,
-)
+from kdlab.init.tensors import Rule, Weights
 
 
 def svd(
@@ -58,13 +48,13 @@ def svd(
     take the states of calibration data, a basis for each layer and RMSNorm; an init reads no data,
     and BERT's stream passes through each LayerNorm, so ours has one basis, from the weights.
     """
-    check_narrower(student, source)
+    tensors.check_narrower(student, source)
     if student.hidden * source.heads > source.hidden * student.heads:
         student_width, source_width = (
             encoder.hidden // encoder.heads for encoder in (student, source)
         )
         raise Misfit(f"heads of width {student_width}, and the source's have {source_width}")
-    weights = select_layers(weights, chosen_layers(layers, student, source))
+    weights = tensors.select_layers(weights, tensors.chosen_layers(layers, student, source))
     # Without weights this is the check before any work, and there is nothing to decompose.
     if weights and student.hidden < source.hidden:
         matrices = importance.moment(weights, source.hidden)
@@ -86,14 +76,14 @@ def _project(weights: Weights, space: Tensor) -> Weights:
     scale = math.sqrt(space.shape[1] / space.shape[0])
     projected = {}
     for name, tensor in weights.items():
-        axes, exact = kinds(name, tensor, space.shape[0]), tensor.double()
+        axes, exact = tensors.kinds(name, tensor, space.shape[0]), tensor.double()
         # The table at the head of this module, row by row.
-        if role(name) == "norm" and name.endswith("weight") and axes == ("stream",):
+        if tensors.role(name) == "norm" and name.endswith("weight") and axes == ("stream",):
             exact = space.square().T @ exact
         elif axes[0] == "stream":
             exact = scale * space.T @ exact
         elif axes[-1] == "stream":
-            exact = exact @ space * (scale if role(name) == "table" else 1 / scale)
+            exact = exact @ space * (scale if tensors.role(name) == "table" else 1 / scale)
         if axes[0] == "pooled":
             exact = exact[: space.shape[1]]
         projected[name] = exact.to(tensor.dtype)
@@ -107,10 +97,11 @@ def _narrow_heads(weights: Weights, student: Architecture) -> Weights:
         number: _narrowed(layer, student.heads, width)
         for number, layer in importance.by_part(weights).items()
     }
-    return {
-        name: layers.get(layer_of(name), {}).get(part(name), tensor).to(tensor.dtype)
-        for name, tensor in weights.items()
-    }
+    narrow = {}
+    for name, tensor in weights.items():
+        layer = layers.get(tensors.layer_of(name), {})
+        narrow[name] = layer.get(tensors.part(name), tensor).to(tensor.dtype)
+    return narrow
 
 
 def _narrowed(layer: Weights, heads: int, width: int) -> Weights:

@@ -20,35 +20,22 @@ Kinds = tuple[str, ...]
 
 # For example `encoder.layer.3.output.dense.bias`: up to the layer's number, the number, the rest.
 LAYER = re.compile(r"(.*\blayers?\.)(\d+)(\..*)")
-# What a tensor does (its role), by its name without layer, `.weight` and `.bias`: of BERT, RoBERTa
-# and ELECTRA before the bar, of DistilBERT after it.
-ROLES = {
-    r"attention\.(self\.query|q_lin)": "query",
-    r"attention\.(self\.key|k_lin)": "key",
-    r"attention\.(self\.value|v_lin)": "value",
-    r"attention\.(output\.dense|out_lin)": "out",
-    r"intermediate\.dense|ffn\.lin1": "up",
-    r"output\.dense|ffn\.lin2": "down",
-    r"(.*\.)?(LayerNorm|\w+_layer_norm)": "norm",
-    r"embeddings\.\w+_embeddings": "table",
-    r"embeddings_project": "entry",
-    r"pooler\.dense": "pooler",
-}
 FAMILIES = ("bert", "roberta", "electra", "distilbert")
-# Whose units rows and columns are, by role. The stream is the hidden states [b, t, d], which every
-# layer reads and writes; `inner` are the neurons of a feed-forward, `before` ELECTRA's narrower
-# embeddings.
-KINDS: dict[str, Kinds] = {
-    "query": ("heads", "stream"),
-    "key": ("heads", "stream"),
-    "value": ("heads", "stream"),
-    "out": ("stream", "heads"),
-    "up": ("inner", "stream"),
-    "down": ("stream", "inner"),
-    "norm": ("stream",),
-    "table": ("token", "stream"),
-    "entry": ("stream", "before"),
-    "pooler": ("pooled", "stream"),
+# What a tensor does (its role): its name without layer, `.weight` and `.bias` (of BERT, RoBERTa and
+# ELECTRA before the bar, of DistilBERT after it), and whose units its rows and columns are. The
+# stream is the hidden states [b, t, d], which every layer reads and writes; `inner` are the neurons
+# of a feed-forward, `before` ELECTRA's narrower embeddings.
+ROLES: dict[str, tuple[str, Kinds]] = {
+    "query": (r"attention\.(self\.query|q_lin)", ("heads", "stream")),
+    "key": (r"attention\.(self\.key|k_lin)", ("heads", "stream")),
+    "value": (r"attention\.(self\.value|v_lin)", ("heads", "stream")),
+    "out": (r"attention\.(output\.dense|out_lin)", ("stream", "heads")),
+    "up": (r"intermediate\.dense|ffn\.lin1", ("inner", "stream")),
+    "down": (r"output\.dense|ffn\.lin2", ("stream", "inner")),
+    "norm": (r"(.*\.)?(LayerNorm|\w+_layer_norm)", ("stream",)),
+    "table": (r"embeddings\.\w+_embeddings", ("token", "stream")),
+    "entry": (r"embeddings_project", ("stream", "before")),
+    "pooler": (r"pooler\.dense", ("pooled", "stream")),
 }
 
 
@@ -59,9 +46,9 @@ def role(name: str) -> str:
     """
     in_a_layer = LAYER.fullmatch(name)
     part = (in_a_layer[3][1:] if in_a_layer else name).removesuffix(".weight").removesuffix(".bias")
-    for pattern, named in ROLES.items():
+    for role, (pattern, _) in ROLES.items():
         if re.fullmatch(pattern, part):
-            return named
+            return role
     raise ValueError(f"no rule for the tensor {name}")
 
 
@@ -78,7 +65,7 @@ def kinds(name: str, tensor: Tensor, hidden: int) -> Kinds:
     # A bias or LayerNorm has one dimension, the units that it is added to or scales.
     if name.startswith("embeddings.") and tensor.shape[-1] != hidden:
         return ("token", "before")[-tensor.ndim :]
-    return KINDS[role(name)][: tensor.ndim]
+    return ROLES[role(name)][1][: tensor.ndim]
 
 
 def layer_of(name: str) -> int | None:
@@ -118,14 +105,14 @@ def take(
         from_kinds: the kinds of units to choose from.
         units: the 0-based units to keep, by layer.
     """
-    taken = {}
+    narrow = {}
     for name, tensor in weights.items():
         # Of the tensor as it came: `kinds` knows embeddings by a width that this loop may change.
         for dimension, kind in enumerate(kinds(name, tensor, hidden)):
             if kind in from_kinds:
                 tensor = tensor.index_select(dimension, units(layer_of(name)))
-        taken[name] = tensor
-    return taken
+        narrow[name] = tensor
+    return narrow
 
 
 def chosen_layers(rule: Rule | list[int], student: Architecture, source: Architecture) -> list[int]:

@@ -10,8 +10,8 @@ def over_valid(values: Tensor, mask: Tensor) -> Tensor:
     if values.shape != mask.shape:  # or it would be broadcast
         raise ValueError(f"a mask of {list(mask.shape)} for units of {list(values.shape)}")
     # Not a product with the mask: zero times what is infinite in padding is NaN.
-    kept = values.masked_fill(~mask.bool(), 0.0)
-    return kept.sum() / mask.sum().clamp(min=1)
+    valid = values.masked_fill(~mask.bool(), 0.0)
+    return valid.sum() / mask.sum().clamp(min=1)
 
 
 def over_last(values: Tensor, reduction: Reduction) -> Tensor:

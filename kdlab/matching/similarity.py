@@ -93,10 +93,10 @@ def rising(scores: Sequence[Sequence[float]]) -> list[int]:
     for row, values in enumerate(scores):
         extended: list[tuple[float, list[int]]] = [(float("-inf"), [])]
         for column in columns:
-            total, chosen = best[column]
-            candidate = total + values[column], [*chosen, column]
+            total, earlier = best[column]
+            candidate = total + values[column], [*earlier, column]
             # Too few columns below this one leave an earlier row without a choice.
-            is_better = len(chosen) == row and candidate[0] > extended[-1][0]
+            is_better = len(earlier) == row and candidate[0] > extended[-1][0]
             extended.append(candidate if is_better else extended[-1])
         best = extended
     return best[-1][1]

@@ -9,9 +9,7 @@ from torch import Tensor, nn
 from kdlab.matching.inputs import MatchingInputs
 
 FLOOR = 1e-6  # the smallest weight of a layer: with none it would have no unit cost
-SMALLEST_COST = (
-    1e-12  # the smallest unit cost, as a share of the total: of a layer that costs nothing
-)
+SMALLEST_COST = 1e-12  # of a layer that costs nothing: its unit cost, as a share of the total
 
 
 class EarthMover(nn.Module):
@@ -81,10 +79,10 @@ def reweighed(weights: Tensor, unit_costs: Tensor, temperature: float | None) ->
         return weights
     cheapness = total / unit_costs.clamp(min=SMALLEST_COST * total)
     if temperature is None:
-        chosen = cheapness / cheapness.sum()
+        shares = cheapness / cheapness.sum()
     else:
-        chosen = torch.softmax(cheapness / temperature, 0)
-    floored = chosen.clamp(min=FLOOR)
+        shares = torch.softmax(cheapness / temperature, 0)
+    floored = shares.clamp(min=FLOOR)
     return floored / floored.sum()
 
 

@@ -37,8 +37,8 @@ def over_losses(weights: Tensor, inputs: MatchingInputs) -> Tensor:
     if weights.ndim == 3:
         raise Misfit("weights that differ by row are for matching.mix=features")
     # Only pairs with weight: the loss of each costs time.
-    chosen = weights.nonzero().tolist()
-    return torch.stack([weights[i, j] * inputs.cost(i, j) for i, j in chosen]).sum()
+    pairs = weights.nonzero().tolist()
+    return torch.stack([weights[i, j] * inputs.cost(i, j) for i, j in pairs]).sum()
 
 
 def over_features(

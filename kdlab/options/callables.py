@@ -19,7 +19,7 @@ from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from kdlab.errors import BadInput, Misfit
+from kdlab.errors import BadInput, Misfit, NotApplicable
 from kdlab.options import spelling
 from kdlab.options.memo import by_content
 from kdlab.options.parsing import parse
@@ -87,23 +87,23 @@ def call(node: Mapping[str, Any], keys: type, where: str, *takes: str) -> tuple[
         raise BadInput(f"{where}: no option of this name is selected (known keys: {list(node)})")
     target = str(node["_target_"])
     check_signature(target, takes, where)
-    expected = _adapters(target)
-    given = {key: value for key, value in node.items() if key in expected}
-    rest = {key: value for key, value in node.items() if key not in given and key != "_target_"}
+    expected = knobs(target)
+    values = {key: value for key, value in node.items() if key in expected}
+    rest = {key: value for key, value in node.items() if key not in values and key != "_target_"}
     allowed = set(getattr(keys, "__dataclass_fields__", {}))
-    if taken := (allowed | {"_target_"}) & expected.keys():
-        raise BadInput(f"{where}: a knob of {target} is called {min(taken)}, as a key of the group")
+    if twice := (allowed | {"_target_"}) & expected.keys():
+        raise BadInput(f"{where}: a knob of {target} is called {min(twice)}, as a key of the group")
     for key in rest:
         if key not in allowed:
             known = sorted((allowed - {"name"}) | set(expected))
             suggestion = spelling.key_meant(f"{where}.{key}", [f"{where}.{name}" for name in known])
             listed = f"known keys: {', '.join(known) or 'none'}"
             raise BadInput(f"{where}.{key}: unknown key; {suggestion or listed}")
-    for key, adapter in expected.items():
-        if key not in given:
+    for key in expected:
+        if key not in values:
             raise BadInput(f"{where}.{key}: missing")
-        _check_type(given[key], adapter, f"{where}.{key}")
-    return Call(target, given), parse(keys, rest, where)
+        check(target, key, values[key], f"{where}.{key}")
+    return Call(target, values), parse(keys, rest, where)
 
 
 def check_signature(target: str, takes: Sequence[str], where: str) -> None:
@@ -121,33 +121,34 @@ def check_signature(target: str, takes: Sequence[str], where: str) -> None:
 
 def check(target: str, knob: str, value: Any, where: str) -> None:
     """Refuse a value that a function's knob may not have."""
-    _check_type(value, _adapters(target)[knob], where)
-
-
-def _check_type(value: Any, adapter: TypeAdapter[Any], key: str) -> None:
     try:
-        adapter.validate_python(value)
+        _adapters(target)[knob].validate_python(value)
     except ValidationError as error:
         message = error.errors(include_url=False)[0]["msg"]
-        raise BadInput(f"{key}={value!r}: {message[0].lower()}{message[1:]}") from None
+        raise BadInput(f"{where}={value!r}: {message[0].lower()}{message[1:]}") from None
 
 
 @contextmanager
-def naming_mistakes(where: str, target: str) -> Iterator[None]:
-    """Note on an unexpected error which option's function raised it.
+def calling(where: str, call: Call) -> Iterator[None]:
+    """Name the option in every error of its function, which is called inside.
 
-    A function of a shelf may raise `Misfit` and `BadInput`, which pass as they are. Any other error
-    is a mistake in it, and keeps its traceback for whoever wrote the function.
+    A `Misfit` becomes `NotApplicable`, with which a study leaves the run out, because other
+    dimensions would do. But a list of layers that somebody wrote, as for `matching=custom`, is
+    wrong by itself: `BadInput`. Any other error is a mistake in the function. It keeps its
+    traceback for whoever wrote it, and gets a note.
     """
+    has_list = any(isinstance(value, list) for value in call.knobs.values())
     try:
         yield
-    except (Misfit, BadInput):
-        raise
+    except Misfit as error:
+        raise (BadInput if has_list else NotApplicable)(f"{where}: {error}") from None
+    except BadInput as error:
+        raise BadInput(f"{where}: {error}") from None
     except Exception as error:
-        error.add_note(f"{MISTAKE}{where}, {target}")
+        error.add_note(f"{MISTAKE}{where}, {call.target}")
         raise
 
 
 def is_mistake(error: BaseException) -> bool:
-    """Whether an error is a mistake in an option's function, as `naming_mistakes` notes."""
+    """Whether an error is a mistake in an option's function, as `calling` notes."""
     return any(note.startswith(MISTAKE) for note in getattr(error, "__notes__", ()))

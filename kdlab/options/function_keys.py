@@ -4,14 +4,13 @@ Each class here is one kind of option; `kdlab.options.callables` checks the knob
 signature of the function that an option names.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
-from kdlab.options.schema import Count, Node, Positive, Text, strict
+from kdlab.options.schema import Count, Node, Positive, Text, strict_dataclass
 
 
-@strict
-@dataclass(frozen=True, kw_only=True)
+@strict_dataclass
 class TermKeys:
     """The keys of a knowledge option that are not knobs of its loss.
 
@@ -37,8 +36,7 @@ class TermKeys:
     schedules: dict[str, Node] = field(default_factory=dict)
 
 
-@strict
-@dataclass(frozen=True, kw_only=True)
+@strict_dataclass
 class MatchingKeys:
     """The keys of a matching that are not knobs of its rule.
 
@@ -54,8 +52,7 @@ class MatchingKeys:
     weigh: Node | None = None
 
 
-@strict
-@dataclass(frozen=True, kw_only=True)
+@strict_dataclass
 class InitKeys:
     """The keys of an init that are not knobs of its function.
 
@@ -73,8 +70,7 @@ class InitKeys:
     head: Literal["fresh", "keep"] = "fresh"
 
 
-@strict
-@dataclass(frozen=True, kw_only=True)
+@strict_dataclass
 class LauncherKeys:
     """The keys that every launcher has beside the knobs of its function.
 
@@ -90,22 +86,19 @@ class LauncherKeys:
     gflops: Positive
 
 
-@strict
-@dataclass(frozen=True, kw_only=True)
+@strict_dataclass
 class Bare:
     """A node without keys beside its function's knobs: a matching's `weigh`."""
 
 
-@strict
-@dataclass(frozen=True, kw_only=True)
+@strict_dataclass
 class Named:
     """The keys of a shape or a schedule that are not knobs of its function."""
 
     name: Text
 
 
-@strict
-@dataclass(frozen=True, kw_only=True)
+@strict_dataclass
 class TrackerKeys:
     """The keys of a tracker that are not knobs of its function; it needs `package` installed."""
 

@@ -15,6 +15,7 @@ and True, which YAML tells apart and so does a uid, are equal as keys of a dict.
 result shares it with all others: nobody may change it. An error is not kept.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -30,19 +31,8 @@ _memo: ContextVar[dict[str, Any] | None] = ContextVar("memo", default=None)
 
 def by_content(function: Callable[P, R]) -> Callable[P, R]:
     """Keep what a pure function gives, by the text of its arguments."""
-    results: dict[str, R] = {}
-
-    @wraps(function)
-    def remembering(*args: P.args, **kwargs: P.kwargs) -> R:
-        key = repr((args, kwargs))
-        if key not in results:
-            result = function(*args, **kwargs)
-            if len(results) >= MOST:
-                results.clear()
-            results[key] = result
-        return results[key]
-
-    return remembering
+    results: dict[str, Any] = {}
+    return _remembering(function, lambda: results, MOST)
 
 
 @contextmanager
@@ -59,7 +49,14 @@ def files_unchanged(memo: dict[str, Any]) -> Iterator[None]:
 
 
 def of_files(function: Callable[P, R]) -> Callable[P, R]:
-    """Have a function that reads files called once for each arguments inside `files_unchanged`.
+    """Have a function that reads files called once for each arguments inside `files_unchanged`."""
+    return _remembering(function, _memo.get, math.inf)
+
+
+def _remembering(
+    function: Callable[P, R], current: Callable[[], dict[str, Any] | None], most: float
+) -> Callable[P, R]:
+    """The function, with results that are kept in the current memo, if there is one.
 
     The key in the memo is the function's full name and the text of its arguments.
     """
@@ -67,12 +64,15 @@ def of_files(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def remembering(*args: P.args, **kwargs: P.kwargs) -> R:
-        memo = _memo.get()
+        memo = current()
         if memo is None:
             return function(*args, **kwargs)
         key = f"{name} {args} {kwargs}"
         if key not in memo:
-            memo[key] = function(*args, **kwargs)
+            result = function(*args, **kwargs)
+            if len(memo) >= most:
+                memo.clear()
+            memo[key] = result
         return memo[key]
 
     return remembering

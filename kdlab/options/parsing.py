@@ -18,7 +18,7 @@ def parse(kind: type[T], values: Any, where: str = "") -> T:
         BadInput: naming the first key that is wrong; `where` is the node's place in the config.
     """
     try:
-        return _adapter(kind).validate_python(values)  # type: ignore[arg-type]
+        return adapter(kind).validate_python(values)  # type: ignore[arg-type]
     except ValidationError as error:
         # A misspelt key is also a missing one: name the misspelling.
         errors = error.errors(include_url=False)
@@ -29,7 +29,8 @@ def parse(kind: type[T], values: Any, where: str = "") -> T:
 
 
 @cache  # building one takes a hundred times as long as using it
-def _adapter(kind: Any) -> TypeAdapter[Any]:
+def adapter(kind: Any) -> TypeAdapter[Any]:
+    """What turns plain data into a dataclass, and back."""
     return TypeAdapter(kind)
 
 

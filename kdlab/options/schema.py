@@ -7,7 +7,7 @@ against the function's signature.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
 from pydantic import ConfigDict, Field
 
@@ -34,8 +34,13 @@ def strict(kind: type[T]) -> type[T]:
     return kind
 
 
-@strict
-@dataclass(frozen=True, kw_only=True)
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+def strict_dataclass(kind: type[T]) -> type[T]:
+    """A frozen dataclass of keyword arguments that is `strict`."""
+    return strict(dataclass(frozen=True, kw_only=True)(kind))
+
+
+@strict_dataclass
 class Hard:
     """The task's own loss; `schedules` may have one of its weight."""
 
@@ -43,8 +48,7 @@ class Hard:
     schedules: dict[str, Node] = field(default_factory=dict)
 
 
-@strict
-@dataclass(frozen=True, kw_only=True)
+@strict_dataclass
 class Train:
     """Optimisation: AdamW, a warm-up, a schedule of transformers' `get_scheduler`.
 
@@ -77,8 +81,7 @@ class Train:
     stop: Part
 
 
-@strict
-@dataclass(frozen=True, kw_only=True)
+@strict_dataclass
 class Data:
     """Which training rows the student sees, and which of them without a label.
 
@@ -97,8 +100,7 @@ class Data:
     fold: tuple[Index, Folds] | None
 
 
-@strict
-@dataclass(frozen=True, kw_only=True)
+@strict_dataclass
 class Protocol:
     """The splits, and which weights of a run are the ones reported.
 
@@ -117,8 +119,7 @@ class Protocol:
     evaluations: Count
 
 
-@strict
-@dataclass(frozen=True, kw_only=True)
+@strict_dataclass
 class Size:
     """What `size` asks for, before `shape` has its say: no larger than any encoder there is."""
 
@@ -128,8 +129,7 @@ class Size:
     intermediate: Annotated[int, Field(strict=True, ge=1, le=65536)]
 
 
-@strict
-@dataclass(frozen=True, kw_only=True)
+@strict_dataclass
 class Teacher:
     """A teacher: a run of its own, or with `finetuned` a finished checkpoint.
 
@@ -162,8 +162,7 @@ class Teacher:
     insist: bool
 
 
-@strict
-@dataclass(frozen=True, kw_only=True)
+@strict_dataclass
 class Execution:
     """Where and how a run is computed, and what is kept of it: no part of its identity.
 
@@ -187,8 +186,7 @@ class Execution:
     launcher: Node
 
 
-@strict
-@dataclass(frozen=True, kw_only=True)
+@strict_dataclass
 class Config:
     """One composed configuration, but for the keys of `Execution`."""
 
@@ -208,8 +206,7 @@ class Config:
     protocol: Protocol
 
 
-@strict
-@dataclass(frozen=True, kw_only=True)
+@strict_dataclass
 class Task:
     """A task; the function of its option reads its rows.
 

@@ -5,44 +5,30 @@ from difflib import get_close_matches
 
 FEW = 12  # names that may be listed in one line
 NEAREST = 3
-# What others call these: Hugging Face's trainer and configurations, papers, other toolkits.
-SYNONYMS = {
-    "learning_rate": "lr",
-    "num_epochs": "epochs",
-    "num_train_epochs": "epochs",
-    "max_epochs": "epochs",
-    "bs": "batch_size",
-    "train_batch_size": "batch_size",
-    "per_device_train_batch_size": "batch_size",
-    "wd": "weight_decay",
-    "warmup_ratio": "warmup",
-    "warmup_proportion": "warmup",
-    "max_grad_norm": "clip",
-    "grad_clip": "clip",
-    "scheduler": "schedule",
-    "lr_scheduler": "schedule",
-    "lr_scheduler_type": "schedule",
-    "num_layers": "layers",
-    "num_hidden_layers": "layers",
-    "depth": "layers",
-    "hidden_size": "hidden",
-    "width": "hidden",
-    "num_heads": "heads",
-    "num_attention_heads": "heads",
-    "intermediate_size": "intermediate",
-    "max_seq_length": "max_length",
-    "max_len": "max_length",
-    "num_labels": "classes",
-    "random_seed": "seed",
-    "output_dir": "root",
-    "num_threads": "threads",
-    "temp": "temperature",
-    "tau": "temperature",
-    "dataset": "task",
-    "loss": "knowledge",
-    "student": "size",
-    "model": "size",
+# A key, and what others call it: Hugging Face's trainer and configurations, papers, other toolkits.
+OTHER_NAMES = {
+    "lr": "learning_rate",
+    "epochs": "num_epochs num_train_epochs max_epochs",
+    "batch_size": "bs train_batch_size per_device_train_batch_size",
+    "weight_decay": "wd",
+    "warmup": "warmup_ratio warmup_proportion",
+    "clip": "max_grad_norm grad_clip",
+    "schedule": "scheduler lr_scheduler lr_scheduler_type",
+    "layers": "num_layers num_hidden_layers depth",
+    "hidden": "hidden_size width",
+    "heads": "num_heads num_attention_heads",
+    "intermediate": "intermediate_size",
+    "max_length": "max_seq_length max_len",
+    "classes": "num_labels",
+    "seed": "random_seed",
+    "root": "output_dir",
+    "threads": "num_threads",
+    "temperature": "temp tau",
+    "task": "dataset",
+    "knowledge": "loss",
+    "size": "student model",
 }
+SYNONYMS = {other: key for key, others in OTHER_NAMES.items() for other in others.split()}
 
 
 def nearest(word: str, known: Iterable[str]) -> list[str]:

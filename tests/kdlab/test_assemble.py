@@ -179,17 +179,11 @@ MISFITS = [  # each right by itself: a study leaves the run out
 ]
 
 
-NUMBERS = [
-    "0", "-0", "7", "-12", "007", "1_000", "+3", "1.5", "-0.25", ".5", "1.", "1e3", "1e-3",
-    "-2.5e-05", "1E5", "1e+3", "1e", "0x1", "inf", "nan", "1.2.3",
-]  # fmt: skip
-
-
 @cache
 def told(*overrides: str):
     """What Hydra composes; each teacher once."""
     with files_unchanged(KEPT):
-        return compose_many._by_hydra(*overrides)
+        return compose(*overrides)
 
 
 KEPT: dict = {}
@@ -234,19 +228,6 @@ def test_many_pages_give_the_runs_of_each_in_order():
     assert len(pages) > 2 * compose_many.CHECKS
     for run, overrides in zip(compose_each(pages), pages, strict=True):
         assert same(run, told(*overrides))
-
-
-@pytest.mark.parametrize("value", NUMBERS)
-@pytest.mark.parametrize("key", ["seed", "train.lr", "train", "a.name", "train.1", "knowledge.x.y"])
-def test_numbers_are_read_as_hydra_reads_them(key, value):
-    with files_unchanged(KEPT):
-        try:
-            expected = compose_many._parsed_by_hydra(f"{key}={value}")
-        except compose_many._HydraOnly:
-            with pytest.raises(compose_many._HydraOnly):
-                compose_many._parsed(f"{key}={value}")
-        else:
-            assert repr(compose_many._parsed(f"{key}={value}")) == repr(expected)
 
 
 def test_few_pages_give_the_runs_of_each_in_order():

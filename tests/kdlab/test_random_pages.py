@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 import kdlab
-from kdlab.config import compose_many
 from kdlab.errors import BadInput, NotApplicable
 from kdlab.options.memo import files_unchanged
 from kdlab.run import Run
@@ -33,7 +32,7 @@ def _planned(pages: list[list[str]]) -> Iterator[Run | BadInput]:
     for page in pages:
         with files_unchanged(kept):
             try:
-                yield compose_many._by_hydra(*page)  # as compose, but each teacher once
+                yield kdlab.compose(*page)
             except BadInput as error:
                 yield error
 
