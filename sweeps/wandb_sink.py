@@ -51,7 +51,8 @@ def replay(
         How many runs were pushed, and how many had been pushed before.
 
     Raises:
-        BadInput: an unknown study or mode, or W&B is not there or does not let us in.
+        BadInput: an unknown study or mode; W&B is not installed, not reached, or
+            not logged in to.
     """
     target = parse(Target, {"root": root, "project": project, "entity": entity, "mode": mode})
     labels = _labels(study, root)

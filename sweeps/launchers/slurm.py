@@ -65,7 +65,7 @@ def submit(
     # `afterany`, not `afterok`: a parent may be done although its task failed on another run, and
     # the worker of a child looks for the parent's model itself.
     after = submission.after.values()
-    options: dict[str, Any] = {
+    options = {
         "partition": partition,
         "account": account,
         "qos": qos,
@@ -76,12 +76,9 @@ def submit(
         "mem": mem,
         "exclude": ",".join(_left_out(submission.exclude, partition)) or None,
         "dependency": "afterany:" + ":".join(after) if after else None,
-    }
-    # An array of several levels' tasks gets its part of `parallel`, by its number of tasks.
-    share = max(1, parallel * len(submission.shards) // submission.level_tasks)
-    options |= {
         "time": time,
-        "array_parallelism": share,
+        # One of several arrays of a level gets its part of `parallel`, by its number of tasks.
+        "array_parallelism": max(1, parallel * len(submission.shards) // submission.level_tasks),
         "setup": [*submitit_files.exports(submission.code), *setup],
         "additional_parameters": {"requeue": True, **_allowed(additional)},
     }
@@ -91,7 +88,10 @@ def submit(
 
 
 def _sbatch(submission: Submission, options: Mapping[str, Any]) -> str:
-    """Write the batch script and submit it; where a left-out host is refused, without any."""
+    """Write the batch script and submit it; return its job id.
+
+    If sbatch refuses the name of a host that is left out, no host is.
+    """
     script = submitit_files.write_script(submission, options)
     name, env = controller.job_name(submission.intent), controller.environment(options)
     try:
@@ -100,8 +100,8 @@ def _sbatch(submission: Submission, options: Mapping[str, Any]) -> str:
         if "exclude" not in options or "node" not in str(error):
             raise
         print(f"sweeps: {error}; again, and no host is left out", flush=True)
-        others = {key: value for key, value in options.items() if key != "exclude"}
-        return _sbatch(submission, others)
+        without_exclude = {key: value for key, value in options.items() if key != "exclude"}
+        return _sbatch(submission, without_exclude)
     submitit_files.keep_script(script, job)
     return job
 

@@ -94,9 +94,9 @@ def survey(
     of_study = {run.uid for run in runs}
     # `rerun` may name a teacher, which is no cell of the study.
     candidates = [*runs, *(family[uid] for uid in again if uid not in of_study)]
-    needs = _with_missing_parents(family, links, states, root, saved)
+    needs = _with_missing_parents(family, states, root, saved)
     due, beyond = _due(candidates, states, needs, seconds, demand)
-    alone = {uid for uid, held in history.trouble.items() if failures.must_be_alone(held)}
+    alone = {uid for uid, trouble in history.trouble.items() if failures.must_be_alone(trouble)}
     unsaved = set(demand.unpredicted) - saved
     with_model, without_model = (sum(run.uid in uids for run in due) for uids in (saved, unsaved))
     return Work(
@@ -150,25 +150,21 @@ def _due(
 
 
 def _with_missing_parents(
-    family: Mapping[str, Run],
-    links: Mapping[str, Sequence[str]],
-    states: Mapping[str, str],
-    root: str,
-    saved: Collection[str],
+    family: Mapping[str, Run], states: Mapping[str, str], root: str, saved: Collection[str]
 ) -> dict[str, list[Run]]:
     """By uid each run after the ancestors that must be trained for it, parents first."""
     # A parent must be trained if it is not done, or its model was not kept. One at work or in a
     # queue is waited for; the children of one that failed count as failed, and are not asked about.
     missing = {
         uid
-        for uid in {parent for of_run in links.values() for parent in of_run}
+        for uid in {parent.uid for run in family.values() for parent in parents(run)}
         if states[uid] == WAITING or (states[uid] == DONE and not _has_model_folder(root, uid))
     }
     needs: dict[str, list[Run]] = {}
     for uid, run in family.items():  # where parents come before their children
         # A saved model predicts without its parents.
-        own = [] if uid in saved else [parent for parent in links[uid] if parent in missing]
-        needs[uid] = [*(ancestor for parent in own for ancestor in needs[parent]), run]
+        to_train = [] if uid in saved else [p.uid for p in parents(run) if p.uid in missing]
+        needs[uid] = [*(ancestor for parent in to_train for ancestor in needs[parent]), run]
     return needs
 
 

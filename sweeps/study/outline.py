@@ -127,7 +127,7 @@ def _block_outline(study: Study, block: Block, extra: tuple[str, ...]) -> BlockO
         tried = trials(tune, arm.case)
         lines.append([_line(study, block, arm, extra, tuned=trial, **tuning) for trial in tried])
     confirming = _pairs(study, block, block.confirm.seeds)
-    return BlockOutline(block, lines, _tuning_pairs(study, block, tune), confirming)
+    return BlockOutline(block, lines, _pairs(study, block, tune.seeds, of_trials=True), confirming)
 
 
 def _line(study: Study, block: Block, arm: arms.Arm, extra: tuple[str, ...], **tuning: Any) -> Line:
@@ -176,15 +176,14 @@ def _group(study: Study, block: Block, tune: Tune, arm: arms.Arm) -> str:
     return f"{name}: {winner_of}" if winner_of else name
 
 
-def _pairs(study: Study, block: Block, seeds: Sequence[int]) -> list[SeedPair]:
-    """Seeds and teachers' seeds; of crossed ones all seeds with the first teacher come first."""
+def _pairs(
+    study: Study, block: Block, seeds: Sequence[int], of_trials: bool = False
+) -> list[SeedPair]:
+    """Seeds and teachers' seeds; of crossed ones all seeds with the first teacher come first.
+
+    Trials are not crossed: each has the teacher of its own seed, or the one there is.
+    """
     how = study.teachers_of(block)
-    if how == "crossed":
+    if how == "crossed" and not of_trials:
         return [(s, t) for t in block.teacher_seeds or study.teacher_seeds or [] for s in seeds]
-    return [(seed, seed if how == "paired" else None) for seed in seeds]
-
-
-def _tuning_pairs(study: Study, block: Block, tune: Tune) -> list[SeedPair]:
-    """Trials are not crossed: each has the teacher of its own seed, or the one there is."""
-    is_one = study.teachers_of(block) == "one"
-    return [(seed, None if is_one else seed) for seed in tune.seeds]
+    return [(seed, None if how == "one" else seed) for seed in seeds]

@@ -1,4 +1,4 @@
-"""Bringing here what runs read, since tasks have no network."""
+"""The checkpoints and data that runs read are fetched before a launch: tasks have no network."""
 
 from collections.abc import Collection, Sequence
 
@@ -15,7 +15,7 @@ def fetch(runs: Sequence[Run], predict: Collection[str]) -> None:
         predict: uids of those that predict test splits.
 
     Raises:
-        BadInput: something is not to be had.
+        BadInput: a checkpoint or the data cannot be fetched.
     """
     for name in sorted({name for run in runs for name in _checkpoints(run)}):
         checkpoints.locate(name)
