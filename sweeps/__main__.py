@@ -1,13 +1,5 @@
-"""`python -m sweeps COMMAND STUDY [override ...]`."""
+"""`python -m sweeps COMMAND STUDY [override ...]`.
 
-import argparse
-import os
-import sys
-
-from kdlab.ending import ending
-from kdlab.errors import BadInput
-
-EPILOG = """\
 examples:
   python -m sweeps plan quickstart                    what there is to do; writes nothing
   python -m sweeps launch quickstart --wait           run it here; done runs are skipped
@@ -24,6 +16,12 @@ added to every run. `launch` returns when everything is submitted; calling it ag
 what is not done and not in a queue.
 """
 
+import argparse
+import os
+import sys
+from collections.abc import Callable
+
+from kdlab.ending import ending
 
 CLEAN_DAYS = "days for which the checkpoint of a run without a record is kept (default 30)"
 
@@ -31,8 +29,27 @@ CLEAN_DAYS = "days for which the checkpoint of a run without a record is kept (d
 def main() -> None:
     """The command line: exit code 2 for bad input, 1 if a run failed or SLURM does not answer."""
     with ending("sweeps", "stopped; the same command goes on where it was", (RuntimeError,)):
-        arguments = _arguments()
-        sys.exit(arguments.run(arguments))
+        options = vars(_arguments())
+        sys.exit(_functions()[options.pop("command")](**options))
+
+
+def _functions() -> dict[str, Callable[..., int]]:
+    """By command the function that carries it out. Its parameters are the command's options."""
+    # Imported only now: `--help` and a mistyped option are answered at once, without the seconds
+    # that pandas and Hydra take to load.
+    from sweeps import commands, leftovers, status, wandb_sink
+
+    return {
+        "plan": commands.plan_study,
+        "launch": commands.launch_study,
+        "status": status.print_status,
+        "retry": commands.retry,
+        "rerun": commands.rerun,
+        "cancel": commands.cancel,
+        "logs": status.logs,
+        "wandb": wandb_sink.push,
+        "clean": leftovers.clean,
+    }
 
 
 def _arguments() -> argparse.Namespace:
@@ -48,50 +65,48 @@ def _arguments() -> argparse.Namespace:
 
 
 def _parser() -> argparse.ArgumentParser:
+    # The help shows what stands above: the first line before the options, the rest behind them.
+    description, _, examples = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(
         prog="python -m sweeps",
-        description=__doc__,
-        epilog=EPILOG,
+        description=description,
+        epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def add(name: str, text: str, run: object, target: str = "study") -> argparse.ArgumentParser:
+    def add(name: str, text: str, target: str = "study") -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
         if target:
             command.add_argument(target)
-        command.set_defaults(run=run)
-        # `plan` and `launch` take it among their overrides, as root=FOLDER.
-        if name not in ("plan", "launch"):
-            command.add_argument("--root", default=_root())
+        root = os.environ.get("KDLAB_ROOT", "runs")
+        if name in ("plan", "launch"):  # they take another one among their overrides
+            command.set_defaults(root=root)
+            command.add_argument("overrides", nargs="*", help="Hydra overrides for every run")
+            text = "of work, at most"
+            command.add_argument("--max-gpu-hours", type=_positive, metavar="H", help=text)
+        else:
+            command.add_argument("--root", default=root)
         return command
 
-    for name, text, run in (
-        ("plan", "count the runs and what they take; write nothing", _plan),
-        ("launch", "submit what is not done", _launch),
-    ):
-        command = add(name, text, run)
-        command.add_argument("overrides", nargs="*", help="Hydra overrides for every run")
-        command.add_argument(
-            "--max-gpu-hours", type=_positive, metavar="H", help="of work, at most"
-        )
-        if name == "launch":
-            command.add_argument("--wait", action="store_true", help="until all is done")
-    command = add("status", "where the runs stand", _status)
+    add("plan", "count the runs and what they take; write nothing")
+    command = add("launch", "submit what is not done")
+    command.add_argument("--wait", action="store_true", help="until all is done")
+    command = add("status", "where the runs stand")
     command.add_argument("--watch", action="store_true", help="again and again")
-    command = add("retry", "forgive failures, and hosts, and launch again", _retry)
+    command = add("retry", "forgive failures, and hosts, and launch again")
     command.add_argument("--class", dest="classes", action="append", default=[], metavar="CLASS")
     command.add_argument("--uid", dest="uids", action="append", default=[], metavar="UID")
     command.add_argument("--all", dest="all_", action="store_true")
-    add("rerun", "repeat a recorded run for its outputs and its model", _rerun, target="uid")
-    add("cancel", "end a study's tasks; what they train is saved", _cancel)
-    add("logs", "what a run's tasks printed", _logs, target="uid")
-    command = add("wandb", "push a study's records to Weights & Biases, once each", _wandb)
+    add("rerun", "repeat a recorded run for its outputs and its model", target="uid")
+    add("cancel", "end a study's tasks; what they train is saved")
+    add("logs", "what a run's tasks printed", target="uid")
+    command = add("wandb", "push a study's records to Weights & Biases, once each")
     command.add_argument("--project", default="kdlab")
     command.add_argument("--entity", default=None, help="a user or a team; yours if left out")
     command.add_argument("--mode", choices=("online", "offline"), default="online")
     text = "remove what finished and dead processes left: checkpoints, partial files, locks"
-    command = add("clean", text, _clean, target="")
+    command = add("clean", text, target="")
     command.add_argument("--dry-run", action="store_true", help="only say what would go")
     command.add_argument("--days", type=_positive, default=30.0, metavar="N", help=CLEAN_DAYS)
     return parser
@@ -106,106 +121,6 @@ def _positive(text: str) -> float:
     if not 0 < number < float("inf"):  # not `number <= 0`, which nan would pass
         raise argparse.ArgumentTypeError(f"{text}: a number above 0")
     return number
-
-
-def _root() -> str:
-    """Where runs are unless an option or an override says otherwise."""
-    return os.environ.get("KDLAB_ROOT", "runs")
-
-
-# Each command imports what it needs when it is called: `--help` and a mistyped option are answered
-# at once, without the seconds that pandas and Hydra take to load.
-
-
-def _plan(arguments: argparse.Namespace) -> int:
-    from sweeps import commands
-
-    request = commands.requested(arguments.study, tuple(arguments.overrides), _root())
-    return commands.plan_only(request, arguments.max_gpu_hours)
-
-
-def _launch(arguments: argparse.Namespace) -> int:
-    from sweeps import commands
-
-    request = commands.requested(arguments.study, tuple(arguments.overrides), _root())
-    return commands.run_launch(request, arguments.max_gpu_hours, wait=arguments.wait)
-
-
-def _status(arguments: argparse.Namespace) -> int:
-    from rich.console import Console
-
-    from kdlab.storage import repeats
-    from sweeps import status
-    from sweeps.journal import failures
-
-    now = status.load(arguments.study, arguments.root)
-    failures.report_skipped(now.skipped)
-    if arguments.watch:
-        status.watch(arguments.study, arguments.root, every=5.0)
-    Console().print(status.show(now))
-    for line in repeats.notes(arguments.root):
-        print(f"sweeps: {line}", file=sys.stderr)
-    return 0
-
-
-def _retry(arguments: argparse.Namespace) -> int:
-    from sweeps import commands
-
-    if not (arguments.classes or arguments.uids or arguments.all_):
-        raise BadInput("retry: which? --class CLASS, --uid UID or --all")
-    return commands.retry(
-        arguments.study,
-        arguments.root,
-        classes=arguments.classes,
-        uids=arguments.uids,
-        all_=arguments.all_,
-    )
-
-
-def _rerun(arguments: argparse.Namespace) -> int:
-    from sweeps import commands
-
-    return commands.rerun(arguments.uid, arguments.root)
-
-
-def _cancel(arguments: argparse.Namespace) -> int:
-    from sweeps import status
-    from sweeps.submit import reconcile
-
-    status.read_plan(arguments.study, arguments.root)  # refuses a study that was never launched
-    print(f"{reconcile.cancel(arguments.root, arguments.study)} tasks cancelled")
-    return 0
-
-
-def _logs(arguments: argparse.Namespace) -> int:
-    from sweeps import status
-
-    return status.logs(arguments.uid, arguments.root)
-
-
-def _clean(arguments: argparse.Namespace) -> int:
-    from sweeps import leftovers
-
-    removed = leftovers.remove(arguments.root, arguments.days, arguments.dry_run)
-    for path, size in removed:
-        print(f"{size:>12,} {path}")
-    word = "would be removed" if arguments.dry_run else "removed"
-    print(f"{len(removed)} {word}, {sum(size for _, size in removed):,} bytes")
-    return 0
-
-
-def _wandb(arguments: argparse.Namespace) -> int:
-    from sweeps.wandb_sink import replay
-
-    pushed, skipped = replay(
-        arguments.study,
-        arguments.root,
-        project=arguments.project,
-        entity=arguments.entity,
-        mode=arguments.mode,
-    )
-    print(f"{pushed} pushed, {skipped} were there already")
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What the commands of `python -m sweeps` do; `sweeps.__main__` reads their arguments."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,11 +18,10 @@ from sweeps import status
 from sweeps.journal import events, failures, run_states
 from sweeps.launchers import choice
 from sweeps.plan import plan
-from sweeps.plan.row import Planned
 from sweeps.plan.summary import report
 from sweeps.plan.survey import Demand, Work, survey
 from sweeps.study import launched, reading, tuning
-from sweeps.study.cells import Winner, count_open, expand
+from sweeps.study.cells import expand
 from sweeps.study.outline import Outline, outline
 from sweeps.study.schema import Study
 from sweeps.submit import follow, launch, reconcile
@@ -80,27 +79,28 @@ def launched_before(name: str, root: str) -> Request:
     return Request(name, study, (*extra, f"root={root}"))
 
 
+def plan_study(study: str, overrides: Sequence[str], root: str, max_gpu_hours: float | None) -> int:
+    """Print what there is to do of a study: see `requested` and `plan_only`."""
+    return plan_only(requested(study, tuple(overrides), root), max_gpu_hours)
+
+
+def launch_study(
+    study: str, overrides: Sequence[str], root: str, max_gpu_hours: float | None, wait: bool
+) -> int:
+    """Launch a study: see `requested` and `run_launch`."""
+    return run_launch(requested(study, tuple(overrides), root), max_gpu_hours, wait=wait)
+
+
 def plan_only(request: Request, hours: float | None) -> int:
     """Print what there is to do, `hours` of work at most; write nothing."""
     execution = _execution(request)
-    planned, winners = plan.plan_with_winners(request.outline, request.name, execution.root)
+    root, launcher = execution.root, choice.launcher(execution)
+    planned, waiting, _ = plan.plan_with_winners(request.outline, request.name, root)
     runs = plan.unique(planned)
     demand = Demand(hours=hours, unpredicted=_unpredicted(runs, execution))
-    work = survey(runs, execution.root, choice.launcher(execution), demand)
-    print(_report(request, planned, winners, work, execution))
+    work = survey(runs, root, launcher, demand)
+    print(report(request.study, planned, work, launcher, waiting, root))
     return 0
-
-
-def _report(
-    request: Request,
-    planned: Sequence[Planned],
-    winners: Mapping[str, Winner],
-    work: Work,
-    execution: Execution,
-) -> str:
-    waiting = count_open(request.outline, winners, plan.refused(planned))
-    launcher = choice.launcher(execution)
-    return report(request.study, planned, work, launcher, waiting, execution.root)
 
 
 def _execution(request: Request) -> Execution:
@@ -183,9 +183,9 @@ def _submit(
     request: Request, execution: Execution, demand: Demand
 ) -> tuple[list[launch.Submitted], Work]:
     """One round of a launch; return its submissions, and what was to be done."""
-    root, name = execution.root, request.name
+    root, name, launcher = execution.root, request.name, choice.launcher(execution)
     ledger.heal(root)  # before any record is read
-    planned, winners = plan.plan_with_winners(request.outline, name, root)
+    planned, waiting, winners = plan.plan_with_winners(request.outline, name, root)
     runs = plan.unique(planned)
     demand = replace(demand, unpredicted=_unpredicted(runs, execution))
     # Planning takes minutes and submits nothing: it needs no lock. From here on a second launch
@@ -198,8 +198,8 @@ def _submit(
         reconcile.settle(root)
         for line in repeats.notes(root):
             print(f"sweeps: {line}", file=sys.stderr)
-        work = survey(runs, root, choice.launcher(execution), demand)
-        say(_report(request, planned, winners, work, execution))
+        work = survey(runs, root, launcher, demand)
+        say(report(request.study, planned, work, launcher, waiting, root))
         # Before anything is submitted: whatever dies now, the study can be launched by its name.
         tuning.write_winners(plan.winners_file(name, root), winners)
         plan.write(planned, work.seconds, name, request.study, root)
@@ -229,16 +229,18 @@ def _print_failed(work: Work, execution: Execution) -> int:
     return 1 if failed else 0
 
 
-def retry(name: str, root: str, *, classes: Sequence[str], uids: Sequence[str], all_: bool) -> int:
+def retry(study: str, root: str, *, classes: Sequence[str], uids: Sequence[str], all_: bool) -> int:
     """Forgive failures, by class, by uid or all, and launch the study again as it was.
 
     With a failure those of its ancestors are forgiven, without which the run cannot be done, and
     those of children that failed only because of the forgiven runs.
 
     Raises:
-        BadInput: there is no failure of such a class or uid.
+        BadInput: none are named, or there is no failure of such a class or uid.
     """
-    family = launched.family(status.read_plan(name, root))
+    if not (classes or uids or all_):
+        raise BadInput("retry: which? --class CLASS, --uid UID or --all")
+    family = launched.family(status.read_plan(study, root))
     failed_by = failures.failed_by(events.fold(root))
     failed = {uid: failed_by[uid] for uid in family if uid in failed_by}
     failed_classes = sorted({event["class"] for event in failed.values()})
@@ -257,9 +259,20 @@ def retry(name: str, root: str, *, classes: Sequence[str], uids: Sequence[str], 
     reconcile.forgive(root, sorted(forgiven))
     # Last: if `retry` is killed before this line, no task starts on failures that still count; the
     # study says that it has stopped, and `retry --all` goes on.
-    failures.stop_file(root, name).unlink(missing_ok=True)
+    failures.stop_file(root, study).unlink(missing_ok=True)
     say(f"{len(forgiven)} of {len(failed)} failures forgiven")
-    return run_launch(launched_before(name, root), None, wait=False)
+    return run_launch(launched_before(study, root), None, wait=False)
+
+
+def cancel(study: str, root: str) -> int:
+    """End a study's tasks, and say how many there were.
+
+    Raises:
+        BadInput: it was never launched.
+    """
+    status.read_plan(study, root)
+    print(f"{reconcile.cancel(root, study)} tasks cancelled")
+    return 0
 
 
 def rerun(uid: str, root: str) -> int:

@@ -13,6 +13,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -24,6 +25,16 @@ HOUR, DAY = 3600.0, 86400.0  # in seconds
 LAUNCH_LOCK = "launch.lock"  # stays: two launches with a file each would submit everything twice
 
 
+def clean(root: str, days: float, dry_run: bool) -> int:
+    """Remove what may go, as `remove` does, and print what went."""
+    removed = remove(root, days, dry_run)
+    for path, size in removed:
+        print(f"{size:>12,} {path}")
+    word = "would be removed" if dry_run else "removed"
+    print(f"{len(removed)} {word}, {sum(size for _, size in removed):,} bytes")
+    return 0
+
+
 def remove(root: str | Path, days: float, dry: bool) -> list[tuple[Path, int]]:
     """Remove what may go; return each path with its bytes.
 
@@ -32,16 +43,18 @@ def remove(root: str | Path, days: float, dry: bool) -> list[tuple[Path, int]]:
         days: for which an unfinished run's checkpoint is kept.
         dry: only say what would go.
     """
-    done = ledger.index(root)
+    root = Path(root)
     removed = []
-    for path, uid in [*_checkpoints(Path(root), set(done), days), *_partials(Path(root))]:
+    for path, uid in chain(
+        _checkpoints(root, set(ledger.index(root)), days), _partials(root), _locks(root)
+    ):
         with _unused(root, uid) as is_unused:
             # Between listing and locking, whoever held the lock may have removed it.
             if is_unused and path.exists():
                 removed.append((path, _size(path)))
                 if not dry:
-                    _remove(path)
-    return removed + list(_locks(Path(root), dry))
+                    _remove(path)  # a lock too while it is held: whoever waits makes a new one
+    return removed
 
 
 def _checkpoints(root: Path, done: set[str], days: float) -> Iterator[tuple[Path, str]]:
@@ -62,22 +75,17 @@ def _partials(root: Path) -> Iterator[tuple[Path, str]]:
             yield path, path.name.partition(".")[0]
 
 
-def _locks(root: Path, dry: bool) -> Iterator[tuple[Path, int]]:
-    """Remove, unless `dry`, the locks that nobody holds."""
+def _locks(root: Path) -> Iterator[tuple[Path, str]]:
+    """Old locks, each with the uid of the run, or the name, that it is of."""
     for path in sorted((root / "locks").glob("*.lock")):
-        if path.name == LAUNCH_LOCK or _age(path) < DAY:
-            continue
-        with _unused(root, path.stem) as is_unused:
-            if is_unused:
-                yield path, _size(path)
-                if not dry:
-                    path.unlink(missing_ok=True)  # while it is held: whoever waits takes a new one
+        if path.name != LAUNCH_LOCK and _age(path) >= DAY:
+            yield path, path.stem
 
 
 @contextmanager
-def _unused(root: str | Path, uid: str) -> Iterator[bool]:
+def _unused(root: Path, uid: str) -> Iterator[bool]:
     """Whether no process works on a run; while the block lasts, none can begin to."""
-    path = Path(root) / "locks" / f"{uid}.lock"
+    path = root / "locks" / f"{uid}.lock"
     # To take a lock makes its file: where there is none, nobody works, and none shall be made.
     if not path.exists():
         yield True

@@ -6,7 +6,6 @@ from typing import Any
 
 from kdlab.config import overrides
 from kdlab.config.option_files import options
-from kdlab.config.overrides import is_operational
 from kdlab.errors import BadInput
 from kdlab.storage.durable import short_digest
 from sweeps.commands import Request
@@ -52,7 +51,7 @@ def as_request(
             twice, or a name that no folder may have.
     """
     for key in swept:
-        if is_operational(key):
+        if overrides.is_operational(key):
             raise BadInput(f"{key}: where and how runs are computed cannot be swept")
     # A study has its seeds by themselves: `check` refuses a seed among the overrides of its runs.
     fixed_seeds = [text for text in fixed if overrides.key(text) == SEED_KEY] or ["seed=0"]
@@ -63,7 +62,7 @@ def as_request(
     # Where only seeds and tasks are swept, the product has one empty row, which is called `run`.
     cases = {", ".join(texts) or "run": list(texts) for texts in product(*of_rows)}
     # The same runs are the same study, wherever they are computed.
-    decisive = sorted(text for text in fixed if not is_operational(text))
+    decisive = sorted(text for text in fixed if not overrides.is_operational(text))
     content = repr((decisive, dict(swept) | {SEED_KEY: seeds}))
     name = name or f"multirun_{short_digest(content.encode())[:8]}"
     check_name(name)

@@ -1,5 +1,6 @@
 """Where a study stands, for the terminal: states, rate, coverage, failures, and tasks' logs."""
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -9,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
 
 from kdlab.errors import BadInput
-from kdlab.storage import ledger
-from kdlab.storage.ledger import Entry
+from kdlab.storage import ledger, repeats
 from sweeps.journal import events, failures, run_states
-from sweeps.journal.events import Event, History
-from sweeps.journal.run_states import DIVERGED, DONE, FAILED, RUNNING, STATES
 from sweeps.launchers import contract
 from sweeps.study import launched
 
+WATCH_SECONDS = 5.0  # between two screens of `status --watch`
 RATE_WINDOW = 1800.0  # seconds over which the rate is taken
 PLAN_COLUMNS = ["table", "row", "task", "uid", "parents", "ancestors", "seconds"]
 
@@ -48,11 +51,27 @@ class Status:
     hours: tuple[float, float]
     tasks: Mapping[str, int]
     coverage: pd.DataFrame
-    failed: Mapping[str, Event]
+    failed: Mapping[str, events.Event]
     hosts: list[failures.Blame]
     stop: Mapping[str, Any] | None
     queue_error: str
     skipped: list[str]
+
+
+def print_status(study: str, root: str, watch: bool) -> int:
+    """Print where a study stands; with `watch` show it again and again, until interrupted."""
+    status = load(study, root)
+    failures.report_skipped(status.skipped)
+    if watch:
+        # By itself rich would draw the same screen four times a second.
+        with Live(show(status), auto_refresh=False) as screen:
+            while True:
+                time.sleep(WATCH_SECONDS)
+                screen.update(show(load(study, root)), refresh=True)
+    Console().print(show(status))
+    for line in repeats.notes(root):
+        print(f"sweeps: {line}", file=sys.stderr)
+    return 0
 
 
 def load(study: str, root: str) -> Status:
@@ -96,7 +115,7 @@ def read_plan(study: str, root: str) -> pd.DataFrame:
     return plan[plan["uid"].notna()]
 
 
-def _rate(history: History, study: str) -> float:
+def _rate(history: events.History, study: str) -> float:
     """Runs an hour by the `end` events; 0 while fewer than two cohorts ended."""
     ended = [(e["time"], len(e["uids"])) for e in history.ends if e["study"] == study]
     if not ended:
@@ -108,7 +127,7 @@ def _rate(history: History, study: str) -> float:
     return 3600 * sum(n for _, n in recent) / span if len(recent) > 1 else 0.0
 
 
-def _coverage(plan: pd.DataFrame, done: Mapping[str, Entry]) -> pd.DataFrame:
+def _coverage(plan: pd.DataFrame, done: Mapping[str, ledger.Entry]) -> pd.DataFrame:
     """One row a table: see `Status.coverage`."""
     runs = plan.assign(done=[uid in done for uid in plan["uid"].tolist()])
     cells = runs.groupby(["table", "row", "task"], sort=False)["done"].agg(["sum", "size"])
@@ -126,10 +145,6 @@ def _coverage(plan: pd.DataFrame, done: Mapping[str, Entry]) -> pd.DataFrame:
 
 def show(status: Status) -> Any:
     """A status as something that `rich` prints."""
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
     parts: list[Any] = [Text(headline(status), style="bold")]
     if status.stop:
         parts.append(Text(f"stopped: {status.stop['why']}; {status.stop['error']}", style="red"))
@@ -156,12 +171,13 @@ def _blame_line(blame: failures.Blame) -> str:
 def headline(status: Status) -> str:
     """Counts, rate, time left and hours in two lines."""
     total = sum(status.counts.values())
-    counts = ", ".join(f"{status.counts[s]} {s}" for s in STATES if status.counts[s])
-    open_runs = total - status.counts[DONE] - status.counts[DIVERGED]
-    remaining = open_runs - status.counts[FAILED]
+    in_states = ((status.counts[state], state) for state in run_states.STATES)
+    counts = ", ".join(f"{number} {state}" for number, state in in_states if number)
+    ended = (run_states.DONE, run_states.DIVERGED, run_states.FAILED)
+    remaining = total - sum(status.counts[state] for state in ended)
     pace = f"{status.rate:.0f} runs/h" if status.rate else "no rate yet"
     # While nothing runs, the rate is an old one, and says nothing of the time that is left.
-    if status.rate and remaining and status.counts[RUNNING]:
+    if status.rate and remaining and status.counts[run_states.RUNNING]:
         pace += f", {timedelta(seconds=round(3600 * remaining / status.rate))} left"
     used, planned = status.hours
     return (
@@ -172,9 +188,6 @@ def headline(status: Status) -> str:
 
 def _failures(status: Status) -> Any:
     """A table of failures: those of equal class and fingerprint are one row."""
-    from rich.table import Table
-    from rich.text import Text
-
     groups: dict[tuple[str, str], list[str]] = {}
     for uid, event in status.failed.items():
         groups.setdefault((event["class"], event["fingerprint"]), []).append(uid)
@@ -185,17 +198,6 @@ def _failures(status: Status) -> Any:
         # As text: an error may have brackets, which rich would take for its own.
         table.add_row(kind, fingerprint, str(len(uids)), Text(example, overflow="fold"))
     return table
-
-
-def watch(study: str, root: str, every: float) -> None:
-    """Show a study's status again and again, until interrupted."""
-    from rich.live import Live
-
-    # By itself rich would draw the same screen four times a second.
-    with Live(show(load(study, root)), auto_refresh=False) as screen:
-        while True:
-            time.sleep(every)
-            screen.update(show(load(study, root)), refresh=True)
 
 
 def logs(uid: str, root: str) -> int:

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +20,16 @@ from sweeps.study import launched
 PAUSE = 0.5  # seconds between runs online, below W&B's limit on new runs a minute
 
 
-@dataclass(frozen=True)
-class Labels:
-    """How a run is shown in W&B.
+# How a run is shown in W&B: its `name`, its `job` (student, teacher or parent), and as `tags` the
+# tables of the study that it is in.
+Labels = dict[str, Any]
 
-    Attributes:
-        name: of the run.
-        job: its kind: student, teacher or parent.
-        tables: those of the study that it is in; W&B's tags.
-    """
 
-    name: str
-    job: str
-    tables: tuple[str, ...]
+def push(study: str, root: str, **target: Any) -> int:
+    """Push a study's records, as `replay` does, and say how many."""
+    pushed, skipped = replay(study, root, **target)
+    print(f"{pushed} pushed, {skipped} were there already")
+    return 0
 
 
 def replay(
@@ -54,7 +51,8 @@ def replay(
         How many runs were pushed, and how many had been pushed before.
 
     Raises:
-        BadInput: an unknown study or mode, or W&B is not there or does not let us in.
+        BadInput: an unknown study or mode; W&B is not installed, not reached, or
+            not logged in to.
     """
     target = parse(Target, {"root": root, "project": project, "entity": entity, "mode": mode})
     labels = _labels(study, root)
@@ -77,18 +75,18 @@ def _labels(study: str, root: str) -> dict[str, Labels]:
     children = plan[plan["ancestors"].notna()].drop_duplicates(["teachers", "ancestors", "task"])
     teachers = {uid for text in children["teachers"] for uid in json.loads(text)}
     ancestors = {
-        uid: Labels(f"{kind}, {task}, {uid[:8]}", kind, ())
+        uid: {"name": f"{kind}, {task}, {uid[:8]}", "job": kind, "tags": []}
         for text, task in zip(children["ancestors"], children["task"], strict=True)
         for uid in json.loads(text)
         for kind in ["teacher" if uid in teachers else "parent"]
     }
     # A run that is a row of the study too is shown as the row.
     return ancestors | {
-        str(uid): Labels(
-            f"{rows['row'].iloc[0]}, {rows['task'].iloc[0]}, seed {rows['seed'].iloc[0]}",
-            "student",
-            tuple(rows["table"].unique()),
-        )
+        str(uid): {
+            "name": f"{rows['row'].iloc[0]}, {rows['task'].iloc[0]}, seed {rows['seed'].iloc[0]}",
+            "job": "student",
+            "tags": list(rows["table"].unique()),
+        }
         for uid, rows in plan[plan["uid"].notna()].groupby("uid", sort=False)
     }
 
@@ -106,11 +104,9 @@ def _push(record: Record, labels: Labels, study: str, target: Target) -> None:
         with opened(
             target,
             uid=record.uid,
-            name=labels.name,
             config=config(record.choices, record.overrides),
             group=study,
-            job=labels.job,
-            tags=list(labels.tables),
+            **labels,
         ) as run:
             for step, row in _history(record.result):
                 run.log(row, step=step, commit=True)

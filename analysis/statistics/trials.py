@@ -147,8 +147,8 @@ def _trial(runs: pd.DataFrame) -> dict[str, Any]:
     scores = [counted(run) for run in runs.drop_duplicates("uid").to_dict("records")]
     missing = int(np.isnan(scores).sum())
     return {
-        # The mean as `sweeps.study.tuning.best_mean` takes it, so that rounding makes no other
-        # winner of two trials that are equally good.
+        # The mean as the rule `best_mean` of `sweeps.study.tuning` takes it, so that rounding makes
+        # no other winner of two trials that are equally good.
         "score": PERCENT * fmean(scores),
         "seeds": int(runs["seed"].nunique()),
         "missing": missing,

@@ -42,9 +42,8 @@ class KdlabSweeper(Sweeper):
 
         fixed: dict[str, str] = {}
         swept: dict[str, list[str]] = {}
-        for override in OverridesParser.create(config_loader=self.loader).parse_overrides(
-            arguments
-        ):
+        parser = OverridesParser.create(config_loader=self.loader)
+        for override in parser.parse_overrides(arguments):
             element = override.get_key_element()
             key = element.lstrip("+")
             # As in Hydra's own sweeper, the last override of a key counts.

@@ -94,10 +94,6 @@ def _model(kind: str) -> type[BaseModel]:
 
 
 _MODELS = {kind: _model(kind) for kind in FIELDS}
-_DEFAULTS = {
-    kind: {name: spec[1] for name, spec in fields.items() if isinstance(spec, tuple)}
-    for kind, fields in FIELDS.items()
-}
 _event_numbers = itertools.count()
 
 
@@ -155,9 +151,9 @@ def _checked(line: Event, path: Path, number: int) -> Event:
     if not isinstance(kind, str) or kind not in FIELDS:
         raise ValueError("no event of a known kind")
     # A line without a number gets a negative one, which no event of `append` has.
-    event = {"file": path.stem, "n": -number, **_DEFAULTS[kind], **line}
+    fields = {"file": path.stem, "n": -number, **line}
     try:
-        _MODELS[kind].model_validate(event)
+        event = _MODELS[kind].model_validate(fields).model_dump()
     except ValidationError as error:
         first = error.errors()[0]
         raise ValueError(f"{kind}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None

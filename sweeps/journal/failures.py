@@ -40,7 +40,7 @@ from pathlib import Path
 from typing import Any
 
 from kdlab.storage.durable import write_whole
-from sweeps.journal.events import Event, EventId, History, event_id
+from sweeps.journal.events import Event, History, event_id
 
 # How often a run may meet a class when it is alone; of a class that is not here it never fails.
 # An error in the code or a lack of memory comes back at every try; a crash, a bad node or a file
@@ -230,8 +230,7 @@ def _of_different_runs(incidents: Iterable[Event]) -> list[Event]:
 
 def distinct(trouble: Iterable[Event]) -> list[Event]:
     """Every event once: the event of a cohort is listed under each of the cohort's runs."""
-    by_id: dict[EventId, Event] = {event_id(event): event for event in trouble}
-    return list(by_id.values())
+    return list({event_id(event): event for event in trouble}.values())
 
 
 def stop_if_hopeless(root: str | Path, history: History, study: str) -> None:

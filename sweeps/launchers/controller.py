@@ -62,9 +62,7 @@ def ask(*command: str, env: Mapping[str, str] | None = None) -> str:
         RuntimeError: it fails, or does not answer.
     """
     if env is None:
-        env = {
-            key: value for key, value in os.environ.items() if not key.startswith(FILTER_PREFIXES)
-        }
+        env = {k: v for k, v in os.environ.items() if not k.startswith(FILTER_PREFIXES)}
     try:
         return subprocess.run(
             command, check=True, capture_output=True, text=True, timeout=TIMEOUT, env=env

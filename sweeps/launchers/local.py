@@ -17,7 +17,6 @@ from kdlab.errors import BadInput
 from kdlab.options.schema import Count
 from kdlab.storage.durable import write_whole
 from sweeps.journal import events
-from sweeps.journal.events import Event, TaskId
 from sweeps.launchers.submission import Submission, environment
 
 POOL_START = 30.0  # seconds for a pool to take its lock
@@ -69,7 +68,7 @@ def _start_detached(pool: Path, env: dict[str, str]) -> int:
     return int(printed)
 
 
-def live(root: Path, intents: Sequence[Event], fresh: bool) -> dict[TaskId, str]:
+def live(root: Path, intents: Sequence[events.Event], fresh: bool) -> dict[events.TaskId, str]:
     """The tasks of pools that are alive."""
     return {
         (event["intent"], index): "RUNNING"
@@ -79,12 +78,12 @@ def live(root: Path, intents: Sequence[Event], fresh: bool) -> dict[TaskId, str]
     }
 
 
-def adopt(root: Path, intents: Sequence[Event]) -> dict[str, str]:
+def adopt(root: Path, intents: Sequence[events.Event]) -> dict[str, str]:
     """Nothing: a pool writes its own `submitted` event."""
     return {}
 
 
-def cancel(root: Path, intent: Event) -> None:
+def cancel(root: Path, intent: events.Event) -> None:
     """Ask an intent's pool to end: its cohorts are saved.
 
     Raises:

@@ -76,35 +76,32 @@ def submit(
         "mem": mem,
         "exclude": ",".join(_left_out(submission.exclude, partition)) or None,
         "dependency": "afterany:" + ":".join(after) if after else None,
-    }
-    stated = {key: value for key, value in options.items() if value is not None}
-    # An array of several levels' tasks gets its part of `parallel`, by its number of tasks.
-    share = max(1, parallel * len(submission.shards) // submission.level_tasks)
-    further = {
         "time": time,
-        "array_parallelism": share,
+        # One of several arrays of a level gets its part of `parallel`, by its number of tasks.
+        "array_parallelism": max(1, parallel * len(submission.shards) // submission.level_tasks),
         "setup": [*submitit_files.exports(submission.code), *setup],
         "additional_parameters": {"requeue": True, **_allowed(additional)},
     }
-    job = _sbatch(submission, stated, further)
+    job = _sbatch(submission, {key: value for key, value in options.items() if value is not None})
     submitit_files.write_calls(submission.folder, job, submission.intent, submission.shards, time)
     return job
 
 
-def _sbatch(submission: Submission, stated: Mapping[str, Any], further: Mapping[str, Any]) -> str:
-    """Write the batch script and submit it; where a left-out host is refused, without any."""
-    names = list(stated)
-    script = submitit_files.write_script(submission, {**stated, **further})
-    name, env = controller.job_name(submission.intent), controller.environment(names)
+def _sbatch(submission: Submission, options: Mapping[str, Any]) -> str:
+    """Write the batch script and submit it; return its job id.
+
+    If sbatch refuses the name of a host that is left out, no host is.
+    """
+    script = submitit_files.write_script(submission, options)
+    name, env = controller.job_name(submission.intent), controller.environment(options)
     try:
         job = controller.sbatch(script, name, env)
     except BadInput as error:
-        if "exclude" not in stated or "node" not in str(error):
+        if "exclude" not in options or "node" not in str(error):
             raise
         print(f"sweeps: {error}; again, and no host is left out", flush=True)
-        others = {key: value for key, value in stated.items() if key != "exclude"}
-        script = submitit_files.write_script(submission, {**others, **further})
-        job = controller.sbatch(script, name, env)
+        without_exclude = {key: value for key, value in options.items() if key != "exclude"}
+        return _sbatch(submission, without_exclude)
     submitit_files.keep_script(script, job)
     return job
 

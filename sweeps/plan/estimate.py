@@ -6,8 +6,6 @@ them.
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
-from typing import Any
 
 from kdlab.architecture import Architecture
 from kdlab.errors import BadInput
@@ -156,32 +154,9 @@ def _rows_of(train: int, protocol: Protocol, data: Data) -> int:
     return (labelled + extra) * (folds - 1) // folds if folds else labelled + extra
 
 
-@cache
-def parameters(model: Architecture) -> int:
-    """About how many parameters a student or teacher has: its layers and its word embeddings."""
+def model_bytes(run: Run) -> int:
+    """About how many bytes a student's weights take: its layers and its word embeddings."""
+    student = run.student
     # Attention has four matrices of hidden x hidden, the feed-forward part two.
-    layer = 4 * model.hidden**2 + 2 * model.hidden * model.intermediate
-    return model.layers * layer + VOCABULARY * model.hidden
-
-
-def disk(runs: Sequence[Run], saved: Sequence[Run], cohort: int, shards: int) -> dict[str, Any]:
-    """The disk space that runs need.
-
-    Args:
-        runs: to be trained.
-        saved: those of them whose models are kept.
-        cohort: how many train side by side.
-        shards: how many tasks there are.
-
-    Returns:
-        `files` and `bytes` that stay, and the bytes of `checkpoints` while a cohort trains.
-    """
-    models = sum(parameters(run.student) for run in saved) * PARAMETER_BYTES
-    largest = max((parameters(run.student) for run in runs), default=0)
-    return {
-        # A task leaves its shard, events, records, outputs and logs, a model about as many files.
-        "files": 6 * shards + 6 * len(saved),
-        "bytes": len(runs) * RECORD_BYTES + models,
-        # The weights, and two moments of AdamW for each.
-        "checkpoints": 3 * PARAMETER_BYTES * largest * cohort,
-    }
+    layer = 4 * student.hidden**2 + 2 * student.hidden * student.intermediate
+    return PARAMETER_BYTES * (student.layers * layer + VOCABULARY * student.hidden)

@@ -1,7 +1,8 @@
 """Which runs must be done before which: parents first."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from graphlib import TopologicalSorter
+from functools import cache
 
 from kdlab.run import Run, parents
 
@@ -24,21 +25,16 @@ def levels(runs: Sequence[Run]) -> list[list[Run]]:
     """
     by_uid = {run.uid: run for run in runs}
     needed = {parent.uid for run in runs for parent in parents(run)}
-    sorter = TopologicalSorter(
-        {
-            uid: [parent.uid for parent in parents(run) if parent.uid in by_uid]
-            for uid, run in by_uid.items()
-            if uid in needed
-        }
-    )
-    sorter.prepare()
-    # The sorter gives runs that are ready in any order; a level has them in the plan's, since what
-    # comes first there is done first.
-    order = {uid: number for number, uid in enumerate(by_uid)}
-    of_parents = []
-    while sorter.is_active():
-        ready = sorted(sorter.get_ready(), key=order.__getitem__)
-        of_parents.append([by_uid[uid] for uid in ready])
-        sorter.done(*ready)
+
+    @cache  # thousands of children ask about one teacher
+    def depth(uid: str) -> int:
+        inside = (parent.uid for parent in parents(by_uid[uid]) if parent.uid in by_uid)
+        return max((1 + depth(parent) for parent in inside), default=0)
+
+    # In the plan's order within a level, since what comes first there is done first.
+    of_parents: defaultdict[int, list[Run]] = defaultdict(list)
+    for run in by_uid.values():
+        if run.uid in needed:
+            of_parents[depth(run.uid)].append(run)
     leaves = [run for run in runs if run.uid not in needed]
-    return [*of_parents, leaves] if leaves else of_parents
+    return [level for _, level in sorted(of_parents.items())] + ([leaves] if leaves else [])

@@ -5,7 +5,7 @@ of tests in its family (Holm 1979: the smallest p-value must be below 0.05 over 
 few seeds and many rows no difference, however large, can pass: better to know that before.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -13,10 +13,8 @@ from itertools import islice
 import numpy as np
 
 from kdlab import power
-from kdlab.power import Path
 from kdlab.run import Run
 from kdlab.storage import ledger
-from kdlab.storage.ledger import Entry
 from sweeps.plan.row import Planned
 from sweeps.study.schema import Study
 
@@ -42,7 +40,7 @@ class TableArm:
 
 
 def lines(
-    study: Study, planned: Sequence[Planned], root: str, done: Mapping[str, Entry]
+    study: Study, planned: Sequence[Planned], root: str, done: Mapping[str, ledger.Entry]
 ) -> list[str]:
     """A line for each table: its families of tests, and the difference that its tests can find.
 
@@ -86,7 +84,7 @@ def _arms(study: Study, planned: Sequence[Planned]) -> dict[ArmKey, TableArm]:
 
 
 def _line(
-    table: str, arms: Mapping[ArmKey, TableArm], root: str, done: Mapping[str, Entry]
+    table: str, arms: Mapping[ArmKey, TableArm], root: str, done: Mapping[str, ledger.Entry]
 ) -> Iterator[str]:
     """What one table could mark; nothing if it compares nothing."""
     compared = {
@@ -94,7 +92,7 @@ def _line(
         for key, arm in arms.items()
         if key[0] == table and key[1] != arm.control and (table, arm.control, key[2]) in arms
     }
-    paths: list[Path] = []  # of a test: what its family is made by
+    paths: list[power.Path] = []  # of a test: what its family is made by
     seeds: list[int] = []
     # Rows that are the same runs are one test.
     distinct = {(tuple(r.uid for r in a.runs.values()), a.control): a for a in compared.values()}
@@ -105,11 +103,10 @@ def _line(
     if not paths:
         return
     families = power.families(paths, seeds)
-    sizes = {family: families.count(family) for family in families}
     # The largest family is the strictest: what its tests can find, those of the others can too.
-    largest = max(sizes, key=lambda family: sizes[family])
-    tests, count = sizes[largest], seeds[families.index(largest)]
-    split = f" in {len(sizes)} families of up to {tests}" * (len(sizes) > 1)
+    ((largest, tests),) = Counter(families).most_common(1)
+    count, number = seeds[families.index(largest)], len({*families})
+    split = f" in {number} families of up to {tests}" * (number > 1)
     start = f"marks of {table}: {len(paths)} difference{'s' * (len(paths) > 1)}{split}"
     if not power.is_able(tests, count):
         needed = _needed(tests, count)
@@ -151,14 +148,9 @@ def _deviations(
     compared: Mapping[ArmKey, TableArm],
     arms: Mapping[ArmKey, TableArm],
     root: str,
-    done: Mapping[str, Entry],
+    done: Mapping[str, ledger.Entry],
 ) -> Iterator[float]:
     """By arm and column the deviation over seeds of recorded differences, in points."""
-
-    def scores(run: Run, split: str) -> dict[str, float]:
-        by_metric: dict[str, float] = ledger.read(root, done[run.uid]).result["scores"][split]
-        return by_metric
-
     finished = {uid for uid, entry in done.items() if entry.status == "done"}
     for (table, _, task), arm in compared.items():
         control = arms[table, arm.control, task].runs
@@ -168,7 +160,10 @@ def _deviations(
         if len(pairs) < 2:
             continue
         for split in pairs[0][0].task.report:
-            scored = [(scores(run, split), scores(other, split)) for run, other in pairs]
+            scored = [
+                [ledger.read(root, done[run.uid]).result["scores"][split] for run in pair]
+                for pair in pairs
+            ]
             for metric in scored[0][0]:
-                gaps = [PERCENT * (run[metric] - other[metric]) for run, other in scored]
+                gaps = [PERCENT * (own[metric] - of_control[metric]) for own, of_control in scored]
                 yield float(np.std(gaps, ddof=1))

@@ -48,12 +48,8 @@ def _row(student: Architecture, variants: Variants) -> tuple[str, str, str, str]
         transformer = counted["transformer"]
         totals.append(_short(counted["total"] / MEGA, "M") if vocabulary else "unknown")
     flops = _short(costs.inference_flops(student) / GIGA, "G")
-    return (
-        _name(student),
-        _short(transformer / MEGA, "M"),
-        " or ".join(dict.fromkeys(totals)),
-        flops,
-    )
+    in_all = " or ".join(dict.fromkeys(totals))
+    return _name(student), _short(transformer / MEGA, "M"), in_all, flops
 
 
 def _vocabulary(run: Run) -> int | None:

@@ -30,13 +30,17 @@ def plan(
     Raises:
         BadInput: naming the table, row and key of the first run that is wrong.
     """
-    return plan_outline(outline(study, extra), winners)
+    return _plan_outline(outline(study, extra), winners)[0]
 
 
-def plan_outline(
-    study_outline: Outline, winners: Mapping[str, Winner] | None = None
-) -> list[Planned]:
-    """Compose every run of a study that is expanded already: see `plan`."""
+def _plan_outline(
+    study_outline: Outline, winners: Mapping[str, Winner] | None
+) -> tuple[list[Planned], int]:
+    """Compose every run of a study that is expanded already, as `plan` does.
+
+    Returns:
+        The cells, and how many more wait for their winners.
+    """
     cells = list(expand(study_outline, winners))
     runs, not_applicable = _composed(cells)
     if not_applicable:
@@ -52,12 +56,12 @@ def plan_outline(
                 f"skip rule {rule.name!r} leaves no run out: is {rule.when} spelt right?"
             )
     _check_distinct(planned)
-    return planned
+    return planned, waiting
 
 
 def plan_with_winners(
     study_outline: Outline, name: str, root: str
-) -> tuple[list[Planned], dict[str, Winner]]:
+) -> tuple[list[Planned], int, dict[str, Winner]]:
     """Compose a study with the winners of what is tuned, as far as its records decide them.
 
     Args:
@@ -66,13 +70,14 @@ def plan_with_winners(
         root: where records and frozen winners are.
 
     Returns:
-        The cells, and the winners: those that were frozen before, and those that now can be.
+        The cells, how many more wait for their winners, and the winners: those that were frozen
+        before, and those that now can be.
 
     Raises:
         BadInput: as `plan`; or frozen winners are damaged, or of other trials.
     """
     frozen = tuning.read_winners(winners_file(name, root))
-    planned = plan_outline(study_outline, frozen)
+    planned, waiting = _plan_outline(study_outline, frozen)
     cells = [(entry.cell, entry.run.uid if entry.run else None) for entry in planned]
     tuning.verify(frozen, cells)
     runs, done = {run.uid: run for run in unique(planned)}, ledger.index(root)
@@ -85,8 +90,8 @@ def plan_with_winners(
     winners = {**tuning.choose(cells, score), **frozen}
     if winners.keys() != frozen.keys():
         # Once more: each new winner brings the cells that confirm it.
-        planned = plan_outline(study_outline, winners)
-    return planned, winners
+        planned, waiting = _plan_outline(study_outline, winners)
+    return planned, waiting, winners
 
 
 def winners_file(name: str, root: str) -> Path:
@@ -128,11 +133,6 @@ def _composed(
         else:
             runs[cell.overrides] = run
     return runs, not_applicable
-
-
-def refused(planned: Sequence[Planned]) -> dict[tuple[str, ...], str]:
-    """The overrides of cells that are left out, and why, as `count_open` takes them."""
-    return {e.cell.overrides: e.cell.excluded for e in planned if e.cell.excluded}
 
 
 def unique(planned: Sequence[Planned]) -> list[Run]:

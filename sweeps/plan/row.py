@@ -11,6 +11,11 @@ from sweeps.plan.levels import with_ancestors
 from sweeps.study.outline import Cell
 from sweeps.study.schema import Study
 
+# The columns that a cell has as they are.
+OF_CELL = (
+    "table", "case", "row", "control", "stage", "trials", "unequal", "seed", "teacher_seed", "rule",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -52,7 +57,7 @@ class PlanRow:
         student: JSON object: the student's architecture.
         metrics: JSON list: the task's.
         select_by: JSON list: the metrics whose mean chooses weights and winners.
-        rule: how trials are compared: a function of `sweeps.study.tuning`.
+        rule: how trials are compared: a key of `sweeps.study.tuning.RULES`.
         reports: JSON list: the splits that tables show.
         seconds: of work, by estimate; null for a run that is not due.
         select_on: the split on which weights are chosen: `Protocol.select_on`.
@@ -108,20 +113,11 @@ def rows(
         yield PlanRow(
             study=name,
             question=study.question,
-            table=cell.table,
             layout=layouts.get(cell.table),
-            case=cell.case,
-            row=cell.row,
-            control=cell.control,
-            stage=cell.stage,
             trial=cell.trial,
-            trials=cell.trials,
-            unequal=cell.unequal,
-            seed=cell.seed,
-            teacher_seed=cell.teacher_seed,
             excluded=reasons.get(cell.excluded, cell.excluded),
             overrides=json.dumps(cell.overrides),
-            rule=cell.rule,
+            **{column: getattr(cell, column) for column in OF_CELL},
             **(_of_run(run, differing[run.uid], seconds) if run else {}),
         )
 

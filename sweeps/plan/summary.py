@@ -142,11 +142,15 @@ def _asking(work: Work, root: str) -> list[str]:
 
 
 def _disk(work: Work, launcher: Launcher) -> str:
-    saved = [run for run in work.due if run.uid in work.parents]
-    space = estimate.disk(work.due, saved, launcher.keys.cohort, sum(map(len, work.levels)))
+    saved = [estimate.model_bytes(run) for run in work.due if run.uid in work.parents]
+    # A task leaves its shard, events, records, outputs and logs, a model about as many files.
+    files = 6 * sum(map(len, work.levels)) + 6 * len(saved)
+    stays = len(work.due) * estimate.RECORD_BYTES + sum(saved)
+    # The weights, and two moments of AdamW for each.
+    checkpoints = 3 * max(map(estimate.model_bytes, work.due)) * launcher.keys.cohort
     return (
-        f"about {space['files']} files and {space['bytes'] / GIGABYTE:.2g} GB; "
-        f"{space['checkpoints'] / GIGABYTE:.2g} GB of checkpoints for a cohort in training"
+        f"about {files} files and {stays / GIGABYTE:.2g} GB; "
+        f"{checkpoints / GIGABYTE:.2g} GB of checkpoints for a cohort in training"
     )
 
 

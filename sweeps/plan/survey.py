@@ -1,9 +1,8 @@
 """What of a study is left to do, and what that takes. Writes nothing."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 from kdlab.models import saved_files
 from kdlab.options.memo import files_unchanged
@@ -100,11 +99,12 @@ def survey(
     of_study = {run.uid for run in runs}
     # `rerun` may name a teacher, which is no cell of the study.
     candidates = [*runs, *(family[uid] for uid in again if uid not in of_study)]
-    needs = partial(_with_missing_parents, states=states, root=root, saved=saved)
+    needs = _with_missing_parents(family, states, root, saved)
     due, beyond = _due(candidates, states, needs, seconds, demand)
-    alone = {uid for uid, held in history.trouble.items() if failures.must_be_alone(held)}
+    alone = {uid for uid, trouble in history.trouble.items() if failures.must_be_alone(trouble)}
     unsaved = set(demand.unpredicted) - saved
     tasks = _tasks(due, launcher, seconds, alone)
+    with_model, without_model = (sum(run.uid in uids for run in due) for uids in (saved, unsaved))
     return Work(
         states={run.uid: states[run.uid] for run in runs},
         due=due,
@@ -118,10 +118,7 @@ def survey(
             [run for uid, run in family.items() if uid in done],
         ),
         measured=estimate.measured_cells(runs, done),
-        predicted=(
-            sum(1 for run in due if run.uid in saved),
-            sum(1 for run in due if run.uid in unsaved),
-        ),
+        predicted=(with_model, without_model),
     )
 
 
@@ -141,7 +138,7 @@ def _tasks(
 def _due(
     runs: Sequence[Run],
     states: Mapping[str, str],
-    needs: Callable[[Run], list[Run]],
+    needs: Mapping[str, Sequence[Run]],
     seconds: Mapping[str, float],
     demand: Demand,
 ) -> tuple[list[Run], list[Run]]:
@@ -152,7 +149,7 @@ def _due(
         if states[run.uid] != WAITING and run.uid not in demand.again:
             continue
         # A parent that several runs need is paid by the first of them.
-        new = {needed.uid: needed for needed in needs(run) if needed.uid not in due}
+        new = {needed.uid: needed for needed in needs[run.uid] if needed.uid not in due}
         cost = sum(seconds[uid] for uid in new if uid not in demand.paid)
         # A run that is too dear is passed over: a cheaper one behind it may fit.
         if demand.hours is not None and cost and spent + cost > 3600 * demand.hours:
@@ -164,22 +161,22 @@ def _due(
 
 
 def _with_missing_parents(
-    run: Run, *, states: Mapping[str, str], root: str, saved: Collection[str]
-) -> list[Run]:
-    """A run after the ancestors that must be trained for it, each before its children."""
-    if run.uid in saved:  # its model predicts without them
-        return [run]
-    needs = partial(_with_missing_parents, states=states, root=root, saved=saved)
-    missing = [parent for parent in parents(run) if _is_missing(parent, states, root)]
-    return [*(ancestor for parent in missing for ancestor in needs(parent)), run]
-
-
-def _is_missing(parent: Run, states: Mapping[str, str], root: str) -> bool:
-    """Whether a parent must be trained: it is not done, or its model was not kept."""
-    # A parent at work or in a queue is waited for. One that failed needs no answer: its children
-    # count as failed, and are not asked about.
-    state = states[parent.uid]
-    return state == WAITING or (state == DONE and not _has_model_folder(root, parent.uid))
+    family: Mapping[str, Run], states: Mapping[str, str], root: str, saved: Collection[str]
+) -> dict[str, list[Run]]:
+    """By uid each run after the ancestors that must be trained for it, parents first."""
+    # A parent must be trained if it is not done, or its model was not kept. One at work or in a
+    # queue is waited for; the children of one that failed count as failed, and are not asked about.
+    missing = {
+        uid
+        for uid in {parent.uid for run in family.values() for parent in parents(run)}
+        if states[uid] == WAITING or (states[uid] == DONE and not _has_model_folder(root, uid))
+    }
+    needs: dict[str, list[Run]] = {}
+    for uid, run in family.items():  # where parents come before their children
+        # A saved model predicts without its parents.
+        to_train = [] if uid in saved else [p.uid for p in parents(run) if p.uid in missing]
+        needs[uid] = [*(ancestor for parent in to_train for ancestor in needs[parent]), run]
+    return needs
 
 
 def _has_model_folder(root: str, uid: str) -> bool:

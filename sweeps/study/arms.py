@@ -90,11 +90,9 @@ def _points(block: Block) -> Iterator[dict[str, str]]:
 def _arm(study: Study, block: Block, case: str, point: Mapping[str, str]) -> Arm:
     """The arm of a case at a combination of the grid's and zip's values."""
     teacher = block.teacher if block.teacher is not None else study.teacher
-    shared = (
-        *study.base,
-        *block.base,
-        *([] if teacher is None else [overrides.of_teacher(teacher)]),
-    )
+    shared = [*study.base, *block.base]
+    if teacher is not None:
+        shared.append(overrides.of_teacher(teacher))
     of_case = block.cases[case]
     has_knowledge = not overrides.has_no_knowledge([*shared, *point.values(), *of_case])
     # A grid over temperatures makes no sense for an arm that has none: without these values its
@@ -120,9 +118,7 @@ def _settings(study: Study, block: Block, case: str, texts: Iterable[str]) -> li
     if case not in block.settings:
         return []
     by_task = block.settings[case]
-    # Of several the last counts.
-    tasks = [value for key, value in map(overrides.key_value, texts) if key == "task"]
-    task = tasks[-1] if tasks else ""
+    task = dict(map(overrides.key_value, texts)).get("task", "")  # of several the last counts
     if task not in by_task:
         raise BadInput(
             f"{study.name}: {block.table}: settings: {case} has none for task={task}; "

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from kdlab.errors import BadInput
 from sweeps.study import overrides
 from sweeps.study.outline import BlockOutline, Cell, Line, Outline, SeedPair
-from sweeps.study.schema import Block, Study
+from sweeps.study.schema import Study
 
 Refused = Mapping[tuple[str, ...], str]  # overrides that make no run, and why
+Round = tuple[Sequence[Line], Sequence[SeedPair]]  # lines, and the seeds that each is run with
 
 
 @dataclass(frozen=True)
@@ -27,27 +29,8 @@ class Winner:
     runs: str
 
 
-@dataclass(frozen=True)
-class Round:
-    """Lines, and the seeds that each of them is run with."""
-
-    lines: Sequence[Line]
-    pairs: Sequence[SeedPair]
-
-
-@dataclass(frozen=True)
-class CountedTrials:
-    """An arm's trials, and how many of them are not left out."""
-
-    case: str
-    lines: Sequence[Line]
-    count: int
-
-
 def expand(
-    outline: Outline,
-    winners: Mapping[str, Winner] | None = None,
-    refused: Refused | None = None,
+    outline: Outline, winners: Mapping[str, Winner] | None = None, refused: Refused | None = None
 ) -> Iterator[Cell]:
     """Every run of a study, those that are left out marked with the reason, seed by seed.
 
@@ -68,9 +51,7 @@ def expand(
 
 
 def count_open(
-    outline: Outline,
-    winners: Mapping[str, Winner] | None = None,
-    refused: Refused | None = None,
+    outline: Outline, winners: Mapping[str, Winner] | None = None, refused: Refused | None = None
 ) -> int:
     """How many confirming cells (arms times seeds) wait for their winners."""
     return _stages(outline, winners or {}, refused or {})[2]
@@ -81,10 +62,10 @@ def _by_seed(stage: Sequence[Round], refused: Refused) -> Iterator[Cell]:
 
     A sweep that is stopped early then has whole tables of few seeds.
     """
-    for number in range(max((len(round_.pairs) for round_ in stage), default=0)):
-        for round_ in stage:
-            if number < len(round_.pairs):
-                yield from (_cell(line, round_.pairs[number], refused) for line in round_.lines)
+    for number in range(max((len(pairs) for _, pairs in stage), default=0)):
+        for lines, pairs in stage:
+            if number < len(pairs):
+                yield from (_cell(line, pairs[number], refused) for line in lines)
 
 
 def _cell(line: Line, pair: SeedPair, refused: Refused) -> Cell:
@@ -108,67 +89,76 @@ def _stages(
     outline: Outline, winners: Mapping[str, Winner], refused: Refused
 ) -> tuple[list[Round], list[Round], int]:
     """The trials, what comes after them, and how many cells wait for a winner."""
-    tuning, final, waiting = [], [], 0
+    tuning: list[Round] = []
+    final: list[Round] = []
+    waiting = 0
     for of_block in outline.blocks:
         if of_block.tuning_seeds:
             tried = _counted(outline.study, of_block, refused)
-            tuning.append(
-                Round([line for arm in tried for line in arm.lines], of_block.tuning_seeds)
-            )
+            tuning.append(([*chain(*tried)], of_block.tuning_seeds))
             lines = _confirmed(outline.study, tried, winners)
             # Counted by arms, as a winner may be that of several (`tune.per`).
-            waiting += (sum(1 for arm in tried if arm.count) - len(lines)) * len(of_block.seeds)
+            arms = sum(1 for trials in tried if trials[0].cell.trials)
+            waiting += (arms - len(lines)) * len(of_block.seeds)
         else:
-            lines = [line for (line,) in of_block.arms]
-        final.append(Round(lines, of_block.seeds))
+            lines = [*chain(*of_block.arms)]  # an arm has one line where nothing is tuned
+        final.append((lines, of_block.seeds))
     return tuning, final, waiting
 
 
-def _counted(study: Study, of_block: BlockOutline, refused: Refused) -> list[CountedTrials]:
-    """Every arm with its trials: as many as any other arm, or else for a written reason."""
-    counted = []
+def _counted(study: Study, of_block: BlockOutline, refused: Refused) -> list[list[Line]]:
+    """Every arm's trials, whose cells say how many of them are not left out."""
+    counts = []
     for lines in of_block.arms:
         cells = [[_cell(line, pair, refused) for pair in of_block.tuning_seeds] for line in lines]
         # A trial counts if it is run with any seed: a skip rule may leave out some of them.
-        count = sum(1 for seeds in cells if not all(cell.excluded for cell in seeds))
-        counted.append(CountedTrials(lines[0].cell.case, lines, count))
-    unequal = _unequal(study, of_block.block, counted)
+        counts.append(sum(1 for seeds in cells if not all(cell.excluded for cell in seeds)))
+    unequal = _unequal(study, of_block, counts)
     return [
-        replace(arm, lines=[_in_cell(x, trials=arm.count, unequal=unequal) for x in arm.lines])
-        for arm in counted
+        [_in_cell(line, trials=count, unequal=unequal) for line in lines]
+        for lines, count in zip(of_block.arms, counts, strict=True)
     ]
 
 
-def _unequal(study: Study, block: Block, tried: Sequence[CountedTrials]) -> str:
+def _unequal(study: Study, of_block: BlockOutline, counts: Sequence[int]) -> str:
     """The written reason for unequal numbers of trials, "" where they are equal.
 
     An arm that is tuned more than its control would win by its tuning.
+
+    Args:
+        study: the study.
+        of_block: the block.
+        counts: how many trials each of its arms has.
+
+    Raises:
+        BadInput: they are unequal, and there is no reason.
     """
+    block = of_block.block
     by_case: dict[str, set[int]] = {}
-    for arm in tried:
-        if arm.count:  # an arm that is left out altogether is not compared
-            by_case.setdefault(arm.case, set()).add(arm.count)
+    for lines, count in zip(of_block.arms, counts, strict=True):
+        if count:  # an arm that is left out altogether is not compared
+            by_case.setdefault(lines[0].cell.case, set()).add(count)
     if len(set().union(*by_case.values())) < 2:
         return ""
     if block.tune and block.tune.unequal:
         return block.tune.unequal
-    counts = (f"{case} {' or '.join(map(str, sorted(n)))}" for case, n in by_case.items())
+    by_text = (f"{case} {' or '.join(map(str, sorted(n)))}" for case, n in by_case.items())
     raise BadInput(
-        f"{study.name}: {block.table}: tune: unequal numbers of trials ({', '.join(counts)}): "
+        f"{study.name}: {block.table}: tune: unequal numbers of trials ({', '.join(by_text)}): "
         "equal them with tune.trials, or give the reason as tune.unequal"
     )
 
 
 def _confirmed(
-    study: Study, tried: Sequence[CountedTrials], winners: Mapping[str, Winner]
+    study: Study, tried: Sequence[Sequence[Line]], winners: Mapping[str, Winner]
 ) -> list[Line]:
     """The winning trial of every arm whose group has a winner."""
     confirmed = []
-    for arm in tried:
-        group = arm.lines[0].cell.group
-        winner = winners.get(group) if arm.count else None
+    for trials in tried:
+        group = trials[0].cell.group
+        winner = winners.get(group) if trials[0].cell.trials else None
         if winner:
-            line = next((x for x in arm.lines if x.cell.tuned == winner.overrides), None)
+            line = next((trial for trial in trials if trial.cell.tuned == winner.overrides), None)
             if line is None:  # the study's file was changed after the winner was frozen
                 raise BadInput(
                     f"{study.name}: {group}: the winner {' '.join(winner.overrides)!r} is no trial "

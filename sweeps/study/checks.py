@@ -5,14 +5,13 @@ raised. Types and unknown keys are refused by `sweeps.study.schema`, keys that t
 set by `sweeps.study.key_owners`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kdlab.config.overrides import content, contradiction, is_operational
 from kdlab.config.overrides import key as key_of
 from kdlab.errors import BadInput
 from sweeps.study import arms, key_owners, layouts, overrides, trials
-from sweeps.study.key_owners import Problem
 from sweeps.study.schema import Block, Confirm, Overrides, Study, Tune
 
 ADDED_ROWS = ("teacher", "majority")  # that tables have by themselves
@@ -55,7 +54,7 @@ def _overrides(study: Study) -> Iterator[tuple[str, str]]:
             yield from ((f"{block.table}: {where}", text) for text in texts)
 
 
-def _problems(study: Study) -> Iterator[Problem]:
+def _problems(study: Study) -> Iterator[key_owners.Problem]:
     yield from _twice("seeds", study.seeds)
     yield from _twice("teacher_seeds", study.teacher_seeds)
     yield from _list_problems("base", study.base)
@@ -75,7 +74,7 @@ def _problems(study: Study) -> Iterator[Problem]:
             yield f"{block.table}_tune: table", f"is the name of {block.table}'s trials"
 
 
-def _block_problems(study: Study, block: Block) -> Iterator[Problem]:
+def _block_problems(study: Study, block: Block) -> Iterator[key_owners.Problem]:
     if not block.controls and not block.control:
         yield "controls", "false needs a control to compare with"
     yield from _twice("seeds", block.seeds)
@@ -96,14 +95,12 @@ def _block_problems(study: Study, block: Block) -> Iterator[Problem]:
         yield from _trials_problems(study, block, block.tune)
 
 
-def _case_problems(block: Block) -> Iterator[Problem]:
+def _case_problems(block: Block) -> Iterator[key_owners.Problem]:
     """Labels that tables use themselves, equal cases, and settings of no case."""
     for case in block.cases:
         if case in ADDED_ROWS or case.startswith(f"{ADDED_ROWS[0]}, "):
-            yield (
-                f"cases.{case}",
-                f"is what tables call a row of their own: {', '.join(ADDED_ROWS)}",
-            )
+            rows = ", ".join(ADDED_ROWS)
+            yield f"cases.{case}", f"is what tables call a row of their own: {rows}"
         yield from _label_problems("cases", case)
     # Equal rows would be the same runs, and read like two results that agree.
     first_cases: dict[object, str] = {}
@@ -129,7 +126,7 @@ def _lists(block: Block) -> Iterator[tuple[str, Overrides]]:
     yield from ((where, [*keys]) for where, keys in swept.items())
 
 
-def _label_problems(key: str, label: str) -> Iterator[Problem]:
+def _label_problems(key: str, label: str) -> Iterator[key_owners.Problem]:
     """What a label must not have, since it is printed and is part of a cell's name."""
     if not label.strip() or not label.isprintable() or label != label.strip():
         yield key, f"{label!r}: a label is one line of text without blanks around it"
@@ -137,20 +134,20 @@ def _label_problems(key: str, label: str) -> Iterator[Problem]:
         yield key, f"{label!r}: no / in a label: it parts a cell's name, STUDY/TABLE/ROW/COLUMN"
 
 
-def _run_problems(where: str, texts: Overrides) -> Iterator[Problem]:
+def _run_problems(where: str, texts: Overrides) -> Iterator[key_owners.Problem]:
     """What is wrong with overrides that only some of a study's runs have."""
     yield from _list_problems(where, texts)
     yield from ((f"{where}: {text}", SET_ONCE) for text in texts if is_operational(text))
 
 
-def _list_problems(where: str, texts: Overrides) -> Iterator[Problem]:
+def _list_problems(where: str, texts: Overrides) -> Iterator[key_owners.Problem]:
     """What is wrong with a list of overrides by itself."""
     if both := contradiction(texts):
         yield where, both
     yield from ((where, f"{text!r} is no override") for text in texts if not key_of(text))
 
 
-def _teacher_problems(study: Study, block: Block) -> Iterator[Problem]:
+def _teacher_problems(study: Study, block: Block) -> Iterator[key_owners.Problem]:
     is_crossed = study.teachers_of(block) == "crossed"
     if block.teacher_seeds and not is_crossed:
         yield "teacher_seeds", "only teachers: crossed has them"
@@ -158,7 +155,7 @@ def _teacher_problems(study: Study, block: Block) -> Iterator[Problem]:
         yield "teacher_seeds", "missing: teachers: crossed needs them"
 
 
-def _layout_problems(study: Study) -> Iterator[Problem]:
+def _layout_problems(study: Study) -> Iterator[key_owners.Problem]:
     """A layout that is not there, or two of one table, which a layout arranges as a whole."""
     of_table: dict[str, str] = {}
     for block in study.blocks:
@@ -169,11 +166,10 @@ def _layout_problems(study: Study) -> Iterator[Problem]:
             yield f"{block.table}: layout", f"{both}: a table has one, whichever block names it"
 
 
-def _trials_problems(study: Study, block: Block, tune: Tune) -> Iterator[Problem]:
+def _trials_problems(study: Study, block: Block, tune: Tune) -> Iterator[key_owners.Problem]:
     """More trials than an arm has combinations."""
-    combinations = {
-        arm.case: trials.combinations(tune, arm.case) for arm in arms.arms(study, block)
-    }
+    cases = [arm.case for arm in arms.arms(study, block)]
+    combinations = {case: trials.combinations(tune, case) for case in cases}
     # With a reason the arm with fewest may have fewer than the others.
     most = max(combinations.values()) if tune.unequal else min(combinations.values())
     if tune.trials and tune.trials > most:
@@ -181,7 +177,7 @@ def _trials_problems(study: Study, block: Block, tune: Tune) -> Iterator[Problem
         yield "tune.trials", f"{tune.trials}: {case!r} has {most} combinations: at most {most}"
 
 
-def _stage_problems(study: Study, block: Block) -> Iterator[Problem]:
+def _stage_problems(study: Study, block: Block) -> Iterator[key_owners.Problem]:
     """Seeds that are missing or said twice: a tuned block has them in `tune` and `confirm`."""
     if block.tune is None:
         if block.confirm:
@@ -196,7 +192,7 @@ def _stage_problems(study: Study, block: Block) -> Iterator[Problem]:
         yield from _tune_problems(block, block.tune, block.confirm)
 
 
-def _tune_problems(block: Block, tune: Tune, confirm: Confirm) -> Iterator[Problem]:
+def _tune_problems(block: Block, tune: Tune, confirm: Confirm) -> Iterator[key_owners.Problem]:
     """What is wrong with a block's trials and with what their winners are chosen for."""
     yield from _twice("tune.seeds", tune.seeds)
     yield from _twice("confirm.seeds", confirm.seeds)
@@ -220,18 +216,13 @@ def _tune_problems(block: Block, tune: Tune, confirm: Confirm) -> Iterator[Probl
         yield "tune.per", "needs `case`, since tune.also gives cases keys of their own"
 
 
-def _values_problems(where: str, keys: Mapping[str, list[Any]]) -> Iterator[Problem]:
-    """Values of a swept key that are the same to Hydra, such as 1e-4 and 0.0001."""
+def _values_problems(where: str, keys: Mapping[str, list[Any]]) -> Iterator[key_owners.Problem]:
     for key, values in keys.items():
-        yield from _twice(
-            f"{where}.{key}", values, map(overrides.key_value, overrides.of_values(key, values))
-        )
+        yield from _twice(f"{where}.{key}", values)
 
 
-def _twice(
-    key: str, values: list[Any] | None, compare_as: Iterable[Any] | None = None
-) -> Iterator[Problem]:
-    """A value that is there twice, by itself or as another form of each value says."""
-    compared = list(compare_as if compare_as is not None else values or [])
-    if len(set(compared)) < len(compared):
+def _twice(key: str, values: list[Any] | None) -> Iterator[key_owners.Problem]:
+    """A value that is there twice for Hydra, to which 1e-4 and 0.0001 are the same."""
+    texts = overrides.of_values(key, values or [])
+    if len(set(map(overrides.key_value, texts))) < len(texts):
         yield key, f"{values}: one is there twice"

@@ -20,37 +20,31 @@ def check_extra(study: Study, extra: Iterable[str]) -> None:
         BadInput: naming the study, the override and who sets its key.
     """
     for block in study.blocks:
-        for text, why in _conflicts(extra, _owned(study, block, block.cases)):
+        for text, why in _conflicts("", extra, _owned(study, block, block.cases)):
             raise BadInput(f"{study.name}: {block.table}: {text}: {why}")
 
 
 def problems(study: Study, block: Block) -> Iterator[Problem]:
     """The keys that two places of a block set."""
-    reserved = _reserved(study, block)
-    by_grid = reserved | _by(block.grid, "grid sets it")
-    by_sweep = by_grid | _by(block.zip, "zip sets it")
+    owners = _reserved(study, block)
     over, also = (block.tune.over, block.tune.also) if block.tune else ({}, {})
-    by_over = by_sweep | _by(over, "tune.over sets it")
-    # Each place with the keys that others have taken before it. Cases are alternatives, as are
-    # settings: it is no conflict that two of them set the same key.
-    for where, texts, owners in (
-        ("base: ", study.base, reserved),
-        ("base: ", block.base, reserved),
-        ("grid: ", block.grid, reserved),
-        ("zip: ", block.zip, by_grid),
-        *(
-            (f"cases.{case}: ", of_case, _owned(study, block, [case]))
-            for case, of_case in block.cases.items()
-        ),
-        *(
-            (f"settings.{case}: ", _texts(by_task), by_over)
-            for case, by_task in block.settings.items()
-        ),
-        ("tune.over.", over, by_sweep),
-        *((f"tune.also.{case}.", keys, by_over) for case, keys in also.items()),
+    # What sets keys of all of the block's runs, each with the keys that others have taken before
+    # it. A grid's value counts more than one of the base: that is no conflict.
+    yield from _conflicts("base: ", [*study.base, *block.base], owners)
+    for name, where, keys in (
+        ("grid", "grid: ", block.grid),
+        ("zip", "zip: ", block.zip),
+        ("tune.over", "tune.over.", over),
     ):
-        for text, why in _conflicts(texts, owners):
-            yield f"{where}{text}", why
+        yield from _conflicts(where, keys, owners)
+        owners |= _by(keys, f"{name} sets it")
+    # Cases are alternatives, as are settings: two of them may set the same key.
+    for case, texts in block.cases.items():
+        yield from _conflicts(f"cases.{case}: ", texts, _owned(study, block, [case]))
+    for case, by_task in block.settings.items():
+        yield from _conflicts(f"settings.{case}: ", _texts(by_task), owners)
+    for case, keys in also.items():
+        yield from _conflicts(f"tune.also.{case}.", keys, owners)
 
 
 def _reserved(study: Study, block: Block) -> dict[str, str]:
@@ -67,12 +61,11 @@ def _owned(study: Study, block: Block, cases: Iterable[str]) -> dict[str, str]:
     """Keys that overrides of these cases may not set, and which key of the study sets them."""
     owned = _reserved(study, block)
     owned |= _by(block.grid, "grid sets it") | _by(block.zip, "zip sets it")
+    owned |= _by(block.tune.over if block.tune else [], "tune.over sets it")
     for case in cases:
         owned |= _by(_texts(block.settings.get(case, {})), "settings set it")
-    if block.tune:
-        owned |= _by(block.tune.over, "tune.over sets it")
-        for case in cases:
-            owned |= _by(block.tune.also.get(case, {}), f"tune.also.{case} sets it")
+        of_case = block.tune.also.get(case, {}) if block.tune else {}
+        owned |= _by(of_case, f"tune.also.{case} sets it")
     return owned
 
 
@@ -85,8 +78,11 @@ def _by(keys: Iterable[str], why: str) -> dict[str, str]:
     return {key_of(key): why for key in keys}
 
 
-def _conflicts(texts: Iterable[str], owners: Mapping[str, str]) -> Iterator[Problem]:
-    """The overrides, or swept keys, whose key another part of the study sets, and which."""
+def _conflicts(where: str, texts: Iterable[str], owners: Mapping[str, str]) -> Iterator[Problem]:
+    """The overrides, or swept keys, whose key another part of the study sets, and which.
+
+    Each is named by what `where` says and the override.
+    """
     for text in texts:
         if key_of(text) in owners:
-            yield text, owners[key_of(text)]
+            yield f"{where}{text}", owners[key_of(text)]

@@ -28,10 +28,7 @@ RACE_SECONDS = 1.0
 
 
 def save(
-    study: Study,
-    extra: tuple[str, ...],
-    folder: Path,
-    command_line: tuple[str, ...] = (),
+    study: Study, extra: tuple[str, ...], folder: Path, command_line: tuple[str, ...] = ()
 ) -> None:
     """Write a study and the overrides that it was launched with, and the digest of its plan.
 
@@ -49,7 +46,7 @@ def save(
     # First, so that it can be read without all the rest.
     launched: dict[str, Any] = {}
     if (folder / PLAN_FILE).is_file():
-        launched[PLAN_DIGEST] = _digest(folder / PLAN_FILE)
+        launched[PLAN_DIGEST] = short_digest((folder / PLAN_FILE).read_bytes())
     launched |= {"study": asdict(study), "overrides": list(extra), "asked": list(typed)}
     # A root that colleagues share is readable for them: an account's name is not for all of them.
     private = any(overrides.is_users_own(text) for text in (*extra, *typed))
@@ -146,11 +143,7 @@ def _is_as_launched(path: Path) -> bool:
         return True
     key, _, digest = text(path.parent).partition("\n")[0].partition(": ")
     # YAML quotes a digest that could be taken for a number.
-    return key != PLAN_DIGEST or digest.strip("'") == _digest(path)
-
-
-def _digest(path: Path) -> str:
-    return short_digest(path.read_bytes())
+    return key != PLAN_DIGEST or digest.strip("'") == short_digest(path.read_bytes())
 
 
 def family(plan: pd.DataFrame) -> dict[str, list[str]]:

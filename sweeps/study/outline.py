@@ -36,7 +36,7 @@ class Cell:
         tuned: the overrides of the trial or winner.
         trials: how many trials the arm had.
         group: what a winner is chosen for; the group's trials are compared by `rule`.
-        rule: a function of `sweeps.study.tuning`.
+        rule: a key of `sweeps.study.tuning.RULES`.
         unequal: the written reason if the block's arms have unequal numbers of trials.
     """
 
@@ -112,15 +112,10 @@ def outline(study: Study, extra: tuple[str, ...] = ()) -> Outline:
         BadInput: an override would make a row say what is not so.
     """
     key_owners.check_extra(study, extra)
-    names = _group_names(study)
-    return Outline(
-        study,
-        [_block_outline(study, b, n, extra) for b, n in zip(study.blocks, names, strict=True)],
-    )
+    return Outline(study, [_block_outline(study, block, extra) for block in study.blocks])
 
 
-def _block_outline(study: Study, block: Block, name: str, extra: tuple[str, ...]) -> BlockOutline:
-    """The outline of a block whose groups of trials are called `name`."""
+def _block_outline(study: Study, block: Block, extra: tuple[str, ...]) -> BlockOutline:
     in_rows = arms.arms(study, block)
     if not (block.tune and block.confirm):
         lines = [[_line(study, block, arm, extra)] for arm in in_rows]
@@ -128,11 +123,11 @@ def _block_outline(study: Study, block: Block, name: str, extra: tuple[str, ...]
         return BlockOutline(block, lines, [], pairs)
     tune, lines = block.tune, []
     for arm in in_rows:
-        tuning = {"stage": "tune", "group": _group(name, block, tune, arm), "rule": tune.rule}
+        tuning = {"stage": "tune", "group": _group(study, block, tune, arm), "rule": tune.rule}
         tried = trials(tune, arm.case)
         lines.append([_line(study, block, arm, extra, tuned=trial, **tuning) for trial in tried])
     confirming = _pairs(study, block, block.confirm.seeds)
-    return BlockOutline(block, lines, _tuning_pairs(study, block, tune), confirming)
+    return BlockOutline(block, lines, _pairs(study, block, tune.seeds, of_trials=True), confirming)
 
 
 def _line(study: Study, block: Block, arm: arms.Arm, extra: tuple[str, ...], **tuning: Any) -> Line:
@@ -154,50 +149,41 @@ def _line(study: Study, block: Block, arm: arms.Arm, extra: tuple[str, ...], **t
 
 def _rules(study: Study, texts: Sequence[str]) -> tuple[OpenRule, ...]:
     """The skip rules that overrides meet but for their seeds, each with the seeds it asks for."""
-    if not study.skip:
-        return ()
     # Which rules a line meets is found once, and only seeds are compared for each of its cells: a
     # large study has 100,000 cells and a few hundred lines.
     key_values = {overrides.key_value(text) for text in texts}
-    unmet = (
-        (rule.name, {*map(overrides.key_value, rule.when)} - key_values) for rule in study.skip
-    )
-    return tuple(
-        (name, frozenset(missing))
-        for name, missing in unmet
-        if all(key in SEED_KEYS for key, _ in missing)
-    )
+    rules = []
+    for rule in study.skip:
+        missing = frozenset(map(overrides.key_value, rule.when)) - key_values
+        if all(key in SEED_KEYS for key, _ in missing):
+            rules.append((rule.name, missing))
+    return tuple(rules)
 
 
-def _group(name: str, block: Block, tune: Tune, arm: arms.Arm) -> str:
+def _group(study: Study, block: Block, tune: Tune, arm: arms.Arm) -> str:
     """The name of an arm's group of trials: what a winner is chosen for.
 
-    By default each row and column has a winner of its own. An arm without knowledge has no values
-    of knowledge's keys, so that these are no part of its group's name.
+    It begins with the table, numbered if several blocks feed it. By default each row and column has
+    a winner of its own. An arm without knowledge has no values of knowledge's keys, so that these
+    are no part of its group's name.
     """
     per = ["case", *block.swept] if tune.per is None else tune.per
     parts = {"case": f"case={arm.case}", **arm.values}
-    return ": ".join(x for x in (name, ", ".join(parts[key] for key in per if key in parts)) if x)
+    of_table = [other for other in study.blocks if other.table == block.table]
+    number = next(n for n, other in enumerate(of_table, start=1) if other is block)
+    name = block.table if len(of_table) == 1 else f"{block.table} (block {number})"
+    winner_of = ", ".join(parts[key] for key in per if key in parts)
+    return f"{name}: {winner_of}" if winner_of else name
 
 
-def _group_names(study: Study) -> list[str]:
-    """What each block's groups of trials are called: its table, numbered if several feed it."""
-    tables = [block.table for block in study.blocks]
-    return [
-        table if tables.count(table) == 1 else f"{table} (block {tables[: n + 1].count(table)})"
-        for n, table in enumerate(tables)
-    ]
+def _pairs(
+    study: Study, block: Block, seeds: Sequence[int], of_trials: bool = False
+) -> list[SeedPair]:
+    """Seeds and teachers' seeds; of crossed ones all seeds with the first teacher come first.
 
-
-def _pairs(study: Study, block: Block, seeds: Sequence[int]) -> list[SeedPair]:
-    """Seeds and teachers' seeds; of crossed ones all seeds with the first teacher come first."""
+    Trials are not crossed: each has the teacher of its own seed, or the one there is.
+    """
     how = study.teachers_of(block)
-    if how == "crossed":
+    if how == "crossed" and not of_trials:
         return [(s, t) for t in block.teacher_seeds or study.teacher_seeds or [] for s in seeds]
-    return [(seed, seed if how == "paired" else None) for seed in seeds]
-
-
-def _tuning_pairs(study: Study, block: Block, tune: Tune) -> list[SeedPair]:
-    """Trials are not crossed: each has the teacher of its own seed, or the one there is."""
-    is_one = study.teachers_of(block) == "one"
-    return [(seed, None if is_one else seed) for seed in tune.seeds]
+    return [(seed, None if how == "one" else seed) for seed in seeds]

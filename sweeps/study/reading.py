@@ -103,13 +103,13 @@ def narrowed(study: Study, extra: Iterable[str]) -> tuple[Study, tuple[str, ...]
 def _narrowed(block: Block, new_values: dict[str, str]) -> Block:
     values = {key: _values(text.partition("=")[2]) for key, text in new_values.items()}
     grid = {key: values.get(key, of_study) for key, of_study in block.grid.items()}
-    others = [text for key, text in new_values.items() if key not in grid]
-    for text in others:
+    unswept = [text for key, text in new_values.items() if key not in grid]
+    for text in unswept:
         if len(values[key_of(text)]) > 1:
             raise BadInput(f"{block.table}: {text}: the table does not sweep it: give one value")
     # The command line takes the place of what the base says of the same key: twice is an error.
     base = [text for text in block.base if key_of(text) not in {*new_values} - {*grid}]
-    return replace(block, grid=grid, base=[*base, *others])
+    return replace(block, grid=grid, base=[*base, *unswept])
 
 
 def _values(text: str) -> list[str]:

@@ -15,8 +15,7 @@ Overrides = list[str]
 Values = Annotated[list[Any], Field(min_length=1)]
 Seeds = Annotated[list[Index], Field(min_length=1)]
 Teachers = Literal["one", "paired", "crossed"]
-# Names of functions are listed, not imported: a wrong one is refused with these, before any run.
-Rule = Literal["best_mean", "best_worst"]  # functions of `sweeps.study.tuning`
+Rule = Literal["best_mean", "best_worst"]  # the keys of `sweeps.study.tuning.RULES`
 
 
 @strict

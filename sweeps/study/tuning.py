@@ -5,7 +5,8 @@ have other seeds than its trials, so that what a table shows was not chosen by l
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import statistics
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from kdlab.errors import BadInput
@@ -19,18 +20,12 @@ from sweeps.study.outline import Cell
 DIVERGED_SCORE = -math.inf
 Trials = dict[tuple[str, ...], list[str]]  # a trial's overrides to the uids of its runs
 
-
-def best_mean(scores: Sequence[float]) -> float:
-    """The default rule: the trial with the largest mean over seeds wins."""
-    return math.fsum(scores) / len(scores)
-
-
-def best_worst(scores: Sequence[float]) -> float:
-    """The trial with the largest minimum over seeds wins: no seed may fail."""
-    return min(scores)
-
-
-RULES = {"best_mean": best_mean, "best_worst": best_worst}  # `sweeps.study.schema.Rule`
+# How a trial's scores over seeds become the number of which the largest wins, by the names of
+# `sweeps.study.schema.Rule`. With `best_worst` no seed may fail.
+RULES: Mapping[str, Callable[[list[float]], float]] = {
+    "best_mean": statistics.fmean,
+    "best_worst": min,
+}
 
 
 def score(record: Record | None, task: Task) -> float | None:
@@ -99,7 +94,8 @@ def read_winners(path: Path) -> dict[str, Winner]:
     return {
         group: Winner(
             tuple(winner["overrides"]),
-            {trial: _from_json(value) for trial, value in winner["scores"].items()},
+            # JSON has no infinity: a diverged trial's score is null there.
+            {t: DIVERGED_SCORE if s is None else s for t, s in winner["scores"].items()},
             winner["runs"],
         )
         for group, winner in content.items()
@@ -126,7 +122,7 @@ def write_winners(path: Path, winners: Mapping[str, Winner]) -> None:
     content = {
         group: {
             "overrides": list(winner.overrides),
-            "scores": {trial: _to_json(value) for trial, value in winner.scores.items()},
+            "scores": {t: None if s == DIVERGED_SCORE else s for t, s in winner.scores.items()},
             "runs": winner.runs,
         }
         for group, winner in {**frozen, **winners}.items()
@@ -170,12 +166,3 @@ def _uids(trials: Trials) -> set[str]:
 def _digest(trials: Trials) -> str:
     """A hash of the runs that were compared: it changes with any of their options."""
     return short_digest(" ".join(sorted(_uids(trials))).encode())
-
-
-def _to_json(score: float) -> float | None:
-    """JSON has no infinity: a diverged trial's score is null there."""
-    return None if score == DIVERGED_SCORE else score
-
-
-def _from_json(score: float | None) -> float:
-    return DIVERGED_SCORE if score is None else float(score)

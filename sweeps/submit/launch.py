@@ -15,9 +15,7 @@ from kdlab.errors import BadInput
 from kdlab.options.schema import Execution
 from kdlab.run import Run, parents
 from sweeps.journal import events, failures
-from sweeps.journal.events import History
 from sweeps.launchers import choice, contract, controller
-from sweeps.launchers.choice import Launcher
 from sweeps.launchers.submission import Submission
 from sweeps.plan.survey import Work
 from sweeps.submit.code_snapshot import snapshot
@@ -60,7 +58,7 @@ class Launch:
     work: Work
     study: str
     execution: Execution
-    launcher: Launcher
+    launcher: choice.Launcher
     predict: Collection[str]
     again: set[str]
     code: Path
@@ -184,7 +182,7 @@ def _intend(shared: Launch, level: int, uids: list[list[str]], files: Sequence[P
     return intent
 
 
-def _in_queue(root: str, history: History) -> list[Submitted]:
+def _in_queue(root: str, history: events.History) -> list[Submitted]:
     """The submissions of earlier launches of which tasks are left."""
     intents = {task[0] for task in contract.live(root, history)}
     return [

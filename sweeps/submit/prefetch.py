@@ -1,7 +1,6 @@
-"""Bringing here what runs read, since tasks have no network."""
+"""The checkpoints and data that runs read are fetched before a launch: tasks have no network."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 from kdlab.data import test_splits
 from kdlab.models import checkpoints
@@ -16,19 +15,15 @@ def fetch(runs: Sequence[Run], predict: Collection[str]) -> None:
         predict: uids of those that predict test splits.
 
     Raises:
-        BadInput: something is not to be had.
+        BadInput: a checkpoint or the data cannot be fetched.
     """
     for name in sorted({name for run in runs for name in _checkpoints(run)}):
         checkpoints.locate(name)
-    # Thousands of runs read the same few splits: each source and set of splits is read once.
-    sources: dict[str, Any] = {}
-    for run in runs:
-        splits = _splits(run)
-        sources.setdefault(repr((run.source, splits)), (run.source, splits))
+    # Thousands of runs read the same few splits: each split of a source is read once.
+    pairs = ((run.source, split) for run in runs for split in _splits(run))
     # The rows are not needed here: reading them fills the cache that tasks read from.
-    for source, splits in sources.values():
-        for split in splits:
-            source.bind()().read(split)
+    for source, split in {repr(pair): pair for pair in pairs}.values():
+        source.bind()().read(split)
     tested = {repr((run.source, run.task)): run for run in runs if run.uid in predict}
     for run in tested.values():
         test_splits.rows(run.task, run.source.bind()())

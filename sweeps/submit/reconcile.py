@@ -12,7 +12,6 @@ from filelock import FileLock, Timeout
 
 from kdlab.errors import BadInput
 from sweeps.journal import events, failures
-from sweeps.journal.events import History
 from sweeps.launchers import contract
 from sweeps.leftovers import LAUNCH_LOCK
 from sweeps.task.incarnations import record_lost
@@ -57,7 +56,7 @@ def settle(root: str | Path) -> None:
             record_lost(str(root), last, history.running[last["file"]], kind)
 
 
-def _adopt(root: str | Path, history: History) -> list[str]:
+def _adopt(root: str | Path, history: events.History) -> list[str]:
     """Write the `submitted` events that are missing; return the intents that have no job.
 
     A job may appear in the queue after its intent was given up: it is adopted even then.

@@ -19,10 +19,8 @@ from kdlab.models import saved_files
 from kdlab.storage import ledger
 from kdlab.storage.durable import Damaged
 from sweeps.journal import events, failures
-from sweeps.journal.events import ASKED_TO_STOP
 from sweeps.journal.run_states import DIVERGED
 from sweeps.task import allocation, code_check, incarnations, shards
-from sweeps.task.shards import Shard
 from sweeps.task.trainer_process import STOPPED, TRAINED, TrainerProcess
 
 SPARES_PROCESS = {"code_error", "io_error"}  # classes after which the process is as good as new
@@ -44,7 +42,7 @@ class Worker:
         must_leave: the task ends because of the machine that it is on.
     """
 
-    shard: Shard
+    shard: shards.Shard
     trainer: TrainerProcess
     queue: deque[list[str]]
     fields: Mapping[str, Any]
@@ -79,7 +77,7 @@ def work(path: str, intent: str, index: int, minutes: float | None) -> None:
     # A handler only takes note: it may have interrupted an event that is half written.
     for number in (signal.SIGTERM, signal.SIGUSR2):
         signal.signal(number, lambda received, _: worker.signals.append(received))
-    why = ASKED_TO_STOP
+    why = events.ASKED_TO_STOP
     try:
         why = _run_task(worker)
         print(f"kdlab: {why}", flush=True)
@@ -89,7 +87,7 @@ def work(path: str, intent: str, index: int, minutes: float | None) -> None:
         print("kdlab: the disk is full; what is not recorded stays to be done", flush=True)
     # After the `exit` event: the next incarnation may start at once, and would take this one for
     # dead. SIGTERM alone is `scancel`, or a preemption after which SLURM requeues by itself.
-    if why == ASKED_TO_STOP and signal.SIGUSR2 in worker.signals:
+    if why == events.ASKED_TO_STOP and signal.SIGUSR2 in worker.signals:
         allocation.requeue()  # a time limit or a preemption: the same task goes on later
 
 
@@ -114,7 +112,7 @@ def _train_cohorts(worker: Worker) -> str:
     """Train what is to be done; return why it ended."""
     while worker.queue:
         if worker.signals:
-            return ASKED_TO_STOP
+            return events.ASKED_TO_STOP
         if worker.must_leave:
             return "not on this machine"
         if stop := failures.stopped(worker.root, worker.shard.study):
