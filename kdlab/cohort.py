@@ -27,7 +27,15 @@ from kdlab.record import DIVERGED, DONE, Record
 from kdlab.run import Run, parents
 from kdlab.storage import durable, ledger, locks
 from kdlab.tracking.tracker import watching
-from kdlab.training import outcome, resume, scoring, student_state, teaching, test_outputs
+from kdlab.training import (
+    outcome,
+    resume,
+    scoring,
+    student_state,
+    task_vocabulary,
+    teaching,
+    test_outputs,
+)
 from kdlab.training.loop import train
 from kdlab.training.student_state import StudentState
 
@@ -168,6 +176,7 @@ def _student(run: Run, task: TaskData, on: torch.device, execution: Execution) -
     model = build_student(run, task.tokenizer, execution.root).to(on)
     if task.names:
         heads.name_classes(model, task.names)
+    task_vocabulary.shrink(run, model, task.words)
     objective = Objective(run, teacher_architecture(run), task.scheduled).to(on)
     views = row_views(run) if task.visits_all_rows else frozenset[RowView]()
     student = student_state.start(run, model, objective, len(task.batches), task.scheduled, views)

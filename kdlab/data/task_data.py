@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,13 @@ class TaskData:
     tests: Mapping[str, Encoded]
     ids: Mapping[str, np.ndarray]
     names: tuple[str, ...] | None
+
+    @cached_property
+    def words(self) -> np.ndarray:
+        """The ids of all tokens that training meets, in rising order: of its rows and of select."""
+        parts = (self.training, self.scored["select"])
+        rows = [row for data in parts for row in data.features["input_ids"]]
+        return np.unique(np.concatenate([np.array(row) for row in rows]))
 
     @property
     def visits_all_rows(self) -> bool:

@@ -19,7 +19,7 @@ from kdlab.record import DIVERGED, Cost, Record, Result
 from kdlab.storage import example_outputs, ledger, repeats
 from kdlab.storage.durable import short_digest
 from kdlab.tracking import provenance
-from kdlab.training import resume, scoring, teaching, test_outputs
+from kdlab.training import resume, scoring, task_vocabulary, teaching, test_outputs
 from kdlab.training.student_state import StudentState
 
 
@@ -37,10 +37,11 @@ def teacher_logits(
 
 def scored_outputs(student: StudentState, task: TaskData) -> dict[str, np.ndarray]:
     """The outputs of the student's scored weights on every scored split; none if it diverged."""
-    if student.status == DIVERGED:
-        return {}
     if student.best:
         student.model.load_state_dict(student.best["weights"])
+    task_vocabulary.expand(student, student.best["step"] if student.best else student.step)
+    if student.status == DIVERGED:
+        return {}
     return scoring.predict_splits(student.model, task.scored, student.device)
 
 
