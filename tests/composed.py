@@ -1,7 +1,8 @@
 """Runs as `kdlab.compose` gives them, sooner: what was composed once for a process is kept.
 
 For tests whose subject is not composition. That the two give the same runs, and refuse the same,
-is tested in tests/kdlab/test_assemble.py. Files must not change under a path that was read.
+is tested in tests/kdlab/config/test_compose_many.py. Files must not change under a path that was
+read.
 """
 
 from typing import Any

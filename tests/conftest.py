@@ -33,7 +33,7 @@ SMALL = (
 # Files of a minute or so each.
 LONGEST = {
     f"test_{name}.py"
-    for name in ("sweep", "recipes", "keys", "options", "assemble", "launch", "random_pages")
+    for name in ("sweep", "recipes", "keys", "options", "compose_many", "launch", "random_pages")
 }
 
 

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from made import ROWS, leave, outputs
-from simulated import AXES, study
-from test_effects import BY_CHANCE, STUDIES
+from simulated import AXES, BY_CHANCE, STUDIES, study
 
 import analysis
 from analysis import guideline
