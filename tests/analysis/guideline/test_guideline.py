@@ -3,32 +3,25 @@
 import math
 import re
 import shutil
-from dataclasses import fields
 
 import numpy as np
 import pandas as pd
 import pytest
+from guidelines import LEVELS, planted, section, statements, written
 from made import ROWS, leave, outputs
 from simulated import AXES, BY_CHANCE, STUDIES, study
 
 import analysis
 from analysis import guideline
 from analysis.effects.comparable import grids
-from analysis.effects.pairing import matched
 from analysis.guideline import (
     RECOMMENDED,
     UNKNOWN,
-    Guideline,
-    Section,
-    context,
-    directional,
     evidence,
     markdown,
     text,
 )
 from analysis.guideline.evidence import gathered
-from analysis.guideline.text import Statement
-from analysis.read.axes import FIVE
 from analysis.statistics.contrasts import Verdict
 from analysis.statistics.pairs import Inference
 from analysis.tables.plain_text import item, prose
@@ -36,41 +29,6 @@ from kdlab.errors import BadInput
 from kdlab.run import teacher_runs
 from sweeps.plan import plan
 from sweeps.study import reading as sweeps_study
-
-LEVELS = ["knowledge", "matching", "init"]
-
-
-def written(scores: pd.DataFrame, axes=LEVELS, margin: float = 1.0) -> Guideline:
-    """The guideline of scores, which have no records."""
-    runs = scores.assign(report="")
-    runs.attrs = {"study": "simulated", "root": ""}
-    return guideline.worded(runs, scores, gathered(scores, axes, Inference(margin)), margin, False)
-
-
-def section(found: Guideline, axis: str) -> Section:
-    return next(section for section in found.sections if section.axis == axis)
-
-
-def statements(found: Guideline) -> list[Statement]:
-    parts = [getattr(own, field.name) for own in found.sections for field in fields(own)[2:]]
-    return [one for part in (found.data, *parts, found.limits) for one in part]
-
-
-def planted(levels) -> float:
-    """Copying is worth 5, hidden states 3 but with the last layers 1; the last are worse only then.
-
-    Of two tasks, only.
-    """
-    points = 5.0 * (levels["init"] == "teacher_first")
-    if levels["knowledge"] == "hidden_mse":
-        points += 1.0 if levels["matching"] == "last" else 3.0
-    return points
-
-
-@pytest.fixture(scope="module")
-def found() -> Guideline:
-    return written(study(AXES, planted, spread=0.5, tasks=["rte", "mrpc"]))
-
 
 # Recommendations
 
@@ -261,183 +219,6 @@ def test_the_same_scores_give_the_same_bytes(found):
     assert markdown(again) == markdown(found)
 
 
-# The literature
-
-
-def verdicts(scores: pd.DataFrame, axes=LEVELS, margin: float = 1.0) -> dict[str, str]:
-    told = directional.judge_claims(directional.load(), grids(scores, axes), Inference(margin))
-    return {one.claim.claim.split()[0]: one.verdict for one in told}
-
-
-def test_every_claim_says_agrees_disagrees_or_cannot_tell_with_its_source(found):
-    said = [one.text for own in found.sections for one in own.literature]
-    claims = directional.load()
-    assert len(said) == len(claims)
-    for claim in claims:
-        (text,) = (text for text in said if claim.claim[1:] in text)
-        assert re.match(r"(Agrees|Disagrees|Agrees and disagrees|Cannot tell)(:| \(of \d)", text)
-        assert claim.source in text
-        assert claim.certainty in text
-
-
-def test_matching_matters_under_random_init_and_hardly_under_copied_layers():
-    """As published: both claims of the mapping are borne out at once."""
-
-    def published(levels):
-        return -3.0 * (levels["matching"] == "last") * (levels["init"] == "random")
-
-    scores = study(AXES, published, spread=0.3, seeds=6)
-    told = verdicts(scores)
-    assert told["uniform"] == "agrees"
-    assert told["which"] == "cannot tell"  # of attention, which is not there; the last of two
-    mapping = directional.judge_claims(directional.load(), grids(scores, LEVELS), Inference(1.0))[2]
-    assert mapping.claim.relation == "equal"
-    assert (mapping.verdict, len(mapping.compared)) == ("agrees", 1)
-    reverse = study(AXES, lambda levels: -published(levels), spread=0.4, seeds=6)
-    assert verdicts(reverse)["uniform"] == "disagrees"
-
-
-def test_that_nothing_is_found_is_not_that_nothing_is_there():
-    noisy = study(AXES, spread=6.0)
-    mapping = directional.judge_claims(directional.load(), grids(noisy, LEVELS), Inference(1.0))[2]
-    assert mapping.verdict == "cannot tell"
-    assert len(mapping.compared) == 1
-
-
-def test_terms_that_both_sides_have_do_not_hide_what_is_compared():
-    axes = {
-        "knowledge": ["hidden_mse+logits_kl", "attention_kl+logits_kl", "logits_kl"],
-        "init": ["random"],
-    }
-
-    def better(levels):
-        return 3.0 * (levels["knowledge"] == "attention_kl+logits_kl")
-
-    told = directional.judge_claims(
-        directional.load(), grids(study(axes, better), list(axes)), Inference(1.0)
-    )
-    (attention,) = (one for one in told if one.claim.claim.startswith("attention"))
-    assert attention.verdict == "agrees"
-    # The claim's first is second in the study: it is turned round.
-    assert attention.compared["difference"].iloc[0] == pytest.approx(3.0, abs=1.2)
-    assert attention.compared["n"].iloc[0] == 5
-
-
-def test_a_gain_that_is_larger_on_some_tasks_is_a_difference_of_differences():
-    axes = {"knowledge": ["logits_kl", "cls_pkd+logits_kl"]}
-
-    def concentrated(levels):
-        is_large = levels["task"] in ("mnli", "qnli")
-        return 3.0 * is_large * (levels["knowledge"] != "logits_kl")
-
-    tasks = ["mnli", "qnli", "rte", "mrpc"]
-    told = directional.judge_claims(
-        directional.load(),
-        grids(study(axes, concentrated, tasks=tasks, spread=0.5), list(axes)),
-        Inference(1.0),
-    )
-    (pkd,) = (one for one in told if one.claim.relation == "larger_on")
-    assert pkd.verdict == "agrees"
-    assert pkd.compared["difference"].iloc[0] == pytest.approx(3.0, abs=0.8)
-    label = "mnli accuracy, qnli accuracy less rte accuracy, mrpc accuracy"
-    assert pkd.compared["column"].iloc[0] == label
-    few = study(axes, concentrated, tasks=["mnli"])
-    told = directional.judge_claims(directional.load(), grids(few, list(axes)), Inference(1.0))
-    assert next(one for one in told if one.claim.relation == "larger_on").compared.empty
-
-
-def test_of_sizes_of_equal_parameters_the_deeper_is_compared_with_the_shallower():
-    axes = {"size": ["l3_h768", "l12_h384", "l6_h384"]}
-    scores = study(axes, lambda levels: 2.0 * (levels["size"] == "l12_h384"), spread=0.4)
-    scores["layers"] = scores["size"].map({"l3_h768": 3.0, "l12_h384": 12.0, "l6_h384": 6.0})
-    scores["transformer"] = scores["size"].map(
-        {"l3_h768": 21.26e6, "l12_h384": 21.29e6, "l6_h384": 10.65e6}
-    )
-    told = directional.judge_claims(directional.load(), grids(scores, ["size"]), Inference(1.0))
-    (deep,) = (one for one in told if one.claim.axis == "size")
-    assert deep.verdict == "agrees"
-    assert deep.compared["difference"].iloc[0] == pytest.approx(2.0, abs=0.8)
-    assert deep.compared["n"].iloc[0] == 5
-    (cost, *_) = context.costs(grids(scores, ["size"]), "size")
-    assert cost.text == (
-        "Mean parameters of the layers: `l3_h768` 21.26M, `l12_h384` 21.29M, `l6_h384` 10.65M."
-    )
-
-
-def test_claims_with_a_wrong_line_are_refused_by_name(tmp_path):
-    text = directional.FILE.read_text()
-    wrong = tmp_path / "wrong.csv"
-    wrong.write_text(text.replace(",at_least,", ",at least,", 1))
-    with pytest.raises(BadInput, match=r"wrong.csv, line 2: relation is one of \['at_least'"):
-        directional.load(wrong)
-    wrong.write_text(text.replace(",verified,", ",sure,", 1))
-    with pytest.raises(BadInput, match="line 2: certainty is one of"):
-        directional.load(wrong)
-
-
-# What the data cannot say
-
-
-def test_axes_that_do_not_vary_are_not_studied_and_those_alike_are_named():
-    scores = study({"knowledge": ["none", "logits_kl"]}).assign(init="random", size="tiny")
-    scores["hard.weight"] = np.where(scores["knowledge"] == "none", 1.0, 0.0)
-    found = written(scores, ["knowledge", "hard.weight"])
-    init = section(found, "init")
-    assert init.verdict == "not studied"
-    assert init.recommended[0].text == (
-        "It does not vary: 10 runs to which it applies have `random`."
-    )
-    knowledge = section(found, "knowledge")
-    assert knowledge.recommended[0].text.endswith("0 matched pairs of runs differ in it alone.")
-    said = " ".join(one.text for one in knowledge.unknown)
-    assert "`knowledge` parts 10 runs exactly as `hard.weight` does" in said
-    assert "`none` and `logits_kl` (hard.weight)" in said
-    assert [own.axis for own in found.sections] == [*FIVE, "teacher"]
-
-
-def test_a_key_that_is_null_in_some_runs_is_an_axis_too():
-    """`data.rows`: null for all rows, which has no value that could be counted."""
-    scores = study({"knowledge": ["a", "b"]}, spread=0.5)
-    scores["data.rows"] = math.nan
-    few = scores.assign(**{"data.rows": 500.0}, uid=scores["uid"] + ", few")
-    few["score"] -= 0.048 + 0.001 * few["seed"]
-    found = written(pd.concat([scores, few], ignore_index=True), ["knowledge"])
-    (prefer,) = section(found, "data.rows").recommended
-    assert prefer.text.startswith("Prefer `null`")
-    assert prefer.values[-1] == pytest.approx(5.0)  # of seeds 0 to 4
-    assert "20 runs" in found.data[0].text
-
-
-def test_limits_name_tasks_runs_teachers_trials_degenerate_runs_and_headroom():
-    scores = study(AXES, tasks=["rte"])
-    scores.loc[0, ["state", "score"]] = ["diverged", math.nan]
-    scores.loc[1, "degenerate"] = True
-    teacher = scores.iloc[[2]].assign(seed=-1, row="teacher", uid="teacher", score=0.5)
-    found = written(pd.concat([scores, teacher], ignore_index=True))
-    said = [one.text for one in found.limits]
-    assert said[0].startswith("1 of GLUE's 8 tasks are in it; not cola, sst2, mrpc, stsb")
-    assert said[1] == "rte accuracy: runs left out of all comparisons: 1 diverged."
-    assert said[2].startswith("1 teacher seed")
-    assert said[3].startswith("0 trials")
-    assert said[4].startswith("rte accuracy: 1 of 39 runs predict the same for every row")
-    assert "in 2 of 2 settings the headroom" in said[5]
-    assert said[6].startswith("Not all of the 39 runs have their outputs here")
-
-
-def test_scores_that_are_all_the_same_share_no_variance():
-    found = written(study({"knowledge": ["none", "logits_kl"]}, seeds=1, spread=0.0), ["knowledge"])
-    assert section(found, "knowledge").verdict == UNKNOWN
-    assert "of the variance" not in markdown(found)
-
-
-def test_comparisons_too_coarse_for_the_margin_are_counted():
-    init = section(written(study(AXES, spread=4.0)), "init")
-    row = matched(study(AXES, spread=4.0), "init", LEVELS).iloc[0]
-    (blind,) = (one for one in init.unknown if "would miss" in one.text)
-    assert "1 of 1" in blind.text
-    assert f"{row['detectable']:.1f} points" in blind.text
-
-
 # From records
 
 STUDY = """
@@ -453,6 +234,7 @@ blocks:
       skip: [knowledge=hidden_mse, matching=skip]
       last: [knowledge=hidden_mse, matching=last]
 """
+
 RIGHT = {"none": 240, "logits": 240, "skip": 340, "last": 300}
 
 

@@ -1,102 +1,21 @@
-"""What SLURM's commands may say, and what becomes of submissions; SLURM is played here."""
+"""What SLURM's commands may say, and what is said to them; SLURM is played here."""
 
-import os
-import subprocess
-import time
-from functools import cache
 from pathlib import Path
 
 import pytest
-from composed import compose
+from slurm_played import INTENT, NAME, TIMED_OUT, calls, intend, live, row, submitted
 
-from kdlab.config.compose import execution
 from kdlab.errors import BadInput
 from kdlab.storage import durable
-from sweeps.journal import events, failures, run_states
-from sweeps.launchers import choice, contract, controller, slurm
-from sweeps.launchers.submission import Submission
-from sweeps.plan.survey import Demand, survey
-from sweeps.submit import launch, reconcile
+from sweeps.journal import events
+from sweeps.launchers import contract, controller, slurm
 
-INTENT = "0123456789ab"
-NAME = f"kdlab-{INTENT}"
-TIMED_OUT = (1, "", "sbatch: error: Batch job submission failed: Socket timed out on send/recv")
-LIMIT = "sbatch: error: AssocMaxSubmitJobLimit\nsbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)"  # fmt: skip # noqa: E501
 GRUMBLE = "Your job 12345 was preempted\nwelcome to the cluster\n"
-
-
-@pytest.fixture
-def slurm_says(monkeypatch):
-    """A cluster of four nodes with an empty queue; commands may be given other answers.
-
-    An answer is what a command prints, or (exit code, output, errors), or what gives one of these
-    for its words; `calls` keeps the words and the environment of each call.
-    """
-    answers = {
-        "sbatch": "7\n",
-        "squeue": "",
-        "scancel": "",
-        "sinfo": "".join(f"n{number}|main*|idle\n" for number in range(1, 5)),
-        "scontrol": "MaxArraySize = 1001\nMaxJobCount = 10000\nPrivateData = none\n",
-        "sacctmgr": (1, "", "no accounting here"),
-        "calls": [],
-    }
-
-    def run(words, *, env, **_):
-        answers["calls"].append((list(words), dict(env)))
-        said = answers[words[0]]
-        said = said(list(words)) if callable(said) else said
-        code, out, err = said if isinstance(said, tuple) else (0, said, "")
-        if code is None:
-            raise subprocess.TimeoutExpired(words, 1)
-        if code:
-            raise subprocess.CalledProcessError(code, words, out, err)
-        return subprocess.CompletedProcess(words, code, out, err)
-
-    monkeypatch.setattr("sweeps.launchers.controller.subprocess.run", run)
-    monkeypatch.setattr("sweeps.launchers.controller.sleep", lambda _: None)
-    monkeypatch.setattr("sweeps.launchers.submitit_files.shutil.which", lambda _: "srun")
-    for name in [name for name in os.environ if name.startswith(("SLURM", "SBATCH", "SQUEUE"))]:
-        monkeypatch.delenv(name)
-    return answers
-
-
-def calls(answers, command):
-    return [words for words, _ in answers["calls"] if words[0] == command]
-
-
-def submitted(root, *more, exclude=(), tasks=2):
-    array = Submission(
-        intent=INTENT, title="s, level 0", shards=[Path("/x.json")] * tasks, after={},
-        exclude=exclude, level_tasks=tasks, root=root, code=Path("/code"),
-        folder=root / "logs" / INTENT,
-    )  # fmt: skip
-    return launcher("launcher=slurm", *more).call.bind()(array)
-
-
-@cache
-def launcher(*overrides):
-    return choice.launcher(execution(*overrides))
 
 
 def script(root):
     (path,) = (root / "logs" / INTENT).glob("*submission.sh")
     return path.read_text()
-
-
-def intend(root, tasks, intent=INTENT, **more):
-    events.append(
-        root, "intent", intent=intent, study="s", launcher="slurm", minutes=60,
-        shards=[f"/{number}.json" for number in range(len(tasks))], uids=tasks, **more,
-    )  # fmt: skip
-
-
-def live(root):
-    return contract.live(root, events.fold(root))
-
-
-def row(name=NAME, job="7", index=0, state="RUNNING"):
-    return f"{job}_{index}|{state}|{name}\n"
 
 
 def test_lines_of_squeue_that_are_not_ours_are_passed_over(slurm_says, tmp_path):
@@ -168,132 +87,6 @@ def test_what_slurm_did_not_say_is_neither_repeated_nor_given_up(slurm_says, tmp
     with pytest.raises(RuntimeError, match="tried 6 times: squeue: error"):
         submitted(tmp_path)
     assert len(calls(slurm_says, "sbatch")) == 1
-
-
-@pytest.fixture(scope="module")
-def ten(small):
-    return [compose(*small, "knowledge=none", f"seed={seed}") for seed in range(10)]
-
-
-@pytest.fixture
-def work(ten, tmp_path, monkeypatch, slurm_says):
-    """Surveys ten runs to do, one a task."""
-    slurm_says["execution"] = execution(
-        "launcher=slurm", "launcher.cohort=1", f"root={tmp_path / 'runs'}"
-    )
-    chosen = choice.launcher(slurm_says["execution"])
-
-    def surveyed():
-        root = slurm_says["execution"].root
-        found = survey(ten, root, chosen, Demand(ask=True))
-        packed = [[cohort] for level in found.levels for task in level for cohort in task]
-        return found.__class__(**{**vars(found), "levels": [packed] if packed else []})
-
-    monkeypatch.setattr("sweeps.submit.launch.snapshot", lambda _: Path("/code"))
-    return surveyed
-
-
-def limited(answers, room):
-    """An sbatch that has room for so many tasks, and refuses what is more."""
-    taken = {}
-
-    def sbatch(words):
-        text = Path(words[-1]).read_text()
-        size = next(
-            (int(line.partition("=0-")[2].partition("%")[0]) + 1
-             for line in text.splitlines() if line.startswith("#SBATCH --array=0-")),
-            1,
-        )  # fmt: skip
-        if sum(taken.values()) + size > answers["room"]:
-            return 1, "", LIMIT
-        name = next(line for line in text.splitlines() if "--job-name=" in line).partition("=")[2]
-        taken[name] = size
-        return f"{100 + len(taken)}\n"
-
-    answers |= {
-        "room": room,
-        "sbatch": sbatch,
-        "squeue": lambda _: "".join(
-            row(name, 101 + number, index, "PENDING")
-            for number, (name, size) in enumerate(taken.items()) for index in range(size)
-        ),
-    }  # fmt: skip
-    return taken
-
-
-@pytest.mark.parametrize(("room", "sizes"), [(7, [5, 2]), (3, [2, 1]), (1, [1])])
-def test_an_array_above_the_limit_on_jobs_is_divided_and_the_rest_is_named(
-    work, slurm_says, capsys, room, sizes
-):
-    taken = limited(slurm_says, room)
-    root = slurm_says["execution"].root
-    launch.launch(work(), "s", slurm_says["execution"], set())
-    assert list(taken.values()) == sizes
-    assert f"{10 - room} of 10 tasks are left; launch again when" in capsys.readouterr().err
-    assert sum(word == run_states.QUEUED for word in work().states.values()) == room
-    with pytest.raises(RuntimeError, match=f"{10 - room} of {10 - room} tasks are left"):
-        launch.launch(work(), "s", slurm_says["execution"], set())
-    slurm_says["room"] = 100
-    reconcile.settle(root)
-    launch.launch(work(), "s", slurm_says["execution"], set())
-    assert sum(taken.values()) == 10
-    assert set(work().states.values()) == {run_states.QUEUED}
-
-
-def test_a_limit_that_can_be_read_bounds_the_arrays_from_the_start(slurm_says):
-    assert slurm.largest_array() == 1001
-    slurm_says["sacctmgr"] = "\n40\n\n400\n"
-    assert slurm.largest_array() == 40
-    assert slurm.limits() == "MaxArraySize 1001, MaxJobCount 10000, MaxSubmitJobs 40"
-
-
-@pytest.mark.parametrize("end", ["killed", "no answer"])
-def test_a_launch_that_died_behind_sbatch_is_cancelled_and_adopted(
-    work, slurm_says, monkeypatch, end
-):
-    execution, taken = slurm_says["execution"], limited(slurm_says, 100)
-    real = slurm_says["sbatch"]
-
-    def killed(words):
-        real(words)
-        raise KeyboardInterrupt
-
-    queued = slurm_says["squeue"]
-    if end == "no answer":  # neither of sbatch nor, for a while, of squeue
-        slurm_says["sbatch"] = lambda words: real(words) and TIMED_OUT
-        slurm_says["squeue"] = (1, "", "squeue: error: Unable to contact slurm controller")
-    else:
-        slurm_says["sbatch"] = killed
-    todo = plan_of(work, slurm_says, queued)
-    with pytest.raises((KeyboardInterrupt, RuntimeError)):
-        launch.launch(todo, "s", execution, set())
-    slurm_says["squeue"] = queued
-    assert list(taken.values()) == [10]
-    assert reconcile.cancel(execution.root, "s") == 10
-    assert calls(slurm_says, "scancel") == [["scancel", "101"]]
-    reconcile.settle(execution.root)
-    assert set(work().states.values()) == {run_states.QUEUED}
-    assert len(list(Path(execution.root).rglob("101_*_submitted.pkl"))) == 10
-
-
-def plan_of(work, answers, queued):
-    """The work to do, surveyed while the queue could still be asked."""
-    silent, answers["squeue"] = answers["squeue"], queued
-    found = work()
-    answers["squeue"] = silent
-    return found
-
-
-def test_a_job_that_appears_late_is_adopted_after_it_was_given_up(slurm_says, tmp_path):
-    intend(tmp_path, [["a"]])
-    (tmp_path / "logs" / INTENT).mkdir(parents=True)
-    reconcile.settle(tmp_path)
-    assert events.fold(tmp_path).refused == {INTENT: reconcile.NO_JOB}
-    intend(tmp_path, [["a"]], intent="ba9876543210")
-    slurm_says["squeue"] = row(job="9")
-    reconcile.settle(tmp_path)
-    state = events.fold(tmp_path)
-    assert (state.intents[INTENT]["job"], set(state.refused)) == ("9", {"ba9876543210"})
 
 
 @pytest.mark.parametrize(
@@ -378,29 +171,6 @@ def test_a_cluster_that_refuses_what_is_left_out_gets_everything(slurm_says, tmp
 def test_an_option_by_which_tasks_are_found_again_is_not_for_launchers(slurm_says, tmp_path):
     with pytest.raises(BadInput, match="launcher.additional.job_name: kdlab sets this itself"):
         submitted(tmp_path, "+launcher.additional.job_name=mine")
-
-
-def test_blame_expires_is_cleared_by_retry_and_trusts_no_clock(tmp_path, monkeypatch):
-    def met(node, age, uid):
-        monkeypatch.setattr("sweeps.journal.events.time.time", lambda: now - age)
-        events.append(
-            tmp_path, "trouble", uids=[uid], node=node, error="died", **{"class": "crashed"}
-        )
-        monkeypatch.undo()
-
-    now = time.time()
-    for node, ages in {"old": (2, 1.5), "half": (1.1, 0), "new": (0.5, 0), "far": (-9, -9)}.items():
-        for number, age in enumerate(ages):
-            met(node, age * failures.BLAME_SECONDS, f"{node}{number}")
-    (blame,) = failures.blamed(events.fold(tmp_path))
-    assert blame.host == "new"
-    assert blame.until == pytest.approx(now + 0.5 * failures.BLAME_SECONDS, abs=1)
-    reconcile.forgive(tmp_path, [])
-    assert failures.blamed(events.fold(tmp_path)) == []
-    met("new", 0, "new2")
-    assert failures.blamed(events.fold(tmp_path)) == []  # one is no reason
-    met("new", 0, "new3")
-    assert [blame.host for blame in failures.blamed(events.fold(tmp_path))] == ["new"]
 
 
 def test_a_launcher_that_only_an_event_names_is_not_loaded(tmp_path, monkeypatch):
