@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import composed
 import pytest
 from slurm.processes import wait_until
 
@@ -53,6 +54,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("minilm"):
             item.add_marker(skip)
+
+
+@pytest.fixture(scope="module")
+def plans_sooner() -> Iterator[None]:
+    """For modules whose subject is not composition, and that plan study after study."""
+    with composed.plans_sooner():
+        yield
 
 
 @pytest.fixture(scope="session")

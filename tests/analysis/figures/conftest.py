@@ -1,5 +1,6 @@
 """A study with records of all its runs, and its figures, made once for all tests that read them."""
 
+import composed
 import pandas as pd
 import pytest
 from traced import fill, launch
@@ -49,8 +50,9 @@ def is_constant(row) -> bool:
 def root(tmp_path_factory):
     """Roots of three studies: `now` has all records, `old` has older ones, `never` has none."""
     rooms = {name: tmp_path_factory.mktemp(name) for name in ("now", "old", "never")}
-    for name, room in rooms.items():
-        launch(room, name, STUDY if name == "now" else FEW)
+    with composed.plans_sooner():
+        for name, room in rooms.items():
+            launch(room, name, STUDY if name == "now" else FEW)
     fill(rooms["now"], "now", right, constant=is_constant)
     fill(rooms["old"], "old", right, latency=None)
     return {name: str(room) for name, room in rooms.items()}

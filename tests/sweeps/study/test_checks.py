@@ -13,6 +13,8 @@ from sweeps.study import cells as expand
 from sweeps.study import checks, reading
 from sweeps.study.outline import outline
 
+pytestmark = pytest.mark.usefixtures("plans_sooner")
+
 
 @pytest.mark.parametrize(
     ("change", "what"),

@@ -13,6 +13,8 @@ from sweeps.study import cells as expand
 from sweeps.study import reading
 from sweeps.study.outline import outline
 
+pytestmark = pytest.mark.usefixtures("plans_sooner")
+
 
 def test_blocks_are_crossed_labelled_and_ordered_by_seed(example):
     cells = list(expand.expand(outline(reading.load(str(example)), ("threads=1",))))
