@@ -31,11 +31,14 @@ SMALL = (
 )
 
 
-# Files of a minute or so each.
+# Files of half a minute and more; the last three are those of long tests.
 LONGEST = {
     f"test_{name}.py"
-    for name in ("sweep", "recipes", "keys", "options", "compose_many", "launch", "random_pages")
-}
+    for name in (
+        "compose_many", "recipes", "options", "shape", "distill", "families", "report", "guards",
+        "gallery", "keys", "launch", "random_pages",
+    )
+}  # fmt: skip
 
 
 def pytest_xdist_auto_num_workers() -> int:
