@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import composed
 import pytest
 from slurm.processes import wait_until
 
@@ -30,11 +31,14 @@ SMALL = (
 )
 
 
-# Files of a minute or so each.
+# Files of half a minute and more; the last three are those of long tests.
 LONGEST = {
     f"test_{name}.py"
-    for name in ("sweep", "recipes", "keys", "options", "assemble", "launch", "random_pages")
-}
+    for name in (
+        "compose_many", "recipes", "options", "shape", "distill", "families", "report", "guards",
+        "gallery", "keys", "launch", "random_pages",
+    )
+}  # fmt: skip
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -53,6 +57,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("minilm"):
             item.add_marker(skip)
+
+
+@pytest.fixture(scope="module")
+def plans_sooner() -> Iterator[None]:
+    """For modules whose subject is not composition, and that plan study after study."""
+    with composed.plans_sooner():
+        yield
 
 
 @pytest.fixture(scope="session")

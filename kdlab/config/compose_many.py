@@ -24,8 +24,8 @@ What it leaves to Hydra. Whatever is not in one of the few forms understood here
 and every config that turns out to be wrong: Hydra has the last word, and the messages are its own.
 
 How it is checked. `compose_each` has a sample of each study composed by Hydra as well, and stops
-where a run is not the same. tests/kdlab/test_assemble.py does so for every option and for each form
-of an override, wrong ones included.
+where a run is not the same. tests/kdlab/config/test_compose_many.py does so for every option and
+for each form of an override, wrong ones included.
 """
 
 import random

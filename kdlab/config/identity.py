@@ -3,7 +3,7 @@
 Two runs that do the same have one uid, however they were described: options that nothing uses are
 left out, and data and checkpoints go by their content, not by where they lie. A change of what is
 hashed here gives every run another uid and orphans all finished ones, so a key that is added later
-is left out at its neutral value, and tests/kdlab/test_identity.py holds uids to be kept.
+is left out at its neutral value, and tests/kdlab/config/test_identity.py holds uids to be kept.
 """
 
 import hashlib

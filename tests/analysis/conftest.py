@@ -1,11 +1,14 @@
 """The study of `edges`, planned, recorded and arranged once for all tests that only read it."""
 
 import io
+import json
 import os
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
+import composed
 import edges
 import pytest
 from filelock import FileLock
@@ -26,30 +29,48 @@ class Tables(NamedTuple):
     files: dict[str, str]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _plans_sooner(plans_sooner: None) -> None:
+    """Tables are the subject here, and of studies, not how these are composed."""
+
+
 @pytest.fixture(scope="session")
 def edge_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which `runs` has the study; tests work `edges.inside` it."""
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        folder = tmp_path_factory.mktemp("edges")
-        edges.make(folder)
-        return folder
-    folder = tmp_path_factory.getbasetemp().parent / "edges"  # of all workers
+    return _once(tmp_path_factory, "edges", edges.make)
+
+
+def _once(
+    tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]
+) -> Path:
+    """The folder of this name, filled by the first worker that asks for it."""
+    folder = tmp_path_factory.getbasetemp() / name
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = tmp_path_factory.getbasetemp().parent / name  # of all workers
     with FileLock(f"{folder}.lock"):
         if not (folder / "made").exists():
             folder.mkdir()
-            edges.make(folder)
+            with composed.plans_sooner():
+                make(folder)
             (folder / "made").touch()
     return folder
 
 
 @pytest.fixture(scope="session")
-def edge_tables(edge_study: Path) -> Tables:
+def edge_tables(edge_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Tables:
+    def make(folder: Path) -> None:
+        (folder / "tables.json").write_text(json.dumps(_tables(edge_study)))
+
+    folder = _once(tmp_path_factory, "edge_tables", make)
+    return Tables(*json.loads((folder / "tables.json").read_text()))
+
+
+def _tables(edge_study: Path) -> Tables:
     with edges.inside(edge_study), pytest.MonkeyPatch.context() as patched:
         patched.setattr("sys.argv", ["analysis", "tables", edges.NAME, "--root", edges.ROOT])
         with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
             command.main()
         room = Path(edges.ROOT) / "studies" / edges.NAME / "tables"
-        # Other workers may be writing the same.
         written = [p for p in sorted(room.iterdir()) if p.suffix[1:] in formats.FORMATS]
         found = {path.name: path.read_text() for path in written}
         runs = analysis.load(edges.NAME, edges.ROOT)

@@ -1,4 +1,4 @@
-"""A study of 200 tiny real runs, launched as its users would, and watched."""
+"""A study of tiny real runs, launched as its users would, and watched."""
 
 import os
 import subprocess

@@ -65,8 +65,9 @@ def test_a_run_that_was_stopped_ends_in_the_result_it_would_have_had(
 ):
     update = loop.student_state.update
     root = str(tmp_path)
+    some, ends = runs[::2], [record.result for record in whole[::2]]  # each matching once
     kdlab.distill(runs[0].teacher, root=root, threads=1, save=True)
-    for after in (100, 60):  # of eight students' 34 updates each, in turns
+    for after in (50, 30):  # of four students' 34 updates each, in turns
         left = iter(range(after))
 
         def stopping(*arguments, left=left):
@@ -77,10 +78,10 @@ def test_a_run_that_was_stopped_ends_in_the_result_it_would_have_had(
         with monkeypatch.context() as patch:
             patch.setattr(loop.student_state, "update", stopping)
             with pytest.raises(Stopped):
-                kdlab.distill(runs, root=root, threads=1, checkpoint_seconds=0)
-    assert len(list((tmp_path / "checkpoints").iterdir())) == len(runs)
-    resumed = kdlab.distill(runs, root=root, threads=1)
-    assert [record.result for record in resumed] == [record.result for record in whole]
+                kdlab.distill(some, root=root, threads=1, checkpoint_seconds=0)
+    assert len(list((tmp_path / "checkpoints").iterdir())) == len(some)
+    resumed = kdlab.distill(some, root=root, threads=1)
+    assert [record.result for record in resumed] == ends
 
 
 @pytest.mark.parametrize("name", WEIGHED)

@@ -4,6 +4,7 @@ import ast
 import json
 from pathlib import Path
 
+import composed
 import pytest
 from omegaconf import OmegaConf
 
@@ -105,29 +106,32 @@ def test_every_weighing_module_is_reachable_and_has_its_knobs():
     assert modules == named.keys()
 
 
-@pytest.mark.parametrize("name", [n for n in options("knowledge")])
+# Knowledge, matchings, shapes and inits are composed once more by Hydra in test_compose_many.
+
+
+@pytest.mark.parametrize("name", options("knowledge"))
 def test_every_knowledge_composes(name):
     task = ["task.classes=1", "task.metrics=[pearson]", "task.select_by=[pearson]"]
     if content("knowledge", name).get("min_classes", 0) > 2:
         with pytest.raises(BadInput, match="classes"):
-            compose(f"knowledge={name}")
-        assert len(compose(f"knowledge={name}", "task.classes=3").terms) == 1
+            composed.compose(f"knowledge={name}")
+        assert len(composed.compose(f"knowledge={name}", "task.classes=3").terms) == 1
         return
     for extra in ([], task) if name in ("logits", "none", "logits_mse") else ([],):
-        assert len(compose(f"knowledge={name}", *extra).terms) == (name != "none")
+        assert len(composed.compose(f"knowledge={name}", *extra).terms) == (name != "none")
 
 
 @pytest.mark.parametrize("name", options("matching"))
 def test_every_matching_composes(name):
     extra = ["matching.pairs=[[1,2]]"] if name == "custom" else []
     knowledge = "logits_kl" if name == "none" else "hidden_mse"
-    run = compose(f"knowledge={knowledge}", f"matching={name}", "size=l3_h64_a4", *extra)
+    run = composed.compose(f"knowledge={knowledge}", f"matching={name}", "size=l3_h64_a4", *extra)
     assert (run.terms[0].matching is None) == (name == "none")
 
 
 @pytest.mark.parametrize("name", options("shape"))
 def test_every_shape_composes_and_names_its_oracle(name):
-    assert compose("size=tinybert6", f"shape={name}", "knowledge=none").student.hidden > 0
+    assert composed.compose("size=tinybert6", f"shape={name}", "knowledge=none").student.hidden > 0
     assert "\n# Oracle: " in (CONF / "shape" / f"{name}.yaml").read_text()
 
 
@@ -141,7 +145,9 @@ def test_every_init_composes(name, small, tmp_path):
     }.get(name, ["init.weights=finetuned", "size=l2_h32_a2"])
     (tmp_path / "config.json").write_text(json.dumps(CHECKPOINT))
     (tmp_path / "model.safetensors").write_bytes(b"")
-    run = compose(*small, f"init={name}", *[o.replace("CHECKPOINT", str(tmp_path)) for o in own])
+    run = composed.compose(
+        *small, f"init={name}", *[o.replace("CHECKPOINT", str(tmp_path)) for o in own]
+    )
     assert run.init.name == name
 
 

@@ -4,8 +4,8 @@ import shutil
 
 import numpy as np
 import pytest
+from guidelines import points, section
 from made import ROWS, leave, outputs
-from test_guideline import points, section
 
 import analysis
 from analysis import guideline

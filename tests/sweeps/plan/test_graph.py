@@ -3,6 +3,7 @@
 import pytest
 from composed import compose
 
+from kdlab.config.identity import batch_key
 from kdlab.errors import BadInput
 from sweeps.plan import cohorts, estimate, levels, packing, teachers
 
@@ -100,3 +101,25 @@ def test_a_teacher_is_asked_once_for_all_seeds_and_arms(small):
     assert teachers.asking([tokens], []) == teachers.Asking(0, 0, 0, 0)
     beside = estimate.training_flops(tokens[0], 4) - estimate.training_flops(states[0], 4)
     assert beside == pytest.approx(epochs * once / 4)
+
+
+def test_cohorts_share_batches_and_one_teacher(small):
+    runs = [
+        compose(*small, *arm, f"seed={seed}")
+        for seed in (1, 2)
+        for arm in (
+            ["knowledge=none"],
+            ["knowledge=logits_kl"],
+            ["knowledge=hidden_mse"],
+            ["knowledge=logits_kl", "teacher.seed=9"],
+        )
+    ]
+    found = cohorts.group(runs, 8)
+    assert sorted(run.uid for cohort in found for run in cohort) == sorted(run.uid for run in runs)
+    for cohort in found:
+        assert len({batch_key(run) for run in cohort}) == 1
+        assert len({run.teacher.uid for run in cohort if run.teacher}) <= 1
+    assert sorted(map(len, found)) == [1, 1, 3, 3]
+    assert max(map(len, cohorts.group(runs, 2))) == 2
+    alone = [run for run in runs if not run.teacher]
+    assert sorted(map(len, cohorts.group(alone, 8))) == [1, 1]

@@ -33,7 +33,7 @@ def test_options_overrides_and_scores_of_two_cells(root):
     assert "  only A: knowledge=logits_kl\n  only B: knowledge=none\n" in text
     assert "code, versions and machines: the same" in text
     assert "no recorded run is the same in both" in text
-    golden = pd.read_csv(Path(__file__).parent / "golden" / "main.csv")
+    golden = pd.read_csv(Path(__file__).parents[1] / "tables" / "golden" / "main.csv")
     cell = golden.set_index(["row", "column"]).loc[("strong", "mrpc accuracy")]
     found = re.search(r"mrpc accuracy: .*A − B (\S+) over 5 shared seeds \[(\S+), (\S+)\]", text)
     shown = [float(part) for part in found.groups()]

@@ -13,6 +13,8 @@ from sweeps.study import cells as expand
 from sweeps.study import tuning
 from sweeps.study.outline import outline
 
+pytestmark = pytest.mark.usefixtures("plans_sooner")
+
 SHAPES = """
 question: Deep or wide?
 base: [task=synthetic]

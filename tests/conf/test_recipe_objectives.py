@@ -1,99 +1,35 @@
 """What a recipe minimises is what its paper's code does: anew in float64, without padding."""
 
-import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import ot
 import pytest
 import torch
 from composed import compose
+from forward_passes import (
+    HEADS,
+    LABELS,
+    STEPS,
+    WIDTH,
+    divergent,
+    double,
+    entropic,
+    hard,
+    log_softmax,
+    mse,
+    pair,
+    tinybert_layers,
+    trace,
+    unit,
+)
 
 from kdlab.config.run_keys import keys
 from kdlab.matching.random_draw import RandomDraw
-from kdlab.models.trace import Heads, Trace
+from kdlab.models.trace import Trace
 from kdlab.objective.objective import Objective
 
-ROWS, TOKENS, WIDTH, HEADS, VOCABULARY = 3, 5, 24, 4, 17
-LABELS = [1, 0, 1]
-STEPS = 70
 SMALL = ("teacher=scratch", f"teacher.size=l12_h{WIDTH}_a{HEADS}", "init=random")
-
-
-def bert(folder: Path, layers: int) -> Path:
-    page = {
-        "model_type": "bert", "num_hidden_layers": layers, "hidden_size": WIDTH,
-        "num_attention_heads": HEADS, "intermediate_size": 4 * WIDTH, "vocab_size": VOCABULARY,
-    }  # fmt: skip
-    (folder / "config.json").write_text(json.dumps(page))
-    (folder / "model.safetensors").write_bytes(b"")
-    return folder
-
-
-def trace(layers: int, outputs: int, width: int = WIDTH, masked=None, seed: int = 0) -> Trace:
-    """A forward pass over whole rows, every number drawn by itself."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def drawn(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=generator)
-
-    shape = (ROWS, HEADS, TOKENS, width // HEADS)
-    heads = {
-        layer: Heads(drawn(*shape), drawn(*shape), drawn(*shape), shape[-1] ** -0.5)
-        for layer in range(1, layers + 1)
-    }
-    return Trace(
-        drawn(ROWS if masked is None else len(masked), outputs) * 2,
-        tuple(drawn(ROWS, TOKENS, width) for _ in range(layers + 1)),
-        heads,
-        torch.ones(ROWS, TOKENS, dtype=torch.bool),
-        masked,
-    )
-
-
-def double(tensor: torch.Tensor) -> np.ndarray:
-    return tensor.detach().double().numpy()
-
-
-def log_softmax(x: np.ndarray) -> np.ndarray:
-    x = x - x.max(-1, keepdims=True)
-    return x - np.log(np.exp(x).sum(-1, keepdims=True))
-
-
-def soft(student: Trace, teacher: Trace, temperature: float) -> tuple[np.ndarray, np.ndarray]:
-    """log q and p of the outputs."""
-    log_q, log_p = (log_softmax(double(x.logits) / temperature) for x in (student, teacher))
-    return log_q, np.exp(log_p)
-
-
-def entropic(student: Trace, teacher: Trace, temperature: float) -> np.ndarray:
-    """−p log q by unit and class."""
-    log_q, p = soft(student, teacher, temperature)
-    return -p * log_q
-
-
-def divergent(student: Trace, teacher: Trace, temperature: float) -> np.ndarray:
-    """p log(p / q) by unit and class."""
-    log_q, p = soft(student, teacher, temperature)
-    return p * (np.log(p) - log_q)
-
-
-def hard(student: Trace, labels=LABELS) -> float:
-    log_q = log_softmax(double(student.logits))
-    return -float(np.mean([row[label] for row, label in zip(log_q, labels, strict=True)]))
-
-
-def unit(x: np.ndarray) -> np.ndarray:
-    return x / np.linalg.norm(x, axis=-1, keepdims=True)
-
-
-def mse(one: np.ndarray, other: np.ndarray) -> float:
-    return float(np.square(one - other).mean())
-
-
-def scores(heads: Heads) -> np.ndarray:
-    return double(heads.query) @ double(heads.key).swapaxes(2, 3) * heads.scaling
 
 
 def minimised(run, student: Trace, teacher: Trace, step: int = 0, labels=LABELS):
@@ -103,10 +39,6 @@ def minimised(run, student: Trace, teacher: Trace, step: int = 0, labels=LABELS)
     answers = torch.tensor(labels)
     total = objective.total(objective(student, teacher, answers, step), step)
     return total.item(), objective
-
-
-def pair(classes: int = 2, layers: int = 6) -> tuple[Trace, Trace]:
-    return trace(layers, classes, seed=1), trace(12, classes, seed=2)
 
 
 def run_of(name: str, *own: str, layers: int = 6):
@@ -174,6 +106,7 @@ def test_ckds_layers_and_logits_are_its_code():
 
 # Every twentieth of the lengths of SST-2's training rows, with [CLS] and [SEP].
 SST2 = [3, 4, 5, 5, 6, 6, 7, 8, 9, 10, 11, 12, 13, 15, 17, 19, 22, 25, 30, 39]
+
 PADDED, WINDOW, WIDE = 64, 21, 96
 
 
@@ -279,111 +212,6 @@ def test_soft_labels_alone(name):
     student, teacher = pair()
     expected = entropic(student, teacher, 1).sum(-1).mean()
     assert minimised(run_of(name), student, teacher)[0] == pytest.approx(expected, rel=1e-5)
-
-
-# ---- on a corpus ---------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def general(tmp_path):
-    """A recipe's run on a corpus, its teacher of 12 layers a folder."""
-    corpus = tmp_path / "corpus.txt"
-    corpus.write_text("\n".join(f"w{i} w{i + 1} w{i + 2}" for i in range(900)))
-    teacher = tmp_path / "teacher"
-    teacher.mkdir()
-    bert(teacher, 12)
-    return lambda name, *own: compose(
-        f"recipe={name}", f"task.path={corpus}", f"teacher.checkpoint={teacher}", *own
-    )
-
-
-def corpus_pair(layers: int, width: int = WIDTH) -> tuple[Trace, Trace, list[int]]:
-    masked = torch.tensor([True, False] * 7 + [False])
-    student = trace(layers, VOCABULARY, width, masked, seed=3)
-    teacher = trace(12, VOCABULARY, WIDTH, masked, seed=4)
-    labels = [3 if is_masked else -100 for is_masked in masked.tolist()]
-    return student, teacher, labels
-
-
-def of_teacher(run, student, teacher, labels):
-    from kdlab.architecture import Architecture
-
-    objective = Objective(run, Architecture("bert", 12, WIDTH, HEADS, 4 * WIDTH), STEPS)
-    return objective.total(objective(student, teacher, torch.tensor(labels), 0), 0), objective
-
-
-def test_distilbert_is_its_code(general):
-    student, teacher, labels = corpus_pair(6)
-    run = general("distilbert", f"size=l6_h{WIDTH}_a{HEADS}")
-    log_q = log_softmax(double(student.logits))
-    mlm = -np.mean([row[3] for row, label in zip(log_q, labels, strict=True) if label == 3])
-    soft_labels = 4 * divergent(student, teacher, 2).sum(-1).mean()  # at every token
-    states = (unit(double(x.hidden[-1])) for x in (student, teacher))
-    cosine = (1 - np.multiply(*states).sum(-1)).mean()
-    found, _ = of_teacher(run, student, teacher, labels)
-    assert found.item() == pytest.approx(5 * soft_labels + 2 * mlm + cosine, rel=1e-5)
-
-
-def relation(one: np.ndarray, other: np.ndarray) -> float:
-    """KL of row softmaxes, mean over heads and queries."""
-    log_q, log_p = log_softmax(one), log_softmax(other)
-    return float((np.exp(log_p) * (log_p - log_q)).sum(-1).mean())
-
-
-def products(states: torch.Tensor, heads: int) -> np.ndarray:
-    """X Xᵀ / √d of [b, h, t, d / h], split anew."""
-    merged = double(states).swapaxes(1, 2).reshape(ROWS, TOKENS, heads, -1).swapaxes(1, 2)
-    return merged @ merged.swapaxes(2, 3) / np.sqrt(merged.shape[-1])
-
-
-def test_minilm_is_its_paper(general):
-    student, teacher, labels = corpus_pair(3, width=16)
-    ours, theirs = student.heads[3], teacher.heads[12]
-    expected = relation(scores(ours), scores(theirs))
-    expected += relation(products(ours.value, HEADS), products(theirs.value, HEADS))
-    run = general("minilm", f"size=l3_h16_a{HEADS}")
-    assert of_teacher(run, student, teacher, labels)[0].item() == pytest.approx(expected, rel=1e-5)
-
-
-def test_minilmv2_is_its_paper(general):
-    student, teacher, labels = corpus_pair(3, width=16)
-    expected = sum(
-        relation(
-            products(getattr(student.heads[3], x), 8), products(getattr(teacher.heads[12], x), 8)
-        )
-        for x in ("query", "key", "value")
-    )
-    heads = [f"knowledge.{x}_relation.relation_heads=8" for x in ("query", "key", "value")]
-    run = general("minilmv2", f"size=l3_h16_a{HEADS}", *heads)
-    assert of_teacher(run, student, teacher, labels)[0].item() == pytest.approx(expected, rel=1e-5)
-
-
-def tinybert_layers(student: Trace, teacher: Trace, objective: Objective, pairs) -> tuple:
-    """The embeddings' loss, and by pair those of states and scores; each through its map."""
-    maps = {
-        key: (double(m.weight), double(m.bias))
-        for key in ("embedding_mse", "hidden_mse")
-        for m in [objective.terms[key].projections["shared"]]
-    }
-
-    def state(key: str, i: int, j: int) -> float:
-        weight, bias = maps[key]
-        return mse(double(student.hidden[i]) @ weight.T + bias, double(teacher.hidden[j]))
-
-    states = {(i, j): state("hidden_mse", i, j) for i, j in pairs}
-    attention = {(i, j): mse(scores(student.heads[i]), scores(teacher.heads[j])) for i, j in pairs}
-    return state("embedding_mse", 0, 0), states, attention
-
-
-@pytest.mark.parametrize("width", [16, WIDTH])
-def test_tinyberts_layers_are_its_code(general, width):
-    student, teacher, labels = corpus_pair(4, width)
-    run = general("tinybert_general", f"size=l4_h{width}_a{HEADS}")
-    found, objective = of_teacher(run, student, teacher, labels)
-    pairs = [(1, 3), (2, 6), (3, 9), (4, 12)]
-    embedding, states, attention = tinybert_layers(student, teacher, objective, pairs)
-    expected = embedding + sum(states.values()) + sum(attention.values())
-    assert found.item() == pytest.approx(expected, rel=1e-5)
 
 
 def reweighed(weights: np.ndarray, paid: np.ndarray) -> np.ndarray:

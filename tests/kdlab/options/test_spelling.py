@@ -2,6 +2,7 @@
 
 import re
 
+import composed
 import pytest
 
 from kdlab.config.compose import compose
@@ -51,7 +52,7 @@ def test_an_advice_that_is_followed_is_accepted(wrong, advice, followed):
     with pytest.raises(BadInput) as error:
         compose(*wrong)
     assert advice in str(error.value)
-    compose(*followed)
+    composed.compose(*followed)
 
 
 @pytest.mark.parametrize(("meant", "key"), [(v, k) for k, v in spelling.SYNONYMS.items()])

@@ -13,7 +13,7 @@ from kdlab import records
 from kdlab.config.menu import GROUPS, page
 from kdlab.config.option_files import CONF, options
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 # Options that compute nothing, so that nothing checks them.
 NOTHING = {("knowledge", "none"), ("knowledge", "logits"), ("matching", "none")}
 

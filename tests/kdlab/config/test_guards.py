@@ -2,12 +2,12 @@
 
 import pytest
 from at_once import python
-from test_cli import REGRESSION
 
 import kdlab
 from kdlab.config.compose import compose
 from kdlab.errors import BadInput, NotApplicable
 
+REGRESSION = ["task.classes=1", "task.metrics=[pearson]", "task.select_by=[pearson]"]
 HIDDEN = "knowledge=hidden_mse"
 FINETUNED = "init.weights=finetuned"
 NARROW, WIDE, DEEP = "size=l2_h32_a2", "size=l2_h128_a8", "size=l6_h64_a4"  # teacher: l4_h64_a4
@@ -105,6 +105,10 @@ def test_options_that_do_not_go_together_are_left_out_of_a_study(overrides, line
     found = refused(*overrides)
     assert line in str(found)
     assert isinstance(found, NotApplicable)
+
+
+def test_on_regression_logits_are_compared_by_their_squares():
+    assert [term.name for term in compose(*REGRESSION, "knowledge=logits").terms] == ["logits_mse"]
 
 
 @pytest.mark.parametrize(("overrides", "line"), MISTAKES, ids=str)

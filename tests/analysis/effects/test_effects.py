@@ -6,16 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats as scipy_stats
-from simulated import AXES, study
+from simulated import AXES, BY_CHANCE, STUDIES, study
 
 from analysis import effects
 from analysis.statistics import bootstrap
 from analysis.statistics.pairs import Inference
 from analysis.statistics.seed_tests import holm
 
-STUDIES = 80
-# Of 80 studies in which nothing is there, 5 % may find something: 4, and 10 with all but 0.6 %.
-BY_CHANCE = 10
 TWO = {"init": ["random", "teacher_first"], "size": ["tiny", "mini"]}
 
 

@@ -1,122 +1,33 @@
-"""What is drawn is what the frame says; what cannot be drawn is said."""
+"""What is drawn is what the frame says."""
 
-import subprocess
-import sys
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib import rcParams
+from artists import errorbars, figure, points
 from matplotlib.collections import PolyCollection
-from matplotlib.container import BarContainer, ErrorbarContainer
+from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
-from traced import POINTS, ROWS, fill, launch
+from traced import POINTS, ROWS
 
-from analysis import __main__ as command
 from analysis import figures
 from analysis.effects import matched, variance_shares
-from analysis.figures import Gallery, traces
+from analysis.figures import traces
 from analysis.figures.drawing import settled
 from analysis.figures.effects import against
 from analysis.figures.numbers import number
 from analysis.figures.pareto import front
 from analysis.figures.width_depth import budgets
 from analysis.read.axes import axes
-from analysis.read.frame import NO_SEED, runs, scores
+from analysis.read.frame import NO_SEED, scores
 from analysis.statistics.draws import sampler
 from analysis.statistics.pairs import Inference
 from analysis.tables.arrange import arranged
 from analysis.tables.majority_baseline import MAJORITY
-from kdlab.errors import BadInput
 
-STUDY = """
-question: Deep or wide?
-base: [init=random, teacher.size=l4_h64_a4]
-seeds: [1, 2]
-blocks:
-  - table: sizes
-    grid: {size: [l1_h128_a4, l4_h64_a4, l2_h64_a4]}
-    cases: {logits: [knowledge=logits_kl], both: ["knowledge=[logits_kl,hidden_mse]"]}
-"""
 COLUMN = "synthetic accuracy"
-FEW = """
-question: Deep or wide?
-base: [init=random, teacher.size=l4_h64_a4]
-seeds: [1]
-blocks:
-  - {table: sizes, grid: {size: [l1_h128_a4, l4_h64_a4]}, cases: {logits: [knowledge=logits_kl]}}
-"""
-PLANTED = {"none": 240, "logits_kl": 270, "logits_kl,hidden_mse": 262}
-# In the order of the study: what these are worth beside the knowledge.
-SIZES = {"l1_h128_a4": 12, "l4_h64_a4": 30, "l2_h64_a4": 0}
-
-
-def right(row) -> int:
-    """Rows that a run gets right: of its knowledge, its size and its seed."""
-    if row["seed"] == NO_SEED:
-        return 360
-    named = "logits_kl,hidden_mse" if "hidden" in row["knowledge"] else row["knowledge"]
-    wobble = (row["seed"] * 7 + len(row["row"])) % 5
-    return PLANTED[named] + SIZES[row["size"]] + 2 * row["seed"] + wobble
-
-
-def is_constant(row) -> bool:
-    """Whether a run predicts the same for every row at its first evaluation."""
-    return (row["row"], row["seed"]) == ("logits, size=l1_h128_a4", 1)
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    """Roots of three studies: `now` has all records, `old` has older ones, `never` has none."""
-    rooms = {name: tmp_path_factory.mktemp(name) for name in ("now", "old", "never")}
-    for name, room in rooms.items():
-        launch(room, name, STUDY if name == "now" else FEW)
-    fill(rooms["now"], "now", right, constant=is_constant)
-    fill(rooms["old"], "old", right, latency=None)
-    return {name: str(room) for name, room in rooms.items()}
-
-
-@pytest.fixture(scope="module")
-def now(root) -> pd.DataFrame:
-    return runs("now", root["now"])
-
-
-@pytest.fixture(scope="module")
-def gallery(now) -> Gallery:
-    return figures.every(now)
-
-
-def figure(gallery: Gallery, name: str) -> Figure:
-    (found,) = [d.figure for d in gallery.drawings if d.name == name]
-    return found
-
-
-def errorbars(ax) -> dict[str, ErrorbarContainer]:
-    return {c.get_label(): c for c in ax.containers if isinstance(c, ErrorbarContainer)}
-
-
-def points(container: ErrorbarContainer) -> np.ndarray:
-    return np.asarray(container.lines[0].get_xydata())
-
-
-def test_all_figures_of_a_study_are_there(gallery):
-    names = [drawing.name for drawing in gallery.drawings]
-    assert names == [
-        "pareto_sizes_parameters",
-        "pareto_sizes_flops",
-        "pareto_sizes_latency",
-        "width_depth_synthetic_accuracy",
-        "effects_now",
-        "matched_knowledge",
-        "matched_size",
-        "curves_select_sizes_synthetic",
-        "curves_loss_sizes_synthetic",
-        "shares_sizes_synthetic",
-    ]
-    assert gallery.notes == ()
 
 
 @pytest.mark.parametrize("draw", range(20))
@@ -283,7 +194,7 @@ def test_latencies_of_several_machines_are_said_to_be(now):
 
 
 def test_one_seed_has_no_band_and_no_bar(now):
-    one = figures.every(now[now["seed"].isin([1, NO_SEED])])
+    one = figures.every(now[now["seed"].isin([1, NO_SEED])], ["pareto", "width_depth", "curves"])
     for drawing in one.drawings:
         for ax in drawing.figure.axes:
             bands = [c for c in ax.collections if isinstance(c, PolyCollection)]
@@ -309,102 +220,6 @@ def test_bars_of_the_gradient_add_up_to_all_of_it(now, gallery):
         assert bars[0][0].get_height() == pytest.approx(own["share"].mean())
         hatches = {bar[0].get_hatch() for bar in bars}
         assert len(hatches) == len(bars)  # told apart without colour
-
-
-def test_older_records_are_named_and_never_invented(root):
-    found = figures.every(runs("old", root["old"]))
-    names = [drawing.name for drawing in found.drawings]
-    assert "pareto_sizes_parameters" in names
-    assert not [name for name in names if "latency" in name or name.startswith(("cur", "sha"))]
-    said = "\n".join(found.notes)
-    assert "sizes: no score against latency: no record of its students says it" in said
-    assert "sizes, synthetic: no curves: no record of its students has any" in said
-    assert "sizes, synthetic: no gradient shares: no record of its students has any" in said
-
-
-def test_a_study_without_records_has_no_picture_but_lines_that_say_what_to_run(root):
-    found = figures.every(runs("never", root["never"]))
-    assert found.drawings == ()
-    assert sum("python -m sweeps launch never --wait" in note for note in found.notes) == 5
-    assert len(found.notes) == 9
-
-
-def test_same_records_same_bytes(now, gallery, tmp_path):
-    again = figures.every(now)
-    paths = figures.write(gallery, tmp_path / "first", "svg")
-    others = figures.write(again, tmp_path / "second", "svg")
-    assert [path.name for path in paths] == [f"{d.name}.svg" for d in gallery.drawings]
-    for path, other in zip(paths, others, strict=True):
-        assert path.read_bytes() == other.read_bytes(), path.name
-        assert path.stat().st_size > 1000
-
-
-@pytest.mark.parametrize("name", figures.NAMES)
-def test_a_frame_without_rows_is_said_to_have_none(now, name):
-    found = getattr(figures, name)(now[now["seed"] == 99])
-    assert found.drawings == ()
-    assert "no rows" in found.notes[0]
-
-
-def test_students_without_teachers_have_figures_all_the_same(now):
-    found = figures.every(now[now["seed"] != NO_SEED], ["pareto", "width_depth", "curves"])
-    assert len(found.drawings) == 6
-
-
-@pytest.mark.parametrize("kind", figures.FORMATS)
-def test_a_figure_drawn_twice_has_the_same_bytes(gallery, kind):
-    for drawing in gallery.drawings[:4]:
-        first = figures.rendered(drawing.figure, kind)
-        assert figures.rendered(drawing.figure, kind) == first, drawing.name
-
-
-def test_pdf_holds_its_letters_and_no_date(gallery):
-    page = figures.rendered(gallery.drawings[0].figure, "pdf")
-    assert b"/FontFile2" in page
-    assert b"/Type3" not in page
-    assert b"CreationDate" not in page
-
-
-def test_the_command_writes_prints_paths_and_says_what_it_could_not_draw(root, monkeypatch, capsys):
-    asked = ["old", "--root", root["old"], "--format", "png", "--only", "pareto", "curves"]
-    monkeypatch.setattr("sys.argv", ["analysis", "figures", *asked])
-    command.main()
-    *paths, latency, curves = capsys.readouterr().out.splitlines()
-    assert [Path(path).name for path in paths] == [
-        "pareto_sizes_parameters.png",
-        "pareto_sizes_flops.png",
-    ]
-    assert all(path.startswith(f"{root['old']}/studies/old/figures/") for path in paths)
-    assert all(Path(path).read_bytes().startswith(b"\x89PNG") for path in paths)
-    assert latency.startswith("not drawn: sizes: no score against latency")
-    assert curves.startswith("not drawn: sizes, synthetic: no curves")
-    monkeypatch.setattr("sys.argv", ["analysis", "figures", "never", "--root", root["never"]])
-    with pytest.raises(SystemExit, match="2"):
-        command.main()
-    assert "never: nothing to draw yet" in capsys.readouterr().err
-
-
-def test_another_format_is_refused(gallery, tmp_path):
-    with pytest.raises(BadInput, match="format 'bmp': one of pdf, png, svg"):
-        figures.write(gallery, tmp_path, "bmp")
-
-
-def test_a_gallery_stands_in_any_page(gallery):
-    page = gallery._repr_html_()
-    assert page.count("<figure>") == len(gallery.drawings)
-    assert "data:image/svg+xml;base64," in page
-    assert Gallery(notes=("a < b",))._repr_html_() == "<p>a &lt; b</p>"
-
-
-def test_the_readers_own_settings_stay(now):
-    before = dict(rcParams)
-    figures.shares(now)
-    assert dict(rcParams) == before
-
-
-def test_neither_pyplot_nor_matplotlib_is_loaded_before_a_figure_is_drawn():
-    code = "import sys, analysis.figures; assert not [m for m in sys.modules if 'matplotlib' in m]"
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_numbers_cover_neither_each_other_nor_the_points():

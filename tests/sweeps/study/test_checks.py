@@ -1,79 +1,19 @@
-"""Study files expand to what they say."""
+"""A study that contradicts itself is refused in one line that names the study, table and key."""
 
-import re
 from dataclasses import replace
 
-import pandas as pd
 import pytest
 from composed import compose
-from flips import flipped
+from study_texts import TEXT, TUNED
 
-from kdlab.config.compose import execution
-from kdlab.config.identity import batch_key
 from kdlab.errors import BadInput
 from sweeps import commands
-from sweeps.launchers import choice
-from sweeps.plan import cohorts, plan
-from sweeps.plan.summary import report
-from sweeps.plan.survey import counts, survey
+from sweeps.plan import plan
 from sweeps.study import cells as expand
-from sweeps.study import checks, launched, reading
+from sweeps.study import checks, reading
 from sweeps.study.outline import outline
 
-TEXT = """
-question: Which?
-base: [task=synthetic]
-seeds: [1, 2]
-blocks:
-  - table: first
-    control: none
-    grid: {train.lr: [1e-3, 1e-4]}
-    cases:
-      none: [knowledge=none]
-      logits: [knowledge=logits_kl]
-  - table: second
-    control: none
-    base: [train.lr=1e-3]
-    seeds: [2]
-    cases:
-      none: [knowledge=none]
-      hidden: [knowledge=hidden_mse, matching=last]
-skip:
-  - {name: too_small, when: [knowledge=logits_kl, train.lr=0.0001], reason: it does not learn}
-"""
-
-
-@pytest.fixture
-def example(tmp_path):
-    path = tmp_path / "example.yaml"
-    path.write_text(TEXT)
-    return path
-
-
-def test_blocks_are_crossed_labelled_and_ordered_by_seed(example):
-    cells = list(expand.expand(outline(reading.load(str(example)), ("threads=1",))))
-    assert len(cells) == 10
-    assert cells[1].overrides == (
-        "task=synthetic",
-        "train.lr=0.001",
-        "knowledge=logits_kl",
-        "seed=1",
-        "threads=1",
-    )
-    assert (cells[1].table, cells[1].row) == ("first", "logits, train.lr=0.001")
-    assert cells[1].control == "none, train.lr=0.001"
-    assert [cell.seed for cell in cells] == [1, 1, 1, 1, 2, 2, 2, 2, 2, 2][:4] + [2] * 2 + [2] * 4
-    assert [cell.excluded for cell in cells].count("too_small") == 2
-
-
-def test_a_run_that_two_tables_share_exists_once(example, tmp_path):
-    planned = plan.plan(reading.load(str(example)))
-    chosen = choice.launcher(execution())
-    work = survey(plan.unique(planned), str(tmp_path / "runs"), chosen)
-    counted = counts(planned, work)
-    assert counted == {"raw": 10, "excluded": 2, "duplicate": 1, "done": 0, "to run": 7}
-    assert len(work.due) == 8  # and a teacher
-    assert list(tmp_path.iterdir()) == [example]
+pytestmark = pytest.mark.usefixtures("plans_sooner")
 
 
 @pytest.mark.parametrize(
@@ -101,25 +41,6 @@ def test_a_wrong_study_is_refused_by_name(example, change, what):
     with pytest.raises(BadInput) as error:
         plan.plan(reading.load(str(example)))
     assert what in str(error.value)
-
-
-TUNED = """
-question: Which?
-base: [task=synthetic]
-blocks:
-  - table: tuned
-    grid: {size: [l1_h32_a2, l2_h32_a2]}
-    zip: {train.epochs: [1, 2], train.batch_size: [16, 32]}
-    cases:
-      logits: [knowledge=logits_kl]
-      hidden: [knowledge=hidden_mse, matching=last]
-    tune:
-      over: {train.lr: [1e-3, 1e-4]}
-      also: {logits: {knowledge.logits_kl.weight: [1, 10]}}
-      trials: 2
-      seeds: [0]
-    confirm: {seeds: [1, 2]}
-"""
 
 
 @pytest.mark.parametrize(
@@ -316,150 +237,11 @@ def test_overrides_for_every_run_may_not_undo_what_rows_say(tmp_path, extra, wha
     assert what in str(error.value)
 
 
-def test_two_runs_for_one_cell_are_refused(tmp_path):
-    block = (
-        "  - {table: t, control: none, base: [train.epochs=%d], cases: {none: [knowledge=none]}}\n"
-    )
-    path = tmp_path / "twice.yaml"
-    path.write_text("question: Which?\nseeds: [1]\nblocks:\n" + block % 1 + block % 2)
-    with pytest.raises(BadInput, match="t, row 'none', task synthetic, seed 1: two runs"):
-        plan.plan(reading.load(str(path)))
-
-
-@pytest.mark.parametrize("path", sorted(reading.STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_study_of_the_project_expands(path):
-    assert list(expand.expand(outline(reading.load(path.stem))))
-
-
-def test_a_study_may_include_others(tmp_path):
-    for name in ("first", "second"):
-        (tmp_path / f"{name}.yaml").write_text(
-            f"question: {name}?\nbase: [train.lr=1e-3]\nseeds: [1, 2]\nteachers: paired\n"
-            f"skip: [{{name: not_{name}, when: [matching=last], reason: tried}}]\n"
-            f"blocks: [{{table: {name}, base: [train.epochs=2], cases: {{a: []}}}}]\n"
-        )
-    both = tmp_path / "both.yaml"
-    both.write_text("question: all?\ninclude: [first, second]\nblocks: []\n")
-    study, alone = reading.load(str(both)), reading.load(str(tmp_path / "first.yaml"))
-    assert [block.table for block in study.blocks] == ["first", "second"]
-    assert study.blocks[0].base == ["train.lr=1e-3", "train.epochs=2"]
-    assert [rule.name for rule in study.skip] == ["not_first", "not_second"]
-    runs = [[cell.overrides for cell in expand.expand(outline(each))] for each in (study, alone)]
-    assert set(runs[1]) <= set(runs[0])
-    for wrong, message in (("[third]", "no study"), ("first", "include='first': a list of names")):
-        both.write_text(f"question: all?\ninclude: {wrong}\nblocks: []\n")
-        with pytest.raises(BadInput, match=message):
-            reading.load(str(both))
-
-
-def test_quickstart_composes():
-    assert len(plan.unique(plan.plan(reading.load("quickstart")))) == 18
-
-
-def test_cohorts_share_batches_and_one_teacher(small):
-    runs = [
-        compose(*small, *arm, f"seed={seed}")
-        for seed in (1, 2)
-        for arm in (
-            ["knowledge=none"],
-            ["knowledge=logits_kl"],
-            ["knowledge=hidden_mse"],
-            ["knowledge=logits_kl", "teacher.seed=9"],
-        )
-    ]
-    found = cohorts.group(runs, 8)
-    assert sorted(run.uid for cohort in found for run in cohort) == sorted(run.uid for run in runs)
-    for cohort in found:
-        assert len({batch_key(run) for run in cohort}) == 1
-        assert len({run.teacher.uid for run in cohort if run.teacher}) <= 1
-    assert sorted(map(len, found)) == [1, 1, 3, 3]
-    assert max(map(len, cohorts.group(runs, 2))) == 2
-    alone = [run for run in runs if not run.teacher]
-    assert sorted(map(len, cohorts.group(alone, 8))) == [1, 1]
-
-
 @pytest.mark.parametrize("name", ["teacher", "majority", "teacher, large"])
 def test_a_case_is_not_called_as_a_row_that_tables_add(example, name):
     example.write_text(TEXT.replace("      logits: [", f'      "{name}": ['))
     with pytest.raises(BadInput, match=f"cases.{name}: is what tables call a row of their own"):
         reading.load(str(example))
-
-
-SETTINGS = """\
-question: Q?
-seeds: [1]
-blocks:
-  - table: t
-    grid: {task: [rte, mnli]}
-    settings: chosen.csv
-    control: kd
-    controls: false
-    cases: {kd: [knowledge=logits_kl], ft: [knowledge=none]}
-"""
-CHOSEN = (
-    "case,task,train.lr,hard.weight,note\nkd,rte,2e-5,0.3,best\nkd,mnli,5e-5,,\nother,rte,1,1,\n"
-)
-
-
-def test_settings_of_a_file_are_overrides_of_their_case_and_task(tmp_path):
-    (tmp_path / "chosen.csv").write_text(CHOSEN)
-    (tmp_path / "mine.yaml").write_text(SETTINGS)
-    loaded = reading.load(str(tmp_path / "mine.yaml"))
-    found = {cell.overrides for cell in expand.expand(outline(loaded))}
-    assert found == {
-        ("task=rte", "knowledge=logits_kl", "train.lr=2e-5", "hard.weight=0.3", "seed=1"),
-        ("task=mnli", "knowledge=logits_kl", "train.lr=5e-5", "seed=1"),
-        ("task=rte", "knowledge=none", "seed=1"),
-        ("task=mnli", "knowledge=none", "seed=1"),
-    }
-    launched.save(loaded, (), tmp_path)  # without the file
-    assert launched.read(tmp_path)[0] == loaded
-
-
-def test_a_bit_anywhere_in_a_launched_plan_is_refused(example, tmp_path, monkeypatch):
-    monkeypatch.setattr(launched, "RACE_SECONDS", 0.0)
-    folder = tmp_path / "studies" / "example"
-    folder.mkdir(parents=True)
-    path = folder / launched.PLAN_FILE
-    pd.DataFrame({"uid": ["a" * 32], "row": ["logits"]}).to_parquet(path)
-    before = launched.read_plan("example", tmp_path)
-    launched.save(reading.load(str(example)), (), folder)
-    assert launched.read_plan("example", tmp_path).equals(before)
-    for _ in flipped(path, 60):
-        with pytest.raises(BadInput, match="plan.parquet is not what was written; written anew by"):
-            launched.read_plan("example", tmp_path)
-
-
-def test_a_bit_anywhere_in_the_study_that_was_launched_is_refused(tmp_path):
-    (tmp_path / "chosen.csv").write_text(CHOSEN)
-    (tmp_path / "mine.yaml").write_text(SETTINGS)
-    launched.save(reading.load(str(tmp_path / "mine.yaml")), ("seed=1",), tmp_path)
-    path = tmp_path / launched.STUDY_FILE
-    again = f"{path} is not what was written; launch {tmp_path.name} from its file"
-    for _ in flipped(path):
-        for read in (launched.read, launched.command_line, launched.text):
-            with pytest.raises(BadInput, match=re.escape(again)):
-                read(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("text", "csv", "message"),
-    [
-        (SETTINGS.replace("rte, mnli", "rte, cola"), CHOSEN, "settings: kd has none for task=cola"),
-        (SETTINGS.replace("chosen", "lost"), CHOSEN, "settings: no file"),
-        (SETTINGS, "case,lr\n", "needs the columns case, task, and keys of a run"),
-        (SETTINGS, CHOSEN + "kd,rte,1,1,\n", "line 5: the same case and task twice"),
-        (SETTINGS, CHOSEN.replace("kd,", "kb,"), "none for these cases; there: kb, other"),
-        (SETTINGS.replace("kd: [k", "kd: [train.lr=1, k"), CHOSEN, "train.lr=1: settings set it"),
-        (SETTINGS.replace("{task", "{train.lr: [1], task"), CHOSEN, "train.lr=2e-5: grid sets it"),
-    ],
-)
-def test_settings_that_are_wrong_are_refused_in_one_line(tmp_path, text, csv, message):
-    (tmp_path / "chosen.csv").write_text(csv)
-    (tmp_path / "mine.yaml").write_text(text)
-    with pytest.raises(BadInput, match=message) as error:
-        list(expand.expand(outline(reading.load(str(tmp_path / "mine.yaml")))))
-    assert "\n" not in str(error.value)
 
 
 def test_what_is_no_contradiction_is_taken(tmp_path):
@@ -472,20 +254,6 @@ def test_what_is_no_contradiction_is_taken(tmp_path):
         ).replace("=last]", "=last, hard.weight=0.1, hard.weight=0.10]")
     )
     assert list(expand.expand(outline(reading.load(str(path)))))
-
-
-def test_rows_that_turn_out_to_be_the_same_runs_are_named(tmp_path, example):
-    hidden = "      hidden: [knowledge=hidden_mse, matching=last]\n"
-    more = hidden + "      by key: [knowledge=hidden_mse, matching=last, train.clip=1.0]\n"
-    example.write_text(TEXT.replace(hidden, more))
-    loaded = reading.load(str(example))
-    planned, chosen = plan.plan(loaded), choice.launcher(execution())
-    work = survey(plan.unique(planned), str(tmp_path / "runs"), chosen)
-    said = report(loaded, planned, work, chosen, 0, str(tmp_path / "runs")).splitlines()
-    assert [line for line in said if line.startswith("the same runs")] == [
-        "the same runs in second: 'none', 'none, by key'",
-        "the same runs in second: 'hidden', 'by key'",
-    ]
 
 
 @pytest.mark.parametrize(

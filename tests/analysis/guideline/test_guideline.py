@@ -2,22 +2,18 @@
 
 import math
 import re
-from itertools import chain
 
 import numpy as np
 import pandas as pd
 import pytest
-from simulated import AXES, study
-from test_effects import BY_CHANCE, STUDIES
+from guidelines import LEVELS, planted, points, section, sentences, written
+from simulated import AXES, BY_CHANCE, STUDIES, study
 
-from analysis import guideline
 from analysis.effects.comparable import grids
 from analysis.effects.pairing import matched
 from analysis.guideline import (
     RECOMMENDED,
     UNKNOWN,
-    Guideline,
-    Section,
     directional,
     evidence,
     markdown,
@@ -28,48 +24,6 @@ from analysis.read.axes import FIVE
 from analysis.statistics.contrasts import Verdict
 from analysis.statistics.pairs import Inference
 from analysis.tables.plain_text import item, prose
-
-LEVELS = ["knowledge", "matching", "init"]
-
-
-def written(scores: pd.DataFrame, axes=LEVELS, margin: float = 1.0) -> Guideline:
-    """The guideline of scores, which have no records."""
-    runs = scores.assign(report="")
-    runs.attrs = {"study": "simulated", "root": ""}
-    return guideline.worded(runs, scores, gathered(scores, axes, Inference(margin)), margin, False)
-
-
-def section(found: Guideline, axis: str) -> Section:
-    return next(section for section in found.sections if section.axis == axis)
-
-
-def sentences(found: Guideline) -> list[str]:
-    said = [*found.data]
-    for own in found.sections:
-        said += [*own.recommended, *chain.from_iterable(own.parts.values())]
-    return [*said, *found.limits]
-
-
-def points(sentence: str) -> list[float]:
-    """The differences that a sentence names, without their signs."""
-    return [float(number) for number in re.findall(r"([\d.]+) points", sentence)]
-
-
-def planted(levels) -> float:
-    """Copying is worth 5, hidden states 3 but with the last layers 1; the last are worse only then.
-
-    Of two tasks, only.
-    """
-    points = 5.0 * (levels["init"] == "teacher_first")
-    if levels["knowledge"] == "hidden_mse":
-        points += 1.0 if levels["matching"] == "last" else 3.0
-    return points
-
-
-@pytest.fixture(scope="module")
-def found() -> Guideline:
-    return written(study(AXES, planted, spread=0.5, tasks=["rte", "mrpc"]))
-
 
 # Recommendations
 
