@@ -50,7 +50,7 @@ class Teachers:
         task: its data.
         execution: where the root is.
         device: where they compute.
-        clock: the seconds that they computed.
+        clock: the seconds that they computed for the training.
     """
 
     run: Run
@@ -71,8 +71,8 @@ class Teachers:
         task, root = self.task, self.execution.root
         return load_teacher(self.run, teacher, task.tokenizer, task.names, root, self.device)
 
-    def sources(self, precision: str) -> list[Source]:
-        """The teachers as the store of their outputs knows them."""
+    def sources(self, precision: str, clock: Clock) -> list[Source]:
+        """The teachers as the store of their outputs knows them, and what counts their seconds."""
         return [
             Source(
                 load=partial(self._model, number),
@@ -81,7 +81,7 @@ class Teachers:
                 precision=precision,
                 root=self.execution.root,
                 budget=self.execution.teacher_outputs_gb * GIGABYTE,
-                clock=self.clock,
+                clock=clock,
             )
             for number, teacher in enumerate(self.run.teachers)
         ]
@@ -107,7 +107,7 @@ def row_outputs(teachers: Teachers, views: Collection[RowView]) -> RowOutputs | 
     """Views of the training rows, each by the teacher of its fold; None where none is needed."""
     if not views:
         return None
-    sources = teachers.sources(teachers.run.train.precision)
+    sources = teachers.sources(teachers.run.train.precision, teachers.clock)
     (outputs,) = teacher_outputs.row_outputs(sources, teachers.task.training, views, folds=True)
     return outputs
 
@@ -174,7 +174,9 @@ def teacher_forward(
 def teacher_logits(teachers: Teachers, data: Encoded) -> np.ndarray:
     """Logits [n, classes], float32, on a scored split, whose rows no teacher saw in training."""
     # In float32 whatever the run's precision, as students are scored.
-    of_each = teacher_outputs.row_outputs(teachers.sources("fp32"), data, [LOGITS], folds=False)
+    # Its seconds are none of the training's.
+    sources = teachers.sources("fp32", Clock(teachers.device))
+    of_each = teacher_outputs.row_outputs(sources, data, [LOGITS], folds=False)
     rows = np.arange(len(data.labels))
     cpu = torch.device("cpu")
     return mean_logits([outputs.at(rows, [LOGITS], cpu)[LOGITS].numpy() for outputs in of_each])

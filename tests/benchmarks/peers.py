@@ -50,6 +50,7 @@ SYSTEMS: dict[str, dict[str, Any]] = {
     "TextBrewer, and bf16": {"run": peer_systems.textbrewer, "bf16": True, "cached": True},
     "Trainer with a KD loss": {"run": peer_systems.trainer},
     "kdlab, one run": {"students": 1},
+    "kdlab, one run, its teacher asked before": {"students": 1, "asked": True},
     "kdlab, one run, bf16": {"students": 1, "bf16": True},
     "kdlab, cohort of 8": {"students": 8},
     "kdlab, cohort of 8, bf16": {"students": 8, "bf16": True},
@@ -170,6 +171,9 @@ def _kdlab(kind: str, how: dict[str, Any], given: argparse.Namespace) -> dict[st
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "runs"
         shutil.copytree(given.root, root)  # with the teacher, without the run
+        if how.get("asked"):  # by an earlier run of the study
+            earlier = run_of(kind, len(RATES) - 1, given)
+            kdlab.distill(earlier, root=str(root), threads=given.threads, device=given.device)
         began = time.perf_counter()
         records = kdlab.distill(runs, root=str(root), threads=given.threads, device=given.device)
         whole = time.perf_counter() - began

@@ -1,14 +1,11 @@
 """A student trains with the words of its task alone, and is what it would have been."""
 
-import numpy as np
 import pytest
 import torch
 from composed import compose
 from safetensors.torch import load_file
-from torch import nn
 
 import kdlab
-from kdlab.data.task_data import TaskData
 from kdlab.models import saved_files
 from kdlab.training import task_vocabulary
 
@@ -27,12 +24,15 @@ def many_words(monkeypatch):
 @pytest.mark.parametrize("more", [(), SEVERAL, ("train=bert_adam", "train.lr=1e-3")])
 def test_a_student_is_what_it_would_have_been(small, tmp_path, monkeypatch, many_words, more):
     run = compose(*small, *PARTS, *more)
-    folders, results = [], []
+    folders, results, shrunk = [], [], []
+    decay = task_vocabulary._decay
+    monkeypatch.setattr(task_vocabulary, "_decay", lambda *of: shrunk.append(1) or decay(*of))
     for share in (0.0, 0.5):
         monkeypatch.setattr(task_vocabulary, "SHARE", share)
         root = str(tmp_path / str(share))
         results.append(kdlab.distill(run, root=root, threads=1, save=True).result)
         folders.append(saved_files.folder(root, run.uid))
+    assert len(shrunk) == 2  # the teacher and the student, once each
     whole, part = (load_file(folder / "model.safetensors") for folder in folders)
     assert whole.keys() == part.keys()
     for name, tensor in whole.items():
