@@ -121,6 +121,8 @@ def _distill(cohort: Sequence[Run], task: TaskData, execution: Execution, on: to
     teachers = teaching.Teachers(_with_teacher(cohort), task, execution, on, device.Clock(on))
     teaching.check_on_select(cohort, teachers)
     students = [_student(run, task, on, execution) for run in cohort]
+    # Before the training, which is not to be lost if the process is asked to stop meanwhile.
+    teacher_logits = outcome.teacher_logits(teachers, students)
     with watching([student.run for student in students], execution) as watches:
         train(
             students,
@@ -131,7 +133,6 @@ def _distill(cohort: Sequence[Run], task: TaskData, execution: Execution, on: to
             execution=execution,
             on_evaluation=lambda student, event: watches[student.run.uid].evaluated(event),
         )
-        teacher_logits = outcome.teacher_logits(teachers, students)
         teacher_seconds = teachers.clock.seconds()
         recorded = ledger.entries(execution.root)  # runs that are repeated for what they lack
         for student in students:

@@ -8,9 +8,10 @@ cohort. What it said is kept under
     teacher_outputs/<teacher>/<block>.<view>.npy
 
 where `<teacher>` is a digest of the teacher's weights and of what else its numbers depend on
-(precision, device, threads, versions), and `<block>` a digest of the tokens of up to 2,048 rows. So
-an entry can be neither stale nor another task's; a smaller `data.rows` shares the blocks that lie
-within it. Several processes fill the store together, each the blocks that no other one is at.
+(precision, device, threads, versions), `<block>` one of the tokens of up to 2,048 rows, and
+`<view>` the function's name with a digest of its code. So an entry can be neither stale nor another
+task's; a smaller `data.rows` shares the blocks that lie within it. Several processes fill the store
+together, each the blocks that no other one is at.
 
 A file has a digest at its end, which is checked at a process's first read; a damaged one is
 computed anew. The folder may be deleted at any time.
@@ -21,9 +22,12 @@ them as computed here, block by block, kept or not: a result is the same bit for
 store was there before.
 """
 
+import inspect
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,11 +42,12 @@ from kdlab.models.trace import Trace, trace
 from kdlab.objective.term_loss import RowView
 from kdlab.options.callables import function
 from kdlab.storage import durable, locks, teacher_files
-from kdlab.storage.teacher_files import Arrays
 from kdlab.training.stopping import Stopped, stop
 
 BLOCK = 2048  # rows of a file
 ROWS = 64  # of a forward pass
+
+Arrays = dict[str, np.ndarray]  # by view: [n, d], or [n, layers, d]
 
 
 @dataclass(frozen=True)
@@ -174,7 +179,8 @@ def _computed(
                 parts.setdefault(view, []).append(values)
     back = np.argsort(np.concatenate(order))
     arrays = {view: torch.cat(values).numpy()[back] for view, values in parts.items()}
-    teacher_files.keep(source.root, source.digest, name, arrays, source.budget)
+    for view, array in arrays.items():
+        teacher_files.keep(source.root, _path(source, name, view), array, source.budget)
     return arrays
 
 
@@ -205,7 +211,25 @@ def _names(views: Collection[RowView]) -> dict[str, bool]:
 
 
 def _read(source: Source, block: str, views: Collection[RowView]) -> Arrays | None:
-    return teacher_files.read(source.root, source.digest, block, _names(views))
+    """The views of a block as they were kept; None if one of them is not there, or damaged."""
+    arrays = {}
+    for view in _names(views):
+        array = teacher_files.read(_path(source, block, view))
+        if array is None:
+            return None
+        arrays[view] = array
+    return arrays
+
+
+def _path(source: Source, block: str, view: str) -> Path:
+    name = f"{block}.{view}-{_code(view)}.npy"
+    return Path(source.root) / teacher_files.FOLDER / source.digest / name
+
+
+@cache
+def _code(view: str) -> str:
+    """A digest of a view's function: who changes it has the teacher asked anew."""
+    return durable.short_digest(inspect.getsource(function(view)).encode())[:8]
 
 
 def _block_digest(data: Encoded, rows: np.ndarray) -> str:

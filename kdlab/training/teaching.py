@@ -37,6 +37,7 @@ from kdlab.training.teacher_outputs import RowOutputs, Source
 
 LOGITS: RowView = (f"{logits.__module__}.{logits.__name__}", None)
 GIGABYTE = 1e9
+FORMAT = 1  # raised when equal models come to say something else of equal rows
 # What the last bits of a teacher's outputs depend on, beside its weights.
 WHERE = ("accelerator", "device", "threads", "torch", "transformers", "numpy")
 
@@ -94,6 +95,7 @@ class Teachers:
         )
         return digest(
             {
+                "format": FORMAT,
                 "teacher": origins.identity(teacher),
                 "weights": weights,
                 "order": outputs_order(self.run, self.task.names),

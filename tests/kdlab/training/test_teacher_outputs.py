@@ -19,6 +19,7 @@ from kdlab.models import saved_files
 from kdlab.models.heads import load_with_head
 from kdlab.models.trace import trace
 from kdlab.objective import views
+from kdlab.options.callables import function
 from kdlab.run import Run, teacher_runs
 from kdlab.storage import teacher_files
 from kdlab.storage.teacher_files import FOLDER
@@ -124,12 +125,28 @@ def test_a_bit_anywhere_is_seen_and_the_file_made_again(arms, taught):
     teachers, wanted = teachers_of(arms["states"], root), [(LOGITS, None), (CLS, 2)]
     rows = np.arange(len(teachers.task.training.labels))
     before = teaching.row_outputs(teachers, wanted).at(rows, wanted, CPU)
-    block = next(path for path in files(root) if path.name.endswith("cls.npy"))
+    block = next(path for path in files(root) if ".cls-" in path.name)
     written = block.read_bytes()
     for _ in flipped(block, times=12):
         after = teaching.row_outputs(teachers, wanted).at(rows, wanted, CPU)
         assert all(torch.equal(before[view], after[view]) for view in wanted)
         assert block.read_bytes() == written
+
+
+def test_who_changes_a_view_has_the_teacher_asked_anew(arms, taught, monkeypatch):
+    def cls(trace, layer):
+        return -trace.hidden[layer][:, 0], trace.mask.any(-1)
+
+    teachers, wanted = teachers_of(arms["states"], with_teacher(taught[0])), [(CLS, 1)]
+    before = teaching.row_outputs(teachers, wanted).at(np.arange(9), wanted, CPU)[CLS, 1]
+    monkeypatch.setattr(views, "cls", cls)
+    caches = function.cache_clear, teacher_outputs._code.cache_clear
+    for clear in caches:
+        clear()
+    after = teaching.row_outputs(teachers, wanted).at(np.arange(9), wanted, CPU)[CLS, 1]
+    for clear in caches:
+        clear()
+    assert torch.equal(after, -before)
 
 
 def test_fewer_rows_are_in_the_same_blocks(small, arms, taught, monkeypatch):
