@@ -29,9 +29,9 @@ from functools import lru_cache
 from typing import Any
 
 from kdlab import streams
-from kdlab.architecture import Architecture
 from kdlab.config.overrides import contradiction, is_operational
 from kdlab.config.overrides import key as key_of
+from kdlab.encoders.architecture import Architecture
 from kdlab.errors import BadInput, NotApplicable
 from kdlab.options.schema import Config, Teacher, task_kind
 from kdlab.run import Checkpoint, Origin, Run

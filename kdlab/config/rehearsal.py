@@ -10,7 +10,7 @@ from typing import Literal
 
 import torch
 
-from kdlab.architecture import Architecture
+from kdlab.encoders.architecture import Architecture
 from kdlab.errors import BadInput, Misfit
 from kdlab.models.trace import Heads, Trace
 from kdlab.objective.term_loss import Moment, TermLoss

@@ -7,12 +7,12 @@ shall not find out in the queue.
 from collections.abc import Mapping
 from dataclasses import astuple, replace
 
-from kdlab.architecture import Architecture
 from kdlab.config import parents, terms
 from kdlab.config.identity import digest, effective
 from kdlab.config.parents import Compose
 from kdlab.config.student_init import student_init
 from kdlab.config.tasks import check_task
+from kdlab.encoders.architecture import Architecture
 from kdlab.errors import BadInput, NotApplicable
 from kdlab.models import checkpoints, class_order, origins
 from kdlab.options import callables

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from kdlab.architecture import Architecture
 from kdlab.config import parents
 from kdlab.config.option_files import option
 from kdlab.config.parents import Compose
+from kdlab.encoders.architecture import Architecture
 from kdlab.errors import BadInput
 from kdlab.models import origins
 from kdlab.options import callables

@@ -11,8 +11,8 @@ from dataclasses import replace
 from functools import cache
 from typing import Any, Literal
 
-from kdlab.architecture import Architecture
 from kdlab.config.option_files import option
+from kdlab.encoders.architecture import Architecture
 from kdlab.errors import BadInput, NotApplicable
 from kdlab.options import callables
 from kdlab.options.callables import Call

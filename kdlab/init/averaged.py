@@ -2,16 +2,16 @@
 
 import torch
 
-from kdlab.architecture import Architecture
+from kdlab.encoders import families, layers
+from kdlab.encoders.architecture import Architecture
 from kdlab.init import tensors
 from kdlab.init.tensors import Weights
-from kdlab.models import families, layers
 
 
 def average(weights: Weights, student: Architecture, source: Architecture) -> Weights:
     """Embeddings, and for each student layer the mean of a block of consecutive source layers.
 
-    The blocks are those of `kdlab.models.layers.blocks`: every source layer is in one, and their
+    The blocks are those of `kdlab.encoders.layers.blocks`: every source layer is in one, and their
     sizes differ by one at most. Bae et al. 2024, arXiv 2410.20672, average the layers that they
     tie, which are not consecutive.
     """

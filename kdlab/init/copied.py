@@ -1,9 +1,9 @@
 """Inits that copy whole tensors."""
 
-from kdlab.architecture import Architecture
+from kdlab.encoders import families
+from kdlab.encoders.architecture import Architecture
 from kdlab.errors import Misfit
 from kdlab.init.tensors import Rule, Weights, check_equal, chosen_layers, select_layers
-from kdlab.models import families
 
 
 def nothing(weights: Weights, student: Architecture, source: Architecture | None) -> Weights:

@@ -32,7 +32,7 @@ import math
 import torch
 from torch import Tensor
 
-from kdlab.architecture import Architecture
+from kdlab.encoders.architecture import Architecture
 from kdlab.errors import Misfit
 from kdlab.init import importance, tensors
 from kdlab.init.approximation import basis, factors

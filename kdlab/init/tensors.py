@@ -10,9 +10,10 @@ from typing import Literal
 
 from torch import Tensor
 
-from kdlab.architecture import Architecture
+from kdlab.encoders import layers
+from kdlab.encoders.architecture import Architecture
+from kdlab.encoders.families import FAMILIES
 from kdlab.errors import Misfit
-from kdlab.models import layers
 
 Weights = dict[str, Tensor]
 Rule = Literal["first", "last", "skip", "both_ends"]
@@ -20,7 +21,6 @@ Kinds = tuple[str, ...]
 
 # For example `encoder.layer.3.output.dense.bias`: up to the layer's number, the number, the rest.
 LAYER = re.compile(r"(.*\blayers?\.)(\d+)(\..*)")
-FAMILIES = ("bert", "roberta", "electra", "distilbert")
 # What a tensor does (its role): its name without layer, `.weight` and `.bias` (of BERT, RoBERTa and
 # ELECTRA before the bar, of DistilBERT after it), and whose units its rows and columns are. The
 # stream is the hidden states [b, t, d], which every layer reads and writes; `inner` are the neurons
@@ -116,7 +116,7 @@ def take(
 
 
 def chosen_layers(rule: Rule | list[int], student: Architecture, source: Architecture) -> list[int]:
-    """The source layers (1-based) that a rule of `kdlab.models.layers` or a list names."""
+    """The source layers (1-based) that a rule of `kdlab.encoders.layers` or a list names."""
     if student.layers > source.layers:
         raise Misfit(f"{student.layers} student layers are more than the source's {source.layers}")
     if isinstance(rule, str):
@@ -139,8 +139,9 @@ def check_equal(student: Architecture, source: Architecture, *names: str) -> Non
 def check_narrower(student: Architecture, source: Architecture) -> None:
     """`Misfit` unless the student is of the source's family and no dimension is larger."""
     check_equal(student, source, "family")
-    if student.family not in FAMILIES:
-        raise Misfit(f"knows the tensors of {', '.join(FAMILIES)}, not of {student.family}")
+    if not FAMILIES[student.family].can_be_narrowed:
+        known = ", ".join(name for name, family in FAMILIES.items() if family.can_be_narrowed)
+        raise Misfit(f"knows the tensors of {known}, not of {student.family}")
     for name in ("hidden", "heads", "intermediate"):
         in_student, in_source = getattr(student, name), getattr(source, name)
         if in_student > in_source:

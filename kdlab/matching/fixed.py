@@ -5,8 +5,8 @@ from typing import Annotated
 
 from annotated_types import Gt
 
+from kdlab.encoders import layers
 from kdlab.errors import Misfit
-from kdlab.models import layers
 
 Pairs = list[tuple[int, int]]
 

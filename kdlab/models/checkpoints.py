@@ -14,9 +14,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from kdlab.architecture import Architecture
+from kdlab.encoders.architecture import Architecture
+from kdlab.encoders.families import FAMILIES
 from kdlab.errors import BadInput
-from kdlab.models.families import FAMILIES
 from kdlab.options.memo import of_files
 
 PINNED = re.compile(r"[^@]+@[0-9a-f]{40}")

@@ -12,9 +12,9 @@ import torch
 from filelock import FileLock
 from torch import nn
 
-from kdlab.architecture import Architecture
 from kdlab.device import settle
-from kdlab.models.families import FAMILIES
+from kdlab.encoders.architecture import Architecture
+from kdlab.encoders.families import FAMILIES
 from kdlab.storage.durable import short_digest, write_whole
 from kdlab.tracking.provenance import machine
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from kdlab.architecture import Architecture
+from kdlab.encoders.architecture import Architecture
 from kdlab.models import checkpoints
 from kdlab.models.saved_files import checked
 from kdlab.run import Origin, Run

@@ -86,7 +86,7 @@ def _parameters(hidden: int, intermediate: int) -> int:
 
 def _flops(hidden: int, intermediate: int) -> int:
     """FLOPs of one of BERT's layers over a row of 128 tokens."""
-    from kdlab.architecture import Architecture
+    from kdlab.encoders.architecture import Architecture
     from kdlab.models.costs import inference_flops
 
     return inference_flops(Architecture("bert", 1, hidden, 1, intermediate))

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
 from kdlab import streams
-from kdlab.architecture import Architecture
 from kdlab.device import random_state, seeded
+from kdlab.encoders.architecture import Architecture
+from kdlab.encoders.families import FAMILIES, configuration
 from kdlab.errors import BadInput, Misfit
 from kdlab.models import checkpoints, heads, origins
-from kdlab.models.families import FAMILIES, configuration
 from kdlab.models.trace import NAME
 from kdlab.run import Origin, Run
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kdlab.architecture import Architecture
+from kdlab.encoders.architecture import Architecture
 from kdlab.metrics import Kind
 from kdlab.models.trace import Trace
 from kdlab.objective.term_loss import NO_ROWS, Moment, RowView, TeacherRows, TermLoss

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from kdlab import streams
-from kdlab.architecture import Architecture
+from kdlab.encoders.architecture import Architecture
 from kdlab.matching.inputs import MatchingInputs
 from kdlab.models.trace import Trace
 from kdlab.objective import learned_maps, mixing

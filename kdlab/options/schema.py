@@ -7,10 +7,11 @@ against the function's signature.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, dataclass_transform
 
 from pydantic import ConfigDict, Field
 
+from kdlab.encoders.families import FAMILIES
 from kdlab.metrics import Kind
 
 Index = Annotated[int, Field(strict=True, ge=0, lt=2**53)]  # exact as a float, which is hashed
@@ -23,7 +24,10 @@ Folds = Annotated[int, Field(strict=True, ge=2, le=20)]  # each is a teacher of 
 Text = Annotated[str, Field(min_length=1)]
 ReportName = Annotated[str, Field(pattern=r"^report(_\w+)?$")]
 TestName = Annotated[str, Field(pattern=r"^test(_\w+)?$")]
-FamilyName = Literal["bert", "roberta", "distilbert", "electra", "modernbert"]
+if TYPE_CHECKING:
+    FamilyName = str
+else:  # pydantic refuses any other, and names these
+    FamilyName = Literal[tuple(FAMILIES)]
 Node = dict[str, Any]
 T = TypeVar("T")
 

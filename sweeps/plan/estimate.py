@@ -7,7 +7,7 @@ them.
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
-from kdlab.architecture import Architecture
+from kdlab.encoders.architecture import Architecture
 from kdlab.errors import BadInput
 from kdlab.models.origins import teacher_architecture
 from kdlab.options.callables import Call

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from kdlab.architecture import Architecture
+from kdlab.encoders.architecture import Architecture
 from kdlab.errors import BadInput
 from kdlab.models import checkpoints
 from kdlab.options.callables import Call

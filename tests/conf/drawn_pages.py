@@ -6,7 +6,7 @@ from random import Random
 import eight_classes
 
 from kdlab.config.option_files import options
-from kdlab.models.families import FAMILIES
+from kdlab.encoders.families import FAMILIES
 
 TEACHER, LAYERS = "l4_h32_a4", 4
 WIDE = "size=l3_h32_a4"

@@ -47,7 +47,7 @@ def corpus_pair(layers: int, width: int = WIDTH) -> tuple[Trace, Trace, list[int
 
 
 def of_teacher(run, student, teacher, labels):
-    from kdlab.architecture import Architecture
+    from kdlab.encoders.architecture import Architecture
 
     objective = Objective(run, Architecture("bert", 12, WIDTH, HEADS, 4 * WIDTH), STEPS)
     return objective.total(objective(student, teacher, torch.tensor(labels), 0), 0), objective

@@ -29,13 +29,13 @@ from recipes_said import (
 )
 
 import kdlab
-from kdlab.architecture import Architecture
 from kdlab.config import compose_many
 from kdlab.config.identity import batch_key, teacher_key
 from kdlab.config.option_files import options
 from kdlab.config.parents import quoted
 from kdlab.data import tokens
 from kdlab.data.splits import Rows
+from kdlab.encoders.architecture import Architecture
 from kdlab.errors import BadInput
 from kdlab.models import checkpoints
 from kdlab.objective.objective import Objective

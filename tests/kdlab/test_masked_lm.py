@@ -20,7 +20,6 @@ from transformers import (
 )
 
 import kdlab
-from kdlab.architecture import Architecture
 from kdlab.config.compose_many import compose_each
 from kdlab.config.frozen import freeze, thaw
 from kdlab.config.identity import batch_key
@@ -29,9 +28,10 @@ from kdlab.config.option_files import options
 from kdlab.data import tokens
 from kdlab.data.splits import Rows
 from kdlab.data.task_data import task_data
+from kdlab.encoders.architecture import Architecture
+from kdlab.encoders.families import FAMILIES, configuration
 from kdlab.errors import BadInput
 from kdlab.models import saved_files
-from kdlab.models.families import FAMILIES, configuration
 from kdlab.models.student import HEAD_DEVIATION, _fresh_head, build_student
 from kdlab.models.teacher import load_teachers
 from kdlab.storage import example_outputs

@@ -210,9 +210,9 @@ def test_a_teacher_of_other_classes_is_refused_while_planning(teacher, tmp_path)
 def test_outputs_are_put_in_order_in_every_family(family):
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
-    from kdlab.architecture import Architecture
+    from kdlab.encoders.architecture import Architecture
+    from kdlab.encoders.families import FAMILIES, configuration
     from kdlab.models import heads
-    from kdlab.models.families import FAMILIES, configuration
 
     ids = dict.fromkeys(FAMILIES[family].ids, 0)
     page = configuration(Architecture(family, 1, 16, 2, 32)) | ids

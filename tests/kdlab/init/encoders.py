@@ -3,7 +3,7 @@
 import torch
 from transformers import AutoConfig, AutoModel
 
-from kdlab.architecture import Architecture
+from kdlab.encoders.architecture import Architecture
 from kdlab.init.tensors import LAYER
 
 TOKENS = 64  # as many as some widths, so that sizes alone do not tell rows from columns

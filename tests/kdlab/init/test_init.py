@@ -7,8 +7,8 @@ from encoders import encoder, equal, parts, run, states
 from transformers import AutoModel
 
 import kdlab
-from kdlab.architecture import Architecture
 from kdlab.config.option_files import options
+from kdlab.encoders.architecture import Architecture
 from kdlab.init import averaged, copied
 from kdlab.models import saved_files
 from kdlab.models.student import build_student

@@ -5,7 +5,7 @@ import pytest
 import torch
 from encoders import encoder, equal, fresh, parts, run, states
 
-from kdlab.architecture import Architecture
+from kdlab.encoders.architecture import Architecture
 from kdlab.init.narrowed import even_units, first_units, largest_units
 from kdlab.init.projected import svd
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from encoders import encoder, equal, fresh, run
 
-from kdlab.architecture import Architecture
+from kdlab.encoders.architecture import Architecture
 from kdlab.init import importance
 from kdlab.init.approximation import basis, factors
 from kdlab.init.projected import svd

@@ -7,9 +7,9 @@ from composed import compose
 from omegaconf import OmegaConf
 
 from kdlab.config.option_files import CONF, options
+from kdlab.encoders import layers
 from kdlab.errors import BadInput
 from kdlab.matching import fixed
-from kdlab.models import layers
 from kdlab.streams import stream
 
 DEPTHS = [(6, 12), (5, 12), (4, 12), (3, 12), (6, 24), (3, 6), (4, 10)]  # student, teacher

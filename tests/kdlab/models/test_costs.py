@@ -6,9 +6,9 @@ from composed import compose
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
 import kdlab
-from kdlab.architecture import Architecture
+from kdlab.encoders.architecture import Architecture
+from kdlab.encoders.families import FAMILIES, configuration
 from kdlab.models import costs
-from kdlab.models.families import FAMILIES, configuration
 from kdlab.models.trace import NAME
 from kdlab.training import loop, stopping
 

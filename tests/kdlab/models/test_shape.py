@@ -7,8 +7,8 @@ from composed import compose
 from transformers import BertConfig, BertModel
 from transformers.models.bert.modeling_bert import BertLayer
 
-from kdlab.architecture import Architecture
 from kdlab.config.option_files import option, options
+from kdlab.encoders.architecture import Architecture
 from kdlab.errors import BadInput, NotApplicable
 from kdlab.models import costs, shape
 from kdlab.models.student import outline

@@ -4,9 +4,9 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
-from kdlab.architecture import Architecture
+from kdlab.encoders.architecture import Architecture
+from kdlab.encoders.families import FAMILIES, configuration
 from kdlab.losses import attention, hidden, relation
-from kdlab.models.families import FAMILIES, configuration
 from kdlab.models.trace import NAME, PredictedTokens, Trace, inference_logits, trace
 from kdlab.objective import views
 

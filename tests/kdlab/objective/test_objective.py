@@ -4,8 +4,8 @@ import pytest
 import torch
 from composed import compose
 
-from kdlab.architecture import Architecture
 from kdlab.config.rehearsal import _trace
+from kdlab.encoders.architecture import Architecture
 from kdlab.errors import BadInput
 from kdlab.models import costs
 from kdlab.objective.objective import Objective, matched_layers, task_loss

@@ -6,7 +6,7 @@ import pytest
 from composed import compose
 
 import kdlab
-from kdlab.models.families import FAMILIES
+from kdlab.encoders.families import FAMILIES
 from sweeps.plan import model_sizes, plan
 from sweeps.study import cells, reading
 from sweeps.study.outline import outline

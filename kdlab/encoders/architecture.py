@@ -8,7 +8,7 @@ class Architecture:
     """The dimensions of an encoder.
 
     Attributes:
-        family: transformers' model type, a key of `kdlab.models.families.FAMILIES`.
+        family: transformers' model type, a key of `kdlab.encoders.families.FAMILIES`.
         layers: Transformer layers.
         hidden: width of the hidden states.
         heads: attention heads of a layer.

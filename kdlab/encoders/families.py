@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kdlab.architecture import Architecture
+from kdlab.encoders.architecture import Architecture
 from kdlab.errors import Misfit
 
 
@@ -28,6 +28,7 @@ class Family:
         matrices: matrices of hidden times intermediate in a feed-forward layer; a gated one has 3.
         global_every: of so many layers one attends to the whole row, the others to a window around
             each token; the first layer, which is global, then has no norm before its attention.
+        can_be_narrowed: whether `kdlab.init.tensors` knows what each of its tensors does.
     """
 
     names: tuple[str, str, str, str] = (
@@ -47,6 +48,7 @@ class Family:
     ids: tuple[str, ...] = ("pad_token_id",)
     matrices: int = 2
     global_every: int = 1
+    can_be_narrowed: bool = True
 
 
 FAMILIES: Mapping[str, Family] = {
@@ -70,6 +72,7 @@ FAMILIES: Mapping[str, Family] = {
         ids=tuple(f"{name}_token_id" for name in ("pad", "bos", "eos", "cls", "sep")),
         matrices=3,
         global_every=3,
+        can_be_narrowed=False,
     ),
 }
 
