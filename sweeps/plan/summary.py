@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from textwrap import shorten
 
 from kdlab.errors import BadInput
 from kdlab.storage import ledger
@@ -159,4 +160,4 @@ def _limits(launcher: Launcher) -> str:
     try:
         return f"limits: {launcher.file.limits()}"
     except (BadInput, RuntimeError) as error:
-        return f"limits: unknown ({error})"
+        return f"limits: unknown ({shorten(str(error), 100, placeholder=' ...')})"
