@@ -125,9 +125,7 @@ def teacher_depth(terms: Collection[Term]) -> int | None:
     """The highest of the teacher's layers that terms look at; None: all, and what follows them."""
     if any(term.matching is None for term in terms):
         return None
-    return max(
-        (pair[1] for term in terms if term.matching for pair in term.matching.pairs), default=0
-    )
+    return max(matched_layers(terms)[1])
 
 
 def _is_of_rows(term: Term, run: Run) -> bool:

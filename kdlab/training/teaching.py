@@ -25,7 +25,7 @@ from kdlab.device import Clock
 from kdlab.errors import BadInput
 from kdlab.models import origins
 from kdlab.models.saved_files import signed_weights
-from kdlab.models.teacher import load_teacher, outputs_order
+from kdlab.models.teacher import load_teachers, outputs_order
 from kdlab.models.trace import PredictedTokens, Trace, joined, trace
 from kdlab.objective.term_loss import RowView
 from kdlab.objective.views import logits
@@ -63,14 +63,11 @@ class Teachers:
     @cached_property
     def models(self) -> list[nn.Module]:
         """None, one, or one for each fold, in their order."""
-        return [self._loaded(teacher) for teacher in (self.run.teachers if self.run.terms else ())]
+        task, root = self.task, self.execution.root
+        return load_teachers(self.run, task.tokenizer, task.names, root, self.device)
 
     def _model(self, number: int) -> nn.Module:
         return self.models[number]
-
-    def _loaded(self, teacher: Origin) -> nn.Module:
-        task, root = self.task, self.execution.root
-        return load_teacher(self.run, teacher, task.tokenizer, task.names, root, self.device)
 
     def sources(self, precision: str, clock: Clock) -> list[Source]:
         """The teachers as the store of their outputs knows them, and what counts their seconds."""

@@ -114,7 +114,7 @@ def test_what_is_kept_is_not_computed_again(arms, taught, monkeypatch):
     root, results = taught
     kept = with_teacher(root)
     shutil.copytree(Path(root, FOLDER), Path(kept, FOLDER))
-    monkeypatch.setattr(teaching, "load_teacher", lambda *_: pytest.fail("loaded the teacher"))
+    monkeypatch.setattr(teaching, "load_teachers", lambda *_: pytest.fail("loaded the teacher"))
     record = kdlab.distill(arms["states"], root=kept, threads=1)
     assert record.result == results["states"]
     assert record.cost["teacher_seconds"] == 0
