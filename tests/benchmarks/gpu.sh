@@ -32,7 +32,8 @@ export PYTHONPATH="$root:$plugins${PYTHONPATH:+:$PYTHONPATH}"
 failed=0
 timeout 240 python3 "$root/tests/benchmarks/on_gpu.py" --device "$device" ${tiny:+--small} \
     2>"$out/questions.err" | tee "$out/questions.txt" || failed=1
-size=(--rows 2000 --repeats 2) && [ -n "$tiny" ] && size=(--rows 64 --repeats 1)
+size=(--rows 2000 --repeats 2 --kinds logits cls)
+[ -z "$tiny" ] || size=(--rows 64 --repeats 1 --kinds logits --systems "TextBrewer, README" "kdlab, one run")
 timeout 300 python3 "$root/tests/benchmarks/peers.py" --synthetic --device "$device" "${size[@]}" \
-    --kinds logits cls --out "$out/peers.json" 2>"$out/peers.err" | tee "$out/peers.md" || failed=1
+    --out "$out/peers.json" 2>"$out/peers.err" | tee "$out/peers.md" || failed=1
 exit $failed
