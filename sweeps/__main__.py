@@ -19,10 +19,22 @@ what is not done and not in a queue.
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from importlib import import_module
 
 from kdlab.ending import ending
 
+# By command the function that carries it out. Its parameters are the command's options.
+FUNCTIONS = {
+    "plan": "commands.plan_study",
+    "launch": "commands.launch_study",
+    "status": "status.print_status",
+    "retry": "commands.retry",
+    "rerun": "commands.rerun",
+    "cancel": "commands.cancel",
+    "logs": "status.logs",
+    "wandb": "wandb_sink.push",
+    "clean": "leftovers.clean",
+}
 CLEAN_DAYS = "days for which the checkpoint of a run without a record is kept (default 30)"
 
 
@@ -30,26 +42,10 @@ def main() -> None:
     """The command line: exit code 2 for bad input, 1 if a run failed or SLURM does not answer."""
     with ending("sweeps", "stopped; the same command goes on where it was", (RuntimeError,)):
         options = vars(_arguments())
-        sys.exit(_functions()[options.pop("command")](**options))
-
-
-def _functions() -> dict[str, Callable[..., int]]:
-    """By command the function that carries it out. Its parameters are the command's options."""
-    # Imported only now: `--help` and a mistyped option are answered at once, without the seconds
-    # that pandas and Hydra take to load.
-    from sweeps import commands, leftovers, status, wandb_sink
-
-    return {
-        "plan": commands.plan_study,
-        "launch": commands.launch_study,
-        "status": status.print_status,
-        "retry": commands.retry,
-        "rerun": commands.rerun,
-        "cancel": commands.cancel,
-        "logs": status.logs,
-        "wandb": wandb_sink.push,
-        "clean": leftovers.clean,
-    }
+        module, _, name = FUNCTIONS[options.pop("command")].partition(".")
+        # Imported only now, and that one alone: `--help` and a mistyped option are answered at
+        # once, and `clean` without the second that Hydra takes to load.
+        sys.exit(getattr(import_module(f"sweeps.{module}"), name)(**options))
 
 
 def _arguments() -> argparse.Namespace:

@@ -16,6 +16,7 @@ from kdlab.data.tokens import Encoded, examples
 from kdlab.metrics import ranked
 from kdlab.models.trace import PredictedTokens, Trace
 from kdlab.objective.objective import matched_layers, teacher_depth, traced_terms
+from kdlab.objective.term_loss import RowView
 from kdlab.options.schema import Execution
 from kdlab.record import DIVERGED, DONE
 from kdlab.run import compares_all_tokens
@@ -53,7 +54,8 @@ def train(
         Stopped: `stop` was set; every run's checkpoint is saved.
     """
     run, device = students[0].run, students[0].device
-    before = row_outputs(teachers, frozenset().union(*(s.row_views for s in students)))
+    views = frozenset[RowView]().union(*(student.row_views for student in students))
+    before = row_outputs(teachers, views)
     points = evaluation_points(len(batches), run.protocol.evaluations)
     all_tokens = compares_all_tokens(run)  # the same for all of a cohort
     first = _first_step(students, len(batches))
@@ -68,9 +70,9 @@ def train(
         rows, key = batches[step], streams.key(run.seed, f"masks/{step}")
         inputs, labels, predicted = examples(data, rows, device, key, all_tokens)
         teacher_trace = _teacher_trace(teachers, active, inputs, rows, predicted)
+        teacher_rows = before.at(rows, views, device) if before else {}
         for student in active:
             with student.clock.running():
-                teacher_rows = before.at(rows, student.row_views, device) if before else {}
                 student_state.update(
                     student, inputs, labels, teacher_trace, predicted, teacher_rows
                 )

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from kdlab.errors import BadInput
 from kdlab.options.schema import Count
+from kdlab.storage import locks
 from kdlab.storage.durable import write_whole
 from sweeps.journal import events
 from sweeps.launchers.submission import Submission, environment
@@ -109,9 +110,8 @@ def limits() -> str:
 
 
 def _lock(root: Path, intent: str) -> FileLock:
-    path = root / "locks" / f"{intent}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(path, mode=0o666)  # colleagues share a root as far as their umask says
+    # Colleagues share a root as far as their umask says.
+    return locks.lock(root, intent, mode=0o666)
 
 
 def _is_alive(root: Path, intent: str) -> bool:

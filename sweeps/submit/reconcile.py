@@ -11,6 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from kdlab.errors import BadInput
+from kdlab.storage import locks
 from sweeps.journal import events, failures
 from sweeps.launchers import contract
 from sweeps.leftovers import LAUNCH_LOCK
@@ -27,9 +28,7 @@ def lock(root: str | Path) -> FileLock:
     Raises:
         BadInput: if another launch holds it.
     """
-    path = Path(root) / "locks" / LAUNCH_LOCK
-    path.parent.mkdir(parents=True, exist_ok=True)
-    launch_lock = FileLock(path, mode=LOCK_MODE)
+    launch_lock = locks.lock(root, Path(LAUNCH_LOCK).stem, mode=LOCK_MODE)
     try:
         launch_lock.acquire(timeout=PATIENCE)
     except Timeout:
