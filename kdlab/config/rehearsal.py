@@ -12,7 +12,8 @@ import torch
 
 from kdlab.encoders.architecture import Architecture
 from kdlab.errors import BadInput, Misfit
-from kdlab.models.trace import Heads, Trace
+from kdlab.models.attention import Heads
+from kdlab.models.trace import Trace
 from kdlab.objective.term_loss import Moment, TermLoss
 from kdlab.options.memo import by_content
 from kdlab.run import Run, Term

@@ -13,6 +13,7 @@ from kdlab.config.parents import Compose
 from kdlab.config.student_init import student_init
 from kdlab.config.tasks import check_task
 from kdlab.encoders.architecture import Architecture
+from kdlab.encoders.families import FAMILIES
 from kdlab.errors import BadInput, NotApplicable
 from kdlab.models import checkpoints, class_order, origins
 from kdlab.options import callables
@@ -91,7 +92,22 @@ def _student(config: Config) -> Architecture:
     student = Architecture(config.family, *astuple(dimensions))
     if student.hidden % student.heads:
         raise BadInput(f"size: {student.heads} heads do not divide the width {student.hidden}")
+    _check_padding(config)
     return student
+
+
+def _check_padding(config: Config) -> None:
+    """Refuse a tokenizer that pads with another token than the family's code takes for padding.
+
+    Where its checkpoint does not state the token, a run tells at its start.
+    """
+    padding = FAMILIES[config.family].padding
+    if padding is None:
+        return
+    stated = checkpoints.dimensions(config.tokenizer) if config.tokenizer else {"pad_token_id": 0}
+    if (given := stated.get("pad_token_id", padding)) != padding:
+        what = f"tokenizer={config.tokenizer or 'null (the words of the task)'}"
+        raise BadInput(f"family={config.family}: pads with token {padding}, {what} with {given}")
 
 
 def _check(run: Run, teacher: Architecture | None) -> None:

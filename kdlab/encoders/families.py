@@ -1,8 +1,7 @@
 """What differs between families of encoders, in one table.
 
 A family is a model type of transformers. Everything else reads what it needs from here, so that a
-new one is a new row, provided that its attention goes through transformers' attention interface
-(DeBERTa's does not).
+new one is a new row.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,6 +27,9 @@ class Family:
         matrices: matrices of hidden times intermediate in a feed-forward layer; a gated one has 3.
         global_every: of so many layers one attends to the whole row, the others to a window around
             each token; the first layer, which is global, then has no norm before its attention.
+        projections: where in a layer queries, keys and values are made, of a family whose attention
+            does not go through transformers' attention interface: then this is where they are seen.
+        padding: the id of the padding token that its code takes for granted; None: any.
         can_be_narrowed: whether `kdlab.init.tensors` knows what each of its tensors does.
     """
 
@@ -48,6 +50,8 @@ class Family:
     ids: tuple[str, ...] = ("pad_token_id",)
     matrices: int = 2
     global_every: int = 1
+    projections: tuple[str, str, str] | None = None
+    padding: int | None = None
     can_be_narrowed: bool = True
 
 
@@ -72,6 +76,38 @@ FAMILIES: Mapping[str, Family] = {
         ids=tuple(f"{name}_token_id" for name in ("pad", "bos", "eos", "cls", "sep")),
         matrices=3,
         global_every=3,
+        can_be_narrowed=False,
+    ),
+    "mpnet": Family(  # Song et al. 2020, arXiv 2004.09297
+        fixed={"max_position_embeddings": 514, "layer_norm_eps": 1e-5},
+        kept=(
+            *("hidden_act", "layer_norm_eps", "max_position_embeddings"),
+            "relative_attention_num_buckets",
+        ),
+        ids=("pad_token_id", "bos_token_id", "eos_token_id"),
+        projections=("attention.attn.q", "attention.attn.k", "attention.attn.v"),
+        padding=1,
+        can_be_narrowed=False,
+    ),
+    "deberta-v2": Family(  # as DeBERTa-v3 has it: He et al. 2021, arXiv 2111.09543
+        fixed={
+            "type_vocab_size": 0,
+            "layer_norm_eps": 1e-7,
+            "relative_attention": True,
+            "position_buckets": 256,
+            "pos_att_type": ["p2c", "c2p"],
+            "share_att_key": True,
+            "norm_rel_ebd": "layer_norm",
+            "position_biased_input": False,
+        },
+        kept=(
+            *("hidden_act", "layer_norm_eps", "max_position_embeddings", "type_vocab_size"),
+            *("relative_attention", "position_buckets", "pos_att_type", "share_att_key"),
+            *("norm_rel_ebd", "position_biased_input", "max_relative_positions"),
+        ),
+        projections=(
+            *("attention.self.query_proj", "attention.self.key_proj", "attention.self.value_proj"),
+        ),
         can_be_narrowed=False,
     ),
 }

@@ -15,6 +15,7 @@ from torch import nn
 from kdlab.device import settle
 from kdlab.encoders.architecture import Architecture
 from kdlab.encoders.families import FAMILIES
+from kdlab.models import layer_list
 from kdlab.storage.durable import short_digest, write_whole
 from kdlab.tracking.provenance import machine
 
@@ -26,18 +27,19 @@ PATIENCE = 0.2  # seconds after which no further pass is timed
 def parameters(model: Any) -> dict[str, int]:
     """Parameters of the embeddings, of the Transformer layers, and of the whole model.
 
-    Layers are the module list as long as the model is deep; a child of the encoder that holds an
-    embedding table, with its norm, is embeddings.
+    A child of the encoder that holds an embedding table is embeddings, with its norm and without
+    the layers, if these are in it too: MPNet's table of relative positions is beside them.
     """
-    base, depth = model.base_model, model.config.num_hidden_layers
-    layers = next(m for m in base.modules() if isinstance(m, nn.ModuleList) and len(m) == depth)
+    base = model.base_model
+    layers = layer_list.layers(base)
+    in_layers = set(map(id, layers.parameters()))
     embeddings = [
-        child
+        sum(p.numel() for p in child.parameters() if id(p) not in in_layers)
         for child in base.children()
         if any(isinstance(module, nn.Embedding) for module in child.modules())
     ]
     return {
-        "embeddings": sum(map(_count, embeddings)),
+        "embeddings": sum(embeddings),
         "transformer": _count(layers),
         "total": _count(model),
     }
@@ -51,7 +53,7 @@ def inference_flops(model: Architecture, tokens: int = FLOP_TOKENS) -> int:
     """FLOPs of one forward pass over one row: the layers' matrix products, 2 per multiply-add.
 
     Embeddings, norms, softmaxes and the classifier are left out; a layer with a window counts as
-    one without. BERT-base at 128 tokens: 22.4 G.
+    one without, one with relative positions as one without. BERT-base at 128 tokens: 22.4 G.
     """
     matrices = FAMILIES[model.family].matrices
     projections = 4 * model.hidden**2 + matrices * model.hidden * model.intermediate

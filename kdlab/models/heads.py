@@ -13,7 +13,7 @@ from transformers.utils import logging
 from kdlab.errors import BadInput
 from kdlab.metrics import Kind
 from kdlab.models import checkpoints
-from kdlab.models.trace import NAME
+from kdlab.models.attention import implementation
 from kdlab.options.schema import Task
 
 # By the kind of task (`Task.kind`) transformers' class of models with its head.
@@ -33,7 +33,7 @@ def pretrained(kind: Any, path: Path) -> tuple[Any, set[str]]:
     with quiet():
         model, loading = kind.from_pretrained(
             path,
-            attn_implementation=NAME,
+            attn_implementation=implementation(checkpoints.config(str(path))["model_type"]),
             use_safetensors=True,  # never unpickled
             dtype=torch.float32,
             output_loading_info=True,

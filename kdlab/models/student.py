@@ -15,7 +15,7 @@ from kdlab.encoders.architecture import Architecture
 from kdlab.encoders.families import FAMILIES, configuration
 from kdlab.errors import BadInput, Misfit
 from kdlab.models import checkpoints, heads, origins
-from kdlab.models.trace import NAME
+from kdlab.models.attention import implementation
 from kdlab.run import Origin, Run
 
 HEAD_DEVIATION = 0.02  # BERT's initializer range
@@ -34,12 +34,20 @@ def build_student(run: Run, tokenizer: Any, root: str) -> nn.Module:
         tokenizer: the student's.
         root: where parents' models are.
     """
-    ids = {key: getattr(tokenizer, key) for key in FAMILIES[run.student.family].ids}
+    family = FAMILIES[run.student.family]
+    ids = {key: getattr(tokenizer, key) for key in family.ids}
+    if family.padding not in (None, ids["pad_token_id"]):
+        raise BadInput(
+            f"family={run.student.family}: pads with token {family.padding}, the tokenizer with "
+            f"{ids['pad_token_id']}"
+        )
     config = _config(run, _vocabulary(run, tokenizer), **ids)
     # On the CPU alone: a GPU that belongs to others is not even looked at.
     cpu = torch.device("cpu")
     with random_state(seeded(cpu, streams.key(run.seed, "student")), cpu):
-        model = heads.MODELS[run.task.kind].from_config(config, attn_implementation=NAME)
+        model = heads.MODELS[run.task.kind].from_config(
+            config, attn_implementation=implementation(run.student.family)
+        )
     _copy(run, model, root)
     if not _take_head(run, model, root):
         _fresh_head(model, run.seed)

@@ -1,43 +1,15 @@
-"""What one forward pass of a Hugging Face transformer exposes: logits, hidden states, attention.
-
-transformers lets a model's attention function be chosen by name. Ours keeps queries, keys and
-values of the traced layers, in the order of the calls, and then calls PyTorch's scaled dot
-product attention: no hooks, no eager attention, for every model that uses that interface.
-"""
+"""What one forward pass of a Hugging Face transformer exposes: logits, hidden states, attention."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
-NAME = "kdlab"  # the attention implementation that models are loaded with
-
-
-@dataclass(frozen=True)
-class Heads:
-    """Queries, keys and values [b, h, t, d / h] of one layer, as its attention takes them.
-
-    Rotary positions are already in queries and keys. Keys and values that several query heads
-    share are repeated for each.
-
-    Attributes:
-        scaling: the factor of the scores Q Kᵀ, such as 1 / √(d / h).
-        allowed: [b or 1, 1, t, t], true where a query may attend to a key, padding left out, if
-            queries see part of the row only (causal attention, or a window); None if they see all.
-    """
-
-    query: Tensor
-    key: Tensor
-    value: Tensor
-    scaling: float
-    allowed: Tensor | None = None
+from kdlab.models import layer_list
+from kdlab.models.attention import Heads, recorded
 
 
 @dataclass(frozen=True)
@@ -73,55 +45,6 @@ class Trace:
     masked: Tensor | None = None
 
 
-@dataclass
-class _Tape:
-    """What is recorded during one forward pass: layers are counted by the calls of attention."""
-
-    layers: frozenset[int]
-    calls: int = 0
-    heads: dict[int, Heads] = field(default_factory=dict)
-
-
-# A context variable, since attention functions are called by transformers with its own arguments.
-_tape: ContextVar[_Tape | None] = ContextVar("kdlab_tape", default=None)
-
-
-def _recording_attention(
-    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **rest: Any
-) -> tuple[Tensor, None]:
-    if tape := _tape.get():
-        tape.calls += 1
-        if tape.calls in tape.layers:
-            tape.heads[tape.calls] = _heads(module, query, key, value, mask, rest)
-    return sdpa_attention_forward(module, query, key, value, mask, **rest)
-
-
-def _heads(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mask: Tensor | None,
-    rest: Mapping[str, Any],
-) -> Heads:
-    """What an attention is called with, as `Heads`; which keys are allowed as SDPA's function."""
-    scaling = rest.get("scaling") or query.shape[-1] ** -0.5
-    if (shared := query.shape[1] // key.shape[1]) > 1:
-        key, value = (states.repeat_interleave(shared, dim=1) for states in (key, value))
-    causal = rest.get("is_causal")
-    causal = getattr(module, "is_causal", True) if causal is None else causal
-    allowed = mask if causal or rest.get("sliding_window") else None
-    if causal and mask is None:  # without padding transformers leaves the triangle to SDPA
-        allowed = torch.ones(query.shape[2], key.shape[2], device=query.device).tril().bool()
-        allowed = allowed[None, None]
-    return Heads(query, key, value, scaling, allowed)
-
-
-AttentionInterface.register(NAME, _recording_attention)
-# Without a mask function of the same name the mask would silently be None.
-AttentionMaskInterface.register(NAME, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
-
-
 def trace(
     model: nn.Module,
     inputs: Mapping[str, Tensor],
@@ -132,7 +55,7 @@ def trace(
     """One forward pass of a model, with the heads of some layers.
 
     Args:
-        model: loaded with the attention implementation `NAME`.
+        model: loaded with its family's `kdlab.models.attention.implementation`.
         inputs: `input_ids`, `attention_mask` and, of some tokenizers, `token_type_ids`, [b, t].
         layers: 1-based, whose queries, keys and values are kept.
         predicted: the tokens at which a language model computes logits; None of a classifier.
@@ -140,16 +63,12 @@ def trace(
             logits are NaN; None: all layers.
 
     Raises:
-        RuntimeError: the attention of one of the layers did not go through transformers' interface.
+        RuntimeError: the attention of one of the layers was not seen.
     """
-    tape = _Tape(layers)
-    token = _tape.set(tape)
-    try:
-        with _head_at(model, predicted), _cut(model, depth) as is_cut:
-            output = model(**_accepted(model, inputs), output_hidden_states=True)
-    finally:
-        _tape.reset(token)
-    if missing := layers - set(tape.heads):
+    # Heads first: layers are found by their number, which a cut changes.
+    with recorded(model, layers) as heads, _head_at(model, predicted), _cut(model, depth) as is_cut:
+        output = model(**_accepted(model, inputs), output_hidden_states=True)
+    if missing := layers - set(heads):
         raise RuntimeError(
             f"{type(model).__name__}: attention of layers {sorted(missing)} was not seen"
         )
@@ -158,7 +77,7 @@ def trace(
     if is_cut:  # they are of some layer's state: no term shall learn from them unnoticed
         logits = torch.full_like(logits, torch.nan)
     masked = None if predicted is None else predicted.masked
-    return Trace(logits, output.hidden_states, tape.heads, mask, masked)
+    return Trace(logits, output.hidden_states, heads, mask, masked)
 
 
 def inference_logits(
@@ -201,23 +120,13 @@ def _cut(model: Any, depth: int | None) -> Iterator[bool]:
     if depth is None or depth + 1 >= model.config.num_hidden_layers:
         yield False
         return
-    encoder, name = _layers(model.base_model)
+    encoder, name = layer_list.holder(model.base_model)
     layers = getattr(encoder, name)
     setattr(encoder, name, layers[: depth + 1])
     try:
         yield True
     finally:
         setattr(encoder, name, layers)
-
-
-def _layers(encoder: Any) -> tuple[Any, str]:
-    """The module that holds the list of an encoder's layers, and the list's name in it."""
-    depth = encoder.config.num_hidden_layers
-    for module in encoder.modules():
-        for name, child in module.named_children():
-            if isinstance(child, nn.ModuleList) and len(child) == depth:
-                return module, name
-    raise RuntimeError(f"{type(encoder).__name__}: no list of {depth} layers")
 
 
 def joined(parts: Sequence[Trace], order: Tensor) -> Trace:

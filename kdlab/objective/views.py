@@ -81,13 +81,16 @@ def stacked_with_embedding(trace: Trace, layers: list[int]) -> View:
 
 
 def attention_scores(trace: Trace, layer: int) -> View:
-    """Scaled scores Q Kᵀ / √d before mask and softmax [b, h, t, t] of a layer.
+    """Scores before the softmax [b, h, t, t] of a layer: Q Kᵀ / √d and, where a family has it, the
+    bias of positions.
 
     Where a query cannot see a key (causal attention, or a window), the score is `UNSEEN`: finite,
     and zero after a softmax. Compare layers whose queries see the same keys: in a squared
     difference, a key that only one side sees outweighs all others.
     """
     heads = trace.heads[layer]
+    if heads.scores is not None:
+        return heads.scores.float().clamp(min=UNSEEN), trace.mask
     scores = heads.query.float() @ heads.key.float().transpose(2, 3) * heads.scaling
     if heads.allowed is not None:
         scores = scores.masked_fill(~heads.allowed, UNSEEN)

@@ -9,7 +9,7 @@ import kdlab
 from kdlab.encoders.architecture import Architecture
 from kdlab.encoders.families import FAMILIES, configuration
 from kdlab.models import costs
-from kdlab.models.trace import NAME
+from kdlab.models.attention import implementation
 from kdlab.training import loop, stopping
 
 TRANSFER = ("data=unlabelled", "data.rows=90", "data.extra_rows=70", "knowledge=logits_kl")
@@ -60,7 +60,7 @@ def model_of(family: str, layers: int, kind=AutoModelForSequenceClassification):
     special = {name: 1 for name in FAMILIES[family].ids}
     shape = configuration(Architecture(family, layers, 64, 2, 256))
     config = AutoConfig.for_model(family, vocab_size=40, **special, **shape)
-    return kind.from_config(config, attn_implementation=NAME).train()
+    return kind.from_config(config, attn_implementation=implementation(family)).train()
 
 
 @pytest.mark.parametrize("kind", [AutoModelForSequenceClassification, AutoModelForMaskedLM])

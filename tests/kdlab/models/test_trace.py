@@ -7,7 +7,8 @@ from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceC
 from kdlab.encoders.architecture import Architecture
 from kdlab.encoders.families import FAMILIES, configuration
 from kdlab.losses import attention, hidden, relation
-from kdlab.models.trace import NAME, PredictedTokens, Trace, inference_logits, trace
+from kdlab.models.attention import NAME, implementation
+from kdlab.models.trace import PredictedTokens, Trace, inference_logits, trace
 from kdlab.objective import views
 
 ENCODERS = sorted(FAMILIES)
@@ -19,7 +20,7 @@ DECODERS = {  # no families yet: what looks at a model must take them all the sa
 WINDOW = {"modernbert": {"local_attention": 6}}  # three tokens to each side
 
 
-def build(family: str, attention: str) -> torch.nn.Module:
+def build(family: str, attention: str | None = None) -> torch.nn.Module:
     torch.manual_seed(0)
     model = Architecture(family if family in FAMILIES else "bert", 3, 32, 4, 64)
     ids = dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"), 0)
@@ -27,7 +28,7 @@ def build(family: str, attention: str) -> torch.nn.Module:
     page = configuration(model) | ids | DECODERS.get(family, {}) | WINDOW.get(family, {})
     config = AutoConfig.for_model(family, **page)
     return AutoModelForSequenceClassification.from_config(
-        config, attn_implementation=attention
+        config, attn_implementation=attention or implementation(family)
     ).eval()
 
 
@@ -43,7 +44,7 @@ def test_scores_are_those_of_eager_attention(family):
     """Rows are longer than a window, and one ends long before the batch does."""
     eager = build(family, "eager")(**batch(), output_attentions=True, output_hidden_states=True)
     with torch.no_grad():
-        found = trace(build(family, NAME), batch(), frozenset({1, 2, 3}))
+        found = trace(build(family), batch(), frozenset({1, 2, 3}))
     assert set(found.heads) == {1, 2, 3}
     torch.testing.assert_close(found.logits, eager.logits, atol=1e-5, rtol=1e-5)
     assert len(found.hidden) == 4
@@ -65,7 +66,7 @@ def test_scores_are_those_of_eager_attention(family):
 @pytest.mark.parametrize("family", [*ENCODERS, *DECODERS])
 def test_layers_above_those_looked_at_are_not_computed(family):
     """States are the same bits, outputs are no numbers, and afterwards the model is whole."""
-    model = build(family, NAME)
+    model = build(family)
     with torch.no_grad():
         whole = trace(model, batch(), frozenset({1}))
         part = trace(model, batch(), frozenset({1}), depth=1)
@@ -90,16 +91,17 @@ def test_a_query_sees_what_its_layer_lets_it_see(family, seen):
     """The keys that the first and the sixth token of an unpadded row see, layer by layer."""
     row = {name: tensor[:1] for name, tensor in batch().items()}
     with torch.no_grad():
-        found = trace(build(family, NAME), row, frozenset({1, 2, 3}))
+        found = trace(build(family), row, frozenset({1, 2, 3}))
     scores = [views.attention_scores(found, layer)[0] for layer in (1, 2, 3)]
     assert [[int((x[0, 0, q] > views.UNSEEN).sum()) for q in (0, 5)] for x in scores] == seen
 
 
 @pytest.mark.parametrize("family", [*ENCODERS, *DECODERS])
 def test_stock_attention_gives_the_same_bits(family):
-    stock = build(family, "sdpa")(**batch(), output_hidden_states=True)
+    as_published = "sdpa" if implementation(family) == NAME else "eager"
+    stock = build(family, as_published)(**batch(), output_hidden_states=True)
     with torch.no_grad():
-        found = trace(build(family, NAME), batch(), frozenset({2}))
+        found = trace(build(family), batch(), frozenset({2}))
     assert torch.equal(found.logits, stock.logits)
     assert all(map(torch.equal, found.hidden, stock.hidden_states))
 
@@ -107,7 +109,7 @@ def test_stock_attention_gives_the_same_bits(family):
 @pytest.mark.parametrize("family", [*ENCODERS, *DECODERS])
 def test_losses_take_every_family_and_train_it(family):
     """Also where a window leaves a padded query nothing to see: its gradient is no NaN."""
-    teacher, student = build(family, NAME), build(family, NAME)
+    teacher, student = build(family), build(family)
     with torch.no_grad():
         same, shown = (trace(model, batch(), frozenset({2})) for model in (student, teacher))
         for parameter in student.parameters():
@@ -136,7 +138,7 @@ def test_losses_take_every_family_and_train_it(family):
 
 def test_keys_that_query_heads_share_are_repeated_for_each():
     with torch.no_grad():
-        heads = trace(build("llama", NAME), batch(), frozenset({1})).heads[1]
+        heads = trace(build("llama"), batch(), frozenset({1})).heads[1]
     for states in (heads.key, heads.value):
         assert states.shape == heads.query.shape == (2, 4, 10, 8)
         assert torch.equal(states[:, 0], states[:, 1])
@@ -147,7 +149,7 @@ def test_keys_that_query_heads_share_are_repeated_for_each():
 @pytest.mark.parametrize("family", [*ENCODERS, *DECODERS])
 def test_a_model_is_given_segments_only_if_it_knows_two(family):
     """A tokenizer's segments reach BERT and ELECTRA, whatever other model shares the batch."""
-    model = build(family, NAME)
+    model = build(family)
     split = batch() | {"token_type_ids": torch.ones(2, 10, dtype=torch.long)}
     with torch.no_grad():
         plain, segments = (trace(model, x, frozenset()).logits for x in (batch(), split))
@@ -156,7 +158,7 @@ def test_a_model_is_given_segments_only_if_it_knows_two(family):
 
 
 def test_padding_changes_nothing():
-    model = build("bert", NAME)
+    model = build("bert")
     short = {name: tensor[1:, :6] for name, tensor in batch().items()}
     with torch.no_grad():
         alone, padded = trace(model, short, frozenset({2})), trace(model, batch(), frozenset({2}))
@@ -167,7 +169,7 @@ def test_padding_changes_nothing():
 
 
 def test_two_models_in_turn_do_not_mix():
-    first, second = build("bert", NAME), build("roberta", NAME)
+    first, second = build("bert"), build("roberta")
     with torch.no_grad():
         one, two = trace(first, batch(), frozenset({1})), trace(second, batch(), frozenset({2}))
         again = trace(first, batch(), frozenset({1}))
@@ -191,7 +193,7 @@ def test_views_of_embeddings_first_token_and_mean():
 
 
 def test_the_view_of_embeddings_is_what_enters_the_first_layer():
-    model = build("bert", NAME)
+    model = build("bert")
     with torch.no_grad():
         found, _ = views.embeddings(trace(model, batch(), frozenset()))
         assert torch.equal(found, model.bert.embeddings(batch()["input_ids"]))
@@ -199,7 +201,7 @@ def test_the_view_of_embeddings_is_what_enters_the_first_layer():
 
 def test_views_of_queries_and_keys_give_the_attention_scores():
     with torch.no_grad():
-        made = trace(build("bert", NAME), batch(), frozenset({2}))
+        made = trace(build("bert"), batch(), frozenset({2}))
     (query, mask), (key, _) = views.queries(made, 2), views.keys(made, 2)
     scores, _ = views.attention_scores(made, 2)
     torch.testing.assert_close(query @ key.transpose(2, 3) / query.shape[-1] ** 0.5, scores)
@@ -213,9 +215,38 @@ def test_views_of_queries_and_keys_give_the_attention_scores():
     assert not torch.equal(query, key)
 
 
+def test_scores_of_a_family_with_relative_positions_have_their_bias():
+    model = build("mpnet")
+    with torch.no_grad():
+        made = trace(model, batch(), frozenset({2}))
+        bias = model.mpnet.encoder.compute_position_bias(made.hidden[1])
+    (query, _), (key, _) = views.queries(made, 2), views.keys(made, 2)
+    scores, mask = views.attention_scores(made, 2)
+    plain = query @ key.transpose(2, 3) / query.shape[-1] ** 0.5
+    keys = mask[:, None, None, :].expand_as(scores)
+    torch.testing.assert_close(scores[keys], (plain + bias)[keys])
+    assert (scores[~keys] == views.UNSEEN).all()
+    assert (bias.abs() > 1e-3).any()
+
+
+def test_a_model_is_as_it_was_after_its_attention_was_watched():
+    """Also where the pass ends in an error; a layer whose attention was not called is missing."""
+    model = build("deberta-v2")
+    forwards = [type(module).__name__ for module in model.modules() if "forward" in vars(module)]
+    model.deberta.encoder.layer[1].attention.self.register_forward_pre_hook(_stop)
+    with pytest.raises(OSError, match="stop"):
+        trace(model, batch(), frozenset({1, 2}))
+    assert forwards == [type(m).__name__ for m in model.modules() if "forward" in vars(m)]
+    assert not any(m._forward_hooks for m in model.modules() if isinstance(m, torch.nn.Linear))
+
+
+def _stop(module, arguments):
+    raise OSError("stop")
+
+
 def test_stacked_views_have_the_layers_in_the_order_given():
     with torch.no_grad():
-        made = trace(build("bert", NAME), batch(), frozenset())
+        made = trace(build("bert"), batch(), frozenset())
     found, mask = views.stacked_tokens(made, [3, 1])
     assert found.shape == (2, 10, 2, 32)
     assert torch.equal(found[:, :, 0], made.hidden[3])
@@ -228,8 +259,10 @@ def test_stacked_views_have_the_layers_in_the_order_given():
 
 @pytest.mark.parametrize("family", ENCODERS)
 def test_a_language_model_answers_only_where_it_is_asked(family):
-    config = build(family, NAME).config
-    model = AutoModelForMaskedLM.from_config(config, attn_implementation=NAME).eval()
+    config = build(family).config
+    model = AutoModelForMaskedLM.from_config(
+        config, attn_implementation=implementation(family)
+    ).eval()
     whole = model(**batch(), output_hidden_states=True)
     some = torch.zeros(2, 10, dtype=torch.bool)
     some[0, [2, 7]] = some[1, 3] = True
