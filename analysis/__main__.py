@@ -76,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     tables.add_argument("--format", default="all", metavar="md,tex,html,csv", help=text)
     add_margin(add("guideline", _guideline, "STUDY"))
     add_margin(add("report", _report, "STUDY"))
+    out = add("archive", _archive, "STUDY")
+    out.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="named as the study")
+    add("restore", _restore, "FOLDER")
     add("why", _why, "CELL")
     diff = add("diff", _diff, "A", "B")
     diff.add_argument("--other", metavar="ROOT", help="where the runs of B are: --root, or this")
@@ -216,6 +219,34 @@ def _figures(arguments: argparse.Namespace) -> None:
         print(f"not drawn: {note}")
     if not gallery.drawings:
         raise BadInput(f"{arguments.study}: nothing to draw yet")
+
+
+def _archive(arguments: argparse.Namespace) -> None:
+    """write a study's records into a few small files, to publish
+
+    examples:
+      python -m analysis archive mine --out results/mine
+      python -m analysis restore results/mine --root /tmp/again        # and back
+      python -m analysis tables mine --root /tmp/again                 # the same bytes
+    """
+    from analysis.archive import archive
+
+    records = archive(arguments.study, arguments.root, arguments.out)
+    size = sum(path.stat().st_size for path in arguments.out.iterdir())
+    print(f"{records} records in {arguments.out}, {size / 1e6:.1f} MB")
+
+
+def _restore(arguments: argparse.Namespace) -> None:
+    """put a published study's records under a root, where tables are made of them
+
+    examples:
+      python -m analysis restore results/mine --root /tmp/again
+      python -m analysis tables mine --root /tmp/again
+    """
+    from analysis.archive import restore
+
+    study = restore(Path(arguments.folder), arguments.root)
+    print(f"{study} is under {arguments.root}: python -m analysis tables {study} --root ...")
 
 
 def _write_text(arguments: argparse.Namespace, name: str, text: str) -> None:

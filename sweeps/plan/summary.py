@@ -101,7 +101,9 @@ def _waiting(waiting: int, work: Work) -> str:
     if not work.due:
         return line
     each = sum(work.seconds[run.uid] for run in work.due) / len(work.due)
-    return f"{line}: about {waiting * each / 3600:.2g} hours more if they are like those to run"
+    return (
+        f"{line}: about {_rounded(waiting * each / 3600)} hours more if they are like those to run"
+    )
 
 
 def _graph(work: Work) -> str:
@@ -122,10 +124,15 @@ def _hours(work: Work, launcher: Launcher) -> str:
     at_a_time = min(launcher.parallel, max(map(len, work.levels)))
     wall_clock = hours / at_a_time
     return (
-        f"about {hours:.2g} hours of work on a GPU (or in a process without one), "
-        f"{wall_clock:.2g} if {at_a_time} go at a time; "
+        f"about {_rounded(hours)} hours of work on a GPU (or in a process without one), "
+        f"{_rounded(wall_clock)} if {at_a_time} go at a time; "
         f"{measured} of {cells} cells measured, the others by their operations"
     )
+
+
+def _rounded(number: float) -> str:
+    """Two digits, or all of them before the point: 0.12, 3.4, 290."""
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
 
 
 def _asking(work: Work, root: str) -> list[str]:
@@ -135,8 +142,8 @@ def _asking(work: Work, root: str) -> list[str]:
         return []
     once, in_steps = (x / work.speed / 3600 for x in (asking.flops, asking.flops_in_steps))
     return [
-        f"teacher outputs: {asking.teachers} sets of rows are asked of once, {once:.2g} of these "
-        f"hours; in every step of every cohort it would be {in_steps:.2g}. They take "
+        f"teacher outputs: {asking.teachers} sets of rows are asked of once, {_rounded(once)} of "
+        f"these hours; in every step of every cohort it would be {_rounded(in_steps)}. They take "
         f"{asking.bytes / GIGABYTE:.2g} GB, {stored_bytes(root) / GIGABYTE:.2g} GB are there "
         f"(teacher_outputs_gb bounds them)"
     ]
