@@ -91,21 +91,34 @@ def training_flops(run: Run, cohort: int) -> float:
     What a teacher is asked before the training is counted in `sweeps.plan.teachers`.
     """
     flops = TRAINING_STEP * _forward_flops(run, run.student)
-    if len(row_terms(run)) < len(run.terms):
-        flops += teacher_flops(run) / cohort
-    return flops * run.train.epochs * run.train.stop
+    teacher = teacher_architecture(run)
+    if teacher and len(row_terms(run)) < len(run.terms):
+        flops += _forward_flops(run, teacher) / cohort
+    return flops * _rows_in_batches(run)
 
 
 def teacher_flops(run: Run) -> float:
     """Operations of the teacher's forward passes over the training rows, once each."""
     teacher = teacher_architecture(run)
-    return _forward_flops(run, teacher) if teacher else 0.0
+    return _forward_flops(run, teacher) * training_rows(run) if teacher else 0.0
+
+
+def steps_per_row(run: Run) -> float:
+    """In how many batches a training row is, on average."""
+    return _rows_in_batches(run) / training_rows(run)
+
+
+def _rows_in_batches(run: Run) -> float:
+    """Rows in all batches of a training: a transfer set shares the steps of the labelled rows."""
+    labelled, _ = _rows(run.task, run.source, run.protocol, run.data)[0]
+    return labelled * run.train.epochs * run.train.stop
 
 
 def _forward_flops(run: Run, model: Architecture) -> float:
+    """Operations of a forward pass over one row, as long as the task's rows are on average."""
     from kdlab.models.costs import inference_flops
 
-    return inference_flops(model, _tokens(run)) * training_rows(run)
+    return inference_flops(model, _tokens(run))
 
 
 def _tokens(run: Run) -> int:
@@ -119,19 +132,19 @@ def row_terms(run: Run) -> list[Term]:
     from kdlab.objective.objective import row_views
 
     # A trial that sees fewer rows than there are asks of those alone, in its steps.
-    if run.train.epochs * run.train.stop < 1:
+    if steps_per_row(run) < 1:
         return []
     views = {view for view, _ in row_views(run)}
     return [term for term in run.terms if term.view in views]
 
 
 def training_rows(run: Run) -> int:
-    """Rows that a run sees in an epoch, those without a label included.
+    """Rows that a run trains on, those without a label included.
 
     Raises:
         BadInput: if the data does not have as many as the run asks for.
     """
-    return _rows(run.task, run.source, run.protocol, run.data)[0]
+    return sum(_rows(run.task, run.source, run.protocol, run.data)[0])
 
 
 def uncounted(runs: Iterable[Run]) -> list[str]:
@@ -141,8 +154,8 @@ def uncounted(runs: Iterable[Run]) -> list[str]:
 
 
 @by_content  # reading a split takes seconds, and thousands of runs share it
-def _rows(task: Task, source: Call, protocol: Protocol, data: Data) -> tuple[int, bool]:
-    """Training rows, and whether they were counted."""
+def _rows(task: Task, source: Call, protocol: Protocol, data: Data) -> tuple[tuple[int, int], bool]:
+    """Training rows with and without labels, and whether they were counted."""
     from kdlab.data import splits
 
     try:
@@ -152,17 +165,18 @@ def _rows(task: Task, source: Call, protocol: Protocol, data: Data) -> tuple[int
         if published is None or source.knobs.get("path") != GLUE:
             raise
         return _rows_of(published, protocol, data), False
-    return len(labelled) + len(unlabelled), True
+    return (len(labelled), len(unlabelled)), True
 
 
-def _rows_of(train: int, protocol: Protocol, data: Data) -> int:
+def _rows_of(train: int, protocol: Protocol, data: Data) -> tuple[int, int]:
     """Training rows of a train split, but for the few that are in select or report as well."""
     held_out = protocol.select_on == "held_out"
     fit = train - (min(int(protocol.select * train), protocol.select_max) if held_out else 0)
     labelled = min(data.rows or fit, fit)
-    extra = 0 if data.transfer == "same" else data.extra_rows or fit - labelled
-    folds = data.fold[1] if data.fold else None
-    return (labelled + extra) * (folds - 1) // folds if folds else labelled + extra
+    rest = fit - labelled
+    if data.fold:
+        labelled, rest = (rows * (data.fold[1] - 1) // data.fold[1] for rows in (labelled, rest))
+    return labelled, 0 if data.transfer == "same" else data.extra_rows or rest
 
 
 def model_bytes(run: Run) -> int:

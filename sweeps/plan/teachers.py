@@ -42,7 +42,7 @@ def asking(cohorts: Iterable[Sequence[Run]], recorded: Collection[Run]) -> Askin
         of_cohort = {_key(run): run for run in cohort if estimate.row_terms(run)}
         for key, run in of_cohort.items():
             once = estimate.teacher_flops(run)
-            in_steps += once * run.train.epochs * run.train.stop
+            in_steps += once * estimate.steps_per_row(run)
             if key not in known:
                 flops[key] = once
         for run in cohort:
