@@ -5,15 +5,15 @@ An archive is a folder to publish beside the tables that it gives again, byte fo
     study.yaml         the study as it was launched, without what concerns a user's own machine
     plan.parquet       every cell and its run
     winners.json       the settings that won, of a study that was tuned
-    runs.parquet       one row a record: `uid`, `status`, `record` (JSON, as `kdlab.record` says), and
-                       for each split a column of the outputs' bytes
+    runs.parquet       one row a record: `uid`, `status`, `record` (JSON, as `kdlab.record` says),
+                       and for each split a column of the outputs' bytes
     examples.parquet   one row a split of a task: its digest, and its rows' ids and labels
     failures.json      what ended runs that have no record; paths and hosts are left out
 """
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from kdlab.storage import example_outputs, ledger
 from kdlab.storage.durable import Damaged, write_whole
 from sweeps.journal import events
 from sweeps.journal.run_states import study_folder
-from sweeps.study import launched, overrides
+from sweeps.study import launched
 
 RUNS, EXAMPLES, FAILURES = "runs.parquet", "examples.parquet", "failures.json"
 WINNERS = "winners.json"
@@ -100,17 +100,7 @@ def _copy_study(source: Path, folder: Path) -> None:
     for name in (launched.PLAN_FILE, WINNERS):
         if (source / name).is_file():
             shutil.copyfile(source / name, folder / name)
-    study, extra = launched.read(source)
-    typed = launched.command_line(source)
-    public, shown = (
-        tuple(text for text in texts if not overrides.is_users_own(text))
-        for texts in (extra, typed)
-    )
-    launched.save(study, public, folder, shown)
-
-
-def _public(texts: Iterable[str]) -> tuple[str, ...]:
-    return tuple(text for text in texts if not overrides.is_users_own(text))
+    launched.publish(source, folder)
 
 
 def _write_parquet(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -88,6 +88,8 @@ def _parser() -> argparse.ArgumentParser:
     add("plan", "count the runs and what they take; write nothing")
     command = add("launch", "submit what is not done")
     command.add_argument("--wait", action="store_true", help="until all is done")
+    text = "with --wait: Ctrl-C cancels the study's tasks, which else go on"
+    command.add_argument("--cancel-on-interrupt", action="store_true", help=text)
     command = add("status", "where the runs stand")
     command.add_argument("--watch", action="store_true", help="again and again")
     command = add("retry", "forgive failures, and hosts, and launch again")

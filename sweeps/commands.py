@@ -85,10 +85,16 @@ def plan_study(study: str, overrides: Sequence[str], root: str, max_gpu_hours: f
 
 
 def launch_study(
-    study: str, overrides: Sequence[str], root: str, max_gpu_hours: float | None, wait: bool
+    study: str,
+    overrides: Sequence[str],
+    root: str,
+    max_gpu_hours: float | None,
+    wait: bool,
+    cancel_on_interrupt: bool,
 ) -> int:
     """Launch a study: see `requested` and `run_launch`."""
-    return run_launch(requested(study, tuple(overrides), root), max_gpu_hours, wait=wait)
+    request = requested(study, tuple(overrides), root)
+    return run_launch(request, max_gpu_hours, wait=wait, cancel=cancel_on_interrupt)
 
 
 def plan_only(request: Request, hours: float | None) -> int:
@@ -131,7 +137,12 @@ def _unpredicted(runs: Sequence[Run], execution: Execution) -> set[str]:
 
 
 def run_launch(
-    request: Request, hours: float | None, *, wait: bool, again: Sequence[str] = ()
+    request: Request,
+    hours: float | None,
+    *,
+    wait: bool,
+    again: Sequence[str] = (),
+    cancel: bool = False,
 ) -> int:
     """Submit what is to be done, and with `wait` see it through.
 
@@ -140,6 +151,7 @@ def run_launch(
         hours: of work at most; None: all.
         wait: come back when all is done, and submit what is due meanwhile: lost runs, winners.
         again: uids to repeat although they are recorded.
+        cancel: cancel the study's tasks when waiting is interrupted.
 
     Returns:
         1 if it was waited for and a run failed; else 0.
@@ -159,11 +171,16 @@ def run_launch(
             return _print_failed(work, execution)
         launcher = choice.launcher(execution).name
         every = POLL_SECONDS.get(launcher, SCHEDULER_POLL_SECONDS)
+        awaited = follow.Awaited(list(work.states), work.seconds, work.parents)
         try:
-            follow.wait(execution.root, list(work.states), every)
+            follow.wait(execution.root, awaited, every)
         except KeyboardInterrupt:
-            if launcher == "local":  # SLURM's tasks go on, as the user has a queue to look at
+            # Not by itself: tasks are not this command's alone, another may wait for them too.
+            if cancel:
                 reconcile.cancel(execution.root, request.name)
+            else:
+                cancelling = f"python -m sweeps cancel {request.name} --root {execution.root}"
+                say(f"its tasks go on; to stop them: {cancelling}")
             raise
         again = ()  # they have been repeated by now
         # Submitting again what ends neither in a record nor in a failure would never end.

@@ -5,6 +5,7 @@
 | checkpoint of a run | the run is recorded; or nobody touched it for `days` |
 | `*.partial` file or folder | an hour old: no write takes so long |
 | lock | nobody holds it, and it is a day old |
+| life sign of a process | it is an hour old: the process was killed |
 
 Nothing that belongs to a run goes while a process holds the run's lock, and no result ever does.
 """
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from kdlab.storage import ledger
+from kdlab.storage import ledger, life_signs
 from kdlab.storage.durable import PARTIAL
 
 HOUR, DAY = 3600.0, 86400.0  # in seconds
@@ -46,7 +47,10 @@ def remove(root: str | Path, days: float, dry: bool) -> list[tuple[Path, int]]:
     root = Path(root)
     removed = []
     for path, uid in chain(
-        _checkpoints(root, set(ledger.index(root)), days), _partials(root), _locks(root)
+        _checkpoints(root, set(ledger.index(root)), days),
+        _partials(root),
+        _life_signs(root),
+        _locks(root),
     ):
         with _unused(root, uid) as is_unused:
             # Between listing and locking, whoever held the lock may have removed it.
@@ -73,6 +77,13 @@ def _partials(root: Path) -> Iterator[tuple[Path, str]]:
         inside = any(parent.suffix == PARTIAL for parent in path.relative_to(root).parents)
         if not inside and _age(path) > HOUR:
             yield path, path.name.partition(".")[0]
+
+
+def _life_signs(root: Path) -> Iterator[tuple[Path, str]]:
+    """Old life signs, each with its process's name, which is no uid: nothing holds them."""
+    for path in sorted((root / life_signs.FOLDER).glob("*.json")):
+        if _age(path) > HOUR:
+            yield path, path.stem
 
 
 def _locks(root: Path) -> Iterator[tuple[Path, str]]:

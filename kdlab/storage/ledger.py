@@ -12,6 +12,7 @@ Under `root`:
     examples/<digest>.npz      ids and labels of a split's rows, once for all runs
     models/<uid>/              parents, and students saved on request (Hugging Face folders)
     checkpoints/<uid>.pt       unfinished runs, for resuming
+    life/<worker>.json         what a process trains right now (`life_signs`)
     locks/<uid>.lock           held while a process trains the run
     latency/<digest>.json      milliseconds of an architecture on a kind of machine, measured once
     wandb/                     W&B's own files

@@ -3,8 +3,8 @@
 import copy
 import sys
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from kdlab.objective.term_loss import RowView
 from kdlab.options.schema import Execution
 from kdlab.record import DIVERGED, DONE
 from kdlab.run import compares_all_tokens
+from kdlab.storage import life_signs
 from kdlab.training import resume, student_state
 from kdlab.training.stopping import Stopped, stop
 from kdlab.training.student_state import TRAINING, StudentState
@@ -60,33 +61,32 @@ def train(
     all_tokens = compares_all_tokens(run)  # the same for all of a cohort
     first = _first_step(students, len(batches))
     last_saved = time.monotonic()
-    bar = _progress_bar(students, first, len(batches))
-    for step in range(first, len(batches)):
-        if not any(student.status == TRAINING for student in students):
-            break  # all diverged
-        # A student further on joins later: it has had this batch.
-        active = [s for s in students if s.status == TRAINING and s.step == step]
-        # Masks are drawn for the step, so that a resumed run has those of an unbroken one.
-        rows, key = batches[step], streams.key(run.seed, f"masks/{step}")
-        inputs, labels, predicted = examples(data, rows, device, key, all_tokens)
-        teacher_trace = _teacher_trace(teachers, active, inputs, rows, predicted)
-        teacher_rows = before.at(rows, views, device) if before else {}
-        for student in active:
-            with student.clock.running():
-                student_state.update(
-                    student, inputs, labels, teacher_trace, predicted, teacher_rows
-                )
-                if step + 1 in points and student.status == TRAINING:
-                    on_evaluation(student, _evaluated(student, points, evaluate))
-        # Between two steps, as a checkpoint has no gradients.
-        if stop.is_set() or time.monotonic() - last_saved >= execution.checkpoint_seconds:
+    with _progress(students, execution.root, first, len(batches)) as show:
+        for step in range(first, len(batches)):
+            if not any(student.status == TRAINING for student in students):
+                break  # all diverged
+            # A student further on joins later: it has had this batch.
+            active = [s for s in students if s.status == TRAINING and s.step == step]
+            # Masks are drawn for the step, so that a resumed run has those of an unbroken one.
+            rows, key = batches[step], streams.key(run.seed, f"masks/{step}")
+            inputs, labels, predicted = examples(data, rows, device, key, all_tokens)
+            teacher_trace = _teacher_trace(teachers, active, inputs, rows, predicted)
+            teacher_rows = before.at(rows, views, device) if before else {}
             for student in active:
-                resume.save(student, execution.root)
-            last_saved = time.monotonic()
-        if stop.is_set():
-            raise Stopped(f"stopped after step {step + 1} of {len(batches)}")
-        bar.update()
-    bar.close()
+                with student.clock.running():
+                    student_state.update(
+                        student, inputs, labels, teacher_trace, predicted, teacher_rows
+                    )
+                    if step + 1 in points and student.status == TRAINING:
+                        on_evaluation(student, _evaluated(student, points, evaluate))
+            # Between two steps, as a checkpoint has no gradients.
+            if stop.is_set() or time.monotonic() - last_saved >= execution.checkpoint_seconds:
+                for student in active:
+                    resume.save(student, execution.root)
+                last_saved = time.monotonic()
+            if stop.is_set():
+                raise Stopped(f"stopped after step {step + 1} of {len(batches)}")
+            show(step + 1)
     for student in students:
         student.status = DONE if student.status == TRAINING else DIVERGED
 
@@ -143,14 +143,27 @@ def _evaluated(student: StudentState, points: list[int], evaluate: Evaluate) -> 
     return {"step": student.step, **latest, "select_degenerate": float(is_degenerate)}
 
 
-def _progress_bar(students: Sequence[StudentState], first: int, steps: int) -> Any:
+@contextmanager
+def _progress(
+    students: Sequence[StudentState], root: str, first: int, steps: int
+) -> Iterator[Callable[[int], None]]:
+    """Show how many updates were made: in a bar here, and to those who look at the root."""
     run = students[0].run
-    return tqdm(
+    what = f"{run.task.name} seed {run.seed}, {len(students)} side by side"
+    bar = tqdm(
         total=steps,
         initial=first,
         unit="step",
-        desc=f"{run.task.name} seed {run.seed}, {len(students)} side by side",
+        desc=what,
         leave=False,
         mininterval=0.2 if sys.stderr.isatty() else 15.0,  # a log file needs a line now and then
         dynamic_ncols=True,
     )
+    uids = [student.run.uid for student in students]
+    with bar, life_signs.telling(root, what, uids, first, steps) as tell:
+
+        def show(step: int) -> None:
+            bar.update()
+            tell(step)
+
+        yield show

@@ -53,6 +53,21 @@ def save(
     write_yaml(folder / STUDY_FILE, OmegaConf.to_yaml(OmegaConf.create(launched)), private=private)
 
 
+def publish(folder: Path, target: Path) -> None:
+    """Write the study of one folder into another, without overrides of launcher, root and tracker.
+
+    Args:
+        folder: of the launched study.
+        target: with a copy of its plan.
+    """
+
+    def public(texts: Sequence[str]) -> tuple[str, ...]:
+        return tuple(text for text in texts if not overrides.is_users_own(text))
+
+    study, extra = read(folder)
+    save(study, public(extra), target, public(command_line(folder)))
+
+
 def read(folder: Path) -> tuple[Study, tuple[str, ...]]:
     """The study that `save` wrote, and the overrides of every run.
 

@@ -24,6 +24,7 @@ OLD = {
     "studies/mine/plan.parquet.host-1-a.partial": True,
     "studies/mine/plan.parquet": False,
     "outputs/host-1-a.f16": False,
+    "life/host-1-a.json": True,
     "locks/done.lock": True,
     "locks/held.lock": False,
     "locks/launch.lock": False,
@@ -73,4 +74,4 @@ def test_a_checkpoint_that_nobody_goes_on_with_goes_after_some_days(root):
 def test_the_command_says_what_goes(root):
     command = [sys.executable, "-m", "sweeps", "clean", "--root", str(root), "--dry-run"]
     found = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert found.stdout.endswith("9 would be removed, 18 bytes\n")
+    assert found.stdout.endswith("10 would be removed, 20 bytes\n")
