@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.published import seen
 from analysis.read.frame import NO_SEED
 from analysis.tables.layout import GROUP, LABEL, value_text
 
@@ -55,6 +56,7 @@ def notes(frame: pd.DataFrame) -> list[str]:
     if "report" in set(students["select_on"]):
         why = "weights were chosen on the split that is reported"
         notes.append(f"{why} (protocol.select_on=report)")
+    notes += seen.notes(students)
     if students["degenerate"].any():
         notes.append("† among the runs are some that predict the same for every row")
     return notes
