@@ -5,9 +5,10 @@ examples:
   python -m sweeps launch quickstart --wait           run it here; done runs are skipped
   python -m sweeps launch glue_small launcher=slurm launcher.partition=gpu root=/scratch/runs
   python -m sweeps launch big --max-gpu-hours 100     what comes first in the plan, up to 100 hours
-  python -m sweeps status glue_small --watch          states, rate, failures
+  python -m sweeps list                               the studies that there are, and what is done
+  python -m sweeps status glue_small --watch          states, rate, failures, what is at work
   python -m sweeps retry glue_small --class gpu_oom   forgive failures and launch again
-  python -m sweeps logs 0123456789abcdef0123456789abcdef
+  python -m sweeps logs 0123ab                        six digits of a run's uid do
   python -m sweeps clean --dry-run                    what of finished and dead runs could go
   python -m sweeps wandb glue_small --project kd --mode offline
 
@@ -28,6 +29,7 @@ FUNCTIONS = {
     "plan": "commands.plan_study",
     "launch": "commands.launch_study",
     "status": "status.print_status",
+    "list": "status.print_list",
     "retry": "commands.retry",
     "rerun": "commands.rerun",
     "cancel": "commands.cancel",
@@ -92,6 +94,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--cancel-on-interrupt", action="store_true", help=text)
     command = add("status", "where the runs stand")
     command.add_argument("--watch", action="store_true", help="again and again")
+    _add_json(command)
+    _add_json(add("list", "the studies there are: questions, and what is done of each", target=""))
     command = add("retry", "forgive failures, and hosts, and launch again")
     command.add_argument("--class", dest="classes", action="append", default=[], metavar="CLASS")
     command.add_argument("--uid", dest="uids", action="append", default=[], metavar="UID")
@@ -108,6 +112,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--dry-run", action="store_true", help="only say what would go")
     command.add_argument("--days", type=_positive, default=30.0, metavar="N", help=CLEAN_DAYS)
     return parser
+
+
+def _add_json(command: argparse.ArgumentParser) -> None:
+    text = "one line of JSON, for scripts"
+    command.add_argument("--json", dest="as_json", action="store_true", help=text)
 
 
 def _positive(text: str) -> float:

@@ -295,6 +295,10 @@ def cancel(study: str, root: str) -> int:
 def rerun(uid: str, root: str) -> int:
     """Repeat a run that is recorded, to bring back its outputs and its model.
 
+    Args:
+        uid: of the run; six digits do.
+        root: where it was launched.
+
     Raises:
         BadInput: no study under the root has it.
     """
@@ -305,6 +309,7 @@ def rerun(uid: str, root: str) -> int:
         except BadInput as error:
             damaged.append(str(error))
             continue
-        if uid in launched.family(frame):
-            return run_launch(launched_before(name, root), None, wait=False, again=[uid])
+        family = launched.family(frame)
+        if (whole := launched.whole_uid(uid, family)) in family:
+            return run_launch(launched_before(name, root), None, wait=False, again=[whole])
     raise BadInput("; ".join([f"no study under {root} has a run {uid}", *damaged]))

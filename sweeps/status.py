@@ -1,10 +1,11 @@
 """Where a study stands, for the terminal: states, rate, coverage, failures, and tasks' logs."""
 
+import json
 import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,15 @@ from rich.table import Table
 from rich.text import Text
 
 from kdlab.errors import BadInput
-from kdlab.storage import ledger, repeats
+from kdlab.storage import ledger, life_signs, repeats
+from kdlab.storage.life_signs import LifeSign
 from sweeps.journal import events, failures, run_states
 from sweeps.launchers import contract
-from sweeps.study import launched
+from sweeps.study import launched, reading
 
 WATCH_SECONDS = 5.0  # between two screens of `status --watch`
+LISTED = ("study", "runs", "done", "failed", "hours", "question")
+MOST_AT_WORK = 8  # cohorts that get a line
 RATE_WINDOW = 1800.0  # seconds over which the rate is taken
 PLAN_COLUMNS = ["table", "row", "task", "uid", "parents", "ancestors", "seconds"]
 
@@ -36,6 +40,7 @@ class Status:
         rate: runs an hour, over the last half hour in which any ended.
         hours: of work, used by recorded runs and estimated for all.
         tasks: how many tasks are in each state, by the scheduler's word for it.
+        at_work: how far each cohort is that is being trained.
         coverage: a row for each table: its cells, those with a result, those complete, its runs
             done, and its runs.
         failed: by uid the event that failed a run itself.
@@ -50,6 +55,7 @@ class Status:
     rate: float
     hours: tuple[float, float]
     tasks: Mapping[str, int]
+    at_work: list[LifeSign]
     coverage: pd.DataFrame
     failed: Mapping[str, events.Event]
     hosts: list[failures.Blame]
@@ -58,10 +64,13 @@ class Status:
     skipped: list[str]
 
 
-def print_status(study: str, root: str, watch: bool) -> int:
+def print_status(study: str, root: str, watch: bool, as_json: bool) -> int:
     """Print where a study stands; with `watch` show it again and again, until interrupted."""
     status = load(study, root)
     failures.report_skipped(status.skipped)
+    if as_json:
+        print(json.dumps(as_data(status)))
+        return 0
     if watch:
         # By itself rich would draw the same screen four times a second.
         with Live(show(status), auto_refresh=False) as screen:
@@ -72,6 +81,58 @@ def print_status(study: str, root: str, watch: bool) -> int:
     for line in repeats.notes(root):
         print(f"sweeps: {line}", file=sys.stderr)
     return 0
+
+
+def as_data(status: Status) -> dict[str, Any]:
+    """A status as JSON has it: the fields of `Status`, the coverage as one object a table."""
+    tables = status.coverage.reset_index().to_dict("records")
+    data = {field.name: getattr(status, field.name) for field in fields(status)}
+    return data | {
+        "counts": dict(status.counts),
+        "tasks": dict(status.tasks),
+        "at_work": [asdict(sign) for sign in status.at_work],
+        "coverage": tables,
+        "failed": dict(status.failed),
+        "hosts": [asdict(blame) for blame in status.hosts],
+        "stop": dict(status.stop) if status.stop else None,
+    }
+
+
+def print_list(root: str, as_json: bool) -> int:
+    """Print the studies that can be launched by name: their questions, and what is done of each."""
+    rows = [_listed(name, root) for name in known_studies(root)]
+    if as_json:
+        print(json.dumps(rows))
+        return 0
+    table = Table(*LISTED)
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    Console().print(table)
+    return 0
+
+
+def known_studies(root: str) -> list[str]:
+    """The studies of `sweeps/studies`, and those that were launched under a root."""
+    return sorted(
+        {path.stem for path in reading.STUDIES.glob("*.yaml")} | {*launched.studies(root)}
+    )
+
+
+def _listed(name: str, root: str) -> dict[str, Any]:
+    """A study's row in the list; what was not launched has a question alone."""
+    try:
+        plan = launched.read_plan(name, root, ["question", *PLAN_COLUMNS])
+    except BadInput:  # not launched, or damaged: `status` says which
+        return dict.fromkeys(LISTED) | {"study": name, "question": reading.question(name)}
+    status = load(name, root)
+    return {
+        "study": name,
+        "runs": sum(status.counts.values()),
+        "done": status.counts[run_states.DONE] + status.counts[run_states.DIVERGED],
+        "failed": status.counts[run_states.FAILED],
+        "hours": round(status.hours[0], 2),
+        "question": plan["question"].iloc[0],
+    }
 
 
 def load(study: str, root: str) -> Status:
@@ -96,6 +157,7 @@ def load(study: str, root: str) -> Status:
         rate=_rate(history, study),
         hours=(used / 3600, float(estimates.sum()) / 3600),
         tasks=Counter(tasks),
+        at_work=[sign for sign in life_signs.read(root) if family.keys() & set(sign.uids)],
         coverage=_coverage(plan, done),
         failed={u: e for u, e in run_states.why_failed(states, history).items() if e},
         hosts=failures.blamed(history),
@@ -152,6 +214,9 @@ def show(status: Status) -> Any:
         parts.append(Text(status.queue_error, style="yellow"))
     if status.tasks:
         parts.append(Text("tasks: " + ", ".join(f"{n} {word}" for word, n in status.tasks.items())))
+    parts += [Text(life_signs.line(sign)) for sign in status.at_work[:MOST_AT_WORK]]
+    if (more := len(status.at_work) - MOST_AT_WORK) > 0:
+        parts.append(Text(f"{more} more cohorts at work"))
     table = Table("table", *status.coverage.columns)
     for name, row in status.coverage.iterrows():
         table.add_row(str(name), *(str(value) for value in row))
@@ -203,10 +268,16 @@ def _failures(status: Status) -> Any:
 def logs(uid: str, root: str) -> int:
     """Print what the tasks of a run printed, and what trouble it has.
 
+    Args:
+        uid: of the run; six digits do.
+        root: where it was launched.
+
     Raises:
         BadInput: no task was given the run.
     """
     history = events.fold(root)
+    known = {uid for event in history.intents.values() for task in event["uids"] for uid in task}
+    uid = launched.whole_uid(uid, known)
     tasks = [
         (intent, index)
         for intent, event in history.intents.items()

@@ -86,3 +86,16 @@ def read(root: str | Path) -> list[LifeSign]:
                 content = json.loads(path.read_text())
                 signs.append(LifeSign(**content | {"uids": tuple(content["uids"])}))
     return signs
+
+
+def line(sign: LifeSign) -> str:
+    """A sign as people read it: `sst2 seed 1, 6 side by side: 117 of 375 steps, 12 min left`."""
+    left = (sign.steps - sign.step) / sign.rate if sign.rate else 0.0
+    return f"{sign.what}: {sign.step} of {sign.steps} steps, {duration(left)} left"
+
+
+def duration(seconds: float) -> str:
+    """Such as 40 s, 12 min or 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

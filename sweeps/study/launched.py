@@ -6,7 +6,7 @@ the file that it was launched from.
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ STUDY_FILE = "study.yaml"
 PLAN_FILE = "plan.parquet"
 PLAN_DIGEST = "plan_digest"  # the first key of the study file
 RACE_SECONDS = 1.0
+UID_DIGITS = 6  # of a uid, that are enough to name a run
 
 
 def save(
@@ -179,3 +180,17 @@ def ancestors(uids: set[str], family: Mapping[str, Sequence[str]]) -> set[str]:
         uids = {parent for uid in uids for parent in family[uid]} - all_ancestors
         all_ancestors |= uids
     return all_ancestors
+
+
+def whole_uid(digits: str, known: Iterable[str]) -> str:
+    """The run that the first digits of a uid name, among some; as it is if they name none.
+
+    Raises:
+        BadInput: fewer than six digits, or several runs begin with them.
+    """
+    if len(digits) < UID_DIGITS:
+        raise BadInput(f"{digits}: give six digits of the run's uid, or more")
+    fitting = sorted(uid for uid in known if uid.startswith(digits))
+    if len(fitting) > 1:
+        raise BadInput(f"{digits}: {len(fitting)} runs begin so: {fitting[0]}, {fitting[1]}, ...")
+    return fitting[0] if fitting else digits

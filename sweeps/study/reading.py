@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from kdlab.config.overrides import key as key_of
 from kdlab.errors import BadInput
@@ -17,6 +17,12 @@ from sweeps.study.checks import check
 from sweeps.study.schema import Block, Study
 
 STUDIES = Path(__file__).resolve().parents[1] / "studies"
+
+
+def question(name: str) -> str | None:
+    """The question of a study in `sweeps/studies`, without reading the rest of it."""
+    content = OmegaConf.load(STUDIES / f"{name}.yaml")
+    return str(content["question"]) if isinstance(content, DictConfig) else None
 
 
 def load(name: str) -> Study:

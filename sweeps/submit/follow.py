@@ -88,7 +88,7 @@ def lines(awaited: Awaited, done: Collection[str], signs: Sequence[LifeSign]) ->
     count = sum(1 for uid in awaited.uids if uid in done)
     first = f"{count} of {len(awaited.uids)} runs"
     if at_work:
-        first += f", about {_duration(_seconds_left(awaited, done, at_work))} left"
+        first += f", about {life_signs.duration(_seconds_left(awaited, done, at_work))} left"
     return [
         first,
         *(_line(awaited, sign) for sign in at_work[:SHOWN]),
@@ -98,9 +98,7 @@ def lines(awaited: Awaited, done: Collection[str], signs: Sequence[LifeSign]) ->
 
 def _line(awaited: Awaited, sign: LifeSign) -> str:
     is_parent = set(sign.uids) <= {*awaited.parents}
-    what = f"{'teacher or earlier run: ' if is_parent else ''}{sign.what}"
-    left = (sign.steps - sign.step) / sign.rate if sign.rate else 0.0
-    return f"{what}: {sign.step} of {sign.steps} steps, {_duration(left)} left"
+    return f"{'teacher or earlier run: ' if is_parent else ''}{life_signs.line(sign)}"
 
 
 def _seconds_left(awaited: Awaited, done: Collection[str], at_work: Sequence[LifeSign]) -> float:
@@ -116,10 +114,3 @@ def _seconds_left(awaited: Awaited, done: Collection[str], at_work: Sequence[Lif
         if estimate and sign.rate:
             ratios.append(sign.steps / sign.rate / estimate)
     return max(0.0, left) * (median(ratios) if ratios else 1.0) / len(at_work)
-
-
-def _duration(seconds: float) -> str:
-    """Such as 40 s, 12 min or 3.5 h."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
