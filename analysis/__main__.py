@@ -29,6 +29,7 @@ from kdlab.ending import ending
 from kdlab.errors import BadInput
 from kdlab.storage.durable import write_whole
 from kdlab.storage.ledger import damaged
+from sweeps.journal import completion
 from sweeps.journal.run_states import study_folder
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
 def main() -> None:
     """The command line: exit code 2 for bad input."""
     with ending("analysis", "stopped; the same command starts again"):
-        arguments = _parser().parse_args()
+        parser = _parser()
+        completion.answer(parser)
+        arguments = parser.parse_args()
         arguments.run(arguments)
 
 
@@ -57,7 +60,9 @@ def _parser() -> argparse.ArgumentParser:
         texts = _help(run.__doc__)
         command = commands.add_parser(name, help=texts["description"], **texts)
         for metavar in positional:
-            command.add_argument(metavar.lower(), metavar=metavar)
+            argument = command.add_argument(metavar.lower(), metavar=metavar)
+            if metavar == "STUDY":
+                completion.of_studies(argument)
         command.add_argument("--root", default=default_root(), help="where runs are (%(default)s)")
         command.set_defaults(run=run)
         return command

@@ -23,6 +23,7 @@ import sys
 from importlib import import_module
 
 from kdlab.ending import ending
+from sweeps.journal import completion
 
 # By command the function that carries it out. Its parameters are the command's options.
 FUNCTIONS = {
@@ -37,6 +38,7 @@ FUNCTIONS = {
     "wandb": "wandb_sink.push",
     "clean": "leftovers.clean",
 }
+INTERRUPT = "with --wait: Ctrl-C cancels the study's tasks, which else go on"
 CLEAN_DAYS = "days for which the checkpoint of a run without a record is kept (default 30)"
 
 
@@ -52,6 +54,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = _parser()
+    completion.answer(parser)
     # argparse gives up on overrides that follow an option; they are the ones without a dash.
     arguments, rest = parser.parse_known_args()
     unknown = rest if "overrides" not in arguments else [r for r in rest if r.startswith("-")]
@@ -75,7 +78,9 @@ def _parser() -> argparse.ArgumentParser:
 
     def add(name: str, text: str, target: str = "study") -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
-        if target:
+        if target == "study":
+            completion.of_studies(command.add_argument(target))
+        elif target:
             command.add_argument(target)
         root = os.environ.get("KDLAB_ROOT", "runs")
         if name in ("plan", "launch"):  # they take another one among their overrides
@@ -90,8 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     add("plan", "count the runs and what they take; write nothing")
     command = add("launch", "submit what is not done")
     command.add_argument("--wait", action="store_true", help="until all is done")
-    text = "with --wait: Ctrl-C cancels the study's tasks, which else go on"
-    command.add_argument("--cancel-on-interrupt", action="store_true", help=text)
+    command.add_argument("--cancel-on-interrupt", action="store_true", help=INTERRUPT)
     command = add("status", "where the runs stand")
     command.add_argument("--watch", action="store_true", help="again and again")
     _add_json(command)

@@ -1,0 +1,34 @@
+"""What the Tab key completes on a command line: commands and options, and the names of studies.
+
+For bash and zsh, once: `eval "$(register-python-argcomplete kdlab-sweeps)"`, and so for
+`kdlab-analysis`; `kdlab -sc install=bash` prints what Hydra has for `kdlab`.
+"""
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+STUDIES = Path(__file__).resolve().parents[1] / "studies"
+
+
+def answer(parser: argparse.ArgumentParser) -> None:
+    """Answer a shell that asks for completions, and exit; else do nothing.
+
+    To be called before anything else is loaded, as the shell asks at every press of the key.
+    """
+    if "_ARGCOMPLETE" in os.environ:  # which argcomplete's shell function sets
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+
+
+def of_studies(argument: Any) -> None:
+    """Let an argument be completed by the names of studies: of this checkout and of the root."""
+    argument.completer = _studies
+
+
+def _studies(parsed_args: argparse.Namespace, **_: Any) -> list[str]:
+    root = getattr(parsed_args, "root", None) or "runs"
+    launched = Path(root).glob("studies/*/plan.parquet")
+    return sorted({p.stem for p in STUDIES.glob("*.yaml")} | {p.parent.name for p in launched})
