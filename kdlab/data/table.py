@@ -14,6 +14,7 @@ from kdlab.data.source import Source
 from kdlab.data.splits import order
 from kdlab.errors import BadInput
 from kdlab.models.checkpoints import file_digest
+from kdlab.storage import hub
 
 PARTS = ("train", "validation")  # the splits of a single table
 VALIDATION = 0.1  # the share of its rows that are validation
@@ -140,10 +141,8 @@ def _download(path: str, revision: str, subset: str | None, split: str) -> pd.Da
     import datasets
 
     own_subset, _, name = split.rpartition("/")
-    try:
-        table = datasets.load_dataset(path, own_subset or subset, split=name, revision=revision)
-    except Exception as error:
-        raise BadInput(f"task.path={path}: no such folder, and not fetched: {error}") from None
+    load = partial(datasets.load_dataset, path, own_subset or subset, split=name, revision=revision)
+    table = hub.fetched(f"task.path={path} (no such folder)", load)
     return files.ordered(pd.DataFrame(table.to_pandas()), table.features)
 
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from kdlab.encoders.architecture import Architecture
 from kdlab.encoders.families import FAMILIES
 from kdlab.errors import BadInput
 from kdlab.options.memo import of_files
+from kdlab.storage import hub
 
 PINNED = re.compile(r"[^@]+@[0-9a-f]{40}")
 FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
@@ -46,12 +47,8 @@ def locate(checkpoint: str) -> Path:
     from huggingface_hub import snapshot_download
 
     name, _, commit = checkpoint.rpartition("@")
-    try:
-        return Path(snapshot_download(name, revision=commit, allow_patterns=FILES))
-    except Exception as error:
-        raise BadInput(
-            f"checkpoint {checkpoint}: not in the cache and not fetched: {error}"
-        ) from None
+    fetch = partial(snapshot_download, name, revision=commit, allow_patterns=FILES)
+    return Path(hub.fetched(f"checkpoint {checkpoint}", fetch))
 
 
 @of_files
@@ -137,12 +134,9 @@ def _config_file(checkpoint: str) -> Path:
     from huggingface_hub import hf_hub_download
 
     name, _, commit = checkpoint.rpartition("@")
-    try:  # this file alone: planning needs no weights
-        return Path(hf_hub_download(name, "config.json", revision=commit))
-    except Exception as error:
-        raise BadInput(
-            f"checkpoint {checkpoint}: not in the cache and not fetched: {error}"
-        ) from None
+    # This file alone: planning needs no weights.
+    fetch = partial(hf_hub_download, name, "config.json", revision=commit)
+    return Path(hub.fetched(f"checkpoint {checkpoint}", fetch))
 
 
 def config(checkpoint: str) -> dict[str, Any]:
