@@ -17,10 +17,12 @@ ROOT is runs/, or KDLAB_ROOT. Each command has a --help of its own.
 
 import argparse
 import inspect
+import json
 import re
 import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +73,10 @@ def _parser() -> argparse.ArgumentParser:
         text = "differences that do not matter: ≈ marks what is shown to be smaller (%(default)s)"
         command.add_argument("--margin", type=float, default=MARGIN, metavar="POINTS", help=text)
 
+    def add_json(command: argparse.ArgumentParser) -> None:
+        text = "print one line of JSON, for scripts"
+        command.add_argument("--json", dest="as_json", action="store_true", help=text)
+
     tables = add("tables", _tables, "STUDY")
     tables.add_argument("--split", choices=("report", "select"), default="report")
     add_margin(tables)
@@ -79,12 +85,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     text = "what is written: some or all"
     tables.add_argument("--format", default="all", metavar="md,tex,html,csv", help=text)
+    add_json(tables)
     add_margin(add("guideline", _guideline, "STUDY"))
     add_margin(add("report", _report, "STUDY"))
     out = add("archive", _archive, "STUDY")
     out.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="named as the study")
     add("restore", _restore, "FOLDER")
-    add("why", _why, "CELL")
+    add_json(add("why", _why, "CELL"))
     diff = add("diff", _diff, "A", "B")
     diff.add_argument("--other", metavar="ROOT", help="where the runs of B are: --root, or this")
     submission.add_arguments(add("submission", submission.run))
@@ -148,6 +155,9 @@ def _tables(arguments: argparse.Namespace) -> None:
         )
     folder = study_folder(arguments.root, arguments.study) / "tables"
     write(tables, folder, arguments.split, suffixes)
+    if arguments.as_json:
+        print(json.dumps([formats.data(table) for table in tables]))
+        return
     print("\n".join(formats.markdown(table) for table in tables))
     print(f"written to {folder} ({', '.join(f'.{suffix}' for suffix in suffixes)})")
 
@@ -273,9 +283,12 @@ def _why(arguments: argparse.Namespace) -> None:
     and beginnings suffice where they are unique; a row of trials is TABLE_tune/ROW, SETTINGS. A run
     is its uid, of which six digits do.
     """
-    from analysis.explain.why import why
+    from analysis.explain import lookup, why
 
-    print(why(arguments.cell, arguments.root))
+    if arguments.as_json:
+        print(json.dumps(asdict(lookup.find(arguments.cell, arguments.root))))
+        return
+    print(why.why(arguments.cell, arguments.root))
 
 
 def _diff(arguments: argparse.Namespace) -> None:

@@ -1,7 +1,9 @@
 """A table as Markdown, LaTeX, HTML and CSV."""
 
+import math
 import re
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +104,18 @@ def _with_code(text: str) -> Any:
     forms = (Markup("{}"), Markup("<code>{}</code>"))
     parts = re.split(r"`([^`]*)`", text)
     return Markup("").join(forms[index % 2].format(part) for index, part in enumerate(parts))
+
+
+def data(table: Table) -> dict[str, Any]:
+    """A table as JSON has it: numbers in points, null for what there is not."""
+
+    def number(value: object) -> object:
+        return None if isinstance(value, float) and math.isnan(value) else value
+
+    cells = [
+        {"row": row, "column": column}
+        | {name: number(x) for name, x in asdict(cell).items() if name != "contrast"}
+        for (row, column), cell in table.cells.items()
+    ]
+    said = {"name": table.name, "question": table.question, "split": table.split}
+    return said | {"cells": cells, "legend": table.legend, "notes": table.notes}

@@ -1,9 +1,11 @@
 """`python -m analysis`: commands, their help, and what they refuse."""
 
+import json
 import subprocess
 import sys
 
 import edges
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -95,6 +97,14 @@ def test_a_layout_arranges_the_whole_study_and_no_file_covers_another(run, few):
         f"{s}.{k}" for s in stems for k in ("md", "csv")
     }
     assert all((room / f"{stem}.md").read_text() in out for stem in stems)
+    code, out, _ = run("tables", "few", "--root", str(few), "--format", "csv", "--json")
+    tables = json.loads(out)
+    assert [table["name"] for table in tables] == ["tuned", "B5 better teacher"]
+    lines = [pd.read_csv(room / f"{stem}.csv") for stem in ("tuned", "B5_better_teacher")]
+    for table, cells in zip(tables, lines, strict=True):
+        assert [cell["row"] for cell in table["cells"]] == cells["row"].tolist()
+        means = [cell["mean"] for cell in table["cells"]]
+        assert np.allclose(np.array(means, dtype=float), cells["mean"], equal_nan=True)
 
 
 def test_names_of_files_suit_shells_and_latex(tmp_path):
@@ -107,6 +117,9 @@ def test_names_of_files_suit_shells_and_latex(tmp_path):
 
 
 def test_why_and_diff_print(run):
+    told = json.loads(run("why", "edges/main/strong/mrpc", "--root", "runs", "--json")[1])
+    assert {run["state"] for run in told["runs"]} == {"done"}
+    assert told["runs"][0]["record"]["result"]["scores"]["report"]["accuracy"] > 0
     assert run("why", "edges/main/strong/mrpc", "--root", "runs")[1].startswith("edges/main/strong")
     out = run("diff", "edges/main/strong", "edges/main/weak", "--root", "runs")[1]
     assert out.startswith("A: edges/main/strong ")
