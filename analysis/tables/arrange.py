@@ -7,6 +7,7 @@ import pandas as pd
 
 from analysis.read.axes import axes
 from analysis.read.frame import NO_SEED, PERCENT, reader, scores
+from analysis.statistics import legacy
 from analysis.statistics.cells import Cell, CellRun, build, cell_runs, columns
 from analysis.statistics.contrasts import Sample
 from analysis.statistics.draws import sampler
@@ -156,6 +157,7 @@ def _table(
             *marks.notes(name, cells, margin),
             *marks.ranks(cells, students, columns),
             *average_notes,
+            *(legacy.notes(runs, name) if split == "report" else []),
             *published.notes,
             *rerun_commands.notes(planned, runs.attrs["study"], runs.attrs["root"]),
         ],
