@@ -178,6 +178,17 @@ def pkd_last(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
     return last(student_layers, teacher_layers, random)[:-1]
 
 
+def pkd_random(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
+    """`random` without the last student layer: a control beside `pkd_skip` and `pkd_last`.
+
+    As they leave that layer out (Sun et al. 2019, arXiv 1908.09355), `random` would have a pair
+    more than they have.
+    """
+    _needs_two(student_layers)
+    student_layers, teacher_layers = _fit(student_layers, teacher_layers)
+    return _number(random.sample(range(1, teacher_layers + 1), student_layers))[:-1]
+
+
 def _number(teacher: list[int]) -> Pairs:
     """Student layers 1, 2, ... with these teacher layers, in order."""
     return list(enumerate(teacher, start=1))

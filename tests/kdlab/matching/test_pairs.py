@@ -51,6 +51,7 @@ IN_ORDER = {
                    "24 24 24 24 24 24", "6 6 6", "10 10 10 10"],
     "pkd_skip": ["2 4 6 8 10", "2 5 7 10", "3 6 9", "4 8", "4 8 12 16 20", "2 4", "3 5 8"],
     "pkd_last": ["7 8 9 10 11", "8 9 10 11", "9 10 11", "10 11", "19 20 21 22 23", "4 5", "7 8 9"],
+    "pkd_random": ["6 5 7 10 9", "6 5 7 10", "6 5 7", "6 5", "11 10 13 22 21", "3 6", "6 5 7"],
     # Several teacher layers for one student layer: a + between them.
     "uniform_consecutive": [
         "1+2 3+4 5+6 7+8 9+10 11+12",
@@ -202,6 +203,12 @@ def test_random_in_order_is_a_random_draw_sorted():
         assert draw == sorted(teachers(fixed.random(6, 12, stream(seed, "matching"))))
 
 
+def test_pkds_random_control_is_a_random_draw_without_the_last_student_layer():
+    for seed in range(20):
+        draw = fixed.pkd_random(6, 12, stream(seed, "matching"))
+        assert draw == fixed.random(6, 12, stream(seed, "matching"))[:-1]
+
+
 @pytest.mark.parametrize(
     "rule",
     [
@@ -211,6 +218,7 @@ def test_random_in_order_is_a_random_draw_sorted():
         fixed.reverse,
         fixed.random,
         fixed.random_in_order,
+        fixed.pkd_random,
         fixed.uniform_consecutive,
         fixed.uniform_last,
         fixed.uniform_last_k,
