@@ -2,13 +2,16 @@
 
 An archive is a folder to publish beside the tables that it gives again, byte for byte:
 
-    study.yaml         the study as it was launched, without what concerns a user's own machine
+    study.yaml         the study as it was launched
     plan.parquet       every cell and its run
     winners.json       the settings that won, of a study that was tuned
     runs.parquet       one row a record: `uid`, `status`, `record` (JSON, as `kdlab.record` says),
                        and for each split a column of the outputs' bytes
     examples.parquet   one row a split of a task: its digest, and its rows' ids and labels
-    failures.json      what ended runs that have no record; paths and hosts are left out
+    failures.json      by class what ended runs that have no record
+
+Left out is what concerns the machine: overrides of launcher, root and tracker, names of hosts, what
+errors say. A path that decides what a run is, such as `teacher.checkpoint=FOLDER`, stays.
 """
 
 import json
@@ -24,15 +27,16 @@ import pandas as pd
 from kdlab.errors import BadInput
 from kdlab.record import Record
 from kdlab.storage import example_outputs, ledger
-from kdlab.storage.durable import Damaged, write_whole
+from kdlab.storage.durable import Damaged, short_digest, write_whole
 from sweeps.journal import events
 from sweeps.journal.run_states import study_folder
 from sweeps.study import launched
 
 RUNS, EXAMPLES, FAILURES = "runs.parquet", "examples.parquet", "failures.json"
 WINNERS = "winners.json"
+FILES = (launched.STUDY_FILE, launched.PLAN_FILE, RUNS, EXAMPLES, FAILURES)
 OUTPUTS = "outputs_"  # before a split's name in a column of RUNS
-TOLD = ("class", "error", "fingerprint", "uids", "level")  # of a failure; no host and no log
+TOLD = ("class", "fingerprint", "uids", "level")  # of a failure; its error may name hosts and paths
 
 
 def archive(study: str, root: str | Path, folder: Path) -> int:
@@ -67,25 +71,29 @@ def archive(study: str, root: str | Path, folder: Path) -> int:
 def restore(folder: Path, root: str | Path) -> str:
     """Write an archive's study under a root, as if it had been launched there; return its name.
 
-    What is read is checked: records by their keys, outputs and examples by their digests.
+    All is checked before anything is written: records by their keys, outputs and examples by their
+    digests. A run that is recorded under the root already keeps that record.
 
     Raises:
         BadInput: the folder is no whole archive, or the study is under the root already.
         Damaged: outputs or examples are not those that records name.
     """
-    missing = [n for n in (launched.PLAN_FILE, RUNS, EXAMPLES) if not (folder / n).is_file()]
-    if missing:
+    if missing := [name for name in FILES if not (folder / name).is_file()]:
         raise BadInput(f"{folder}: no archive of a study: {missing[0]} is missing")
     study = folder.resolve().name
     target = study_folder(root, study)
     if target.exists():
         raise BadInput(f"{target} is there already; restore into another root")
-    for row in pd.read_parquet(folder / EXAMPLES).to_dict("records"):
-        ids, labels = np.array(row["ids"]), np.array(row["labels"])
-        if example_outputs.write_examples(root, ids, labels) != row["digest"]:
-            raise Damaged(f"{folder / EXAMPLES}: {row['digest']} is damaged")
-    for row in pd.read_parquet(folder / RUNS).to_dict("records"):
-        _restore_run(root, {str(key): value for key, value in row.items()})
+    examples = [_examples(row, folder) for row in _rows(folder / EXAMPLES)]
+    recorded = ledger.index(root)
+    runs = [_run(row, folder) for row in _rows(folder / RUNS) if row["uid"] not in recorded]
+    for ids, labels in examples:
+        example_outputs.write_examples(root, ids, labels)
+    for record, outputs, exact in runs:
+        if outputs:
+            address = example_outputs.write_outputs(root, outputs, exact)
+            record.artifacts["outputs"] = address
+        ledger.append(root, record)
     for failure in json.loads((folder / FAILURES).read_text()):
         events.append(root, "trouble", **failure)
     target.mkdir(parents=True)
@@ -96,10 +104,9 @@ def restore(folder: Path, root: str | Path) -> str:
 
 
 def _copy_study(source: Path, folder: Path) -> None:
-    """Copy a study's plan and winners, and write its YAML without overrides of the launcher."""
-    for name in (launched.PLAN_FILE, WINNERS):
-        if (source / name).is_file():
-            shutil.copyfile(source / name, folder / name)
+    """Copy a study's winners, and publish its plan and its YAML."""
+    if (source / WINNERS).is_file():
+        shutil.copyfile(source / WINNERS, folder / WINNERS)
     launched.publish(source, folder)
 
 
@@ -115,7 +122,12 @@ def _run_row(root: str | Path, record: Record) -> dict[str, Any]:
         OUTPUTS + split: example_outputs.read_outputs(root, record, split).tobytes()
         for split in splits
     }
-    content = json.dumps(asdict(record), separators=(",", ":"))
+    public = asdict(record)
+    public["overrides"] = launched.public(record.overrides)
+    public["cost"].pop("host", None)
+    if "outputs" in public["artifacts"]:
+        public["artifacts"]["outputs"].pop("file")  # named after host and process
+    content = json.dumps(public, separators=(",", ":"))
     return {"uid": record.uid, "status": record.result["status"], "record": content, **outputs}
 
 
@@ -138,21 +150,37 @@ def _failures(root: str | Path, uids: set[str]) -> list[dict[str, Any]]:
     return [{key: event[key] for key in TOLD} for event in told.values()]
 
 
-def _restore_run(root: str | Path, row: dict[str, Any]) -> None:
-    """Append a run's outputs and its record, which then says where they are."""
+def _rows(path: Path) -> list[dict[str, Any]]:
+    rows = pd.read_parquet(path).to_dict("records")
+    return [{str(key): value for key, value in row.items()} for row in rows]
+
+
+def _examples(row: dict[str, Any], folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The ids and labels of a split.
+
+    Raises:
+        Damaged: they are not those that the digest names.
+    """
+    ids, labels = np.array(row["ids"]), np.array(row["labels"])
+    if example_outputs.examples_digest(ids, labels) != row["digest"]:
+        raise Damaged(f"{folder / EXAMPLES}: {row['digest']} is damaged")
+    return ids, labels
+
+
+def _run(row: dict[str, Any], folder: Path) -> tuple[Record, dict[str, np.ndarray], list[str]]:
+    """A record, its outputs by split, and the splits whose outputs are exact.
+
+    Raises:
+        Damaged: outputs are not those that the record names.
+    """
     record = Record(**json.loads(row["record"]))
-    named = dict(record.artifacts.get("outputs", {}))
-    named.pop("file", None)
-    outputs = {
-        split: np.frombuffer(row[OUTPUTS + split], dtype=kind).reshape(rows, columns)
-        for split, (_, rows, columns, kind, _) in named.items()
-        if isinstance(row.get(OUTPUTS + split), bytes)  # not those that were lost before
-    }
-    if outputs:
-        exact = [split for split in outputs if named[split][3] == example_outputs.EXACT]
-        address = example_outputs.write_outputs(root, outputs, exact)
-        for split in outputs:
-            if address[split][-1] != named[split][-1]:
-                raise Damaged(f"outputs of run {record.uid} on {split} are damaged")
-        record.artifacts["outputs"] = address
-    ledger.append(root, record)
+    outputs, exact = {}, []
+    for split, (_, rows, columns, kind, digest) in record.artifacts.get("outputs", {}).items():
+        content = row.get(OUTPUTS + split)
+        if not isinstance(content, bytes):  # lost before
+            continue
+        if short_digest(content) != digest:
+            raise Damaged(f"{folder / RUNS}: outputs of run {record.uid} on {split} are damaged")
+        outputs[split] = np.frombuffer(content, dtype=kind).reshape(rows, columns)
+        exact += [split] * (kind == example_outputs.EXACT)
+    return record, outputs, exact

@@ -81,7 +81,7 @@ def _stored(root: str | Path, record: Record, split: str) -> bytes | None:
 
 def write_examples(root: str | Path, ids: np.ndarray, labels: np.ndarray) -> str:
     """Write the ids and labels of a split's rows, once for all runs; return their digest."""
-    digest = _examples_digest(ids, labels)
+    digest = examples_digest(ids, labels)
     path = _examples(root, digest)
     if _read_examples(path) is None:
         buffer = io.BytesIO()
@@ -111,7 +111,8 @@ def _examples(root: str | Path, digest: str) -> Path:
     return Path(root) / "examples" / f"{digest}.npz"
 
 
-def _examples_digest(ids: np.ndarray, labels: np.ndarray) -> str:
+def examples_digest(ids: np.ndarray, labels: np.ndarray) -> str:
+    """What names the rows of a split: a digest of their ids and labels."""
     # Of the numbers: the bytes of an .npz file depend on NumPy's and zlib's versions.
     return short_digest(ids.astype("<i8").tobytes() + labels.astype("<f8").tobytes())
 
@@ -124,4 +125,4 @@ def _read_examples(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
             ids, labels = stored["ids"], stored["labels"]
     except UNREADABLE:
         return None
-    return (ids, labels) if _examples_digest(ids, labels) == path.stem else None
+    return (ids, labels) if examples_digest(ids, labels) == path.stem else None

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from kdlab.errors import BadInput
 from kdlab.options.parsing import parse
-from kdlab.storage.durable import Damaged, read_yaml, short_digest, write_yaml
+from kdlab.storage.durable import Damaged, read_yaml, short_digest, write_whole, write_yaml
 from sweeps.study import overrides
 from sweeps.study.checks import check_trust
 from sweeps.study.schema import Study
@@ -55,18 +55,23 @@ def save(
 
 
 def publish(folder: Path, target: Path) -> None:
-    """Write the study of one folder into another, without overrides of launcher, root and tracker.
+    """Write a launched study and its plan into another folder, without a user's own overrides.
 
     Args:
         folder: of the launched study.
-        target: with a copy of its plan.
+        target: is there already.
     """
-
-    def public(texts: Sequence[str]) -> tuple[str, ...]:
-        return tuple(text for text in texts if not overrides.is_users_own(text))
-
+    plan = pd.read_parquet(folder / PLAN_FILE)
+    texts = plan["overrides"].map(lambda text: json.dumps(public(json.loads(text))), "ignore")
+    written = plan.assign(overrides=texts).to_parquet(index=False, write_page_checksum=True)
+    write_whole(target / PLAN_FILE, written)
     study, extra = read(folder)
-    save(study, public(extra), target, public(command_line(folder)))
+    save(study, tuple(public(extra)), target, tuple(public(command_line(folder))))
+
+
+def public(texts: Iterable[str]) -> list[str]:
+    """Overrides but for those of launcher, root and tracker, which may name accounts and paths."""
+    return [text for text in texts if not overrides.is_users_own(text)]
 
 
 def read(folder: Path) -> tuple[Study, tuple[str, ...]]:
