@@ -20,7 +20,7 @@ from sweeps.launchers import choice
 from sweeps.plan import plan
 from sweeps.plan.summary import report
 from sweeps.plan.survey import Demand, Work, survey
-from sweeps.study import launched, reading, tuning
+from sweeps.study import folders, launched, reading, tuning
 from sweeps.study.cells import expand
 from sweeps.study.outline import Outline, outline
 from sweeps.study.schema import Study
@@ -65,7 +65,7 @@ def requested(name: str, extra: tuple[str, ...], root: str) -> Request:
     folder = run_states.study_folder(root, Path(name).stem if is_file else name)
     # What was launched before is read only where no file has the name: an author who edits a study
     # and launches it means the edited one.
-    has_file = is_file or (reading.STUDIES / f"{name}.yaml").is_file()
+    has_file = is_file or (folders.STUDIES / f"{name}.yaml").is_file()
     if not has_file and (folder / launched.STUDY_FILE).is_file():
         study, earlier = launched.read(folder)
         # Of an override that is there twice the last counts: the one that was typed now.
@@ -171,7 +171,13 @@ def run_launch(
             return _print_failed(work, execution)
         launcher = choice.launcher(execution).name
         every = POLL_SECONDS.get(launcher, SCHEDULER_POLL_SECONDS)
-        awaited = follow.Awaited(list(work.states), work.seconds, work.parents)
+        # Neither what the budget leaves out nor what failed is waited for.
+        left_out = {run.uid for run in work.beyond} | {
+            uid for uid, state in work.states.items() if state == run_states.FAILED
+        }
+        seconds = {uid: x for uid, x in work.seconds.items() if uid not in left_out}
+        uids = [uid for uid in work.states if uid not in left_out]
+        awaited = follow.Awaited(uids, seconds, work.parents)
         try:
             follow.wait(execution.root, awaited, every)
         except KeyboardInterrupt:

@@ -21,7 +21,7 @@ from kdlab.storage import ledger, life_signs, repeats
 from kdlab.storage.life_signs import LifeSign
 from sweeps.journal import events, failures, run_states
 from sweeps.launchers import contract
-from sweeps.study import launched, reading
+from sweeps.study import folders, launched, reading
 
 WATCH_SECONDS = 5.0  # between two screens of `status --watch`
 LISTED = ("study", "runs", "done", "failed", "hours", "question")
@@ -114,7 +114,7 @@ def print_list(root: str, as_json: bool) -> int:
 def known_studies(root: str) -> list[str]:
     """The studies of `sweeps/studies`, and those that were launched under a root."""
     return sorted(
-        {path.stem for path in reading.STUDIES.glob("*.yaml")} | {*launched.studies(root)}
+        {path.stem for path in folders.STUDIES.glob("*.yaml")} | {*launched.studies(root)}
     )
 
 

@@ -28,7 +28,13 @@ def claims(runs: pd.DataFrame) -> pd.DataFrame:
     Args:
         runs: as `analysis.load` gives them, all stages.
     """
-    students = runs[(runs["seed"] != NO_SEED) & (runs["state"] == "done")]
+    students = runs[runs["seed"] != NO_SEED]
+    trial = [*ARM, "stage", "trial"]
+    # A trial with a run that did not end is no claim.
+    is_done = (students["state"] == "done").groupby([students[n] for n in trial]).transform("all")
+    students = students[
+        is_done | ((students["stage"] == "confirm") & (students["state"] == "done"))
+    ]
     scores = [PERCENT * _score(run) for run in students.to_dict("records")]
     scored = students.assign(score=scores).dropna(subset="score")
     rows = []

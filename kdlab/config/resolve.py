@@ -104,7 +104,7 @@ def _check_padding(config: Config) -> None:
     padding = FAMILIES[config.family].padding
     if padding is None:
         return
-    stated = checkpoints.dimensions(config.tokenizer) if config.tokenizer else {"pad_token_id": 0}
+    stated = checkpoints.stated(config.tokenizer) if config.tokenizer else {"pad_token_id": 0}
     if (given := stated.get("pad_token_id", padding)) != padding:
         what = f"tokenizer={config.tokenizer or 'null (the words of the task)'}"
         raise BadInput(f"family={config.family}: pads with token {padding}, {what} with {given}")

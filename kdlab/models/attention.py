@@ -36,7 +36,7 @@ class Heads:
     share are repeated for each.
 
     Attributes:
-        scaling: the factor of the scores Q Kᵀ, such as 1 / √(d / h).
+        scaling: the factor of the scores Q Kᵀ, such as 1 / √(d / h); of no use beside `scores`.
         allowed: [b or 1, 1, t, t], true where a query may attend to a key, padding left out, if
             queries see part of the row only (causal attention, or a window); None if they see all.
         scores: [b, h, t, t], the layer's own, where they are more than scaled Q Kᵀ: with a bias of

@@ -102,6 +102,13 @@ def dimensions(checkpoint: str) -> Mapping[str, Any]:
     return _known().get(checkpoint) or config(checkpoint)
 
 
+def stated(checkpoint: str) -> Mapping[str, Any]:
+    """What a checkpoint's config.json says, as `dimensions`; nothing of a tokenizer's folder."""
+    if is_folder(checkpoint) and not (locate(checkpoint) / "config.json").is_file():
+        return {}
+    return dimensions(checkpoint)
+
+
 @cache
 def _known() -> Mapping[str, Mapping[str, Any]]:
     known = OmegaConf.load(Path(__file__).with_name("known_checkpoints.yaml"))

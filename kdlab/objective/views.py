@@ -81,8 +81,9 @@ def stacked_with_embedding(trace: Trace, layers: list[int]) -> View:
 
 
 def attention_scores(trace: Trace, layer: int) -> View:
-    """Scores before the softmax [b, h, t, t] of a layer: Q Kᵀ / √d and, where a family has it, the
-    bias of positions.
+    """Scores before the softmax [b, h, t, t] of a layer.
+
+    They are Q Kᵀ / √d, or where a family adds a bias of positions what it takes the softmax of.
 
     Where a query cannot see a key (causal attention, or a window), the score is `UNSEEN`: finite,
     and zero after a softmax. Compare layers whose queries see the same keys: in a squared

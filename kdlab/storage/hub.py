@@ -4,6 +4,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
@@ -26,44 +27,47 @@ def fetched(what: str, fetch: Callable[[], Any]) -> Any:
     Raises:
         BadInput: it is not in the cache, and not fetched.
     """
-    is_online = True
+    why_offline = None
     try:
-        with _access() as is_online:
+        with _access() as why_offline:
             return fetch()
     except Exception as error:  # of these libraries, and of the network
         first = str(error).partition("\n")[0]
-        reason = first if is_online else "the hub cannot be reached from here"
+        reason = f"{why_offline} ({first})" if why_offline else first
         raise BadInput(f"{what}: not in the cache, and not fetched: {reason}") from None
 
 
 @contextmanager
-def _access() -> Iterator[bool]:
-    """Inside, the libraries are offline if the hub cannot be reached; gives whether it can."""
+def _access() -> Iterator[str | None]:
+    """Inside, the libraries are offline if the hub cannot be reached; gives why they are."""
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE or is_reachable(constants.ENDPOINT):
-        yield not constants.HF_HUB_OFFLINE
+        yield "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else None
         return
     # Not by the environment variable, which both read once, when they are loaded.
     switches: list[Any] = [constants]
     if "datasets" in sys.modules:
         switches.append(sys.modules["datasets"].config)
+    before = [module.HF_HUB_OFFLINE for module in switches]
     for module in switches:
         module.HF_HUB_OFFLINE = True
     try:
-        yield False
+        yield "the hub cannot be reached from here"
     finally:
-        for module in switches:
-            module.HF_HUB_OFFLINE = False
+        for module, value in zip(switches, before, strict=True):
+            module.HF_HUB_OFFLINE = value
 
 
+@cache  # thousands of runs of a plan may ask
 def is_reachable(endpoint: str) -> bool:
     """Whether a server can be connected to. One that is slow, or behind a proxy, counts as such."""
-    if getproxies().get("https"):
+    if getproxies().keys() & {"http", "https", "all"}:
         return True
     server = urlsplit(endpoint)
+    port = server.port or (80 if server.scheme == "http" else 443)
     try:
-        socket.create_connection((server.hostname, server.port or 443), timeout=PATIENCE).close()
+        socket.create_connection((server.hostname, port), timeout=PATIENCE).close()
     except TimeoutError:
         return True
     except OSError:

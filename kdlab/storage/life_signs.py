@@ -1,9 +1,9 @@
 """What each process trains right now, for whoever waits or looks: one small file a process.
 
-    life/<worker>.json     under the root; written anew every few seconds, gone when the cohort ends
+    life/<worker>.json     under the root; written anew every few seconds, gone when training ends
 
 A file is whole but not synced: it is for people, no result depends on it, and one that a killed
-process left behind is old after a minute.
+process left behind is old after some minutes. A process that asks teachers, or scores, gives none.
 """
 
 import json
@@ -17,7 +17,7 @@ from kdlab.storage.durable import PARTIAL, worker
 
 FOLDER = "life"
 EVERY = 5.0  # seconds between two signs
-OLD = 60.0  # seconds after which a process is taken for dead, or for busy with something else
+OLD = 180.0  # seconds after which a process is taken for dead: clocks of machines may differ
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-STUDIES = Path(__file__).resolve().parents[1] / "studies"
+from sweeps.study.folders import STUDIES
 
 
 def answer(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +29,5 @@ def of_studies(argument: Any) -> None:
 
 
 def _studies(parsed_args: argparse.Namespace, **_: Any) -> list[str]:
-    root = getattr(parsed_args, "root", None) or "runs"
-    launched = Path(root).glob("studies/*/plan.parquet")
+    launched = Path(parsed_args.root).glob("studies/*/plan.parquet")
     return sorted({p.stem for p in STUDIES.glob("*.yaml")} | {p.parent.name for p in launched})

@@ -14,14 +14,14 @@ from kdlab.options import spelling
 from kdlab.options.parsing import parse
 from sweeps.study import settings
 from sweeps.study.checks import check
+from sweeps.study.folders import STUDIES
 from sweeps.study.schema import Block, Study
-
-STUDIES = Path(__file__).resolve().parents[1] / "studies"
 
 
 def question(name: str) -> str | None:
-    """The question of a study in `sweeps/studies`, without reading the rest of it."""
-    content = OmegaConf.load(STUDIES / f"{name}.yaml")
+    """The question of a study in `sweeps/studies`; None if there is none of that name."""
+    path = STUDIES / f"{name}.yaml"
+    content = OmegaConf.load(path) if path.is_file() else None
     return str(content["question"]) if isinstance(content, DictConfig) else None
 
 

@@ -21,7 +21,7 @@ def split(checkpoint: Path, pieces: Path, mib: int) -> None:
     import torch
     from safetensors.torch import load_file, save
 
-    pieces.mkdir(parents=True, exist_ok=True)
+    pieces.mkdir(parents=True)  # new, so that no piece of another split is among these
     weights = load_file(checkpoint / WEIGHTS)
     content = save(
         {name: x.to(torch.bfloat16) if x.is_floating_point() else x for name, x in weights.items()},
@@ -29,7 +29,7 @@ def split(checkpoint: Path, pieces: Path, mib: int) -> None:
     )
     size = mib * 2**20
     for number, start in enumerate(range(0, len(content), size)):
-        (pieces / f"{WEIGHTS}.{number:02d}").write_bytes(content[start : start + size])
+        (pieces / f"{WEIGHTS}.{number:04d}").write_bytes(content[start : start + size])
     (pieces / DIGEST).write_text(hashlib.sha256(content).hexdigest())
     for path in small_files(checkpoint):
         shutil.copyfile(path, pieces / path.name)

@@ -93,7 +93,10 @@ def train(given, data, seed):
     tokenizer = AutoTokenizer.from_pretrained(given.checkpoint)
     teacher = AutoModelForSequenceClassification.from_pretrained(given.teacher).eval()
     student = AutoModelForSequenceClassification.from_pretrained(
-        given.checkpoint, num_hidden_layers=given.layers, dtype=torch.float32
+        given.checkpoint,
+        num_hidden_layers=given.layers,
+        dtype=torch.float32,
+        use_safetensors=True,
     ).train()
     pairs = skip(given.layers, teacher.config.num_hidden_layers)
     optimizer = BertAdam(student, given.lr)
@@ -107,7 +110,7 @@ def train(given, data, seed):
             )
             batch = tokenizer(list(texts), padding=True, return_tensors="pt")
             loss(student, teacher, batch, torch.tensor(labels), given.beta, pairs).backward()
-            warmup = WARMUP * steps
+            warmup = int(WARMUP * steps)
             share = step / warmup if step < warmup else (steps - step) / (steps - warmup)
             optimizer.step(share)
             step += 1

@@ -10,7 +10,7 @@ from kdlab.storage import ledger, life_signs
 from sweeps import status
 from sweeps.journal import run_states
 from sweeps.plan import plan
-from sweeps.study import launched, reading
+from sweeps.study import folders, launched, reading
 
 TEXT = """
 question: Is it listed?
@@ -44,7 +44,7 @@ def test_the_list_has_what_can_be_launched_and_what_was(root, capsys):
         "study": "mine", "runs": 2, "done": 1, "failed": 0, "hours": 0.5,
         "question": "Is it listed?",
     }  # fmt: skip
-    assert set(rows) == {"mine"} | {path.stem for path in reading.STUDIES.glob("*.yaml")}
+    assert set(rows) == {"mine"} | {path.stem for path in folders.STUDIES.glob("*.yaml")}
     assert rows["quickstart"]["runs"] is None
     assert rows["quickstart"]["question"] == reading.load("quickstart").question
     status.print_list(root, as_json=False)

@@ -311,3 +311,13 @@ def test_a_family_whose_attention_is_not_seen_is_refused_by_name(small, tmp_path
     with pytest.raises(BadInput, match="model_type deberta; known: bert, roberta, distilbert"):
         compose(*without_teacher(small), "teacher=checkpoint", f"teacher.checkpoint={tmp_path}",
                 "knowledge=logits_kl")  # fmt: skip
+
+
+def test_weights_with_other_positions_are_not_copied(text, small, tmp_path):
+    """DeBERTa's kinds of positions are a list, which is no item a layer; a key may be missing."""
+    for own in ({"pos_att_type": ["p2c"]}, {"position_buckets": -1}):
+        path = tmp_path / next(iter(own))
+        _write(path, "deberta-v2", _words(text, "deberta-v2"), **own)
+        teacher = [*without_teacher(small), *finished("deberta-v2", str(path))]
+        with pytest.raises(NotApplicable, match=f"init=teacher_first: {next(iter(own))} is"):
+            compose(*teacher, "init=teacher_first", "init.weights=finetuned", "knowledge=logits_kl")

@@ -18,8 +18,10 @@ def server():
 
 @pytest.fixture(autouse=True)
 def _no_proxy(monkeypatch):
-    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    hub.is_reachable.cache_clear()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
 
 
@@ -30,7 +32,8 @@ def test_a_server_is_reachable_while_it_listens(server, monkeypatch):
     closed.close()
     assert not hub.is_reachable(address)
     assert not hub.is_reachable("https://no-such-host.invalid")
-    monkeypatch.setenv("https_proxy", "http://proxy.invalid:3128")
+    hub.is_reachable.cache_clear()
+    monkeypatch.setenv("all_proxy", "http://proxy.invalid:3128")
     assert hub.is_reachable(address)  # by the proxy, for all that is known here
 
 
@@ -45,7 +48,8 @@ def test_offline_only_the_cache_is_asked_and_the_line_says_why(monkeypatch):
     with pytest.raises(BadInput) as error:
         hub.fetched("checkpoint a", missing)
     assert str(error.value) == (
-        "checkpoint a: not in the cache, and not fetched: the hub cannot be reached from here"
+        "checkpoint a: not in the cache, and not fetched: the hub cannot be reached from here (no "
+        "snapshot)"
     )
     assert constants.HF_HUB_OFFLINE is False
 
@@ -66,3 +70,5 @@ def test_a_user_who_is_offline_on_purpose_stays_so(monkeypatch):
     monkeypatch.setattr(hub, "is_reachable", lambda endpoint: 1 / 0)
     assert hub.fetched("checkpoint a", lambda: constants.HF_HUB_OFFLINE) is True
     assert constants.HF_HUB_OFFLINE is True
+    with pytest.raises(BadInput, match=r"HF_HUB_OFFLINE is set \(division by zero\)"):
+        hub.fetched("checkpoint a", lambda: 1 / 0)
