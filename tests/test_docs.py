@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from analysis.__main__ import _parser as analysis_parser
 from kdlab.config.compose import composed, register
 from kdlab.config.option_files import CONF, names
 from kdlab.config.sizes import exact
+from kdlab.options.parsing import parse
 from sweeps.__main__ import _parser as sweeps_parser
-from sweeps.study.reading import STUDIES
+from sweeps.study import reading
+from sweeps.study.layouts import Layout
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -89,7 +92,10 @@ def of(package: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("package", PARSERS)
 def test_every_command_names_a_subcommand_and_options_that_there_are(package, capsys):
-    parser, known = PARSERS[package](), {path.stem for path in STUDIES.glob("*.yaml")} | STUDY
+    parser, known = (
+        PARSERS[package](),
+        {path.stem for path in reading.STUDIES.glob("*.yaml")} | STUDY,
+    )
     assert len(of(package)) > 10
     for command, page in of(package).items():
         where = f"{page}: python -m {package} {command}"
@@ -122,11 +128,15 @@ def unknown(override: str) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("group", sorted(path.name for path in CONF.iterdir() if path.is_dir()))
+# The menu has every knowledge and recipe; conf/hydra is Hydra's own.
+@pytest.mark.parametrize(
+    "group",
+    sorted(
+        {path.name for path in CONF.iterdir() if path.is_dir()} - {"knowledge", "recipe", "hydra"}
+    ),
+)
 def test_every_option_is_in_the_reference(group):
     page = (DOCS / "reference" / "options.md").read_text()
-    if group in ("knowledge", "recipe", "hydra"):  # the menu has these, and Hydra's are its own
-        return
     (row,) = re.findall(rf"^\| `{group}` \|.*$|^A {group} is (?:.*\n)+?\n", page, re.MULTILINE)
     said = set(re.findall(r"[\w.]+", row))
     assert {name for name in names(group) if not name.endswith("_flops")} <= said
@@ -147,6 +157,48 @@ def runs() -> Iterator[list[str]]:
         if keys := {word.partition("=")[0] for word in given} - seen:
             seen |= keys
             yield [word if "[" in word else word.partition(",")[0] for word in given]
+
+
+def yamls(key: str) -> list[str]:
+    """The YAML on all pages that has a key at its top."""
+    found = [
+        text
+        for p in PAGES
+        for text in re.findall(r"^```yaml\n(.*?)^```", p.read_text(), re.M | re.S)
+    ]
+    return [text for text in found if re.search(rf"^{key}:", text, re.M)]
+
+
+def test_every_study_on_a_page_can_be_read_and_those_that_there_are_are_shown_as_they_are(tmp_path):
+    there = {
+        study.question: study for study in map(reading.load, ("quickstart", "quickstart_tune"))
+    }
+    studies = []
+    for text in yamls("question"):
+        path = tmp_path / "mine.yaml"
+        path.write_text(text)
+        study = reading.load(str(path))
+        studies.append(study.question)
+        if study.question in there:
+            assert replace(study, name=there[study.question].name) == there[study.question]
+    assert set(there) < set(studies)
+
+
+def test_every_layout_on_a_page_can_be_read():
+    for text in yamls("rows"):
+        assert parse(Layout, yaml.safe_load(text), "layout").rows
+
+
+def test_every_import_on_a_page_is_of_something_that_is_there():
+    text = "\n".join(page.read_text() for page in PAGES)
+    found = re.findall(r"^from ((?:kdlab|sweeps|analysis)[\w.]*) import ([\w, ]+\w)", text, re.M)
+    assert len(found) > 5
+    for module, imported in found:
+        path = ROOT / module.replace(".", "/")
+        for name in imported.split(", "):
+            if not (path / f"{name}.py").is_file() and not (path / name).is_dir():
+                file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+                assert re.search(rf"\b{name}\b", file.read_text()), f"{module}.{name}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=shown)
