@@ -5,7 +5,7 @@ all, each arm is better at some examples than at others (what comes from example
 better or worse as a whole (what comes from seeds, or from teachers). But for the last line both
 arms are drawn alike, so that the true difference is 0 for every metric. Beside the interval of
 `analysis.statistics.contrasts` stands that of the percentile bootstrap, which resamples seeds,
-teachers and examples. Lines are rows of the table in analysis/README.md.
+teachers and examples. Lines are rows of the table in docs/explanation/statistics.md.
 """
 
 import sys

@@ -51,16 +51,13 @@ def test_every_recipe_is_described_and_says_how_it_departs_from_its_papers_code(
 
 
 def blocks() -> dict[Path, str]:
-    """The files of the README's example of a new loss."""
-    found = re.findall(r"```(?:python|yaml)\n# ((?:kdlab|conf)/\S+)\n(.*?)```", readme(), re.DOTALL)
+    """The files of the tutorial's example of a new loss."""
+    text = (ROOT / "docs" / "tutorials" / "own_loss.md").read_text()
+    found = re.findall(r"```(?:python|yaml)\n# ((?:kdlab|conf)/\S+)\n(.*?)```", text, re.DOTALL)
     return {Path(name): text for name, text in found}
 
 
-def readme() -> str:
-    return (ROOT / "README.md").read_text()
-
-
-def test_the_readmes_new_loss_is_one_function_and_one_yaml(tmp_path, small):
+def test_the_tutorials_new_loss_is_one_function_and_one_yaml(tmp_path, small):
     assert sorted(path.suffix for path in blocks()) == [".py", ".yaml"]
     for folder in ("kdlab", "conf", "sweeps"):
         ignored = shutil.ignore_patterns("__pycache__")
