@@ -12,7 +12,7 @@ import torch
 
 from kdlab.encoders.architecture import Architecture
 from kdlab.errors import BadInput, Misfit
-from kdlab.models.attention import Heads
+from kdlab.models.attention_heads import Heads
 from kdlab.models.trace import Trace
 from kdlab.objective.term_loss import Moment, TermLoss
 from kdlab.options.memo import by_content

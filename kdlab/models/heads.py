@@ -13,7 +13,7 @@ from transformers.utils import logging
 from kdlab.errors import BadInput
 from kdlab.metrics import Kind
 from kdlab.models import checkpoints
-from kdlab.models.attention import implementation
+from kdlab.models.attention_heads import implementation
 from kdlab.options.schema import Task
 
 # By the kind of task (`Task.kind`) transformers' class of models with its head.

@@ -15,7 +15,7 @@ from kdlab.encoders.architecture import Architecture
 from kdlab.encoders.families import FAMILIES, configuration
 from kdlab.errors import BadInput, Misfit
 from kdlab.models import checkpoints, heads, origins
-from kdlab.models.attention import implementation
+from kdlab.models.attention_heads import implementation
 from kdlab.run import Origin, Run
 
 HEAD_DEVIATION = 0.02  # BERT's initializer range

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kdlab.models import layer_list
-from kdlab.models.attention import Heads, recorded
+from kdlab.models.attention_heads import Heads, recorded
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def trace(
     """One forward pass of a model, with the heads of some layers.
 
     Args:
-        model: loaded with its family's `kdlab.models.attention.implementation`.
+        model: loaded with its family's `kdlab.models.attention_heads.implementation`.
         inputs: `input_ids`, `attention_mask` and, of some tokenizers, `token_type_ids`, [b, t].
         layers: 1-based, whose queries, keys and values are kept.
         predicted: the tokens at which a language model computes logits; None of a classifier.

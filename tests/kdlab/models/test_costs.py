@@ -9,7 +9,7 @@ import kdlab
 from kdlab.encoders.architecture import Architecture
 from kdlab.encoders.families import FAMILIES, configuration
 from kdlab.models import costs
-from kdlab.models.attention import implementation
+from kdlab.models.attention_heads import implementation
 from kdlab.training import loop, stopping
 
 TRANSFER = ("data=unlabelled", "data.rows=90", "data.extra_rows=70", "knowledge=logits_kl")

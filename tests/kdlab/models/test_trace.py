@@ -7,7 +7,7 @@ from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceC
 from kdlab.encoders.architecture import Architecture
 from kdlab.encoders.families import FAMILIES, configuration
 from kdlab.losses import attention, hidden, relation
-from kdlab.models.attention import NAME, implementation
+from kdlab.models.attention_heads import NAME, implementation
 from kdlab.models.trace import PredictedTokens, Trace, inference_logits, trace
 from kdlab.objective import views
 

@@ -56,8 +56,8 @@ def test_a_checkpoint_that_is_not_here_leaves_the_total_open(tmp_path, monkeypat
     assert found["bert l4_h256_a4"] == ["3.16 M", "unknown", "0.872 G"]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_every_family_is_counted_with_a_small_vocabulary(family):
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "mpnet"])
+def test_every_family_that_reads_a_tasks_words_is_counted_with_a_small_vocabulary(family):
     base = ["knowledge=none", f"family={family}", "task.words=8"]
     found = table(*(compose(*base, f"size={size}") for size in ("tiny", "mini")))
     assert found[f"{family} l2_h128_a2"][0].startswith("0.")
