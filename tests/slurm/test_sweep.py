@@ -19,8 +19,8 @@ from .configuration import Settings, obstacles
 from .processes import send, wait_until
 from .sweeping import Sweep, serially, tables, write_study
 
-RUNS = 130  # more than are done while ten faults are waited for
-UNDISTURBED = 30  # of these, the first ones
+RUNS = 100  # more than are done while ten faults are waited for
+UNDISTURBED = 10  # of these, the first ones
 # Minutes each: `pytest -q` leaves them out, `.ci/run` does not.
 pytestmark = pytest.mark.long
 
