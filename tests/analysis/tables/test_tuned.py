@@ -99,8 +99,8 @@ def test_report_shows_winners_and_no_trial(confirmed):
         # The teacher has 210 right and the control 301 and 302.
         "headroom (teacher minus none), in points: synthetic accuracy -22.9; "
         "the share of it that a row closes is blank where it is within the spread",
-        "synthetic, chosen by the best trial on the split that is reported, as is often done, would "
-        "read: none 75.0, logits 82.5",
+        "synthetic, chosen by the best trial on the split that is reported, as is often done, "
+        "would read: none 75.0, logits 82.5",
     ]
     assert table.legend == {
         "none": f"knowledge=none (tuned: {BEST['none']})",
