@@ -247,8 +247,8 @@ def test_a_rerun_brings_lost_outputs_back_as_it_was_launched(small, tmp_path, ro
     after = kdlab.records(root)[uid]
     assert after.result == before.result
     assert (example_outputs.read_outputs(root, after, "report") == outputs).all()
-    with pytest.raises(BadInput, match="no study under .* has a run nope"):
-        commands.rerun("nope", root)
+    with pytest.raises(BadInput, match="no study under .* has a run abcdef0"):
+        commands.rerun("abcdef0", root)
 
 
 def test_a_launch_heals_what_a_damaged_record_says_is_done(asked, root, capsys, monkeypatch):
