@@ -25,6 +25,7 @@ ELSEWHERE = {
     "reference/published.md": "analysis/published/README.md",
     "reference/claims.md": "analysis/published/claims/README.md",
     "results/glue_small.md": "analysis/results/glue_small.md",
+    "results/pkd_cola_mpnet.md": "analysis/results/pkd_cola_mpnet.md",
     "results/menu.md": "analysis/results/menu.md",
     "results/axes.md": "analysis/results/axes.md",
     "results/benchmarks.md": "tests/benchmarks/results.md",

@@ -10,7 +10,8 @@ from analysis.__main__ import write
 from analysis.archive import restore
 from analysis.tables import papers
 
-PUBLISHED = sorted((Path(analysis.__file__).parent / "results" / "records").iterdir())
+RECORDS = Path(analysis.__file__).parent / "results" / "records"
+PUBLISHED = sorted(path.parent for path in RECORDS.glob("*/plan.parquet"))
 
 
 @pytest.mark.parametrize("folder", PUBLISHED, ids=lambda folder: folder.name)
