@@ -261,7 +261,7 @@ def _restore(arguments: argparse.Namespace) -> None:
     from analysis.archive import restore
 
     study = restore(Path(arguments.folder), arguments.root)
-    print(f"{study} is under {arguments.root}: python -m analysis tables {study} --root ...")
+    print(f"now: python -m analysis tables {study} --root {arguments.root}")
 
 
 def _write_text(arguments: argparse.Namespace, name: str, text: str) -> None:

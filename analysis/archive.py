@@ -33,7 +33,6 @@ from sweeps.journal.run_states import study_folder
 from sweeps.study import launched
 
 RUNS, EXAMPLES, FAILURES = "runs.parquet", "examples.parquet", "failures.json"
-WINNERS = "winners.json"
 FILES = (launched.STUDY_FILE, launched.PLAN_FILE, RUNS, EXAMPLES, FAILURES)
 OUTPUTS = "outputs_"  # before a split's name in a column of RUNS
 TOLD = ("class", "fingerprint", "uids", "level")  # of a failure; its error may name hosts and paths
@@ -97,7 +96,7 @@ def restore(folder: Path, root: str | Path) -> str:
     for failure in json.loads((folder / FAILURES).read_text()):
         events.append(root, "trouble", **failure)
     target.mkdir(parents=True)
-    for name in (launched.PLAN_FILE, launched.STUDY_FILE, WINNERS):
+    for name in (launched.PLAN_FILE, launched.STUDY_FILE, launched.WINNERS_FILE):
         if (folder / name).is_file():
             shutil.copyfile(folder / name, target / name)
     return study
@@ -105,8 +104,8 @@ def restore(folder: Path, root: str | Path) -> str:
 
 def _copy_study(source: Path, folder: Path) -> None:
     """Copy a study's winners, and publish its plan and its YAML."""
-    if (source / WINNERS).is_file():
-        shutil.copyfile(source / WINNERS, folder / WINNERS)
+    if (winners := source / launched.WINNERS_FILE).is_file():
+        shutil.copyfile(winners, folder / winners.name)
     launched.publish(source, folder)
 
 

@@ -121,7 +121,7 @@ def known_studies(root: str) -> list[str]:
 def _listed(name: str, root: str) -> dict[str, Any]:
     """A study's row in the list; what was not launched has a question alone."""
     try:
-        plan = launched.read_plan(name, root, ["question", *PLAN_COLUMNS])
+        plan = launched.read_plan(name, root, ["uid", "question"])
     except BadInput:  # not launched, or damaged: `status` says which
         return dict.fromkeys(LISTED) | {"study": name, "question": reading.question(name)}
     status = load(name, root)

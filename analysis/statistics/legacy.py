@@ -6,16 +6,11 @@ says nothing of spread. Here the same trials' scores stand beside those of the c
 """
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from analysis.read.frame import NO_SEED, PERCENT
-from analysis.read.record_rows import SEP
-from analysis.statistics.trials import ARM
-from kdlab import metrics
+from analysis.statistics.trials import ARM, split_score
 
 
 def claims(runs: pd.DataFrame) -> pd.DataFrame:
@@ -35,7 +30,10 @@ def claims(runs: pd.DataFrame) -> pd.DataFrame:
     students = students[
         is_done | ((students["stage"] == "confirm") & (students["state"] == "done"))
     ]
-    scores = [PERCENT * _score(run) for run in students.to_dict("records")]
+    scores = [
+        PERCENT * split_score(run, json.loads(run["reports"])[0])
+        for run in students.to_dict("records")
+    ]
     scored = students.assign(score=scores).dropna(subset="score")
     rows = []
     for key, arm in scored[scored["stage"] != ""].groupby(ARM, sort=False):
@@ -56,9 +54,3 @@ def notes(runs: pd.DataFrame, table: str) -> list[str]:
         how = "chosen by the best trial on the split that is reported, as is often done"
         lines.append(f"{task}, {how}, would read: {read}")
     return lines
-
-
-def _score(run: Mapping[Any, Any]) -> float:
-    split = json.loads(run["reports"])[0]
-    scored = {name: run.get(f"{split}{SEP}{name}", np.nan) for name in json.loads(run["select_by"])}
-    return float(metrics.selection(scored, list(scored)))

@@ -25,8 +25,13 @@ def select_score(run: Mapping[Any, Any]) -> float:
     Args:
         run: a row of the frame that `analysis.load` gives. Where it has no score, this is NaN.
     """
+    return split_score(run, SPLIT)
+
+
+def split_score(run: Mapping[Any, Any], split: str) -> float:
+    """As `select_score`, of any split."""
     # Before the first record of a study its frame has no columns of scores at all.
-    scored = {name: run.get(f"{SPLIT}{SEP}{name}", np.nan) for name in json.loads(run["select_by"])}
+    scored = {name: run.get(f"{split}{SEP}{name}", np.nan) for name in json.loads(run["select_by"])}
     return metrics.selection(scored, list(scored))
 
 

@@ -41,8 +41,7 @@ def reverse(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
 
 def random(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
     """S distinct teacher layers in random order, fixed by the seed. A control: arXiv 2502.04499."""
-    student_layers, teacher_layers = _fit(student_layers, teacher_layers)
-    return _number(random.sample(range(1, teacher_layers + 1), student_layers))
+    return _number(_drawn(student_layers, teacher_layers, random))
 
 
 def random_in_order(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
@@ -50,8 +49,7 @@ def random_in_order(student_layers: int, teacher_layers: int, random: Random) ->
 
     A control beside `random`. Haidar et al. 2021, arXiv 2109.10164, draw anew in training.
     """
-    student_layers, teacher_layers = _fit(student_layers, teacher_layers)
-    return _number(sorted(random.sample(range(1, teacher_layers + 1), student_layers)))
+    return _number(sorted(_drawn(student_layers, teacher_layers, random)))
 
 
 def last1(student_layers: int, teacher_layers: int, random: Random) -> Pairs:
@@ -185,8 +183,14 @@ def pkd_random(student_layers: int, teacher_layers: int, random: Random) -> Pair
     more than they have.
     """
     _needs_two(student_layers)
+    # The layers of all S are drawn before the last pair goes, as in `pkd_skip`.
+    return _number(_drawn(student_layers, teacher_layers, random))[:-1]
+
+
+def _drawn(student_layers: int, teacher_layers: int, random: Random) -> list[int]:
+    """S distinct teacher layers in random order."""
     student_layers, teacher_layers = _fit(student_layers, teacher_layers)
-    return _number(random.sample(range(1, teacher_layers + 1), student_layers))[:-1]
+    return random.sample(range(1, teacher_layers + 1), student_layers)
 
 
 def _number(teacher: list[int]) -> Pairs:

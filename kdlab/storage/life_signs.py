@@ -53,13 +53,14 @@ def telling(
     """
     path = Path(root) / FOLDER / f"{worker()}.json"
     began = time.monotonic()
-    last_told = [began]
+    last_told = began
 
     def tell(step: int) -> None:
+        nonlocal last_told
         now = time.monotonic()
-        if now - last_told[0] < EVERY:
+        if now - last_told < EVERY:
             return
-        last_told[0] = now
+        last_told = now
         _write(path, LifeSign(what, tuple(uids), step, steps, (step - first) / (now - began)))
 
     try:

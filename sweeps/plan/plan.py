@@ -96,7 +96,7 @@ def plan_with_winners(
 
 def winners_file(name: str, root: str) -> Path:
     """Where the winners of a study are frozen."""
-    return run_states.study_folder(root, name) / "winners.json"
+    return run_states.study_folder(root, name) / launched.WINNERS_FILE
 
 
 def _check_distinct(planned: Sequence[Planned]) -> None:

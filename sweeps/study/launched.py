@@ -23,6 +23,7 @@ from sweeps.study.schema import Study
 
 STUDY_FILE = "study.yaml"
 PLAN_FILE = "plan.parquet"
+WINNERS_FILE = "winners.json"
 PLAN_DIGEST = "plan_digest"  # the first key of the study file
 RACE_SECONDS = 1.0
 UID_DIGITS = 6  # of a uid, that are enough to name a run
