@@ -64,6 +64,14 @@ def deterministic(device: torch.device) -> Iterator[None]:
         memory.fill_uninitialized_memory = filled
 
 
+def moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """A CPU tensor on a device; on a GPU its copy is queued like other work, not waited for."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    # Only out of page-locked memory does a copy not wait; PyTorch keeps that until it is done.
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
 # ---- random state ------------------------------------------------------------------------------
 
 

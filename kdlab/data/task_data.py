@@ -40,8 +40,7 @@ class TaskData:
     def words(self) -> np.ndarray:
         """The ids of all tokens that training meets, in rising order: of its rows and of select."""
         parts = (self.training, self.scored["select"])
-        rows = [row for data in parts for row in data.features["input_ids"]]
-        return np.unique(np.concatenate([np.array(row) for row in rows]))
+        return np.unique(np.concatenate([data.features["input_ids"].numpy() for data in parts]))
 
     @property
     def visits_all_rows(self) -> bool:
@@ -68,7 +67,7 @@ def task_data(run: Run, predict_test: bool) -> TaskData:
         return tokens.masked(data, tokenizer, run.task.masked) if run.task.masked else data
 
     training = encode(splits.join(labelled, unlabelled))
-    batches = tokens.schedule(training.lengths(), len(labelled), run.train, run.seed)
+    batches = tokens.schedule(training.lengths, len(labelled), run.train, run.seed)
     return TaskData(
         tokenizer,
         training,

@@ -1,8 +1,9 @@
 """From text to token ids, and from token ids to padded batches of tensors."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from kdlab import streams
 from kdlab.data import masking
 from kdlab.data.masking import Masking
 from kdlab.data.splits import Rows
+from kdlab.device import moved
 from kdlab.models.trace import PredictedTokens
 from kdlab.options.schema import Train
 
@@ -23,11 +25,12 @@ VOCABULARY = 30_000  # words of a word-level tokenizer, at most
 
 @dataclass(frozen=True)
 class Encoded:
-    """Tokenised rows.
+    """Tokenised rows, one after the other without padding.
 
     Attributes:
-        features: `input_ids`, and `token_type_ids` if the tokenizer gives them: a list for each
-            row.
+        features: `input_ids`, and `token_type_ids` if the tokenizer gives them: int32, of the
+            tokens of all rows.
+        lengths: [n], tokens of each row.
         labels: [n], class numbers or values, NaN for none; with `masking` how many tokens of each
             row are masked.
         padding: the id that pads each feature.
@@ -35,15 +38,28 @@ class Encoded:
         masking: how tokens are masked; None of other tasks.
     """
 
-    features: dict[str, list[list[int]]]
+    features: Mapping[str, Tensor]
+    lengths: np.ndarray
     labels: np.ndarray
     padding: dict[str, int]
     classes: int
     masking: Masking | None = None
 
-    def lengths(self) -> np.ndarray:
-        """Tokens of each row [n]."""
-        return np.array([len(row) for row in self.features["input_ids"]])
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """[n], where each row begins among the tokens of all."""
+        return np.cumsum(self.lengths) - self.lengths
+
+    def row(self, name: str, position: int) -> np.ndarray:
+        """One row of a feature [t]."""
+        start = self.starts[position]
+        return self.features[name][start : start + self.lengths[position]].numpy()
+
+    def on(self, device: torch.device) -> "Encoded":
+        """The rows with their tokens on a device; where tokens are masked as they are."""
+        if self.masking is not None:
+            return self
+        return replace(self, features={n: moved(x, device) for n, x in self.features.items()})
 
 
 def pretrained(checkpoint: str) -> Any:
@@ -82,20 +98,25 @@ def word_level(rows: Rows) -> Any:
 def encode(rows: Rows, tokenizer: Any, max_length: int, classes: int) -> Encoded:
     """Tokenise rows, truncated to `max_length` tokens, the longer text first."""
     columns = [list(column) for column in zip(*rows.texts, strict=True)]
-    features = (
+    by_row: dict[str, list[list[int]]] = (
         dict(tokenizer(*columns, truncation=True, max_length=max_length, padding=False))
         if columns
         else {"input_ids": []}
     )
-    features.pop("attention_mask", None)
+    by_row.pop("attention_mask", None)
+    features = {
+        name: torch.from_numpy(np.fromiter(chain.from_iterable(values), dtype=np.int32))
+        for name, values in by_row.items()
+    }
+    lengths = np.array([len(row) for row in by_row["input_ids"]], dtype=np.int64)
     padding = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
-    return Encoded(features, rows.labels, padding, classes)
+    return Encoded(features, lengths, rows.labels, padding, classes)
 
 
 def masked(data: Encoded, tokenizer: Any, share: float) -> Encoded:
     """Tokenised rows whose tokens are masked in every batch."""
     rule = masking.masking(tokenizer, share)
-    labels = rule.counts(data.features["input_ids"])
+    labels = rule.counts(data.features["input_ids"].numpy(), data.lengths)
     return replace(data, labels=labels, classes=masking.COLUMNS, masking=rule)
 
 
@@ -122,32 +143,36 @@ def examples(
     inputs["input_ids"] = torch.from_numpy(ids)
     is_masked = torch.from_numpy(token_labels != masking.NO_LABEL)
     at = inputs["attention_mask"].bool() if all_tokens else is_masked
-    predicted = PredictedTokens(at.to(device), is_masked[at].to(device))
-    moved = {name: tensor.to(device) for name, tensor in inputs.items()}
-    return moved, torch.from_numpy(token_labels)[at].to(device), predicted
+    flat = at.flatten().nonzero()[:, 0]
+    predicted = PredictedTokens(moved(flat, device), moved(is_masked[at], device))
+    inputs = {name: moved(tensor, device) for name, tensor in inputs.items()}
+    return inputs, moved(torch.from_numpy(token_labels)[at], device), predicted
 
 
 def batch(data: Encoded, positions: np.ndarray, device: torch.device) -> dict[str, Tensor]:
     """The inputs of a model by name [b, t]: rows padded on the right to a multiple of PAD_TO."""
-    longest = int(max(len(data.features["input_ids"][p]) for p in positions))
-    length = -(-longest // PAD_TO) * PAD_TO
+    length = -(-int(data.lengths[positions].max()) // PAD_TO) * PAD_TO
+    where = data.features["input_ids"].device
+    rows = np.stack([data.starts[positions], data.lengths[positions]])
+    starts, lengths = moved(torch.from_numpy(rows), where)[:, :, None]
+    columns = torch.arange(length, device=where)
+    mask = columns < lengths
+    at = (starts + columns).where(mask, 0)
     inputs = {
-        name: torch.tensor(
-            [rows[p] + [data.padding[name]] * (length - len(rows[p])) for p in positions]
-        )
-        for name, rows in data.features.items()
+        name: tokens[at].long().masked_fill(~mask, data.padding[name])
+        for name, tokens in data.features.items()
     }
-    lengths = torch.tensor([len(data.features["input_ids"][p]) for p in positions])
-    inputs["attention_mask"] = (torch.arange(length) < lengths[:, None]).long()
-    return {name: tensor.to(device) for name, tensor in inputs.items()}
+    inputs["attention_mask"] = mask.long()
+    # Nothing moves where the tokens are on the device already.
+    return {n: x if x.device == device else moved(x, device) for n, x in inputs.items()}
 
 
 def labels(data: Encoded, positions: np.ndarray, device: torch.device) -> Tensor:
     """Labels [b]: class numbers with -100 for none, or float32 with NaN for none."""
     values = torch.tensor(data.labels[positions], dtype=torch.float32)
     if data.classes == 1:
-        return values.to(device)
-    return torch.where(values.isnan(), torch.tensor(-100.0), values).long().to(device)
+        return moved(values, device)
+    return moved(torch.where(values.isnan(), torch.tensor(-100.0), values).long(), device)
 
 
 def schedule(lengths: np.ndarray, labelled: int, train: Train, seed: int) -> list[np.ndarray]:

@@ -25,6 +25,8 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from kdlab.encoders.families import FAMILIES, Family
 from kdlab.models import layer_list
 
+# Where a mask is asked whether there is padding at all: a GPU would be waited for in every pass.
+ASKED = ("cpu",)
 NAME = "kdlab"  # the attention implementation of models whose function can be chosen
 
 
@@ -121,8 +123,18 @@ def _heads(
 
 
 AttentionInterface.register(NAME, _recording_attention)
+
+
+def _mask(*arguments: Any, **keywords: Any) -> Tensor | None:
+    """The mask for PyTorch's attention; on a GPU a batch without padding has one, too."""
+    mask = keywords.get("attention_mask")
+    if mask is not None and mask.device.type not in ASKED:
+        keywords["allow_is_bidirectional_skip"] = False
+    return ALL_MASK_ATTENTION_FUNCTIONS["sdpa"](*arguments, **keywords)
+
+
 # Without a mask function of the same name the mask would silently be None.
-AttentionMaskInterface.register(NAME, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
+AttentionMaskInterface.register(NAME, _mask)
 
 
 @contextmanager

@@ -17,11 +17,11 @@ class PredictedTokens:
     """The tokens for which a language model computes logits.
 
     Attributes:
-        at: [b, t], true at n tokens.
+        positions: [n], where in the batch [b, t], flattened, they are: column + t * row.
         masked: [n], true for those of the n tokens that are masked.
     """
 
-    at: Tensor
+    positions: Tensor
     masked: Tensor
 
 
@@ -100,7 +100,8 @@ def _head_at(model: Any, predicted: PredictedTokens | None) -> Iterator[None]:
         return
 
     def keep(module: nn.Module, arguments: Any, output: Any) -> Any:
-        output.last_hidden_state = output.last_hidden_state[predicted.at].unsqueeze(0)
+        states = output.last_hidden_state.flatten(0, 1)
+        output.last_hidden_state = states[predicted.positions].unsqueeze(0)
         return output
 
     handle = model.base_model.register_forward_hook(keep)

@@ -94,13 +94,16 @@ def task_loss(logits: Tensor, labels: Tensor, kind: Kind) -> Tensor:
             values with NaN for none.
         kind: of the task.
     """
-    is_regression = kind == "regression"
-    is_labelled = ~labels.isnan() if is_regression else labels != -100
-    if not is_labelled.any():
-        return logits.float().sum() * 0.0  # a zero that has a gradient, as every loss
-    if is_regression:
-        return functional.mse_loss(logits.float()[is_labelled, 0], labels[is_labelled])
-    return functional.cross_entropy(logits.float(), labels, ignore_index=-100)
+    # Sums over labelled rows, divided by their number: to ask whether there are any, or to select
+    # them, would make the CPU wait for a GPU in every step.
+    if kind == "regression":
+        is_labelled = ~labels.isnan()
+        wanted = labels.where(is_labelled, logits.float()[:, 0].detach())
+        total = functional.mse_loss(logits.float()[:, 0], wanted, reduction="sum")
+    else:
+        is_labelled = labels != -100
+        total = functional.cross_entropy(logits.float(), labels, ignore_index=-100, reduction="sum")
+    return total / is_labelled.sum().clamp(min=1)
 
 
 def row_views(run: Run) -> frozenset[RowView]:

@@ -59,6 +59,7 @@ def train(
     before = row_outputs(teachers, views)
     points = evaluation_points(len(batches), run.protocol.evaluations)
     all_tokens = compares_all_tokens(run)  # the same for all of a cohort
+    data = data.on(device)
     first = _first_step(students, len(batches))
     last_saved = time.monotonic()
     with _progress(students, execution.root, first, len(batches)) as show:
@@ -73,11 +74,12 @@ def train(
             teacher_trace = _teacher_trace(teachers, active, inputs, rows, predicted)
             teacher_rows = before.at(rows, views, device) if before else {}
             for student in active:
+                is_read = step + 1 in points
                 with student.clock.running():
                     student_state.update(
-                        student, inputs, labels, teacher_trace, predicted, teacher_rows
+                        student, inputs, labels, teacher_trace, predicted, teacher_rows, is_read
                     )
-                    if step + 1 in points and student.status == TRAINING:
+                    if is_read and student.status == TRAINING:
                         on_evaluation(student, _evaluated(student, points, evaluate))
             # Between two steps, as a checkpoint has no gradients.
             if stop.is_set() or time.monotonic() - last_saved >= execution.checkpoint_seconds:

@@ -16,14 +16,17 @@ def adamw(groups: list[dict[str, Any]], train: Train) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=train.lr, betas=train.betas, eps=train.eps, fused=True)
 
 
-def step(optimizer: torch.optim.Optimizer, train: Train, updates: int) -> None:
+def step(optimizer: torch.optim.Optimizer, train: Train, updates: int, is_skipped: Tensor) -> None:
     """Clip the gradients and make one update.
 
     Args:
         optimizer: as `adamw` makes it.
         train: how gradients are clipped, and whether the moments' bias is corrected.
         updates: made so far, this one included; every parameter has had a gradient in each.
+        is_skipped: [], on the device; true leaves all parameters and moments as they are.
     """
+    # As a GradScaler says it: the fused kernel looks at the flag, the CPU never does.
+    optimizer.found_inf = is_skipped.float()  # type: ignore[attr-defined]
     _clip([p for group in optimizer.param_groups for p in group["params"]], train)
     with nullcontext() if train.bias_correction else _uncorrected(optimizer, updates):
         optimizer.step()

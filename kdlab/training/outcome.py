@@ -67,7 +67,10 @@ def result_of(
     }
     result["curves"] = student.history
     result["select_degenerate"] = student.degenerate
-    result["shares"] = student.gradient_shares
+    result["shares"] = {
+        point: dict(zip(student.losses, shares.tolist(), strict=True))
+        for point, shares in student.gradient_shares.items()
+    }
     result["agreement"] = {
         name: scoring.agreement(outputs[name], logits)
         for name, logits in teacher_logits.items()

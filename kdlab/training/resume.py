@@ -10,14 +10,15 @@ from pathlib import Path
 import torch
 
 from kdlab.storage.durable import Damaged, read_sealed, write_sealed
-from kdlab.training.student_state import StudentState
+from kdlab.training.student_state import StudentState, Tallies
 
 # Attributes of a StudentState that are plain data, and those that have a state dict.
 PLAIN = (
     *("random", "step", "status", "history", "degenerate"),
-    *("loss_sums", "zero_steps", "gradient_shares", "best"),
+    *("gradient_shares", "best"),
 )
 STATEFUL = ("model", "objective", "optimizer", "scheduler")
+CONTENT = {*PLAIN, *STATEFUL, "tallies", "seconds"}
 
 
 def checkpoint_path(root: str | Path, uid: str) -> Path:
@@ -29,7 +30,7 @@ def save(student: StudentState, root: str) -> None:
     """Write a run's checkpoint, whole or not at all."""
     content = {name: getattr(student, name) for name in PLAIN}
     content |= {name: getattr(student, name).state_dict() for name in STATEFUL}
-    content["seconds"] = student.clock.seconds()
+    content |= {"tallies": vars(student.tallies), "seconds": student.clock.seconds()}
     buffer = io.BytesIO()
     torch.save(content, buffer)
     write_sealed(checkpoint_path(root, student.run.uid), buffer.getvalue())
@@ -48,11 +49,17 @@ def restore(student: StudentState, root: str) -> None:
     # Data alone, as a pickle could run code. On the CPU first: load_state_dict copies to the device
     # where each tensor belongs, and random states have to be there.
     content = torch.load(io.BytesIO(packed), weights_only=True, map_location="cpu")
+    if content.keys() != CONTENT:
+        what = "is of another version of kdlab"
+        print(f"{path}: {what}: run {student.run.uid} starts anew", file=sys.stderr, flush=True)
+        return
     student.clock.earlier = content["seconds"]  # laps were of the process that stopped
     for name in STATEFUL:
         getattr(student, name).load_state_dict(content[name])
     for name in PLAIN:
         setattr(student, name, content[name])
+    tallies = {name: tensor.to(student.device) for name, tensor in content["tallies"].items()}
+    student.tallies = Tallies(**tallies)
 
 
 def forget(root: str, uid: str) -> None:

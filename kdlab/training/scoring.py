@@ -28,7 +28,8 @@ def predict(model: nn.Module, data: Encoded, device: torch.device) -> np.ndarray
     training = model.training  # a student that is scored while it trains goes on with dropout
     model.eval()
     outputs = np.zeros((len(data.labels), data.classes), dtype=np.float32)
-    batches = scoring_batches(tuple(data.lengths().tolist()), SCORING_ROWS)
+    batches = scoring_batches(tuple(data.lengths.tolist()), SCORING_ROWS)
+    data = data.on(device)
     for number, positions in enumerate(batches):
         # Seed 0 whatever the run's: masked-LM scores of two runs are of the same masked tokens.
         key = streams.key(0, f"masks/scored/{number}")
@@ -36,7 +37,7 @@ def predict(model: nn.Module, data: Encoded, device: torch.device) -> np.ndarray
         logits = inference_logits(model, inputs, predicted)
         if predicted is not None:
             # A vocabulary of logits for every masked token would be too much to keep.
-            logits = _loss_and_hits(logits, labels, predicted)
+            logits = _loss_and_hits(logits, labels, predicted, inputs["input_ids"])
         outputs[positions] = logits.cpu().numpy()
     model.train(training)
     return outputs
@@ -49,16 +50,19 @@ def predict_splits(
     return {name: predict(model, data, device) for name, data in splits.items()}
 
 
-def _loss_and_hits(logits: Tensor, labels: Tensor, predicted: PredictedTokens) -> Tensor:
-    """Mean loss and share of hits of each row [b, 2], from logits [n, vocabulary] at n tokens."""
+def _loss_and_hits(
+    logits: Tensor, labels: Tensor, predicted: PredictedTokens, ids: Tensor
+) -> Tensor:
+    """Mean loss and share of hits [b, 2] of each row of ids [b, t], from logits [n, vocabulary]."""
     by_token = torch.zeros(len(logits), COLUMNS, device=logits.device)
     by_token[:, LOSS] = cross_entropy(logits, labels, reduction="none")
     by_token[:, HITS] = (logits.argmax(-1) == labels).float()
     # The row of each token; a row without a masked token has zeros.
-    row = predicted.at.nonzero()[:, 0]
-    sums = torch.zeros(len(predicted.at), COLUMNS, device=logits.device)
+    rows, columns = ids.shape
+    row = predicted.positions // columns
+    sums = torch.zeros(rows, COLUMNS, device=logits.device)
     sums.index_add_(0, row, by_token)
-    return sums / predicted.at.sum(1, keepdim=True).clamp(min=1)
+    return sums / row.bincount(minlength=rows).clamp(min=1)[:, None]
 
 
 def scores(task: Task, labels: np.ndarray, outputs: np.ndarray) -> dict[str, float]:

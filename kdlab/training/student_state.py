@@ -1,6 +1,5 @@
 """One student in training: its model, objective and optimiser, and one update of them."""
 
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +19,39 @@ from kdlab.training import optimizer
 
 TRAINING = "training"  # beside the statuses of a record
 ZERO_STEPS = 20  # a term whose value is exactly zero for so many steps teaches nothing
+CHECKED_STEPS = (1, ZERO_STEPS)  # at which terms are looked at, beside those of evaluations
 SHARE_POINTS = (0.1, 0.5, 0.9)  # of training, where gradient shares are measured
+
+
+@dataclass
+class Tallies:
+    """What is counted at every update, on the student's device: to read it, the CPU waits for that.
+
+    Attributes:
+        loss_sums: [losses], float64, of every loss since the last evaluation.
+        zero_steps: [losses], the updates in a row at which a loss was exactly zero.
+        steps: updates until the total loss was not finite, that one included.
+        diverged: whether it ever was not.
+    """
+
+    loss_sums: Tensor
+    zero_steps: Tensor
+    steps: Tensor
+    diverged: Tensor
+
+    def add(self, values: Tensor, total: Tensor) -> None:
+        """Count an update whose losses have these values [losses], and this total."""
+        self.loss_sums += values
+        self.zero_steps = (self.zero_steps + 1).where(values == 0, 0)
+        self.steps += ~self.diverged
+        self.diverged |= ~total.isfinite()
+
+
+def no_tallies(losses: int, device: torch.device) -> Tallies:
+    """Of so many losses, before the first update."""
+    sums = torch.zeros(losses, dtype=torch.float64, device=device)
+    steps = torch.zeros((), dtype=torch.int64, device=device)
+    return Tallies(sums, torch.zeros_like(sums, dtype=torch.int64), steps, steps.bool())
 
 
 @dataclass
@@ -41,9 +72,9 @@ class StudentState:
         status: `training`, `done` or `diverged`.
         history: at each evaluation, the mean of every loss since the last, and the score on select.
         degenerate: at each evaluation, whether every row of select got the same prediction.
-        loss_sums: of every loss, since the last evaluation.
-        zero_steps: of every term, the updates in a row at which it was exactly zero.
-        gradient_shares: by point of training, each loss's share of the encoder's gradient.
+        tallies: what is counted at every update.
+        gradient_shares: by point of training, each loss's share of the encoder's gradient [losses],
+            on the device.
         best: the weights with the best score on select so far, their step and score.
     """
 
@@ -57,19 +88,23 @@ class StudentState:
     steps: int
     random: list[Tensor]
     clock: Clock
+    tallies: Tallies
     step: int = 0
     status: str = TRAINING
     history: dict[str, list[Any]] = field(default_factory=dict)
     degenerate: list[bool] = field(default_factory=list)
-    loss_sums: dict[str, float] = field(default_factory=dict)
-    zero_steps: dict[str, int] = field(default_factory=dict)
-    gradient_shares: dict[str, dict[str, float]] = field(default_factory=dict)
+    gradient_shares: dict[str, Tensor] = field(default_factory=dict)
     best: dict[str, Any] | None = None
 
     @property
     def device(self) -> torch.device:
         """The device of the student's parameters."""
         return next(self.model.parameters()).device
+
+    @property
+    def losses(self) -> list[str]:
+        """The names of the losses, in the order in which all of them are counted."""
+        return [HARD, *(term.key for term in self.run.terms)]
 
 
 def start(
@@ -100,8 +135,9 @@ def start(
     model.train()
     clock = Clock(device)
     layers = matched_layers(run.terms)[0]
+    tallies = no_tallies(1 + len(run.terms), device)
     return StudentState(
-        run, model, objective, layers, row_views, adamw, scheduler, steps, random, clock
+        run, model, objective, layers, row_views, adamw, scheduler, steps, random, clock, tallies
     )
 
 
@@ -132,8 +168,13 @@ def update(
     teacher: Trace | None,
     predicted: PredictedTokens | None,
     teacher_rows: TeacherRows,
+    is_read: bool,
 ) -> None:
-    """One optimiser step; a loss that is not finite makes the student `diverged` instead.
+    """One optimiser step, unless a loss is or was not finite: such a student is `diverged`.
+
+    Whether it is so stays on the device, as the values of the losses do: a step that asked would
+    make the CPU wait until a GPU has done it. The weights of a diverged student do not change, and
+    its status does when it is read.
 
     Args:
         student: changed in place.
@@ -142,6 +183,7 @@ def update(
         teacher: the teachers' forward pass over the same inputs, if a term needs it.
         predicted: at which tokens a language model is asked for logits.
         teacher_rows: the teachers' views that were computed before training.
+        is_read: whether to read what was counted, which waits for the device.
 
     Raises:
         RuntimeError: a term turns out to teach nothing.
@@ -157,39 +199,37 @@ def update(
     losses = student.objective(student_trace, teacher, labels, student.step, teacher_rows)
     total = student.objective.total(losses, student.step)
     student.step += 1
-    # One transfer for all of them: the CPU waits for the GPU at each.
-    *values, total_value = torch.stack(
-        [x.detach().double() for x in (*losses.values(), total)]
-    ).tolist()
-    _check_terms(student, losses, values)
-    if not math.isfinite(total_value):
-        student.status = DIVERGED
-        return
+    values = torch.stack([loss.detach().double() for loss in losses.values()])
+    student.tallies.add(values, total.detach())
+    if is_read or student.step in CHECKED_STEPS:
+        _read(student, losses)
+        if student.status == DIVERGED:
+            return
     # Before the backward pass, which frees the graph that the gradients of single losses need.
     _measure_gradient_shares(student, losses)
     student.optimizer.zero_grad(set_to_none=True)
     total.backward()
-    optimizer.step(student.optimizer, student.run.train, student.step)
+    optimizer.step(student.optimizer, student.run.train, student.step, student.tallies.diverged)
     student.scheduler.step()
 
 
-def _check_terms(student: StudentState, losses: dict[str, Tensor], values: list[float]) -> None:
-    """Add up the losses; refuse a term that is not connected, not finite at the start, or dead."""
-    for (name, loss), value in zip(losses.items(), values, strict=True):
-        student.loss_sums[name] = student.loss_sums.get(name, 0.0) + value
+def _read(student: StudentState, losses: dict[str, Tensor]) -> None:
+    """Notice that a student diverged; refuse a term that is not connected, not finite or dead."""
+    tallies = student.tallies
+    for (name, loss), zero_steps in zip(losses.items(), tallies.zero_steps.tolist(), strict=True):
         if name == HARD:
             continue
-        if student.step == 1 and not (loss.requires_grad and math.isfinite(value)):
+        if student.step == 1 and not (loss.requires_grad and loss.isfinite()):
             what = "is not finite" if loss.requires_grad else "does not depend on the student"
             raise RuntimeError(f"knowledge.{name} {what} at step 1 (run {student.run.uid})")
-        zero_steps = student.zero_steps.get(name, 0) + 1 if value == 0.0 else 0
-        student.zero_steps[name] = zero_steps
         # A loss may be zero at a point where its gradient is not: only both together are a mistake.
-        if zero_steps == ZERO_STEPS and not any(_gradient_norms(student, loss)):
+        if zero_steps >= ZERO_STEPS and not any(_gradient_norms(student, loss)):
             raise RuntimeError(
-                f"knowledge.{name}: value and gradient were exactly 0 for {ZERO_STEPS} steps "
+                f"knowledge.{name}: value and gradient were exactly 0 for {zero_steps} steps "
                 f"(run {student.run.uid}): this term teaches nothing"
             )
+    if tallies.diverged:
+        student.status, student.step = DIVERGED, int(tallies.steps)
 
 
 def _measure_gradient_shares(student: StudentState, losses: dict[str, Tensor]) -> None:
@@ -201,13 +241,15 @@ def _measure_gradient_shares(student: StudentState, losses: dict[str, Tensor]) -
         if student.step == max(1, round(point * student.steps)):
             # This update is counted already; its losses were weighted at the step before it.
             weights = student.objective.weights(student.step - 1)
-            norms = {
-                name: weights[name] * torch.stack(_gradient_norms(student, loss)).norm()
-                for name, loss in losses.items()
-            }
+            norms = torch.stack(
+                [
+                    weights[name] * torch.stack(_gradient_norms(student, loss)).norm()
+                    for name, loss in losses.items()
+                ]
+            )
             # Not the norm of the whole gradient, in which the losses' gradients partly cancel.
-            total = float(sum(norms.values())) or 1.0
-            student.gradient_shares[f"{point:g}"] = {n: float(x) / total for n, x in norms.items()}
+            total = norms.sum()
+            student.gradient_shares[f"{point:g}"] = norms / total.where(total > 0, 1)
 
 
 def _gradient_norms(student: StudentState, loss: Tensor) -> list[Tensor]:
@@ -222,6 +264,6 @@ def _gradient_norms(student: StudentState, loss: Tensor) -> list[Tensor]:
 
 def close_losses(student: StudentState, steps: int) -> None:
     """Move the mean losses of the last `steps` updates into the history."""
-    for name, total in student.loss_sums.items():
+    for name, total in zip(student.losses, student.tallies.loss_sums.tolist(), strict=True):
         student.history.setdefault(name, []).append(total / steps)
-    student.loss_sums = {}
+    student.tallies.loss_sums.zero_()

@@ -37,7 +37,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from kdlab.data.tokens import Encoded, batch, scoring_batches
-from kdlab.device import Clock
+from kdlab.device import Clock, moved
 from kdlab.models.trace import Trace, trace
 from kdlab.objective.term_loss import RowView
 from kdlab.options.callables import function
@@ -90,7 +90,7 @@ class RowOutputs:
         self, rows: np.ndarray, views: Collection[RowView], device: torch.device
     ) -> dict[RowView, Tensor]:
         """Some views of the rows at some positions, [b, d] each."""
-        return {view: self._gathered(rows, *view).to(device) for view in views}
+        return {view: moved(self._gathered(rows, *view), device) for view in views}
 
     def _gathered(self, rows: np.ndarray, name: str, layer: int | None) -> Tensor:
         blocks, offsets = self.block[rows], self.offset[rows]
@@ -168,9 +168,8 @@ def _computed(
 ) -> Arrays:
     """The views of a block's rows, which are kept if there is room for them."""
     model = source.load()
-    lengths = tuple(len(data.features["input_ids"][row]) for row in rows)
     parts: dict[str, list[Tensor]] = {}
-    order = scoring_batches(lengths, ROWS)
+    order = scoring_batches(tuple(data.lengths[rows].tolist()), ROWS)
     with source.clock.running():
         for within in order:
             if stop.is_set():  # soon enough for a task that is preempted; earlier blocks are kept
@@ -234,12 +233,11 @@ def _code(view: str) -> str:
 
 def _block_digest(data: Encoded, rows: np.ndarray) -> str:
     """A digest of rows' tokens, in their order."""
-    lengths = [len(data.features["input_ids"][row]) for row in rows]
     columns = [
-        np.fromiter((number for row in rows for number in values[row]), dtype="<i4")
-        for _, values in sorted(data.features.items())
+        np.concatenate([data.row(name, row) for row in rows]).astype("<i4")
+        for name in sorted(data.features)
     ]
-    content = [np.array(lengths, dtype="<i4"), *columns]
+    content = [data.lengths[rows].astype("<i4"), *columns]
     return durable.short_digest(b"".join(array.tobytes() for array in content))
 
 

@@ -12,7 +12,10 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,7 @@ import kdlab
 from kdlab.config.compose import compose
 from kdlab.storage import repeats
 from kdlab.tracking import provenance
-from kdlab.training import student_state
+from kdlab.training import loop, student_state, teacher_outputs
 
 RUN = ("task.train_rows=4000", "train.epochs=1", "teacher.epochs=1", "task.words=24", "seed=1")
 SMALL = ("teacher.size=l2_h32_a2", "size=l2_h32_a2")
@@ -103,39 +106,49 @@ def times(distill: Distill, base: tuple[str, ...]) -> bool:
 
 
 def waits(distill: Distill, runs: list[Any], device: str) -> bool:
-    """How often a student's step makes the CPU wait for the GPU: once, for its losses."""
+    """Whether a step makes the CPU wait for the GPU: it may where evaluations read what it did."""
     if device != "cuda":
         print("waits: only a GPU can be waited for")
         return True
-    update, steps = student_state.update, 0
-
-    def strict(*arguments: Any) -> None:
-        nonlocal steps
-        steps += 1
-        torch.cuda.set_sync_debug_mode("warn")
-        try:
-            update(*arguments)
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
-
-    import warnings
-
-    with warnings.catch_warnings(record=True) as caught:
+    steps = [
+        (loop, "examples"), (loop, "_teacher_trace"), (student_state, "update"),
+        (teacher_outputs.RowOutputs, "at"),
+    ]  # fmt: skip
+    with warnings.catch_warnings(record=True) as caught, ExitStack() as stack:
         warnings.simplefilter("always")
-        student_state.update = strict
+        for owner, name in steps:
+            stack.enter_context(_in_mode(owner, name, "warn"))
+        stack.enter_context(_in_mode(student_state, "_read", "default"))
+        distill("w", runs)
+    waited = Counter(
+        f"{Path(each.filename).name}:{each.lineno}"
+        for each in caught
+        if "synchroniz" in str(each.message)
+    )
+    for line, number in waited.most_common():
+        print(f"  {number} waits at {line}")
+    print(f"{waited.total()} waits in the steps of {len(runs)} runs")
+    return not waited
+
+
+@contextmanager
+def _in_mode(owner: Any, name: str, mode: str) -> Iterator[None]:
+    """Let every call of a function run in one of CUDA's modes for waits: warn, or default."""
+    plain = getattr(owner, name)
+
+    def watched(*arguments: Any) -> Any:
+        before = torch.cuda.get_sync_debug_mode()
+        torch.cuda.set_sync_debug_mode(mode)
         try:
-            distill("w", runs)
+            return plain(*arguments)
         finally:
-            student_state.update = update
-    found = [w for w in caught if "synchroniz" in str(w.message)]
-    places: dict[str, int] = {}
-    for each in found:
-        line = f"{Path(each.filename).name}:{each.lineno}"
-        places[line] = places.get(line, 0) + 1
-    for line, number in sorted(places.items(), key=lambda item: -item[1]):
-        print(f"  {number / steps:.2f} waits a step at {line}")
-    print(f"{len(found) / steps:.2f} waits a step in {steps} steps")
-    return len(found) < 2 * steps
+            torch.cuda.set_sync_debug_mode(before)
+
+    setattr(owner, name, watched)
+    try:
+        yield
+    finally:
+        setattr(owner, name, plain)
 
 
 if __name__ == "__main__":

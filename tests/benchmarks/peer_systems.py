@@ -37,12 +37,14 @@ class Rows(Dataset[dict[str, Any]]):
 
     def __init__(self, data: Encoded, length: int | None) -> None:
         self.data, self.length = data, length
+        rows = range(len(data.labels))
+        self.ids = [data.row("input_ids", number).tolist() for number in rows]
 
     def __len__(self) -> int:
         return len(self.data.labels)
 
     def __getitem__(self, number: int) -> dict[str, Any]:
-        ids = self.data.features["input_ids"][number]
+        ids = self.ids[number]
         row = {"input_ids": ids, "attention_mask": [1] * len(ids)}
         if self.length:
             padding = [0] * (self.length - len(ids))

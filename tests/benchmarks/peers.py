@@ -196,7 +196,7 @@ def floor(run: Run, given: argparse.Namespace) -> dict[str, float]:
     training = task_data(run, False).training
     work = sum(
         3 * inference_flops(run.student, int(n)) + inference_flops(teacher, int(n))
-        for n in training.lengths()
+        for n in training.lengths
     )
     kinds = {"fp32": torch.float32, "bf16": torch.bfloat16}
     return {name: work / _rate(given.device, kind) for name, kind in kinds.items()}

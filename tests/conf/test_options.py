@@ -8,8 +8,10 @@ from typing import Any
 
 import eight_classes
 import pytest
+import waits
 
 from kdlab.config.option_files import option, options
+from kdlab.run import Run
 
 GOLDEN = Path(__file__).parent / "golden" / "five_steps.json"
 NOT_RUN = {"none", "logits"}  # nothing to compare; a choice between two others
@@ -60,8 +62,8 @@ def room(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(room) -> dict[str, dict[str, Any]]:
-    """By group/name the losses after each of five steps."""
+def trained(room) -> tuple[dict[str, Run], dict[str, Any], dict[str, set[str]]]:
+    """By group/name the run of five steps; by uid its result, and for what the CPU waited."""
     base = eight_classes.base(room)
     pages = {
         f"{group}/{name}": [*base, *own]
@@ -70,7 +72,14 @@ def found(room) -> dict[str, dict[str, Any]]:
         if (group, name) != ("init", "pretrained")
     }
     runs = dict(zip(pages, eight_classes.composed_each(pages.values()), strict=True))
-    results = eight_classes.results(list(runs.values()), room / "runs")
+    with waits.in_updates() as of_runs:
+        return runs, eight_classes.results(list(runs.values()), room / "runs"), of_runs
+
+
+@pytest.fixture(scope="module")
+def found(trained) -> dict[str, dict[str, Any]]:
+    """By group/name the losses after each of five steps."""
+    runs, results, _ = trained
     return {
         name: {
             loss: values for loss, values in results[run.uid]["curves"].items() if loss != "select"
@@ -89,6 +98,13 @@ def test_five_steps_are_what_they_were(found):
         assert sorted(losses) == sorted(found[name])
         for loss, values in losses.items():
             assert found[name][loss] == pytest.approx(values, rel=2e-3, abs=1e-6), f"{name}: {loss}"
+
+
+def test_no_option_makes_the_cpu_wait_for_a_gpu_in_a_step(trained):
+    runs, _, of_runs = trained
+    waiting = {name: of_runs[run.uid] for name, run in runs.items() if of_runs[run.uid]}
+    # Which layers they pair in a step is for the CPU to know: an assignment, a plan, a draw.
+    assert waiting.keys() == {"matching/cka", "matching/emd", "matching/rail_kd"}
 
 
 @pytest.mark.parametrize("group", GROUPS)

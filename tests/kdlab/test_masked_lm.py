@@ -155,12 +155,12 @@ def test_scores_are_transformers_own_loss_on_masks_that_are_the_same_for_every_s
     first = scoring.predict(stock, data, CPU)
     assert np.array_equal(first, scoring.predict(stock, data, CPU))
     assert np.array_equal(first, scoring.predict(stock, other.scored["report"], CPU))
-    total, every = 0.0, tokens.scoring_batches(tuple(data.lengths().tolist()), scoring.SCORING_ROWS)
+    total, every = 0.0, tokens.scoring_batches(tuple(data.lengths.tolist()), scoring.SCORING_ROWS)
     for number, positions in enumerate(every):
         key = scoring.streams.key(0, f"masks/scored/{number}")
         inputs, labels, asked = tokens.examples(data, positions, CPU, key, all_tokens=False)
         answers = torch.full(inputs["input_ids"].shape, -100)
-        answers[asked.at] = labels
+        answers.view(-1)[asked.positions] = labels
         with torch.no_grad():
             total += float(stock(**inputs, labels=answers).loss) * len(labels)
     likelihood = found.result["scores"]["report"]["mlm_likelihood"]

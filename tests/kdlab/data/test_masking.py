@@ -53,8 +53,8 @@ def test_a_row_has_its_share_of_masks_and_at_least_one(made):
 
 def test_every_ordinary_place_is_as_likely(made):
     _, data, _ = made
-    row = int(np.flatnonzero(data.lengths() == 50)[0])
-    ids = np.repeat(np.array([data.features["input_ids"][row]]), 5000, axis=0)
+    row = int(np.flatnonzero(data.lengths == 50)[0])
+    ids = np.repeat(data.row("input_ids", row)[None], 5000, axis=0)
     _, labels = masking.mask(ids, data.masking, 3)
     chosen = (labels != NO_LABEL).sum(0)
     assert chosen[0] == chosen[49] == 0
@@ -96,7 +96,7 @@ def test_equal_keys_give_equal_masks_and_others_do_not(made):
     assert torch.equal(one[0]["input_ids"], same[0]["input_ids"])
     assert torch.equal(one[1], same[1])
     assert not torch.equal(one[0]["input_ids"], other[0]["input_ids"])
-    assert not torch.equal(one[2].at, other[2].at)
+    assert not torch.equal(one[2].positions, other[2].positions)
 
 
 def test_outputs_are_asked_for_where_tokens_are_masked_or_everywhere(made):
@@ -104,9 +104,9 @@ def test_outputs_are_asked_for_where_tokens_are_masked_or_everywhere(made):
     inputs, labels, asked = drawn(data, range(64), 5)
     whole, labels_too, everywhere = drawn(data, range(64), 5, all_tokens=True)
     assert torch.equal(inputs["input_ids"], whole["input_ids"])
-    assert len(labels) == int(asked.at.sum()) == int(data.labels[:64].sum())
+    assert len(labels) == len(asked.positions) == int(data.labels[:64].sum())
     assert asked.masked.all()
-    assert torch.equal(everywhere.at, whole["attention_mask"].bool())
+    assert torch.equal(everywhere.positions, whole["attention_mask"].flatten().nonzero()[:, 0])
     assert torch.equal(labels_too[everywhere.masked], labels)
     assert (labels_too[~everywhere.masked] == NO_LABEL).all()
 

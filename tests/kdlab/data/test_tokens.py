@@ -1,5 +1,7 @@
 """Batches: which rows, how padded, and the same for every arm."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -20,8 +22,9 @@ def encoded(classes: int = 2) -> tokens.Encoded:
 def test_pairs_get_both_texts_and_segments():
     rows = Rows(np.arange(2), [("a b", "c"), ("c", "a")], np.zeros(2))
     data = tokens.encode(rows, tokens.word_level(rows), 32, 2)
-    assert data.features["token_type_ids"] == [[0, 0, 0, 0, 1, 1], [0, 0, 0, 1, 1]]
-    assert [row[0] for row in data.features["input_ids"]] == [2, 2]  # [CLS]
+    segments = [data.row("token_type_ids", row).tolist() for row in (0, 1)]
+    assert segments == [[0, 0, 0, 0, 1, 1], [0, 0, 0, 1, 1]]
+    assert [data.row("input_ids", row)[0] for row in (0, 1)] == [2, 2]  # [CLS]
 
 
 def test_a_batch_is_padded_to_a_multiple_and_masked():
@@ -36,14 +39,14 @@ def test_hidden_labels_are_marked():
     data = encoded()
     data.labels[1] = np.nan
     assert tokens.labels(data, np.array([1, 3]), torch.device("cpu")).tolist() == [-100, 1]
-    regression = tokens.Encoded(data.features, data.labels, data.padding, 1)
+    regression = replace(data, classes=1)
     found = tokens.labels(regression, np.array([1, 3]), torch.device("cpu"))
     assert found.isnan().tolist() == [True, False]
 
 
 @pytest.mark.parametrize("batching", ["bucket", "random"])
 def test_an_epoch_sees_every_row_once(batching):
-    lengths = encoded().lengths()
+    lengths = encoded().lengths
     train = TRAIN.__class__(**(TRAIN.__dict__ | {"batching": batching}))
     batches = tokens.schedule(lengths, 20, train, seed=0)
     assert len(batches) == 9

@@ -66,7 +66,7 @@ def by_steps(train: Train) -> list[np.ndarray]:
     for t, (rate, own) in enumerate(zip(RATES, gradients, strict=True), start=1):
         for group, parameter, g in zip(adamw.param_groups, parameters, own, strict=True):
             group["lr"], parameter.grad = rate, torch.tensor(g)
-        optimizer.step(adamw, train, t)
+        optimizer.step(adamw, train, t, torch.tensor(False))
         kept = [(g["lr"], g["eps"], g["weight_decay"]) for g in adamw.param_groups]
         assert kept == [(rate, train.eps, decay) for decay in DECAYS]
     return [p.detach().numpy() for p in parameters]
@@ -106,3 +106,16 @@ def test_the_two_differ(train):
 def test_values_without_a_meaning_are_refused(override, key):
     with pytest.raises(BadInput, match=key.replace(".", r"\.")):
         compose("knowledge=none", override)
+
+
+def test_a_skipped_step_leaves_weights_and_moments_and_later_ones_as_they_are(train):
+    weight, other = (torch.nn.Parameter(torch.ones(3)) for _ in range(2))
+    skipping, plain = (optimizer.adamw([{"params": [p]}], train) for p in (weight, other))
+    for t, (gradient, is_skipped) in enumerate([(1.0, False), (torch.nan, True), (2.0, False)], 1):
+        weight.grad = torch.full((3,), gradient)
+        optimizer.step(skipping, train, t, torch.tensor(is_skipped))
+        if not is_skipped:
+            other.grad = torch.full((3,), gradient)
+            optimizer.step(plain, train, t, torch.tensor(False))
+        assert torch.equal(weight, other)
+    assert skipping.state_dict()["state"][0]["step"] == 2
