@@ -30,7 +30,8 @@ class Section:
     """The sentences on one axis.
 
     Attributes:
-        verdict: `recommendation`, `cannot tell`, or `not studied` where the axis does not vary.
+        verdict: `recommendation`, `cannot tell`, or `not studied` where the axis is not to vary.
+        in_short: as `recommended`, in one sentence for all columns that say the same.
         recommended: what to prefer, or that and why nothing can be told.
         parts: by title the sentences on the evidence, on where the better of two levels is another
             and where a difference is larger, on the literature, and on what the data cannot say.
@@ -38,6 +39,7 @@ class Section:
 
     axis: str
     verdict: str
+    in_short: list[str]
     recommended: list[str]
     parts: dict[str, list[str]]
 
@@ -100,32 +102,40 @@ def worded(
     # An axis that parts the runs as another does, in every column, is a second name of that one.
     firsts = {axis for grid in evidence.grids.values() for axis in grid.axes}
     varying = [axis for axis in evidence.axes if axis in firsts]
+    planned = differing(runs)
     return Guideline(
         study=str(runs.attrs["study"]),
         question=str(runs["question"].iloc[0]),
         margin=margin,
         data=text.data(evidence, has_examples),
         sections=[
-            _section(evidence, axis, margin) for axis in dict.fromkeys([*FIVE, *claimed, *varying])
+            _section(evidence, axis, margin, axis in planned)
+            for axis in dict.fromkeys([*FIVE, *claimed, *varying])
         ],
         limits=list(limits.general(runs, scores, evidence.grids, has_examples)),
     )
 
 
-def _section(evidence: Evidence, axis: str, margin: float) -> Section:
-    """All that the evidence says of one axis."""
+def _section(evidence: Evidence, axis: str, margin: float, is_planned: bool) -> Section:
+    """All that the evidence says of one axis; `is_planned`: whether the study is to vary it."""
     compared = evidence.compared[evidence.compared["axis"] == axis]
     flips = evidence.flips[evidence.flips["axis"] == axis]
     claims = [judged for judged in evidence.claims if judged.claim.axis == axis]
     changes = evidence.changes[evidence.changes["axis"] == axis]
-    prefer = text.preferred(compared, flips)
+    preferences = text.preferences(compared)
     is_varied = axis in evidence.axes
     unknown = limits.of_axis(evidence.grids, axis, compared, margin) if is_varied else []
+    undecided = (
+        [text.undecided(compared)]
+        if is_varied
+        else [text.constant(evidence.grids, axis, is_planned)]
+    )
     return Section(
         axis=axis,
         # Nothing to prefer is no finding that levels are equal: it may be too few seeds.
-        verdict=RECOMMENDED if prefer else UNKNOWN if is_varied else NOT_STUDIED,
-        recommended=prefer or [text.undecided(compared, is_varied, evidence.grids, axis)],
+        verdict=RECOMMENDED if preferences else UNKNOWN if is_varied or is_planned else NOT_STUDIED,
+        in_short=text.in_short(preferences, flips) or undecided,
+        recommended=[text.preferred(each, flips) for each in preferences] or undecided,
         parts={
             "Evidence": [
                 *text.differences(compared, margin),

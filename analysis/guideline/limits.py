@@ -136,7 +136,8 @@ def _blind(compared: pd.DataFrame, margin: float) -> Iterator[str]:
 
 def _tasks(grids: Mapping[str, Grid]) -> Iterator[str]:
     """Tasks of GLUE that the study does not have."""
-    tasks = dict.fromkeys(str(grid.runs["task"].iloc[0]) for grid in grids.values())
+    # A column has no runs yet where all of its task are still to be done.
+    tasks = dict.fromkeys(str(task) for grid in grids.values() for task in grid.runs["task"])
     lacking = [task for task in GLUE if task not in tasks]
     if lacking:
         n = len(GLUE) - len(lacking)
@@ -194,7 +195,7 @@ def _degenerate(grids: Mapping[str, Grid]) -> Iterator[str]:
 def _headroom(scores: pd.DataFrame, grids: Mapping[str, Grid]) -> Iterator[str]:
     """Where the teacher is not above its student without knowledge by more than their spread."""
     for grid in grids.values():
-        if "knowledge" not in grid.levels:
+        if not grid.levels.get("knowledge"):  # none of its runs is done yet, or it has no such axis
             continue
         is_here = (scores["split"] == grid.split) & (scores["metric"] == grid.metric)
         is_here &= scores["task"] == grid.runs["task"].iloc[0]

@@ -1,8 +1,8 @@
 """Sentences of the guideline: none is without a number of the study's data."""
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -94,23 +94,45 @@ def _families(evidence: Evidence) -> str:
     )
 
 
-def preferred(compared: pd.DataFrame, flips: pd.DataFrame) -> list[str]:
-    """In each column the level that comes first, and all that are not shown to be worse."""
+class Preference(NamedTuple):
+    """What one column says of an axis, where a level is shown to be worse than another.
+
+    Attributes:
+        column: of the tables.
+        first: the largest of the levels that are not shown to be worse.
+        beside: the others of these.
+        sizes: of all levels, as of `ranked`.
+        shown: the differences that are shown and beyond the margin, the better level first, the
+            largest first.
+    """
+
+    column: str
+    first: str
+    beside: list[str]
+    sizes: dict[str, float]
+    shown: Sequence[Row]
+
+
+def preferences(compared: pd.DataFrame) -> list[Preference]:
+    """What each column prefers; none where no level is shown to be worse, or each one is."""
     by_column = compared.groupby("column", sort=False)
-    sentences = (_preferred(str(column), part, flips) for column, part in by_column)
-    return list(filter(None, sentences))
+    return list(filter(None, (_preference(str(column), part) for column, part in by_column)))
 
 
-def _preferred(column: str, part: pd.DataFrame, flips: pd.DataFrame) -> str:
-    """A recommendation; "" if no level is shown to be worse than another, or each one is."""
+def _preference(column: str, part: pd.DataFrame) -> Preference | None:
     rows = [better_first(row) for row in part[matters(part)].to_dict("records")]
     rows.sort(key=lambda row: -row["difference"])
-    worse = {row["other"]: row for row in reversed(rows)}  # of each its largest difference
+    worse = {row["other"] for row in rows}
     sizes = ranked(part)
     first, *beside = [level for level in sizes if level not in worse] or [""]
     # Each may be worse than another, in a circle: pairs of levels are matched in other runs.
-    if not rows or not first:
-        return ""
+    return Preference(column, first, beside, sizes, rows) if rows and first else None
+
+
+def preferred(preference: Preference, flips: pd.DataFrame) -> str:
+    """The level that comes first in a column, and all that are not shown to be worse."""
+    column, first, beside, sizes, rows = preference
+    worse = {row["other"]: row for row in reversed(rows)}  # of each its largest difference
     near = [f"`{level}` ({signed(sizes[level] - sizes[first])} points)" for level in beside]
     others_worse = [
         f"`{row['other']}` (than `{row['level']}`)" for row in rows[1:] if row in worse.values()
@@ -124,6 +146,40 @@ def _preferred(column: str, part: pd.DataFrame, flips: pd.DataFrame) -> str:
     )
     more = f" and {len(others_worse) - LISTED} more" if len(others_worse) > LISTED else ""
     text += f"; {', '.join(others_worse[:LISTED])}{more}" if others_worse else ""
+    return f"{text}.{_reversed(first, flips)}"
+
+
+def in_short(preferences: Sequence[Preference], flips: pd.DataFrame) -> list[str]:
+    """The preferences of all columns, in one sentence those of columns that say the same."""
+    alike: dict[tuple[str, str, str, tuple[str, ...]], dict[str, Row]] = {}
+    for column, first, beside, _, rows in preferences:
+        # The level that comes first is in none of the differences shown where others are worse.
+        row = next((row for row in rows if row["level"] == first), rows[0])
+        key = (first, row["level"], row["other"], tuple(beside))
+        alike.setdefault(key, {})[column] = row
+    return [_in_short(*key, of_columns, flips) for key, of_columns in alike.items()]
+
+
+def _in_short(
+    first: str,
+    level: str,
+    other: str,
+    beside: Sequence[str],
+    of_columns: Mapping[str, Row],
+    flips: pd.DataFrame,
+) -> str:
+    """One preference, of the columns that share it, with their differences of two levels."""
+    rows = list(of_columns.values())
+    sizes = sorted(row["difference"] for row in rows)
+    points = " to ".join(dict.fromkeys(signed(size) for size in (sizes[0], sizes[-1])))
+    low, high = (signed(rows[0][name]).lstrip("+") for name in ("low", "high"))
+    interval = f" [{low}, {high}]" if len(rows) == 1 else ""
+    text = f"Prefer `{first}` on {', '.join(of_columns)}: "
+    text += f"`{level}` is " if level != first else ""
+    text += f"{points} points{interval} over `{other}`"
+    more = f" and {len(beside) - LISTED} more" if len(beside) > LISTED else ""
+    names = ", ".join(f"`{name}`" for name in beside[:LISTED])
+    text += f"; not shown to be worse: {names}{more}" if beside else ""
     return f"{text}.{_reversed(first, flips)}"
 
 
@@ -145,10 +201,8 @@ def ranked(part: pd.DataFrame) -> dict[str, float]:
     return {levels[index]: float(sizes[index]) for index in order}
 
 
-def undecided(compared: pd.DataFrame, is_varied: bool, grids: Mapping[str, Grid], axis: str) -> str:
-    """The sentence on why nothing is recommended."""
-    if not is_varied:
-        return _constant(grids, axis)
+def undecided(compared: pd.DataFrame) -> str:
+    """The sentence on why nothing is recommended of an axis that varies."""
     if compared.empty:
         return "No recommendation, cannot tell: 0 matched pairs of runs differ in it alone."
     largest = better_first(max(compared.to_dict("records"), key=lambda row: abs(row["difference"])))
@@ -213,10 +267,13 @@ def _alike(column: str, part: pd.DataFrame, margin: float) -> Iterator[str]:
     )
 
 
-def _constant(grids: Mapping[str, Grid], axis: str) -> str:
-    """The sentence that an axis does not vary, with its level."""
+def constant(grids: Mapping[str, Grid], axis: str, is_planned: bool) -> str:
+    """The sentence that an axis does not vary, or not yet, with its level."""
     levels = dict.fromkeys(v for grid in grids.values() for v in grid.levels.get(axis, []))
     runs = pd.concat([grid.runs for grid in grids.values()]).drop_duplicates("uid")
+    if is_planned:
+        has = ", ".join(f"`{level}`" for level in levels) or "none"
+        return f"Cannot tell yet: of its levels {has} alone has runs that are done ({len(runs)})."
     if not levels:
         return f"It applies to 0 of {counted(len(runs), 'run')}."
     n = int(runs[axis].notna().sum())

@@ -136,7 +136,9 @@ def _table(
     students = [row for row in dict.fromkeys(frame[LABEL]) if row not in teachers]
     constant = _majority(planned, runs)
     # Averages and marks are of students only: teachers and the majority are there to compare with.
-    averaged, over_tasks, average_notes = averages.over(planned, arms, cells, samples, students)
+    averaged, over_tasks, of_averages, average_notes = averages.over(
+        planned, arms, cells, samples, students
+    )
     published = published_rows.beside(layout, planned, split)
     all_cells = {**cells, **constant, **over_tasks}
     best = marks.best(all_cells, students, [*columns, *averaged], published)
@@ -149,6 +151,8 @@ def _table(
         rows=[*teachers, *([MAJORITY] if constant else []), *students],
         columns=[*columns, *averaged],
         cells=all_cells,
+        runs=arms,
+        samples={**samples, **of_averages},
         legend=footnotes.legend(planned),
         notes=[
             *footnotes.notes(planned),

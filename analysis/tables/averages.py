@@ -23,7 +23,7 @@ def over(
     cells: Cells,
     samples: Mapping[tuple[str, str], Sample],
     rows: Sequence[str],
-) -> tuple[list[str], Cells, list[str]]:
+) -> tuple[list[str], Cells, dict[tuple[str, str], Sample], list[str]]:
     """One average for each group of columns that has several tasks.
 
     A task with two metrics or splits counts once, with their mean, as on GLUE. A row has an average
@@ -38,9 +38,10 @@ def over(
         rows: those that may have an average.
 
     Returns:
-        The names of the columns, their cells, and a note on what each is over.
+        The names of the columns, their cells, the paired differences of those that have a control,
+        and a note on what each is over.
     """
-    columns, averages, notes = [], {}, []
+    columns, averages, of_averages, notes = [], {}, {}, []
     for group, part in frame.groupby(GROUP, sort=False):
         part = part[~part["task"].isin(WITHOUT)]
         heads = part.groupby("task", sort=False)[HEAD].unique()
@@ -50,19 +51,22 @@ def over(
         columns.append(name)
         of_tasks = [[str(head) for head in of_task] for of_task in heads]
         for row in rows:
-            keys = [(row, head) for of_task in of_tasks for head in of_task]
-            if all(key in cells and cells[key].is_complete for key in keys):
-                averages[row, name] = _cell(row, arms, of_tasks, samples)
+            keys = [[(row, head) for head in of_task] for of_task in of_tasks]
+            if all(key in cells and cells[key].is_complete for key in chain.from_iterable(keys)):
+                sample = _sample(keys, samples)
+                averages[row, name] = _cell(row, arms, of_tasks, sample)
+                if sample:
+                    of_averages[row, name] = sample
         tasks = " and ".join(heads.index) if len(heads) == 2 else ", ".join(heads.index)
         notes.append(f"{name}: the mean over {tasks}, of rows that have every run of them")
-    return columns, averages, notes
+    return columns, averages, of_averages, notes
 
 
 def _cell(
     row: str,
     arms: Mapping[tuple[str, str], Sequence[CellRun]],
     of_tasks: Sequence[Sequence[str]],
-    samples: Mapping[tuple[str, str], Sample],
+    sample: Sample | None,
 ) -> Cell:
     """The mean over tasks, its spread over the seeds that all tasks have, and its difference.
 
@@ -70,7 +74,7 @@ def _cell(
         row: its label.
         arms: as of `over`.
         of_tasks: each task's columns.
-        samples: as of `over`.
+        sample: its paired differences over tasks, if it has a control.
     """
     # With crossed teachers a run stands once for each of them.
     runs = [
@@ -87,17 +91,27 @@ def _cell(
     every_run = (run for of_task in runs for of_head in of_task for run in of_head)
     constant = len({run.uid for run in every_run if run.degenerate})
     cell = Cell(n, n, PERCENT * fmean(means), seed_tests.spread(over_seeds), degenerate=constant)
-    keys = [[(row, head) for head in heads] for heads in of_tasks]
-    if not all(key in samples for of_task in keys for key in of_task):
+    if sample is None:
         return cell
-    # First within each task, so that one with two metrics weighs no more than the others.
-    task_samples = [mean_of([samples[key] for key in of_task]) for of_task in keys]
-    overall = mean_of([sample for sample in task_samples if sample])
-    if overall is None:
-        return cell
-    estimate = estimated(overall)  # and no test: it is no part of a family
+    estimate = estimated(sample)  # and no test: it is no part of a family
     low, high = seed_tests.interval(estimate)
     return replace(cell, difference=estimate.mean, low=low, high=high)
+
+
+def _sample(
+    keys: Sequence[Sequence[tuple[str, str]]], samples: Mapping[tuple[str, str], Sample]
+) -> Sample | None:
+    """The mean over tasks of a row's paired differences; None if it lacks those of a column.
+
+    Args:
+        keys: of each task its cells.
+        samples: as of `over`.
+    """
+    if not all(key in samples for of_task in keys for key in of_task):
+        return None
+    # First within each task, so that one with two metrics weighs no more than the others.
+    of_tasks = [mean_of([samples[key] for key in of_task]) for of_task in keys]
+    return mean_of([sample for sample in of_tasks if sample])
 
 
 def _means_by_seed(columns: Sequence[Sequence[CellRun]]) -> dict[tuple[int, int], float]:

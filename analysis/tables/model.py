@@ -1,9 +1,10 @@
 """A table before it is text: its numbers, the order of rows and columns, and its notes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from analysis.statistics.cells import Cell
+from analysis.statistics.cells import Cell, CellRun
+from analysis.statistics.contrasts import Sample
 from analysis.tables.published_rows import PublishedRows
 from sweeps.study.layouts import Layout
 
@@ -21,6 +22,8 @@ class Table:
         inapplicable: (row, column) of cells that were left out while planning.
         average: the column that is the mean over others, if there is one.
         published: rows of the literature below ours.
+        runs: of each cell, but for averages and the majority baseline.
+        samples: the paired differences of the cells that have a control.
         best: column to rows: the best, and the second.
         legend: by row and task the overrides that make it what it is.
         layout: how it is arranged.
@@ -42,4 +45,6 @@ class Table:
     inapplicable: frozenset[tuple[str, str]] = frozenset()
     average: str | None = None
     published: PublishedRows = field(default_factory=PublishedRows)
+    runs: Mapping[tuple[str, str], Sequence[CellRun]] = field(default_factory=dict)
+    samples: Mapping[tuple[str, str], Sample] = field(default_factory=dict)
     best: Mapping[str, tuple[list[str], list[str]]] = field(default_factory=dict)

@@ -176,7 +176,7 @@ def _score_of(table: Table, column: str, row: str) -> TextCell:
         value, mark = table.published.values[row, column], table.published.marks[row, column]
         return TextCell(f"{value:.1f}{mark}", emphasis)
     if (row, column) in table.cells:
-        return TextCell(_score(table.cells[row, column]), emphasis)
+        return TextCell(score_text(table.cells[row, column]), emphasis)
     return TextCell(_absent(table, row, column))
 
 
@@ -193,7 +193,7 @@ def _absent(table: Table, row: str, column: str) -> str:
     return NOT_PLANNED if is_of_study and row not in {*table.teachers, MAJORITY} else ""
 
 
-def _score(cell: Cell) -> str:
+def score_text(cell: Cell) -> str:
     """`83.1 ± 0.4 (5)`; (4/5) where a run is missing, † where some predict one class for all."""
     count = f"{cell.n}" if cell.n == cell.expected else f"{cell.n}/{cell.expected}"
     if not cell.n:
@@ -203,7 +203,7 @@ def _score(cell: Cell) -> str:
     return f"{_points(cell.mean)}{deviation}{mark} ({count})"
 
 
-def _difference(cell: Cell) -> str:
+def difference_text(cell: Cell) -> str:
     if math.isnan(cell.difference):
         return ""
     difference = _points(cell.difference, "+")
@@ -226,4 +226,4 @@ def _of_teacher(cell: Cell) -> str:
 
 
 # Columns beside a score: the head, and what gives a cell's text.
-BESIDE = {"Δ": _difference, "gap closed": _share, OF_TEACHER: _of_teacher}
+BESIDE = {"Δ": difference_text, "gap closed": _share, OF_TEACHER: _of_teacher}

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import composed
 import edges
 import pytest
+import wide
 from filelock import FileLock
 
 import analysis
@@ -54,6 +55,12 @@ def _once(
                 make(folder)
             (folder / "made").touch()
     return folder
+
+
+@pytest.fixture(scope="session")
+def wide_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `edge_study`, of several tasks and sizes: the study of `wide`."""
+    return _once(tmp_path_factory, "wide", wide.make)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A study as one HTML page: question, audit, tables, guideline, effects, figures, sources.
+"""A study as one HTML page: its answer first, then tables, guideline, effects, figures, sources.
 
 The page needs no network and no file beside it, and the same records make the same bytes.
 """
@@ -13,10 +13,19 @@ import pandas as pd
 from analysis import figures
 from analysis.effects import variance_shares
 from analysis.figures.drawing import data_url
-from analysis.guideline import Guideline, directional, guideline
+from analysis.guideline import (
+    NOT_STUDIED,
+    RECOMMENDED,
+    UNKNOWN,
+    Guideline,
+    directional,
+    guideline,
+)
+from analysis.guideline.text import signed
 from analysis.read.axes import axes
 from analysis.read.completeness import LISTED, audit
 from analysis.read.frame import planned_students, reported, scores
+from analysis.report import forest, headroom
 from analysis.statistics import trials as selection
 from analysis.statistics.seed_tests import MARGIN
 from analysis.tables import formats, papers, rerun_commands
@@ -27,6 +36,7 @@ from sweeps.journal.run_states import study_folder
 from sweeps.study import launched
 
 NAMED = 100  # runs of a kind that are named; a page is no place for thousands
+FEW_GAPS = 8  # headrooms that are shown without a click
 ENOUGH = 2  # axes, from which on there is something to share among them
 
 
@@ -51,6 +61,13 @@ def report(runs: pd.DataFrame, *, margin: float = MARGIN) -> str:
         tables=tables,
         guideline=advice,
         why=why,
+        verdicts=(RECOMMENDED, UNKNOWN, NOT_STUDIED),
+        panels=forest.panels(tables, margin),
+        gaps=headroom.headrooms(tables),
+        gaps_in_short=headroom.in_a_sentence(headroom.headrooms(tables)),
+        few_gaps=FEW_GAPS,
+        axis_number=_axis_numbers(advice),
+        margin=margin,
         effects=_effects(reported(scores(runs)), axes(runs)),
         galleries=figures.by_kind(runs),
         choices=choices,
@@ -61,6 +78,9 @@ def report(runs: pd.DataFrame, *, margin: float = MARGIN) -> str:
         launched=_launched(runs),
         # What the page writes numbers, tables and figures with.
         number=_number,
+        signed=signed,
+        percent="{:.0f} %".format,
+        heights=forest.heights,
         probability=_probability,
         html=formats.html,
         data_url=data_url,
@@ -74,6 +94,12 @@ def _guideline(runs: pd.DataFrame, margin: float) -> tuple[Guideline | None, str
         return guideline(runs, margin), ""
     except BadInput as error:
         return None, str(error)
+
+
+def _axis_numbers(advice: Guideline | None) -> dict[str, int]:
+    """By axis the number of its section, from 1."""
+    sections = advice.sections if advice else []
+    return {section.axis: number for number, section in enumerate(sections, 1)}
 
 
 def _todo(runs: pd.DataFrame) -> str:
