@@ -10,8 +10,18 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.figures.curves import curves
-from analysis.figures.drawing import FORMATS, NAMES, NOTHING, Drawing, Gallery, html, rendered
+from analysis.figures.drawing import (
+    BESIDE_TABLES,
+    FORMATS,
+    NAMES,
+    NOTHING,
+    Drawing,
+    Gallery,
+    html,
+    rendered,
+)
 from analysis.figures.effects import effects
+from analysis.figures.means import means
 from analysis.figures.pareto import pareto
 from analysis.figures.shares import shares
 from analysis.figures.width_depth import width_depth
@@ -20,8 +30,8 @@ from kdlab.errors import BadInput
 from kdlab.storage.durable import write_whole
 
 __all__ = [
-    "FORMATS", "NAMES", "Drawing", "Gallery", "by_kind", "curves", "effects", "every", "html",
-    "pareto", "rendered", "shares", "width_depth", "write",
+    "BESIDE_TABLES", "FORMATS", "NAMES", "Drawing", "Gallery", "by_kind", "curves", "effects",
+    "every", "html", "means", "pareto", "rendered", "shares", "width_depth", "write",
 ]  # fmt: skip
 
 
@@ -41,14 +51,20 @@ def every(runs: pd.DataFrame, only: Sequence[str] = NAMES) -> Gallery:
     )
 
 
-def by_kind(runs: pd.DataFrame, only: Sequence[str] = NAMES) -> dict[str, Gallery]:
-    """Figures of a study, a gallery for each figure function, by its name."""
+def by_kind(runs: pd.DataFrame, only: Sequence[str] = BESIDE_TABLES) -> dict[str, Gallery]:
+    """Figures of a study, a gallery for each figure function, by its name.
+
+    Args:
+        runs: as `analysis.load` gives them.
+        only: names of figure functions; by default all that a page which has the tables needs.
+    """
     if runs.empty:
         return dict.fromkeys(only, NOTHING)
-    # Tables are made once for both that draw cells; by lambdas only what is asked for is drawn.
-    needed = {"pareto", "width_depth"} & set(only)
+    # Tables are made once for all that draw cells; by lambdas only what is asked for is drawn.
+    needed = {"means", "pareto", "width_depth"} & set(only)
     tables = arranged(runs) if needed else []
     draw: dict[str, Callable[[], Gallery]] = {
+        "means": lambda: means(runs, tables),
         "pareto": lambda: pareto(runs, tables),
         "width_depth": lambda: width_depth(runs, tables),
         "effects": lambda: effects(runs),

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 
 FACETS, PER_ROW = 40, 5  # panels of a page
 DONE = "training (%)"
+EDGE: style.Sign = {"marker": "", "linewidth": 0.5}  # of the range over runs
 
 
 def curves(runs: pd.DataFrame) -> Gallery:
     """Training curves: for each table and task the score on select and each term of the loss.
 
     Up to eight arms are lines of the same panels; of more, each has a panel of its own, beside its
-    control. Lines are means over seeds, bands go from the smallest to the largest.
+    control. Lines are means over seeds; thin lines are the smallest and the largest of them, as
+    bands of several arms would cover each other.
 
     Args:
         runs: as `analysis.load` gives them.
@@ -57,7 +59,7 @@ def _together(points: pd.DataFrame, teachers: pd.DataFrame, runs: pd.DataFrame) 
         ax.set_title(f"{_metric(runs)} on select" if term == SELECT else _title(term))
         if term == SELECT:
             _teachers(ax, teachers)
-            style.roomy(ax)
+            style.roomy(ax.yaxis)
         ax.set_xlim(0, 103)  # room for the last marker, which is at 100
     style.label(axes, DONE, "loss", per_row)
     axes[0].set_ylabel("score (points)")
@@ -91,12 +93,12 @@ def _apart(points: pd.DataFrame, teachers: pd.DataFrame, runs: pd.DataFrame) -> 
                 else:
                     of_arm = (mean["arm"] == arm) & (mean["term"] != SELECT)
                     _losses(ax, mean[of_arm], styles)
-                ax.set_title(style.wrapped(arm), fontsize=6)
+                ax.set_title(style.wrapped(arm, 20), fontsize=style.SMALL)
                 ax.set_xlim(0, 105)
             # Panels share their axes: what is set of the first one holds for all.
             caption, unit = _caption(points, mean, runs), "select (points)"
             if kind == SELECT:
-                style.roomy(axes[0])
+                style.roomy(axes[0].yaxis)
             else:
                 axes[0].set_yscale("log")
                 style.logarithmic(axes[0].yaxis, *axes[0].get_ylim())
@@ -117,14 +119,14 @@ RELATIVE = (
 
 
 def _line(ax: "Axes", points: pd.DataFrame, label: str, sign: dict[str, Any]) -> None:
-    """Draw a mean with its band, if it is over several runs; † where a run is degenerate."""
+    """Draw a mean, with its range if it is over several runs; † where a run is degenerate."""
     points = points.sort_values("done")
     if points.empty:
         return
     ax.plot(points["done"], points["mean"], **{"markersize": 3.5, **sign}, label=label)
     if (points["n"] > 1).any():
-        edges = points["low"], points["high"]
-        ax.fill_between(points["done"], *edges, color=sign["color"], alpha=0.15, linewidth=0)
+        for edge in ("low", "high"):
+            ax.plot(points["done"], points[edge], **{**sign, **EDGE})
     for position in points.loc[points["degenerate"], ["done", "mean"]].itertuples(index=False):
         ax.annotate(
             "†", position, (0, 2), textcoords="offset points", ha="center", color=sign["color"]
@@ -172,7 +174,7 @@ def _metric(runs: pd.DataFrame) -> str:
 def _caption(points: pd.DataFrame, mean: pd.DataFrame, runs: pd.DataFrame) -> str:
     table, task, _ = points[ARM].iloc[0]
     updates, most = span_text(points["steps"], "{:,}"), mean["n"].max()
-    over = f"mean and range of up to {most} runs" if most > 1 else "one run each"
+    over = f"mean and (thin) range of up to {most} runs" if most > 1 else "one run each"
     constant = f" {CONSTANT}" if points["degenerate"].any() else ""
     return (
         f"{table}, {task}: training of {updates} updates; {over}. A loss is "

@@ -18,7 +18,8 @@ METADATA: dict[str, dict[str, Any]] = {
     "svg": {"Date": None, "Creator": None},
     "png": {"Software": None},
 }
-NAMES = ("pareto", "width_depth", "effects", "curves", "shares")
+BESIDE_TABLES = ("pareto", "width_depth", "effects", "curves", "shares")
+NAMES = ("means", *BESIDE_TABLES)
 FORMATS = ("pdf", "png", "svg")
 
 

@@ -24,13 +24,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 HATCH = {AXIS: "", PAIR: "///", SEED: "...", RESIDUAL: "xxx"}
-KINDS = {AXIS: "axis", PAIR: "pair of axes", SEED: "seed", RESIDUAL: "rest"}
+KINDS = {
+    AXIS: "axis",
+    PAIR: "pair of axes",
+    SEED: "seed",
+    RESIDUAL: "rest: three axes and more, and chance",
+}
+REST = "rest"  # what the line of the residual is called
 TONES = {AXIS: "0.6", PAIR: "0.72", SEED: "0.84", RESIDUAL: "0.95"}
 EDGE: style.Sign = {"height": 0.7, "edgecolor": "0.25", "linewidth": 0.5}  # of a bar
 DIAMOND: style.Sign = {"linestyle": "none", "marker": "D", "markersize": 3.5}
 DIAMOND |= {"color": "black", "markerfacecolor": "white"}
-POINT: style.Sign = {"fmt": "o", "color": "black", "markersize": 4, "elinewidth": 0.9, "capsize": 2}
-ROW, MOST_ROWS, MOST_NAME = 0.17, 45, 44  # inches of a row, rows of a page, letters of a name
 
 
 def effects(
@@ -96,13 +100,17 @@ def _shares(shares: pd.DataFrame, study: str) -> Drawing:
     )
     terms = list(dict.fromkeys(by_kind["term"]))
     per_row = style.balanced(len(columns), 3)
+    names = [REST if term == RESIDUAL else term for term in terms]
+    height = 0.6 + style.row_height(names) * len(terms)
     figure, grid = style.panels(
-        len(columns), height=0.6 + ROW * len(terms), per_row=per_row, sharey=True, sharex=True
+        len(columns), height=height, per_row=per_row, sharey=True, sharex=True
     )
     for column, ax in zip(columns, grid, strict=True):
         _bars(ax, estimated[estimated["column"] == column], terms)
+        style.rows(ax, names)
         ax.set_title(column)
-    grid[0].invert_yaxis()
+    # Shares may be 0, and below it less chance: their signs are seen whole.
+    grid[0].set_xlim(grid[0].get_xlim()[0] - 2)
     style.label(grid, "share of variance (%)", "", per_row)
     style.key(figure, *style.key_of(grid))
     # Without a share: other terms account for the same runs, and none of them can be singled out.
@@ -114,7 +122,9 @@ def _shares(shares: pd.DataFrame, study: str) -> Drawing:
     )
     caption = (
         f"{study}: share of the variance of scores that each axis accounts for. Bars: eta squared; "
-        f"{points}. {span_text(estimated['n'])} runs."
+        f"{points}. Rest: what no axis, pair of axes or seed accounts for, that is what three axes "
+        f"and more do together, what axes do with seeds, and chance. {span_text(estimated['n'])} "
+        "runs."
     )
     if len(confounded):
         caption += f" Not to be told from other terms: {', '.join(confounded)}."
@@ -136,9 +146,8 @@ def _bars(ax: "Axes", shares: pd.DataFrame, terms: Sequence[str]) -> None:
             )
     part = shares[shares["omega_squared"].notna()]
     positions = [terms.index(term) for term in part["term"]]
-    label = "less chance (ω²)" if len(part) else None
+    label = "share less chance (ω²)" if len(part) else None
     ax.plot(PERCENT * part["omega_squared"], positions, **DIAMOND, label=label)
-    ax.set_yticks(range(len(terms)), [_short(term) for term in terms])
     ax.axvline(0, color="black", linewidth=0.5)
 
 
@@ -146,21 +155,20 @@ def _bars(ax: "Axes", shares: pd.DataFrame, terms: Sequence[str]) -> None:
 def _forest(comparisons: pd.DataFrame, axis: str, margin: float) -> list[Drawing]:
     """A row for each level, a panel for each column; some figures if there are many levels."""
     columns = list(dict.fromkeys(comparisons["column"]))
-    pages = style.batches(list(dict.fromkeys(comparisons["level"])), MOST_ROWS)
+    pages = style.rows_of_page(list(dict.fromkeys(comparisons["level"])))
     drawings = []
     for number, levels in enumerate(pages, 1):
         per_row = style.balanced(len(columns), 3)
         of_page = comparisons[comparisons["level"].isin(levels)]
-        height = 0.7 + ROW * len(levels)
-        figure, grid = style.panels(
-            len(columns), height=height, per_row=per_row, sharey=True, is_wide=len(levels) > 8
-        )
+        height = 0.7 + style.row_height(levels) * len(levels)
+        figure, grid = style.panels(len(columns), height=height, per_row=per_row, sharey=True)
         for column, ax in zip(columns, grid, strict=True):
             part = of_page[of_page["column"] == column]
-            _rows(ax, part, levels, margin)
+            differences(ax, part, levels, margin)
+            style.rows(ax, levels)
             others = ", ".join(dict.fromkeys(part["other"]))
-            ax.set_title(f"{column}\nagainst {_short(others)}" if len(part) else column)
-        grid[0].set_ylim(len(levels) - 0.4, -0.6)  # upside down: the first level is at the top
+            against = style.wrapped(f"against {others}", style.NAME)
+            ax.set_title(f"{column}\n{against}" if len(part) else column)
         for ax in grid:
             # The margin's band is always seen whole, however small the differences are.
             low, high = ax.get_xlim()
@@ -174,15 +182,25 @@ def _forest(comparisons: pd.DataFrame, axis: str, margin: float) -> list[Drawing
     return drawings
 
 
-def _rows(ax: "Axes", part: pd.DataFrame, levels: Sequence[str], margin: float) -> None:
-    """Draw one column's differences with their intervals, each in the line of its level."""
-    ax.axvspan(-margin, margin, color="0.9", zorder=0, linewidth=0, label=f"± {margin:g} points")
+def differences(ax: "Axes", part: pd.DataFrame, levels: Sequence[str], margin: float) -> None:
+    """Draw one column's differences with their intervals, each in the line of its level.
+
+    Args:
+        ax: the column's panel.
+        part: of `against`, one row for each level that has matched pairs there.
+        levels: of all panels, in their order.
+        margin: points, drawn as a band.
+    """
+    band = f"± {margin:g} point{'s' * (margin != 1)}"
+    ax.axvspan(-margin, margin, color="0.9", zorder=0, linewidth=0, label=band)
     ax.axvline(0, **style.MAJORITY)
     is_alike = part["alike"] & ~part["shown"]
-    for is_kind, title, colour in (
-        (part["shown"], "a difference (Holm, 5 %)", "black"),
-        (is_alike, f"none beyond ± {margin:g} (Holm, 5 %)", "0.6"),
-        (~part["shown"] & ~is_alike, "cannot tell", "white"),
+    is_unclear = ~part["shown"] & ~is_alike
+    for is_kind, title, sign in (
+        (part["shown"], "significant (Holm, 5 %)", style.SIGNIFICANT),
+        (is_alike, f"equal within {band} (Holm, 5 %)", style.EQUAL),
+        (is_unclear & part["p"].notna(), "not significant", style.NOT_SIGNIFICANT),
+        (is_unclear & part["p"].isna(), "no test", style.NO_TEST),
     ):
         of_kind = part[is_kind]
         if of_kind.empty:
@@ -194,13 +212,9 @@ def _rows(ax: "Axes", part: pd.DataFrame, levels: Sequence[str], margin: float) 
             of_kind["difference"],
             [levels.index(level) for level in of_kind["level"]],
             xerr=bounds.clip(min=0),  # without an interval, NaN; by rounding it may be below 0
-            markerfacecolor=colour,
             label=title,
-            **POINT,
+            **{**style.VERDICT, **sign},
         )
-    ax.set_yticks(range(len(levels)), [_short(level) for level in levels])
-    ax.grid(axis="y", linewidth=0.3, color="0.85")
-    ax.set_axisbelow(True)
     if part.empty:
         ax.text(0.5, 0.5, "no matched pairs", transform=ax.transAxes, ha="center", va="center")
 
@@ -218,9 +232,3 @@ def _caption(comparisons: pd.DataFrame, axis: str) -> str:
     if constant := int(comparisons["degenerate"].sum()):
         text += f" In {constant} pairs a run predicts the same for every row."
     return text
-
-
-def _short(name: str) -> str:
-    """A name in at most `MOST_NAME` letters."""
-    name = name.replace(" x ", " × ")
-    return name if len(name) <= MOST_NAME else f"{name[: MOST_NAME - 1]}…"

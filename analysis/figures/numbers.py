@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SIZE = 6.0  # points, of the letters
+SIZE = 7.0  # points, of the letters
 RADII = (7.0, 11.0, 16.0, 22.0, 30.0, 40.0)  # points
 ANGLES = tuple(math.radians(30 * k + 15) for k in range(12))
 POINT = 2.8  # half a marker, in points

@@ -143,7 +143,7 @@ def _figure(table: Table, cost: str, runs: pd.DataFrame) -> Drawing:
         values = [value for _, value, _ in points]
         ax.set_xscale("log")
         style.logarithmic(ax.xaxis, min(values), max(values))
-        style.roomy(ax)
+        style.roomy(ax.yaxis)
         ax.set_title(column)
     style.label(axes, COSTS[cost][0], "score (points)")
     style.key(figure, list(handles.values()), list(handles))

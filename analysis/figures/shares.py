@@ -96,7 +96,7 @@ def _figure(points: pd.DataFrame, roles: list[str], end: str) -> Drawing:
     for arm, ax in zip(arms, axes, strict=True):
         of_arm = points[points["arm"] == arm]
         _bars(ax, stacked(of_arm), traces.roles_of(of_arm, roles), roles)
-        ax.set_title(style.wrapped(arm, 28 if is_few else 20), fontsize=7 if is_few else 6)
+        ax.set_title(style.wrapped(arm, 28 if is_few else 17), fontsize=style.SMALL)
         ax.set_ylim(0, PERCENT)
     style.label(axes, "training (%)", "gradient (%)", per_row)
     style.key(figure, *style.key_of(axes))

@@ -139,7 +139,7 @@ def _figure(points: pd.DataFrame, lines: dict[str, float], name: str) -> Drawing
                     score, **(style.MAJORITY if row == MAJORITY else style.TEACHER), label=row
                 )
     for ax in grid:
-        style.roomy(ax)
+        style.roomy(ax.yaxis)
     style.label(grid, "layers × width", "score (points)", len(sizes))
     if has_gain:
         grid[len(sizes)].set_ylabel("gain over control (points)")

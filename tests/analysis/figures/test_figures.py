@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from artists import errorbars, figure, points
-from matplotlib.collections import PolyCollection
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
@@ -14,9 +13,9 @@ from traced import POINTS, ROWS
 
 from analysis import figures
 from analysis.effects import matched, variance_shares
-from analysis.figures import traces
+from analysis.figures import style, traces
 from analysis.figures.drawing import settled
-from analysis.figures.effects import against
+from analysis.figures.effects import against, differences
 from analysis.figures.numbers import number
 from analysis.figures.pareto import front
 from analysis.figures.width_depth import budgets
@@ -93,11 +92,15 @@ def test_bars_are_the_shares_of_variance(now, gallery):
     known = variance_shares(reported, axes(now)).set_index("term")
     (ax,) = figure(gallery, "effects_now").axes
     terms = [tick.get_text().replace("×", "x") for tick in ax.get_yticklabels()]
-    assert terms == ["knowledge", "size", "knowledge x size", "seed", "residual"]
+    assert terms == ["knowledge", "size", "knowledge x size", "seed", "rest"]
+    assert "rest: three axes and more, and chance" in ax.get_legend_handles_labels()[1]
+    terms[-1] = "residual"
     bars = [bar for c in ax.containers if isinstance(c, BarContainer) for bar in c]
     drawn = {terms[round(bar.get_y() + bar.get_height() / 2)]: bar.get_width() for bar in bars}
     assert drawn == pytest.approx((100 * known["eta_squared"]).to_dict())
-    (dots,) = (line.get_xydata() for line in ax.lines if line.get_label() == "less chance (ω²)")
+    (dots,) = (
+        line.get_xydata() for line in ax.lines if line.get_label() == "share less chance (ω²)"
+    )
     share = {terms[round(y)]: x for x, y in dots}
     assert share == pytest.approx((100 * known["omega_squared"].dropna()).to_dict())
 
@@ -109,11 +112,30 @@ def test_a_forest_shows_differences_to_the_level_with_most_pairs(now, gallery):
     assert set(found["other"]) == {"none"}
     (ax,) = figure(gallery, "matched_knowledge").axes
     levels = [tick.get_text() for tick in ax.get_yticklabels()]
-    drawn = {levels[round(y)]: x for x, y in points(errorbars(ax)["cannot tell"])}
+    levels = [level.replace(" ", "") for level in levels]  # which lets long ones break
+    drawn = {levels[round(y)]: x for x, y in points(errorbars(ax)["no test"])}
     assert drawn == pytest.approx(found.set_index("level")["difference"].to_dict())
     assert all(value > 0 for value in drawn.values())  # as planted
     caption = {d.name: d for d in gallery.drawings}["matched_knowledge"].caption
     assert "No interval and no test under 3 seeds." in caption
+
+
+def test_a_forest_says_of_each_difference_what_its_test_says():
+    verdicts = {
+        "significant (Holm, 5 %)": (True, False, 0.001),
+        "equal within ± 2 points (Holm, 5 %)": (False, True, 0.5),
+        "not significant": (False, False, 0.2),
+        "no test": (False, False, np.nan),
+    }
+    part = pd.DataFrame(list(verdicts.values()), columns=["shown", "alike", "p"])
+    part = part.assign(level=list("abcd"), difference=1.0, low=0.5, high=2.0)
+    (ax,) = style.panels(1)[1]
+    differences(ax, part, list("abcd"), 2.0)
+    drawn = errorbars(ax)
+    assert list(drawn) == list(verdicts)
+    assert [points(container).tolist() for container in drawn.values()] == [
+        [[1.0, position]] for position in range(4)
+    ]
 
 
 def test_against_turns_the_sign_of_a_pair_that_names_the_other_first():
@@ -148,9 +170,10 @@ def test_curves_are_the_means_and_the_range_of_the_seeds(now):
     assert line.get_xdata().tolist() == [100 * k / POINTS for k in range(1, POINTS + 1)]
     assert line.get_ydata()[-1] == pytest.approx(np.mean(ends))
     assert lines["teacher"].get_ydata()[0] == pytest.approx(100 * 360 / ROWS)
-    band = select.collections[list(lines).index("logits, size=l1_h128_a4")]
-    heights = [y for x, y in band.get_paths()[0].vertices if x == 100]
-    assert (min(heights), max(heights)) == pytest.approx((min(ends), max(ends)))
+    thin = [each for each in select.lines if each.get_linewidth() == 0.5]
+    thin = [each.get_ydata()[-1] for each in thin if each.get_color() == line.get_color()]
+    assert thin == pytest.approx([min(ends), max(ends)])
+    assert not select.collections  # bands of several arms would cover each other
     (dagger,) = [text for text in select.texts if text.get_text() == "†"]
     assert dagger.xy == pytest.approx((100 / POINTS, np.mean(ends) / POINTS))  # its score, not 0
     assert not hard.texts
@@ -193,12 +216,12 @@ def test_latencies_of_several_machines_are_said_to_be(now):
     assert "Measured on several machines: a fast one, a slow one." in said
 
 
-def test_one_seed_has_no_band_and_no_bar(now):
+def test_one_seed_has_no_range_and_no_bar(now):
     one = figures.every(now[now["seed"].isin([1, NO_SEED])], ["pareto", "width_depth", "curves"])
     for drawing in one.drawings:
         for ax in drawing.figure.axes:
-            bands = [c for c in ax.collections if isinstance(c, PolyCollection)]
-            assert not drawing.name.startswith("curves") or not bands
+            thin = [line for line in ax.lines if line.get_linewidth() == 0.5]
+            assert not drawing.name.startswith("curves") or not thin
             if drawing.name.startswith(("pareto", "width")):
                 upper = drawing.figure.axes[0]
                 for container in errorbars(upper).values():
@@ -243,6 +266,6 @@ def test_numbers_cover_neither_each_other_nor_the_points():
 def test_more_than_eight_arms_get_a_panel_each(gallery):
     drawn = figure(gallery, "curves_select_sizes_synthetic")
     assert len(drawn.axes) == 9
-    assert drawn.axes[1].get_title("left") == "logits, size=l1_h128_a4"
-    labels = {line.get_label() for line in drawn.axes[1].lines}
-    assert labels == {"the arm", "its control", "teacher"}
+    assert drawn.axes[1].get_title("left") == "logits,\nsize=l1_h128_a4"
+    labels = drawn.axes[1].get_legend_handles_labels()[1]
+    assert set(labels) == {"the arm", "its control", "teacher"}

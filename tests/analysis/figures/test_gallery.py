@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 from matplotlib import rcParams
+from matplotlib.text import Text
 
 from analysis import __main__ as command
 from analysis import figures
-from analysis.figures import Gallery
+from analysis.figures import Gallery, style
+from analysis.figures.drawing import settled
 from analysis.read.frame import NO_SEED, runs
 from kdlab.errors import BadInput
 
@@ -17,6 +19,7 @@ from kdlab.errors import BadInput
 def test_all_figures_of_a_study_are_there(gallery):
     names = [drawing.name for drawing in gallery.drawings]
     assert names == [
+        "means_sizes",
         "pareto_sizes_parameters",
         "pareto_sizes_flops",
         "pareto_sizes_latency",
@@ -29,6 +32,40 @@ def test_all_figures_of_a_study_are_there(gallery):
         "shares_sizes_synthetic",
     ]
     assert gallery.notes == ()
+
+
+def test_figures_fit_the_columns_of_a_paper_and_can_be_read_there(gallery):
+    for each in gallery.drawings:
+        width, height = each.figure.get_size_inches()
+        assert width in (style.COLUMN, style.PAGE), each.name
+        texts = [text for text in each.figure.findobj(Text) if text.get_text()]
+        assert min(text.get_fontsize() for text in texts) >= 7, each.name
+        box = each.figure.get_tightbbox()  # of all that is drawn, in inches
+        assert min(box.x0, box.y0, width - box.x1, height - box.y1) > -0.02, each.name
+
+
+def test_a_label_that_is_wider_than_the_figure_is_broken_and_a_dollar_is_a_dollar():
+    with style.paper():
+        page, (ax,) = style.panels(1)
+        labels = [f"{'word ' * 20}{i} for $1 and $2" for i in range(2)]
+        style.key(page, [ax.plot(0)[0] for _ in labels], labels)
+        settled(page)
+    (legend,) = page.legends
+    lines = [text.get_text().splitlines() for text in legend.get_texts()]
+    assert [" ".join(of_label) for of_label in lines] == labels
+    assert all(len(of_label) > 1 for of_label in lines)
+    box = page.get_tightbbox()
+    assert box.x0 >= 0
+    assert box.x1 <= style.COLUMN
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.55, 1.02), (0.2, 1.1), (3, 700), (0.01, 9e4)])
+def test_a_logarithmic_axis_has_some_numbers_and_not_many(low, high):
+    _, (ax,) = style.panels(1)
+    ax.set_yscale("log")
+    ax.set_ylim(low, high)
+    style.logarithmic(ax.yaxis, low, high)
+    assert 2 <= sum(low <= value <= high for value in ax.get_yticks()) <= 9
 
 
 def test_older_records_are_named_and_never_invented(root):
@@ -45,8 +82,8 @@ def test_older_records_are_named_and_never_invented(root):
 def test_a_study_without_records_has_no_picture_but_lines_that_say_what_to_run(root):
     found = figures.every(runs("never", root["never"]))
     assert found.drawings == ()
-    assert sum("python -m sweeps launch never --wait" in note for note in found.notes) == 5
-    assert len(found.notes) == 9
+    assert sum("python -m sweeps launch never --wait" in note for note in found.notes) == 6
+    assert len(found.notes) == 10
 
 
 def test_same_records_same_bytes(now, gallery, tmp_path):

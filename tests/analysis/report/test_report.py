@@ -214,7 +214,7 @@ def test_shares_of_variance_are_those_of_the_effects(page, runs):
 
 
 def test_every_figure_is_there_or_why_it_is_not(page, runs):
-    gallery = figures.every(runs)
+    gallery = figures.every(runs, figures.BESIDE_TABLES)
     assert len(page.every("img")) == len(gallery.drawings) > 3
     for drawing in gallery.drawings:
         assert squeezed(drawing.caption) in page.text
