@@ -36,6 +36,7 @@ from sweeps.journal.run_states import study_folder
 
 if TYPE_CHECKING:
     from analysis.tables.model import Table
+DRAWN = 4  # tables at most whose figures `tables` draws beside them: each takes a second
 
 
 def main() -> None:
@@ -135,10 +136,12 @@ def _tables(arguments: argparse.Namespace) -> None:
       python -m analysis tables glue_small_tune --split select        # trials too
       python -m analysis tables mine --layout a1_knowledge            # as a paper has it
 
+    Below the tables stand a dot for each seed of each arm, and what the tests say in a sentence.
     Files go to ROOT/studies/STUDY/tables. What is missing, failed, diverged, duplicate or stale is
     named first, on stderr.
     """
     from analysis.read import completeness
+    from analysis.report import terminal
     from analysis.tables import formats
 
     # What may be wrong with the arguments is refused before records are read, which may be long.
@@ -159,7 +162,14 @@ def _tables(arguments: argparse.Namespace) -> None:
         print(json.dumps([formats.data(table) for table in tables]))
         return
     print("\n".join(formats.markdown(table) for table in tables))
+    if lines := terminal.summary(tables, arguments.margin):
+        print(lines, end="\n\n")
     print(f"written to {folder} ({', '.join(f'.{suffix}' for suffix in suffixes)})")
+    if arguments.split == "report" and len(tables) <= DRAWN:
+        from analysis import figures
+
+        for path in figures.write(figures.means(runs, tables), folder.parent / "figures", "png"):
+            print(f"drawn: {path}")
 
 
 def layout(name: str | None) -> "Callable[..., list[Table]]":

@@ -79,7 +79,7 @@ def test_a_study_may_include_others(tmp_path):
 
 
 def test_quickstart_composes():
-    assert len(plan.unique(plan.plan(reading.load("quickstart")))) == 18
+    assert len(plan.unique(plan.plan(reading.load("quickstart")))) == 30
 
 
 def test_rows_that_turn_out_to_be_the_same_runs_are_named(tmp_path, example):
