@@ -19,8 +19,9 @@ from kdlab.options import spelling
 from kdlab.options.memo import of_files
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-# Beside the package in a checkout, inside it in a wheel.
-CONF = next(path for path in (_PACKAGE.parent / "conf", _PACKAGE / "conf") if path.is_dir())
+# Inside the package in a wheel, where a folder of this name beside it is somebody else's; beside it
+# in a checkout.
+CONF = next(path for path in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if path.is_dir())
 OWN = frozenset({"_target_", "package"})  # keys whose values are imported: as the file has them
 PICKED = frozenset({"view", "holdout"})  # imported too: any value that some option's file names
 NAME = re.compile(r"\w[\w.+-]*")  # an option's; never a path

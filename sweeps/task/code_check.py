@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import kdlab
 from kdlab.storage.durable import Damaged, short_digest
 from kdlab.tracking import provenance
 
 PACKAGES, CONF = ("kdlab", "sweeps"), "conf"
 SUFFIXES = {".py", ".yaml", ".typed"}
 COPIES = "code"  # the folder of all copies under a root
-PROJECT = Path(__file__).resolve().parents[2]
+# The folder that holds the packages; in a wheel `sweeps` is a part of `kdlab`.
+PROJECT = Path(kdlab.__file__).resolve().parents[1]
 
 
 def content(home: Path, conf: Path) -> dict[str, bytes]:
