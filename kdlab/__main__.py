@@ -1,6 +1,7 @@
 """`python -m kdlab group=option key=value ...`: one run, from overrides to a record.
 
 With `-m` Hydra's multirun hands all runs to `sweeps.multirun`, which launches them as a study.
+`kdlab new FOLDER` is no run: it makes a project (`kdlab.new_project`).
 """
 
 import os
@@ -15,6 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from kdlab import new_project
 from kdlab.config import search_path
 from kdlab.config.compose import one_line, register, run_and_execution
 from kdlab.config.option_files import CONF, searching
@@ -96,6 +98,9 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     failures = (RuntimeError,) if {"-m", "--multirun"} & set(sys.argv) else ()
     with ending("kdlab", STOPPED, failures):
+        if sys.argv[1:2] == ["new"]:
+            new_project.command(sys.argv[2:])
+            return
         named, arguments = search_path.split(with_root(sys.argv[1:]))
         with searching(named):
             _start(arguments)

@@ -14,7 +14,7 @@ PACKAGES = ("kdlab", "sweeps", "analysis")
 # that come before it. A room is a folder, or a file beside the folders.
 ROOMS = {
     "kdlab": """errors metrics power streams encoders record storage options ending device run
-        tracking project losses matching init models data objective config training
+        tracking project new_project losses matching init models data objective config training
         cohort loading __init__ __main__""",
     "sweeps": """__init__ leftovers study journal wandb_sink task launchers status plan submit
         commands multirun hydra_plugins __main__""",

@@ -66,6 +66,13 @@ def test_no_import_and_no_command_names_a_package_that_is_not_there(site):
     assert not [path for path in paths if wrong.search(path.read_text())]
 
 
+def test_what_is_no_module_is_there_too(site):
+    for name in ("conf/run.yaml", "sweeps/studies/quickstart.yaml", "sweeps/layouts/b1_glue.yaml"):
+        assert (site / "kdlab" / name).is_file()
+    names = ("analysis/templates", "analysis/published", "template/conf/knowledge")
+    assert all(any((site / "kdlab" / name).iterdir()) for name in names)
+
+
 def test_installed_modules_import_beside_foreign_ones_of_the_same_names(site):
     lines = [f"import {name}" for name in IMPORTS]
     lines += ["import kdlab, kdlab.config.option_files as o", "print(kdlab.__file__, o.CONF)"]
