@@ -1,15 +1,11 @@
 """Records to tables: frame, statistics, table, and the formats that papers need."""
 
-import os
 from typing import TYPE_CHECKING
+
+from kdlab.storage.roots import default_root
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def default_root() -> str:
-    """Where runs are unless something else is said: KDLAB_ROOT, or runs/."""
-    return os.environ.get("KDLAB_ROOT", "runs")
 
 
 def load(study: str, root: str | None = None, *, code: str | None = None) -> "pd.DataFrame":

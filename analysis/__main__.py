@@ -26,11 +26,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis import default_root, load
+from analysis import load
 from kdlab.ending import ending
 from kdlab.errors import BadInput
 from kdlab.storage.durable import write_whole
 from kdlab.storage.ledger import damaged
+from kdlab.storage.roots import default_root
 from sweeps.journal import completion
 from sweeps.journal.run_states import study_folder
 

@@ -1,6 +1,7 @@
 """`python -m kdlab group=option key=value ...`: one run, from overrides to a record.
 
 With `-m` Hydra's multirun hands all runs to `sweeps.multirun`, which launches them as a study.
+`kdlab new FOLDER` is no run: it makes a project (`kdlab.new_project`).
 """
 
 import os
@@ -15,9 +16,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from kdlab import new_project
+from kdlab.config import search_path
 from kdlab.config.compose import one_line, register, run_and_execution
-from kdlab.config.option_files import CONF
+from kdlab.config.option_files import CONF, searching
 from kdlab.config.override_rules import refused
+from kdlab.config.overrides import with_root
 from kdlab.ending import ending, say
 from kdlab.errors import BadInput
 
@@ -59,8 +63,8 @@ def _check(arguments: Sequence[str]) -> None:
             continue
         if re.split(r"\W", key)[0] == "hydra":
             raise BadInput(
-                f"{key}: Hydra's own; of these only {', '.join(SWEEPER_KEYS)} may be set, and "
-                "runs go where launcher=local or launcher=slurm says"
+                f"{key}: Hydra's own; of these only {', '.join((*SWEEPER_KEYS, search_path.KEY))} "
+                "may be set, and runs go where launcher=local or launcher=slurm says"
             )
         if reason := refused(text):
             raise BadInput(reason)
@@ -94,14 +98,26 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     failures = (RuntimeError,) if {"-m", "--multirun"} & set(sys.argv) else ()
     with ending("kdlab", STOPPED, failures):
-        try:
-            _check_flags(sys.argv[1:])
-            register(sys.argv[1:])
-            _check(sys.argv[1:])
-            _main()
-        except (HydraException, OmegaConfBaseException) as error:
-            overrides = [text for text in sys.argv[1:] if not text.startswith("-")]
-            raise BadInput(one_line(error, overrides)) from None
+        if sys.argv[1:2] == ["new"]:
+            new_project.command(sys.argv[2:])
+            return
+        named, arguments = search_path.split(with_root(sys.argv[1:]))
+        with searching(named):
+            _start(arguments)
+
+
+def _start(arguments: list[str]) -> None:
+    """Check a command line, without the folders of options that it names, and hand it to Hydra."""
+    sys.argv[1:] = arguments
+    try:
+        _check_flags(arguments)
+        register(arguments)
+        search_path.register()
+        _check(arguments)
+        _main()
+    except (HydraException, OmegaConfBaseException) as error:
+        overrides = [text for text in arguments if not text.startswith("-")]
+        raise BadInput(one_line(error, overrides)) from None
 
 
 if __name__ == "__main__":

@@ -18,11 +18,13 @@ what is not done and not in a queue.
 """
 
 import argparse
-import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
+from typing import Any
 
 from kdlab.ending import ending
+from kdlab.storage.roots import default_root
 from sweeps.journal import completion
 
 # By command the function that carries it out. Its parameters are the command's options.
@@ -38,6 +40,8 @@ FUNCTIONS = {
     "wandb": "wandb_sink.push",
     "clean": "leftovers.clean",
 }
+COMPOSING = ("plan", "launch", "retry", "rerun")  # commands that read options
+CONFIG_DIR = "with option files of a folder besides kdlab's and the project's"
 INTERRUPT = "with --wait: Ctrl-C cancels the study's tasks, which else go on"
 CLEAN_DAYS = "days for which the checkpoint of a run without a record is kept (default 30)"
 
@@ -47,9 +51,34 @@ def main() -> None:
     with ending("sweeps", "stopped; the same command goes on where it was", (RuntimeError,)):
         options = vars(_arguments())
         module, _, name = FUNCTIONS[options.pop("command")].partition(".")
-        # Imported only now, and that one alone: `--help` and a mistyped option are answered at
-        # once, and `clean` without the second that Hydra takes to load.
-        sys.exit(getattr(import_module(f"sweeps.{module}"), name)(**options))
+        if "overrides" in options:
+            _say_root(options)
+        with _searching(options):
+            # Imported only now, and that one alone: `--help` and a mistyped option are answered at
+            # once, and `clean` without the second that Hydra takes to load.
+            sys.exit(getattr(import_module(f"sweeps.{module}"), name)(**options))
+
+
+def _say_root(options: dict[str, Any]) -> None:
+    """Let `--root FOLDER` and the override `root=FOLDER` say the same."""
+    from kdlab.config import overrides
+
+    if options["root"] is not None:
+        options["overrides"].append(f"root={overrides.quoted(options['root'])}")
+    options["root"] = overrides.root(options["overrides"]) or default_root()
+
+
+def _searching(options: dict[str, Any]) -> AbstractContextManager[None]:
+    """Search the folders of options that a command's arguments name, and take these out of it."""
+    if "config_dir" not in options:
+        return nullcontext()
+    from kdlab.config import option_files, search_path
+
+    folders = search_path.folders(options.pop("config_dir"))
+    if "overrides" in options:
+        named, options["overrides"] = search_path.split(options["overrides"])
+        folders += named
+    return option_files.searching(folders)
 
 
 def _arguments() -> argparse.Namespace:
@@ -82,14 +111,12 @@ def _parser() -> argparse.ArgumentParser:
             completion.of_studies(command.add_argument(target))
         elif target:
             command.add_argument(target)
-        root = os.environ.get("KDLAB_ROOT", "runs")
-        if name in ("plan", "launch"):  # they take another one among their overrides
-            command.set_defaults(root=root)
-            command.add_argument("overrides", nargs="*", help="Hydra overrides for every run")
-            text = "of work, at most"
-            command.add_argument("--max-gpu-hours", type=_positive, metavar="H", help=text)
-        else:
-            command.add_argument("--root", default=root)
+        text = f"where runs are ({default_root()})"
+        command.add_argument("--root", default=default_root(), metavar="FOLDER", help=text)
+        if name in ("plan", "launch"):
+            _add_overrides(command)
+        if name in COMPOSING:
+            command.add_argument("--config-dir", "-cd", metavar="FOLDER", help=CONFIG_DIR)
         return command
 
     add("plan", "count the runs and what they take; write nothing")
@@ -116,6 +143,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--dry-run", action="store_true", help="only say what would go")
     command.add_argument("--days", type=_positive, default=30.0, metavar="N", help=CLEAN_DAYS)
     return parser
+
+
+def _add_overrides(command: argparse.ArgumentParser) -> None:
+    command.set_defaults(root=None)  # overrides may say it
+    command.add_argument("overrides", nargs="*", help="Hydra overrides for every run")
+    text = "of work, at most"
+    command.add_argument("--max-gpu-hours", type=_positive, metavar="H", help=text)
 
 
 def _add_json(command: argparse.ArgumentParser) -> None:

@@ -65,7 +65,7 @@ def requested(name: str, extra: tuple[str, ...], root: str) -> Request:
     folder = run_states.study_folder(root, Path(name).stem if is_file else name)
     # What was launched before is read only where no file has the name: an author who edits a study
     # and launches it means the edited one.
-    has_file = is_file or (folders.STUDIES / f"{name}.yaml").is_file()
+    has_file = is_file or folders.file(name) is not None
     if not has_file and (folder / launched.STUDY_FILE).is_file():
         study, earlier = launched.read(folder)
         # Of an override that is there twice the last counts: the one that was typed now.

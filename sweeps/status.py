@@ -112,10 +112,8 @@ def print_list(root: str, as_json: bool) -> int:
 
 
 def known_studies(root: str) -> list[str]:
-    """The studies of `sweeps/studies`, and those that were launched under a root."""
-    return sorted(
-        {path.stem for path in folders.STUDIES.glob("*.yaml")} | {*launched.studies(root)}
-    )
+    """The studies that can be launched by name, and those that were launched under a root."""
+    return sorted(folders.names() | {*launched.studies(root)})
 
 
 def _listed(name: str, root: str) -> dict[str, Any]:

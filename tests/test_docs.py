@@ -16,7 +16,7 @@ from kdlab.config.option_files import CONF, names
 from kdlab.config.sizes import exact
 from kdlab.options.parsing import parse
 from sweeps.__main__ import _parser as sweeps_parser
-from sweeps.study import reading
+from sweeps.study import folders, reading
 from sweeps.study.layouts import Layout
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,8 +33,12 @@ COMMAND = re.compile(
 )
 PARSERS = {"sweeps": sweeps_parser, "analysis": analysis_parser}
 # What stands for something of the reader's: their own launcher, loss and studies.
-READERS = {("launcher", "mine"), ("knowledge", "hidden_absolute")}
-STUDY = {"mine", "STUDY", "glue_small", "big"}
+READERS = {
+    ("launcher", "mine"),
+    ("knowledge", "hidden_absolute"),
+    ("knowledge", "hidden_huber"),
+}
+STUDY = {"mine", "STUDY", "glue_small", "big", "huber"}
 MISSING = "the following arguments are required"
 
 
@@ -94,7 +98,7 @@ def of(package: str) -> dict[str, str]:
 def test_every_command_names_a_subcommand_and_options_that_there_are(package, capsys):
     parser, known = (
         PARSERS[package](),
-        {path.stem for path in reading.STUDIES.glob("*.yaml")} | STUDY,
+        {path.stem for path in folders.STUDIES.glob("*.yaml")} | STUDY,
     )
     assert len(of(package)) > 10
     for command, page in of(package).items():

@@ -14,8 +14,8 @@ PACKAGES = ("kdlab", "sweeps", "analysis")
 # that come before it. A room is a folder, or a file beside the folders.
 ROOMS = {
     "kdlab": """errors metrics power streams encoders record storage options ending device run
-        tracking losses matching init models data objective config training cohort loading
-        __init__ __main__""",
+        tracking project new_project losses matching init models data objective config training
+        cohort loading __init__ __main__""",
     "sweeps": """__init__ leftovers study journal wandb_sink task launchers status plan submit
         commands multirun hydra_plugins __main__""",
     "analysis": """published read __init__ statistics tables explain glue notebook effects figures
@@ -123,7 +123,13 @@ def test_shelves_know_nothing_of_hydra_models_or_each_other(shelf):
 
 def test_only_what_reads_options_and_overrides_imports_hydra():
     users = {p.name for p in files("kdlab") if any(n.startswith("hydra") for n in imported(p))}
-    assert users == {"compose.py", "option_files.py", "override_rules.py", "__main__.py"}
+    assert users == {
+        "compose.py",
+        "option_files.py",
+        "override_rules.py",
+        "search_path.py",
+        "__main__.py",
+    }
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,9 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from kdlab.config import option_files, override_rules, sizes
+from kdlab.config import option_files, override_rules, search_path, sizes
 from kdlab.config.option_files import options
-from kdlab.config.parents import Compose
+from kdlab.config.parents import WHOLE_RUNS, Compose
 from kdlab.config.resolve import resolve
 from kdlab.data import test_splits
 from kdlab.errors import BadInput
@@ -37,14 +37,21 @@ EXECUTION = tuple(Execution.__dataclass_fields__)  # the keys that are no part o
 
 
 @of_files
-def compose(*overrides: str) -> Run:
+def compose(*overrides: str, config_dir: str | None = None) -> Run:
     """The run that Hydra overrides describe, checked from end to end.
+
+    Args:
+        overrides: as on the command line. They name no folders of options: whoever may write
+            overrides shall not run code of his own.
+        config_dir: a folder of options, as `--config-dir` and `hydra.searchpath` name it on the
+            command line: a path, or `pkg://PACKAGE.FOLDER`.
 
     Raises:
         BadInput: an unknown key or option, a wrong type or range, or a combination that cannot
             be run; one line that names the key.
     """
-    return run_and_execution(*overrides)[0]
+    with option_files.searching(search_path.folders(config_dir)):
+        return run_and_execution(*overrides)[0]
 
 
 def execution(*overrides: str) -> Execution:
@@ -133,6 +140,7 @@ def composed(overrides: Sequence[str], *, resolve: bool) -> tuple[dict[str, Any]
 def _hydra(overrides: Sequence[str]) -> Iterator[None]:
     """Hydra, reading conf/, unless a command line has set it up already; its errors in one line."""
     register(overrides)
+    search_path.register()
     is_set_up = GlobalHydra.instance().is_initialized()
     folder = str(option_files.CONF)
     try:
@@ -172,24 +180,26 @@ def register(overrides: Sequence[str]) -> None:
     """Make what overrides may name known to Hydra: exact sizes, and `${package:...}`.
 
     An exact size such as `l4_h312_a12` has no file in conf/size: any may be named, so each that
-    overrides or their recipes name is added to Hydra's store of configs.
+    overrides name, or the recipes and experiments that they choose, is added to Hydra's store.
     """
     for override in (DEFAULT_SIZE, *overrides):
-        key, _, value = override.partition("=")
-        for word in re.split(r"[,\s]+", value) if key in ("size", "recipe") else ():
-            name = word if key == "size" else _size_of_recipe(word)
+        key, _, value = override.lstrip("+").partition("=")
+        for word in re.split(r"[,\s]+", value) if key in ("size", *WHOLE_RUNS) else ():
+            name = word if key == "size" else _size_in(key, word)
             if dimensions := sizes.exact(name):
                 ConfigStore.instance().store(group="size", name=name, node=dimensions)
     OmegaConf.register_new_resolver("package", _package, replace=True)
 
 
 @of_files
-def _size_of_recipe(name: str) -> str:
-    """The size that a recipe's file names, "" where it names none."""
-    path = option_files.CONF / "recipe" / f"{name}.yaml"
-    text = path.read_text() if path.is_file() else ""
-    line = re.search(r"^ *- override /size: *(\S+)", text, re.MULTILINE)
-    return line[1] if line else ""
+def _size_in(group: str, name: str) -> str:
+    """The size that the file of a recipe or an experiment chooses, "" where it chooses none."""
+    for folder in option_files.folders() if option_files.NAME.fullmatch(name) else ():
+        path = folder / group / f"{name}.yaml"
+        if path.is_file():
+            line = re.search(r"^ *- override /size: *(\S+)", path.read_text(), re.MULTILINE)
+            return line[1] if line else ""
+    return ""
 
 
 def _package(name: str, folder: str) -> str:

@@ -1,4 +1,7 @@
-"""The files that options are read from: conf/, and the folder of a command line's `--config-dir`.
+"""The files that options are read from, in conf/ and in folders of the user's own.
+
+These are `conf/` of the project that the working directory is in, and what a command line names
+with `--config-dir` or `hydra.searchpath` (`search_path.py`).
 
 They alone name functions, because what a config names is imported and called: whoever may write
 overrides or a study shall not run code of his own. Whatever the spelling, a composed config is
@@ -6,7 +9,9 @@ refused whose functions are not those that the files of its options name.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,13 +19,15 @@ from typing import Any
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
+from kdlab import project
 from kdlab.errors import BadInput
 from kdlab.options import spelling
 from kdlab.options.memo import of_files
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-# Beside the package in a checkout, inside it in a wheel.
-CONF = next(path for path in (_PACKAGE.parent / "conf", _PACKAGE / "conf") if path.is_dir())
+# Inside the package in a wheel, where a folder of this name beside it is somebody else's; beside it
+# in a checkout.
+CONF = next(path for path in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if path.is_dir())
 OWN = frozenset({"_target_", "package"})  # keys whose values are imported: as the file has them
 PICKED = frozenset({"view", "holdout"})  # imported too: any value that some option's file names
 NAME = re.compile(r"\w[\w.+-]*")  # an option's; never a path
@@ -30,16 +37,47 @@ ONE_FUNCTION = ("task", "shape", "init", "matching", "tracker", "launcher")
 INNER = ("matching", "schedules")  # of a term: nodes of other groups
 
 Node = Mapping[str, Any]  # of a composed config
+_named: ContextVar[tuple[Path, ...]] = ContextVar("named", default=())
 
 
 def folders() -> list[Path]:
     """The folders that are searched for options; the first that has one counts."""
     hydra = GlobalHydra.instance()
     if not hydra.is_initialized():
-        return [CONF]
+        return [CONF, *own_folders()]
     entries = hydra.config_loader().get_search_path().get_path()
     paths = [str(entry.path).removeprefix("file://") for entry in entries]
     return [Path(path) for path in paths if "://" not in path]
+
+
+def own_folders() -> list[Path]:
+    """The folders beside `conf/`: those that are named, then that of the project.
+
+    Raises:
+        BadInput: one has an option that `conf/` has too, and that would never be read.
+    """
+    own = project.current()
+    folders = [*_named.get(), *([own.conf] if own and own.conf.is_dir() else [])]
+    for folder in folders:
+        _check_names(folder, CONF)
+    return folders
+
+
+@contextmanager
+def searching(named: Iterable[Path]) -> Iterator[None]:
+    """Search these folders for options too."""
+    token = _named.set((*_named.get(), *named))
+    try:
+        yield
+    finally:
+        _named.reset(token)
+
+
+@of_files
+def _check_names(folder: Path, conf: Path) -> None:
+    for path in folder.rglob("*.yaml"):
+        if (conf / path.relative_to(folder)).is_file():
+            raise BadInput(f"{path}: kdlab has an option of this name; call yours otherwise")
 
 
 def is_group(key: str) -> bool:

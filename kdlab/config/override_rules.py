@@ -49,6 +49,8 @@ def _reason(text: str) -> str | None:
     if override is None or override.is_sweep_override():
         return None  # Hydra has its own words for these
     key, value = override.key_or_group, override.value()
+    if key == "hydra.searchpath":
+        return "for the command line to say, or for config_dir= of kdlab.compose"
     if re.split(r"\W", key)[0] == "hydra":
         return "Hydra's own settings are no part of a run"
     if is_files_own(key) or option_files.sets_function(value):

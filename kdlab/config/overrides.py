@@ -4,7 +4,7 @@ Hydra's own parser is exact and slow; where texts are only compared, these funct
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 from kdlab.options.schema import Execution
@@ -63,3 +63,27 @@ def contradiction(texts: Iterable[str]) -> str | None:
         if value(first) != value(text):
             return f"{first} and {text} contradict each other: one value for a key"
     return None
+
+
+def quoted(text: str) -> str:
+    """In Hydra's single quotes, where only backslashes before a quote are doubled."""
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", text)
+    return "'" + re.sub(r"(\\+)$", r"\1\1", escaped) + "'"
+
+
+def with_root(arguments: Sequence[str]) -> list[str]:
+    """A command line with `root=FOLDER` in the place of `--root FOLDER`."""
+    rest: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        flag, equals, folder = word.partition("=")
+        if flag == "--root":
+            word = f"root={quoted(folder if equals else next(words, ''))}"
+        rest.append(word)
+    return rest
+
+
+def root(texts: Iterable[str]) -> str | None:
+    """The root that overrides name; None where they name none."""
+    folders = [text.partition("=")[2] for text in texts if key(text) == "root"]
+    return folders[-1].strip("'\"") if folders else None

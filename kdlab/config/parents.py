@@ -22,14 +22,14 @@ record. What each kind of parent takes over from its child, the student, and wha
 [3] or, with `teacher.folds`, the fold that this one teacher must not see
 """
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
 from typing import Any
 
 from kdlab import streams
-from kdlab.config.overrides import contradiction, is_operational
+from kdlab.config import option_files
+from kdlab.config.overrides import contradiction, is_operational, quoted
 from kdlab.config.overrides import key as key_of
 from kdlab.encoders.architecture import Architecture
 from kdlab.errors import BadInput, NotApplicable
@@ -42,6 +42,7 @@ Values = dict[str, Any]  # keys of a config and their values
 
 SPLITS = ("select_on", "select", "select_max")  # keys of `protocol` that choose held-out rows
 OWN_PROTOCOL = ("protocol.checkpoint", "protocol.evaluations")  # that no parent takes over
+WHOLE_RUNS = ("recipe", "experiment")  # groups whose options may choose a task, and all else
 BARE = ("family", "size", "shape", "teacher", "knowledge")  # whose values need no quotes in Hydra
 
 
@@ -102,15 +103,32 @@ def _folds(config: Config, is_language_model: bool) -> list[Fold]:
     return [(fold, config.teacher.folds) for fold in range(config.teacher.folds)]
 
 
-def inherited_overrides(overrides: Sequence[str], choices: Mapping[str, str]) -> tuple[str, ...]:
+def inherited_overrides(
+    config: Config, overrides: Sequence[str], choices: Mapping[str, str]
+) -> tuple[str, ...]:
     """The student's overrides that its parents have too: its task and protocol.
 
-    A task that a recipe chose counts as the user's own choice.
+    What a recipe or an experiment chose counts as the user's own choice.
     """
     own = tuple(text for text in overrides if _is_inherited(text))
-    if choices.get("recipe", "none") == "none" or any(t.startswith("task=") for t in own):
-        return own
-    return (f"task={choices['task']}", *own)
+    chosen = [group for group in WHOLE_RUNS if choices.get(group, "none") != "none"]
+    said = {key_of(text) for text in own}
+    if "experiment" not in chosen:
+        return (f"task={choices['task']}", *own) if chosen and "task" not in said else own
+    # An experiment may set any key of the two, in a file of its own or in one that it is based on.
+    groups = [f"{g}={choices[g]}" for g in ("task", "protocol") if g not in said]
+    values = dict(_leaves(config.task, "task")) | dict(_leaves(vars(config.protocol), "protocol"))
+    kept = {key: v for key, v in values.items() if key not in OWN_PROTOCOL and key not in said}
+    return (*groups, *own, *as_overrides(kept))
+
+
+def _leaves(node: Mapping[str, Any], where: str) -> Iterator[tuple[str, Any]]:
+    """Every value of a node with its key, but for those that are its option's file's to say."""
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{where}.{key}")
+        elif key not in (*option_files.OWN, "name"):
+            yield f"{where}.{key}", value
 
 
 def teacher_overrides(teacher: Teacher, inherited: tuple[str, ...], fold: Fold) -> list[str]:
@@ -245,12 +263,6 @@ def _value(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return "null" if value is None else str(value)
-
-
-def quoted(text: str) -> str:
-    """In Hydra's single quotes, where only backslashes before a quote are doubled."""
-    escaped = re.sub(r"(\\*)'", r"\1\1\\'", text)
-    return "'" + re.sub(r"(\\+)$", r"\1\1", escaped) + "'"
 
 
 @lru_cache(4096)

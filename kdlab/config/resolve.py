@@ -46,7 +46,7 @@ def resolve(
     check_task(task, config.data)
     student = _student(config)
     selected = terms.selected(config, task, overrides)
-    inherited = parents.inherited_overrides(overrides, choices)
+    inherited = parents.inherited_overrides(config, overrides, choices)
     # A teacher that nothing uses is dropped: runs that differ in it alone are one run.
     teachers: tuple[Origin, ...] = ()
     if selected or config.init.get("weights") == "finetuned":

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 LIBRARIES = ("torch", "transformers", "numpy")
+PACKAGE = Path(__file__).resolve().parents[1]
 COMMIT = "COMMIT"  # the file of a copy that says it
 
 
@@ -55,16 +56,20 @@ def processor() -> str:
     return names[0] if names else platform.machine()
 
 
+def is_copy() -> bool:
+    """Whether this code is a copy that a sweep made for its workers."""
+    return (PACKAGE / COMMIT).is_file()
+
+
 @cache
 def commit() -> str | None:
     """The commit of kdlab's checkout, with a plus sign if files differ from it."""
-    package = Path(__file__).resolve().parents[1]
-    if (package / COMMIT).is_file():  # a copy that a sweep made for its workers
-        return copied_commit(package)
+    if is_copy():
+        return copied_commit(PACKAGE)
     try:
-        head = _git(package, "rev-parse", "--short=12", "HEAD")
+        head = _git(PACKAGE, "rev-parse", "--short=12", "HEAD")
         # Untracked files, such as records and notes, would put a plus sign on nearly every commit.
-        changed = _git(package, "status", "--porcelain", "--untracked-files=no")
+        changed = _git(PACKAGE, "status", "--porcelain", "--untracked-files=no")
         return head + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return None

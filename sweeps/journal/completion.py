@@ -9,7 +9,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from sweeps.study.folders import STUDIES
+from kdlab.storage.roots import default_root
+from sweeps.study import folders
 
 
 def answer(parser: argparse.ArgumentParser) -> None:
@@ -24,10 +25,10 @@ def answer(parser: argparse.ArgumentParser) -> None:
 
 
 def of_studies(argument: Any) -> None:
-    """Let an argument be completed by the names of studies: of this checkout and of the root."""
+    """Let an argument be completed by the names of studies: the project's, kdlab's, the root's."""
     argument.completer = _studies
 
 
 def _studies(parsed_args: argparse.Namespace, **_: Any) -> list[str]:
-    launched = Path(parsed_args.root).glob("studies/*/plan.parquet")
-    return sorted({p.stem for p in STUDIES.glob("*.yaml")} | {p.parent.name for p in launched})
+    launched = Path(parsed_args.root or default_root()).glob("studies/*/plan.parquet")
+    return sorted(folders.names() | {path.parent.name for path in launched})

@@ -76,7 +76,8 @@ def name_of(target: str) -> str:
     `sweeps.launchers.slurm.submit` is `slurm`. Of any other file the whole path of its module.
     """
     module = target.rpartition(".")[0]
-    return module.rpartition(".")[2] if module.startswith("sweeps.") else module
+    package = __name__.partition(".launchers")[0]  # in a wheel it is kdlab.sweeps
+    return module.rpartition(".")[2] if module.startswith(f"{package}.") else module
 
 
 @cache

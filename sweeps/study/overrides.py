@@ -9,8 +9,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
-from kdlab.config.overrides import key
-from kdlab.config.parents import quoted
+from kdlab.config.overrides import key, quoted
 
 KeyValue = tuple[str, str]
 

@@ -12,29 +12,27 @@ from kdlab.config.overrides import key as key_of
 from kdlab.errors import BadInput
 from kdlab.options import spelling
 from kdlab.options.parsing import parse
-from sweeps.study import settings
+from sweeps.study import folders, settings
 from sweeps.study.checks import check
-from sweeps.study.folders import STUDIES
 from sweeps.study.schema import Block, Study
 
 
 def question(name: str) -> str | None:
-    """The question of a study in `sweeps/studies`; None if there is none of that name."""
-    path = STUDIES / f"{name}.yaml"
-    content = OmegaConf.load(path) if path.is_file() else None
+    """The question of a study that can be launched by its name; None if there is none."""
+    path = folders.file(name)
+    content = OmegaConf.load(path) if path else None
     return str(content["question"]) if isinstance(content, DictConfig) else None
 
 
 def load(name: str) -> Study:
-    """Read the study of a file, or of a name in `sweeps/studies`.
+    """Read the study of a file, or of a name in the project's `studies` or in `sweeps/studies`.
 
     Raises:
         BadInput: no such study, or a key that is wrong.
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else STUDIES / f"{name}.yaml"
-    if not path.is_file():
-        names = sorted(other.stem for other in STUDIES.glob("*.yaml"))
-        hint = spelling.suggestion(name, names, "sweeps/studies")
+    path = Path(name) if name.endswith((".yaml", ".yml")) else folders.file(name)
+    if path is None or not path.is_file():
+        hint = spelling.suggestion(name, sorted(folders.names()), "python -m sweeps list")
         raise BadInput(f"no study {name!r}; {hint}; or give a .yaml file")
     try:
         content = OmegaConf.to_container(OmegaConf.load(path))

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from kdlab import project
 from kdlab.config import option_files
 from kdlab.storage.durable import PARTIAL, write_whole
 from kdlab.tracking import provenance
@@ -10,11 +11,13 @@ from sweeps.task import code_check
 
 
 def snapshot(root: str | Path) -> Path:
-    """Copy kdlab, sweeps and conf to `root/code/<tree hash>`, once; return the folder.
+    """Copy the code, options included, to `root/code/<tree hash>`, once; return the folder.
+
+    In a project its options and packages are copied too.
 
     A copy that is there already is compared with the content, and damaged files are written anew.
     """
-    content = code_check.content(code_check.PROJECT, option_files.CONF)
+    content = code_check.content(_folders())
     target = Path(root) / code_check.COPIES / code_check.digest(content)
     if target.is_dir():
         _mend(target, content)
@@ -30,9 +33,19 @@ def snapshot(root: str | Path) -> Path:
     return target
 
 
+def _folders() -> code_check.Folders:
+    """The folders of the code, of kdlab's options, and of the project that one works in."""
+    folders = [(name, code_check.PROJECT / name) for name in code_check.PACKAGES]
+    folders.append((code_check.CONF, option_files.CONF))
+    if own := project.current():
+        folders += [(code_check.CONF, own.conf)]
+        folders += [(name, own.folder / name) for name in own.packages]
+    return folders
+
+
 def _mend(target: Path, content: dict[str, bytes]) -> None:
     """Write damaged and missing files of a copy anew, and remove foreign ones."""
-    copied = code_check.content(target, target / code_check.CONF)
+    copied = code_check.content(code_check.of_copy(target))
     for name in copied.keys() | content.keys():
         if copied.get(name) == content.get(name):
             continue

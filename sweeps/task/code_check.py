@@ -1,29 +1,35 @@
 """The files of the code, and the hash that names a copy of them. Loads no torch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import kdlab
 from kdlab.storage.durable import Damaged, short_digest
 from kdlab.tracking import provenance
 
 PACKAGES, CONF = ("kdlab", "sweeps"), "conf"
 SUFFIXES = {".py", ".yaml", ".typed"}
+Folders = Sequence[tuple[str, Path]]
 COPIES = "code"  # the folder of all copies under a root
-PROJECT = Path(__file__).resolve().parents[2]
+# The folder that holds the packages; in a wheel `sweeps` is a part of `kdlab`.
+PROJECT = Path(kdlab.__file__).resolve().parents[1]
 
 
-def content(home: Path, conf: Path) -> dict[str, bytes]:
-    """The content of the files of kdlab, sweeps and conf by name.
+def of_copy(home: Path) -> Folders:
+    """The folders of a copy: all that are in it, since a foreign one would be other code."""
+    return [(path.name, path) for path in home.iterdir() if path.is_dir()]
+
+
+def content(folders: Folders) -> dict[str, bytes]:
+    """The content of the files of some folders, by the name in a copy.
 
     Args:
-        home: the folder that holds the packages.
-        conf: the folder of the options, which is elsewhere in an installed wheel.
+        folders: the name of each in a copy, and where it is.
     """
     # By suffix: what Python and editors write beside the code does not make it other code.
-    folders = {**{name: home / name for name in PACKAGES}, CONF: conf}
     return {
         f"{name}/{path.relative_to(folder)}": path.read_bytes()
-        for name, folder in folders.items()
+        for name, folder in folders
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.suffix in SUFFIXES
     }
@@ -54,5 +60,5 @@ def check(home: Path = PROJECT) -> None:
     """
     if home.parent.name != COPIES or not (home / CONF).is_dir():
         return
-    if digest(content(home, home / CONF)) != home.name or not has_commit(home):
+    if digest(content(of_copy(home))) != home.name or not has_commit(home):
         raise Damaged(f"{home} is damaged; the next launch mends it")

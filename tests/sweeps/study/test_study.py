@@ -10,7 +10,7 @@ from sweeps.plan import plan
 from sweeps.plan.summary import report
 from sweeps.plan.survey import counts, survey
 from sweeps.study import cells as expand
-from sweeps.study import reading
+from sweeps.study import folders, reading
 from sweeps.study.outline import outline
 
 pytestmark = pytest.mark.usefixtures("plans_sooner")
@@ -52,7 +52,7 @@ def test_two_runs_for_one_cell_are_refused(tmp_path):
         plan.plan(reading.load(str(path)))
 
 
-@pytest.mark.parametrize("path", sorted(reading.STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(folders.STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_study_of_the_project_expands(path):
     assert list(expand.expand(outline(reading.load(path.stem))))
 

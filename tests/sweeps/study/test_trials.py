@@ -6,7 +6,7 @@ from math import prod
 
 import pytest
 
-from sweeps.study import cells, reading
+from sweeps.study import cells, folders, reading
 from sweeps.study.outline import outline
 from sweeps.study.schema import Tune
 from sweeps.study.trials import trials
@@ -125,7 +125,7 @@ def test_a_study_gives_every_arm_its_own_balanced_trials(read):
         assert sorted(counts(arms[case], 1).values()) == [1, 1, 2, 2]
 
 
-@pytest.mark.parametrize("path", sorted(reading.STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(folders.STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_arms_of_the_projects_studies_try_common_values_equally_often(path):
     for block in (loaded := reading.load(path.stem)).blocks:
         if block.tune:
