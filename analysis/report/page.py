@@ -26,6 +26,7 @@ from analysis.read.axes import axes
 from analysis.read.completeness import LISTED, audit
 from analysis.read.frame import planned_students, reported, scores
 from analysis.report import forest, headroom
+from analysis.report.details import details
 from analysis.statistics import trials as selection
 from analysis.statistics.seed_tests import MARGIN
 from analysis.tables import formats, papers, rerun_commands
@@ -66,6 +67,7 @@ def report(runs: pd.DataFrame, *, margin: float = MARGIN) -> str:
         gaps=headroom.headrooms(tables),
         gaps_in_short=headroom.in_a_sentence(headroom.headrooms(tables)),
         few_gaps=FEW_GAPS,
+        details=details(runs, tables),
         axis_number=_axis_numbers(advice),
         margin=margin,
         effects=_effects(reported(scores(runs)), axes(runs)),

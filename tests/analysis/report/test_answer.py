@@ -10,23 +10,11 @@ import analysis
 from analysis.guideline import NOT_STUDIED, RECOMMENDED, UNKNOWN, guideline
 from analysis.read.frame import scores
 from analysis.report import forest, headroom
-from analysis.tables import papers
 from kdlab.run import teacher_runs
 from sweeps.plan import plan
 from sweeps.study import reading
 
 SMALL, LARGE = ", size=l2_h64_a4", ", size=l3_h64_a4"
-
-
-@pytest.fixture(scope="module")
-def runs(wide_study):
-    with edges.inside(wide_study):
-        yield analysis.load(wide.NAME, wide.ROOT)
-
-
-@pytest.fixture(scope="module")
-def tables(runs):
-    return papers.of_study(runs)
 
 
 @pytest.fixture(scope="module")
