@@ -125,7 +125,7 @@ def _of_table(table: Table, place: int, margin: float) -> Iterator[Panel]:
         else:
             groups = [_scores(table, column, rows)]
         lines = [line for group in groups for line in group]
-        scale = _scale(lines, margin if compares else math.nan)
+        scale = scale_of(lines, margin if compares else math.nan)
         yield Panel(table.name, place, column, compares, groups, scale)
 
 
@@ -200,7 +200,7 @@ def of_seed(seed: int, teacher_seed: int) -> str:
     return f"seed {seed}" + (f", teacher seed {teacher_seed}" if teacher_seed >= 0 else "")
 
 
-def _scale(lines: Sequence[Line], margin: float) -> Scale:
+def scale_of(lines: Sequence[Line], margin: float) -> Scale:
     """A scale that holds all dots and means, and of wide intervals the better part.
 
     The few seeds of one arm may have an interval of a hundred points, beside which no other arm's

@@ -90,7 +90,7 @@ def test_a_scale_holds_every_dot_the_margin_and_round_ticks(panels):
 def test_a_very_wide_interval_does_not_hide_the_others():
     dots = [forest.Dot(value, "") for value in (0.5, 1.0, 1.5)]
     line = forest.Line("a", "untold", 1.0, -80.0, 82.0, dots, "")
-    scale = forest._scale([line], 1.0)
+    scale = forest.scale_of([line], 1.0)
     assert scale.high - scale.low < 10
 
 
