@@ -211,7 +211,7 @@ def _of_row(row: Mapping[Any, Any], names: list[str], reader: Any) -> FoundRun:
         teacher_seed=int(row["teacher_seed"]),
         state=row["state"],
         trouble=why if isinstance(why, str) else "",
-        overrides=_without_execution(overrides),
+        overrides=without_execution(overrides),
         teachers=json.loads(row["teachers"]) if has_teachers else [],
         options={name: text for name in names if (text := value_text(row[name]))},
         record=record,
@@ -229,11 +229,12 @@ def _unplanned(uid: str, root: str) -> FoundRun:
         task=record.choices["task"] if record else "",
         seed=int(seeds[-1]) if seeds else NO_SEED,
         state=record.result["status"] if record else "missing",
-        overrides=_without_execution(overrides),
+        overrides=without_execution(overrides),
         options=dict(record.choices) if record else {},
         record=record,
     )
 
 
-def _without_execution(overrides: Iterable[str]) -> list[str]:
+def without_execution(overrides: Iterable[str]) -> list[str]:
+    """Overrides of what a run is, without those of where and how it is computed."""
     return [text for text in overrides if not text.startswith(EXECUTION)]

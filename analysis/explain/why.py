@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.explain.lookup import FoundRun, Target, find, read
+from analysis.explain.lookup import FoundRun, Target, find, read, without_execution
 from analysis.read.frame import NO_SEED
 from analysis.read.run_history import RunHistory, histories
 from analysis.tables import rerun_commands
@@ -179,14 +179,24 @@ def _commands(run: FoundRun, target: Target) -> list[str]:
     return lines
 
 
+def repeating(overrides: Sequence[str], threads: int | None) -> str:
+    """The command that does a recorded run again, under another root.
+
+    Args:
+        overrides: that the run has; those of where it was computed are left out.
+        threads: that it was computed with, as its record says.
+    """
+    # Sums of floats depend on how they are split among threads: as many make it the same bits.
+    own = [*without_execution(overrides), *([f"threads={threads}"] if threads else [])]
+    return rerun_commands.single(own, AGAIN)
+
+
 def _repeat(run: FoundRun, record: Record, target: Target) -> list[str]:
     """Lines with the command that repeats a recorded run, and the one that compares the two."""
-    # Sums of floats depend on how they are split among threads: as many make it the same bits.
-    threads = record.cost.get("threads")
-    overrides = [*run.overrides, *([f"threads={threads}"] if threads else [])]
+    command = repeating(run.overrides, record.cost.get("threads"))
     diff = ["python", "-m", "analysis", "diff", str(run.uid), str(run.uid)]
     diff += ["--root", target.root, "--other", AGAIN]
     return [
-        f"it is recorded, so repeat it elsewhere: `{rerun_commands.single(overrides, AGAIN)}`",
+        f"it is recorded, so repeat it elsewhere: `{command}`",
         f"and compare: `{shlex.join(diff)}`",
     ]

@@ -59,12 +59,14 @@ class Panel:
     """A column's arms, in groups of one control.
 
     Attributes:
+        place: of the table among all.
         compares: whether it shows differences; else scores.
         groups: of each its lines, the control first.
         scale: what the panel's width stands for.
     """
 
     table: str
+    place: int
     column: str
     compares: bool
     groups: list[list[Line]]
@@ -105,10 +107,12 @@ def panels(tables: Sequence[Table], margin: float) -> list[Panel]:
         tables: as `analysis.tables.papers.of_study` gives them.
         margin: points within which a difference counts as none; a scale always holds them.
     """
-    return [panel for table in tables for panel in _of_table(table, margin)]
+    return [
+        panel for place, table in enumerate(tables) for panel in _of_table(table, place, margin)
+    ]
 
 
-def _of_table(table: Table, margin: float) -> Iterator[Panel]:
+def _of_table(table: Table, place: int, margin: float) -> Iterator[Panel]:
     of_tasks = {column for _, column in table.runs}
     control_of = _controls(table)
     for column in sorted(table.columns, key=lambda column: column in of_tasks):
@@ -121,8 +125,8 @@ def _of_table(table: Table, margin: float) -> Iterator[Panel]:
         else:
             groups = [_scores(table, column, rows)]
         lines = [line for group in groups for line in group]
-        scale = _scale(lines, margin if compares else math.nan)
-        yield Panel(table.name, column, compares, groups, scale)
+        scale = scale_of(lines, margin if compares else math.nan)
+        yield Panel(table.name, place, column, compares, groups, scale)
 
 
 def _controls(table: Table) -> dict[str, str]:
@@ -162,7 +166,7 @@ def _compared(table: Table, row: str, column: str) -> Line:
     dots = []
     if sample:
         both = zip(sample.keys, sample.values.tolist(), strict=True)
-        dots = [Dot(value, f"{_of_seed(*key)}: {value:+.1f}") for key, value in both]
+        dots = [Dot(value, f"{of_seed(*key)}: {value:+.1f}") for key, value in both]
     text = difference_text(cell) or score_text(cell)
     return Line(row, kind(cell), cell.difference, cell.low, cell.high, dots, text)
 
@@ -188,14 +192,15 @@ def _seeds(runs: Iterable[CellRun]) -> Iterator[Dot]:
     """The score of each run that has one, once."""
     for run in {run.uid: run for run in runs if run.has_score}.values():
         points = PERCENT * run.score
-        yield Dot(points, f"{_of_seed(run.seed, run.teacher_seed)}: {points:.1f}")
+        yield Dot(points, f"{of_seed(run.seed, run.teacher_seed)}: {points:.1f}")
 
 
-def _of_seed(seed: int, teacher_seed: int) -> str:
+def of_seed(seed: int, teacher_seed: int) -> str:
+    """What a run of a cell is called: `seed 3`, or `seed 3, teacher seed 6` of crossed ones."""
     return f"seed {seed}" + (f", teacher seed {teacher_seed}" if teacher_seed >= 0 else "")
 
 
-def _scale(lines: Sequence[Line], margin: float) -> Scale:
+def scale_of(lines: Sequence[Line], margin: float) -> Scale:
     """A scale that holds all dots and means, and of wide intervals the better part.
 
     The few seeds of one arm may have an interval of a hundred points, beside which no other arm's

@@ -26,6 +26,8 @@ from analysis.read.axes import axes
 from analysis.read.completeness import LISTED, audit
 from analysis.read.frame import planned_students, reported, scores
 from analysis.report import forest, headroom
+from analysis.report.details import details
+from analysis.report.over_tasks import over_tasks
 from analysis.statistics import trials as selection
 from analysis.statistics.seed_tests import MARGIN
 from analysis.tables import formats, papers, rerun_commands
@@ -62,10 +64,12 @@ def report(runs: pd.DataFrame, *, margin: float = MARGIN) -> str:
         guideline=advice,
         why=why,
         verdicts=(RECOMMENDED, UNKNOWN, NOT_STUDIED),
+        over_tasks=over_tasks(tables, margin),
         panels=forest.panels(tables, margin),
         gaps=headroom.headrooms(tables),
         gaps_in_short=headroom.in_a_sentence(headroom.headrooms(tables)),
         few_gaps=FEW_GAPS,
+        details=details(runs, tables),
         axis_number=_axis_numbers(advice),
         margin=margin,
         effects=_effects(reported(scores(runs)), axes(runs)),
@@ -80,6 +84,7 @@ def report(runs: pd.DataFrame, *, margin: float = MARGIN) -> str:
         number=_number,
         signed=signed,
         percent="{:.0f} %".format,
+        interval=_interval,
         heights=forest.heights,
         probability=_probability,
         html=formats.html,
@@ -182,6 +187,13 @@ def _launched(runs: pd.DataFrame) -> str:
 def _number(value: float) -> str:
     """A number with one digit; "" for NaN."""
     return "" if math.isnan(value) else f"{value:z.1f}".replace("-", "−")
+
+
+def _interval(low: float, high: float, form: str = "{:z.1f}") -> str:
+    """The bounds of an interval behind its number; "" for NaN."""
+    if math.isnan(low):
+        return ""
+    return f" [{form.format(low)}, {form.format(high)}]".replace("-", "−")
 
 
 def _probability(p: float) -> str:

@@ -47,7 +47,7 @@ def over(
         heads = part.groupby("task", sort=False)[HEAD].unique()
         if len(heads) < 2:
             continue
-        name = ": ".join(filter(None, [str(group), "average"]))
+        name = name_of(str(group))
         columns.append(name)
         of_tasks = [[str(head) for head in of_task] for of_task in heads]
         for row in rows:
@@ -60,6 +60,11 @@ def over(
         tasks = " and ".join(heads.index) if len(heads) == 2 else ", ".join(heads.index)
         notes.append(f"{name}: the mean over {tasks}, of rows that have every run of them")
     return columns, averages, of_averages, notes
+
+
+def name_of(group: str) -> str:
+    """The name of the average over a group of columns; `average` where all are one group."""
+    return ": ".join(filter(None, [group, "average"]))
 
 
 def _cell(

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from analysis.tables.latex import latex
 from analysis.tables.model import Table
 from analysis.tables.plain_text import cell as csv_cell
 from analysis.tables.plain_text import code, item, literal, prose
-from analysis.tables.text import BEST, PLAIN, SECOND, TextCell, explanation, rendered
+from analysis.tables.text import BEST, MEAN, PLAIN, SECOND, TextCell, explanation, rendered
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 
@@ -35,10 +35,15 @@ def markdown(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
-def html(table: Table) -> str:
-    """A figure of HTML with the table and its notes, to stand in any page."""
+def html(table: Table, views: Mapping[tuple[str, str], Any] | None = None) -> str:
+    """A figure of HTML with the table and its notes, to stand in any page.
+
+    Args:
+        table: to show.
+        views: in a report by row and column what a cell has besides (`analysis.report.details`).
+    """
     figure: str = template("table.html").render(
-        table=table, grid=rendered(table), explanation=explanation(table)
+        table=table, grid=rendered(table), explanation=explanation(table), views=views, mean=MEAN
     )
     return figure
 

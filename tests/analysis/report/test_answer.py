@@ -10,23 +10,11 @@ import analysis
 from analysis.guideline import NOT_STUDIED, RECOMMENDED, UNKNOWN, guideline
 from analysis.read.frame import scores
 from analysis.report import forest, headroom
-from analysis.tables import papers
 from kdlab.run import teacher_runs
 from sweeps.plan import plan
 from sweeps.study import reading
 
 SMALL, LARGE = ", size=l2_h64_a4", ", size=l3_h64_a4"
-
-
-@pytest.fixture(scope="module")
-def runs(wide_study):
-    with edges.inside(wide_study):
-        yield analysis.load(wide.NAME, wide.ROOT)
-
-
-@pytest.fixture(scope="module")
-def tables(runs):
-    return papers.of_study(runs)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +90,7 @@ def test_a_scale_holds_every_dot_the_margin_and_round_ticks(panels):
 def test_a_very_wide_interval_does_not_hide_the_others():
     dots = [forest.Dot(value, "") for value in (0.5, 1.0, 1.5)]
     line = forest.Line("a", "untold", 1.0, -80.0, 82.0, dots, "")
-    scale = forest._scale([line], 1.0)
+    scale = forest.scale_of([line], 1.0)
     assert scale.high - scale.low < 10
 
 
