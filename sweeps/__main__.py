@@ -23,7 +23,7 @@ import sys
 from importlib import import_module
 
 from kdlab.ending import ending
-from sweeps.journal import completion
+from sweeps.journal import command_line
 
 # By command the function that carries it out. Its parameters are the command's options.
 FUNCTIONS = {
@@ -54,7 +54,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = _parser()
-    completion.answer(parser)
+    command_line.answer_completion(parser)
     # argparse gives up on overrides that follow an option; they are the ones without a dash.
     arguments, rest = parser.parse_known_args()
     unknown = rest if "overrides" not in arguments else [r for r in rest if r.startswith("-")]
@@ -79,17 +79,15 @@ def _parser() -> argparse.ArgumentParser:
     def add(name: str, text: str, target: str = "study") -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
         if target == "study":
-            completion.of_studies(command.add_argument(target))
+            command_line.of_studies(command.add_argument(target))
         elif target:
             command.add_argument(target)
-        root = os.environ.get("KDLAB_ROOT", "runs")
-        if name in ("plan", "launch"):  # they take another one among their overrides
-            command.set_defaults(root=root)
-            command.add_argument("overrides", nargs="*", help="Hydra overrides for every run")
-            text = "of work, at most"
-            command.add_argument("--max-gpu-hours", type=_positive, metavar="H", help=text)
+        if name in ("plan", "launch"):
+            _add_overrides(command)
         else:
-            command.add_argument("--root", default=root)
+            command.add_argument("--root", default=_default_root())
+        if name in ("plan", "status", "list"):
+            command_line.add_json(command)
         return command
 
     add("plan", "count the runs and what they take; write nothing")
@@ -98,8 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--cancel-on-interrupt", action="store_true", help=INTERRUPT)
     command = add("status", "where the runs stand")
     command.add_argument("--watch", action="store_true", help="again and again")
-    _add_json(command)
-    _add_json(add("list", "the studies there are: questions, and what is done of each", target=""))
+    add("list", "the studies there are: questions, and what is done of each", target="")
     command = add("retry", "forgive failures, and hosts, and launch again")
     command.add_argument("--class", dest="classes", action="append", default=[], metavar="CLASS")
     command.add_argument("--uid", dest="uids", action="append", default=[], metavar="UID")
@@ -118,9 +115,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_json(command: argparse.ArgumentParser) -> None:
-    text = "one line of JSON, for scripts"
-    command.add_argument("--json", dest="as_json", action="store_true", help=text)
+def _add_overrides(command: argparse.ArgumentParser) -> None:
+    """Let a command take overrides, with another root among them, and a budget."""
+    command.set_defaults(root=_default_root())
+    command.add_argument("overrides", nargs="*", help="Hydra overrides for every run")
+    text = "of work, at most"
+    command.add_argument("--max-gpu-hours", type=_positive, metavar="H", help=text)
+
+
+def _default_root() -> str:
+    return os.environ.get("KDLAB_ROOT", "runs")
 
 
 def _positive(text: str) -> float:
