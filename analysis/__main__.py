@@ -32,7 +32,7 @@ from kdlab.errors import BadInput
 from kdlab.storage.durable import write_whole
 from kdlab.storage.ledger import damaged
 from kdlab.storage.roots import default_root
-from sweeps.journal import completion
+from sweeps.journal import command_line
 from sweeps.journal.run_states import study_folder
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def main() -> None:
     """The command line: exit code 2 for bad input."""
     with ending("analysis", "stopped; the same command starts again"):
         parser = _parser()
-        completion.answer(parser)
+        command_line.answer_completion(parser)
         arguments = parser.parse_args()
         arguments.run(arguments)
 
@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         for metavar in positional:
             argument = command.add_argument(metavar.lower(), metavar=metavar)
             if metavar == "STUDY":
-                completion.of_studies(argument)
+                command_line.of_studies(argument)
         command.add_argument("--root", default=default_root(), help="where runs are (%(default)s)")
         command.set_defaults(run=run)
         return command
@@ -74,10 +74,6 @@ def _parser() -> argparse.ArgumentParser:
     def add_margin(command: argparse.ArgumentParser) -> None:
         text = "differences that do not matter: ≈ marks what is shown to be smaller (%(default)s)"
         command.add_argument("--margin", type=float, default=MARGIN, metavar="POINTS", help=text)
-
-    def add_json(command: argparse.ArgumentParser) -> None:
-        text = "print one line of JSON, for scripts"
-        command.add_argument("--json", dest="as_json", action="store_true", help=text)
 
     tables = add("tables", _tables, "STUDY")
     tables.add_argument("--split", choices=("report", "select"), default="report")
@@ -87,15 +83,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     text = "what is written: some or all"
     tables.add_argument("--format", default="all", metavar="md,tex,html,csv", help=text)
-    add_json(tables)
+    command_line.add_json(tables)
     add_margin(add("guideline", _guideline, "STUDY"))
     add_margin(add("report", _report, "STUDY"))
     out = add("archive", _archive, "STUDY")
     out.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="named as the study")
     add("restore", _restore, "FOLDER")
-    add_json(add("why", _why, "CELL"))
+    command_line.add_json(add("why", _why, "CELL"))
     diff = add("diff", _diff, "A", "B")
     diff.add_argument("--other", metavar="ROOT", help="where the runs of B are: --root, or this")
+    command_line.add_json(diff)
     submission.add_arguments(add("submission", submission.run))
     figures = add("figures", _figures, "STUDY")
     figures.add_argument("--format", choices=FORMATS, default="pdf", help="(%(default)s)")
@@ -314,9 +311,10 @@ def _diff(arguments: argparse.Namespace) -> None:
     and beginnings suffice where they are unique; a row of trials is TABLE_tune/ROW, SETTINGS. A run
     is its uid, of which six digits do.
     """
-    from analysis.explain.diff import diff
+    from analysis.explain.diff import data, diff
 
-    print(diff(arguments.a, arguments.b, arguments.root, arguments.other or arguments.root))
+    asked = (arguments.a, arguments.b, arguments.root, arguments.other or arguments.root)
+    print(json.dumps(data(*asked)) if arguments.as_json else diff(*asked))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from typing import Any
 
 from kdlab.ending import ending
 from kdlab.storage.roots import default_root
-from sweeps.journal import completion
+from sweeps.journal import command_line
 
 # By command the function that carries it out. Its parameters are the command's options.
 FUNCTIONS = {
@@ -83,7 +83,7 @@ def _searching(options: dict[str, Any]) -> AbstractContextManager[None]:
 
 def _arguments() -> argparse.Namespace:
     parser = _parser()
-    completion.answer(parser)
+    command_line.answer_completion(parser)
     # argparse gives up on overrides that follow an option; they are the ones without a dash.
     arguments, rest = parser.parse_known_args()
     unknown = rest if "overrides" not in arguments else [r for r in rest if r.startswith("-")]
@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     def add(name: str, text: str, target: str = "study") -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
         if target == "study":
-            completion.of_studies(command.add_argument(target))
+            command_line.of_studies(command.add_argument(target))
         elif target:
             command.add_argument(target)
         text = f"where runs are ({default_root()})"
@@ -117,6 +117,8 @@ def _parser() -> argparse.ArgumentParser:
             _add_overrides(command)
         if name in COMPOSING:
             command.add_argument("--config-dir", "-cd", metavar="FOLDER", help=CONFIG_DIR)
+        if name in ("plan", "status", "list"):
+            command_line.add_json(command)
         return command
 
     add("plan", "count the runs and what they take; write nothing")
@@ -125,8 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--cancel-on-interrupt", action="store_true", help=INTERRUPT)
     command = add("status", "where the runs stand")
     command.add_argument("--watch", action="store_true", help="again and again")
-    _add_json(command)
-    _add_json(add("list", "the studies there are: questions, and what is done of each", target=""))
+    add("list", "the studies there are: questions, and what is done of each", target="")
     command = add("retry", "forgive failures, and hosts, and launch again")
     command.add_argument("--class", dest="classes", action="append", default=[], metavar="CLASS")
     command.add_argument("--uid", dest="uids", action="append", default=[], metavar="UID")
@@ -146,15 +147,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_overrides(command: argparse.ArgumentParser) -> None:
+    """Let a command take overrides, with another root among them, and a budget."""
     command.set_defaults(root=None)  # overrides may say it
     command.add_argument("overrides", nargs="*", help="Hydra overrides for every run")
     text = "of work, at most"
     command.add_argument("--max-gpu-hours", type=_positive, metavar="H", help=text)
-
-
-def _add_json(command: argparse.ArgumentParser) -> None:
-    text = "one line of JSON, for scripts"
-    command.add_argument("--json", dest="as_json", action="store_true", help=text)
 
 
 def _positive(text: str) -> float:

@@ -1,5 +1,6 @@
 """What the commands of `python -m sweeps` do; `sweeps.__main__` reads their arguments."""
 
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from kdlab.storage import durable, ledger, repeats
 from sweeps import status
 from sweeps.journal import events, failures, run_states
 from sweeps.launchers import choice
-from sweeps.plan import plan
+from sweeps.plan import numbers, plan
 from sweeps.plan.summary import report
 from sweeps.plan.survey import Demand, Work, survey
 from sweeps.study import folders, launched, reading, tuning
@@ -79,9 +80,11 @@ def launched_before(name: str, root: str) -> Request:
     return Request(name, study, (*extra, f"root={root}"))
 
 
-def plan_study(study: str, overrides: Sequence[str], root: str, max_gpu_hours: float | None) -> int:
+def plan_study(
+    study: str, overrides: Sequence[str], root: str, max_gpu_hours: float | None, as_json: bool
+) -> int:
     """Print what there is to do of a study: see `requested` and `plan_only`."""
-    return plan_only(requested(study, tuple(overrides), root), max_gpu_hours)
+    return plan_only(requested(study, tuple(overrides), root), max_gpu_hours, as_json)
 
 
 def launch_study(
@@ -97,15 +100,19 @@ def launch_study(
     return run_launch(request, max_gpu_hours, wait=wait, cancel=cancel_on_interrupt)
 
 
-def plan_only(request: Request, hours: float | None) -> int:
-    """Print what there is to do, `hours` of work at most; write nothing."""
+def plan_only(request: Request, hours: float | None, as_json: bool = False) -> int:
+    """Print what there is to do, `hours` of work at most, in words or as JSON; write nothing."""
     execution = _execution(request)
     root, launcher = execution.root, choice.launcher(execution)
     planned, waiting, _ = plan.plan_with_winners(request.outline, request.name, root)
     runs = plan.unique(planned)
     demand = Demand(hours=hours, unpredicted=_unpredicted(runs, execution))
     work = survey(runs, root, launcher, demand)
-    print(report(request.study, planned, work, launcher, waiting, root))
+    whole = (request.study, planned, work, launcher, waiting, root)
+    if as_json:
+        print(json.dumps({"study": request.name, **numbers.data(*whole)}))
+        return 0
+    print(report(*whole))
     return 0
 
 

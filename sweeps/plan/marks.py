@@ -39,10 +39,37 @@ class TableArm:
     runs: Mapping[SeedPair, Run]
 
 
-def lines(
+@dataclass(frozen=True)
+class TableMarks:
+    """What the tests of one table can mark at its seeds.
+
+    Attributes:
+        differences: how many are tested, in so many `families`; `tests` in the largest of them.
+        seeds: that are planned.
+        can_mark: whether any difference, however large, could be marked.
+        first_t: what |t| has to be above in the first step of Holm's correction; None of one seed.
+        deviations: the difference that is found with 80 % power there, in standard deviations over
+            seeds of a difference; None if nothing can be marked.
+        points: the same in points; None where no record tells the spread.
+        seeds_needed: the fewest seeds at which something could be marked.
+    """
+
+    table: str
+    differences: int
+    families: int
+    tests: int
+    seeds: int
+    can_mark: bool
+    first_t: float | None
+    deviations: float | None
+    points: float | None
+    seeds_needed: int
+
+
+def of_tables(
     study: Study, planned: Sequence[Planned], root: str, done: Mapping[str, ledger.Entry]
-) -> list[str]:
-    """A line for each table: its families of tests, and the difference that its tests can find.
+) -> list[TableMarks]:
+    """For each table its families of tests, and the difference that its tests can find.
 
     That is the difference found with 80 % power in the first, strictest step of Holm's correction:
     in standard deviations over seeds of a difference to the control, and in points where records
@@ -57,7 +84,8 @@ def lines(
     """
     arms = _arms(study, planned)
     tables = dict.fromkeys(table for table, _, _ in arms)
-    return [line for table in tables for line in _line(table, arms, root, done)]
+    marks = (_of_table(table, arms, root, done) for table in tables)
+    return [of_table for of_table in marks if of_table]
 
 
 def _arms(study: Study, planned: Sequence[Planned]) -> dict[ArmKey, TableArm]:
@@ -83,10 +111,27 @@ def _arms(study: Study, planned: Sequence[Planned]) -> dict[ArmKey, TableArm]:
     return arms
 
 
-def _line(
+def text(marks: TableMarks) -> str:
+    """What one table could mark, in a line."""
+    count, several = marks.seeds, marks.differences > 1
+    split = f" in {marks.families} families of up to {marks.tests}" * (marks.families > 1)
+    start = f"marks of {marks.table}: {marks.differences} difference{'s' * several}{split}"
+    if not marks.can_mark:
+        step = f": the first would need |t| > {marks.first_t:.0f}" if marks.first_t else ""
+        needed = f"{step}; {marks.seeds_needed} seeds would do"
+        return f"{start}: none can be marked with {count} seed{'s' * (count != 1)}{needed}"
+    points = f" ({marks.points:.1f} points by the records so far)" if marks.points else ""
+    return (
+        f"{start}: with {count} seeds the first needs |t| > {marks.first_t:.1f} and "
+        f"finds, with 80 % power, {marks.deviations:.1f} standard deviations of a difference over "
+        f"seeds{points}"
+    )
+
+
+def _of_table(
     table: str, arms: Mapping[ArmKey, TableArm], root: str, done: Mapping[str, ledger.Entry]
-) -> Iterator[str]:
-    """What one table could mark; nothing if it compares nothing."""
+) -> TableMarks | None:
+    """What one table could mark; None if it compares nothing."""
     compared = {
         key: arm
         for key, arm in arms.items()
@@ -101,34 +146,27 @@ def _line(
             paths.append((table, column, arm.control))
             seeds.append(arm.seeds)
     if not paths:
-        return
+        return None
     families = power.families(paths, seeds)
     # The largest family is the strictest: what its tests can find, those of the others can too.
     ((largest, tests),) = Counter(families).most_common(1)
-    count, number = seeds[families.index(largest)], len({*families})
-    split = f" in {number} families of up to {tests}" * (number > 1)
-    start = f"marks of {table}: {len(paths)} difference{'s' * (len(paths) > 1)}{split}"
-    if not power.is_able(tests, count):
-        needed = _needed(tests, count)
-        yield f"{start}: none can be marked with {count} seed{'s' * (count != 1)}{needed}"
-        return
+    count = seeds[families.index(largest)]
+    can_mark = power.is_able(tests, count)
     # `detectable` is in standard errors of the mean difference.
-    deviations = power.detectable(tests, count - 1) / count**0.5
-    spread = _spread(_deviations(compared, arms, root, done))
-    points = f" ({deviations * spread:.1f} points by the records so far)" if spread else ""
-    yield (
-        f"{start}: with {count} seeds the first needs "
-        f"|t| > {power.first_step(tests, count - 1):.1f} and "
-        f"finds, with 80 % power, {deviations:.1f} standard deviations of a difference over "
-        f"seeds{points}"
+    deviations = power.detectable(tests, count - 1) / count**0.5 if can_mark else None
+    spread = _spread(_deviations(compared, arms, root, done)) if can_mark else 0.0
+    return TableMarks(
+        table=table,
+        differences=len(paths),
+        families=len({*families}),
+        tests=tests,
+        seeds=count,
+        can_mark=can_mark,
+        first_t=float(power.first_step(tests, count - 1)) if count > 1 else None,
+        deviations=deviations,
+        points=deviations * spread if deviations and spread else None,
+        seeds_needed=next(n for n in range(power.SEEDS_NEEDED, 100) if power.is_able(tests, n)),
     )
-
-
-def _needed(tests: int, seeds: int) -> str:
-    """What a t-test would need at these seeds, and how many seeds would do."""
-    enough = next(n for n in range(power.SEEDS_NEEDED, 100) if power.is_able(tests, n))
-    step = f": the first would need |t| > {power.first_step(tests, seeds - 1):.0f}" * (seeds > 1)
-    return f"{step}; {enough} seeds would do"
 
 
 def _columns(run: Run) -> list[str]:

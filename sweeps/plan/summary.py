@@ -8,7 +8,7 @@ from kdlab.errors import BadInput
 from kdlab.storage import ledger
 from kdlab.storage.teacher_files import stored_bytes
 from sweeps.launchers.choice import Launcher
-from sweeps.plan import estimate, marks, model_sizes
+from sweeps.plan import estimate, marks, model_sizes, numbers
 from sweeps.plan.row import Planned
 from sweeps.plan.survey import Work, counts
 from sweeps.study.schema import Study
@@ -44,7 +44,8 @@ def report(
     lines += _equal_rows(planned)
     lines += model_sizes.lines(entry.run for entry in planned if entry.run)
     lines += _trials(planned)
-    lines += marks.lines(study, planned, root, ledger.index(root))
+    marked = marks.of_tables(study, planned, root, ledger.index(root))
+    lines += map(marks.text, marked)
     if waiting:
         lines.append(_waiting(waiting, work))
     if any(work.predicted):
@@ -117,16 +118,11 @@ def _graph(work: Work) -> str:
 
 
 def _hours(work: Work, launcher: Launcher) -> str:
-    asking = work.asking.flops / work.speed
-    hours = (sum(work.seconds[run.uid] for run in work.due) + asking) / 3600
-    measured, cells = work.measured
-    # No more tasks work at a time than the largest level has: children wait for their parents.
-    at_a_time = min(launcher.parallel, max(map(len, work.levels)))
-    wall_clock = hours / at_a_time
+    hours = numbers.hours(work, launcher)
     return (
-        f"about {_rounded(hours)} hours of work on a GPU (or in a process without one), "
-        f"{_rounded(wall_clock)} if {at_a_time} go at a time; "
-        f"{measured} of {cells} cells measured, the others by their operations"
+        f"about {_rounded(hours.work)} hours of work on a GPU (or in a process without one), "
+        f"{_rounded(hours.wall_clock)} if {hours.at_a_time} go at a time; "
+        f"{hours.measured_cells} of {hours.cells} cells measured, the others by their operations"
     )
 
 
@@ -150,15 +146,10 @@ def _asking(work: Work, root: str) -> list[str]:
 
 
 def _disk(work: Work, launcher: Launcher) -> str:
-    saved = [estimate.model_bytes(run) for run in work.due if run.uid in work.parents]
-    # A task leaves its shard, events, records, outputs and logs, a model about as many files.
-    files = 6 * sum(map(len, work.levels)) + 6 * len(saved)
-    stays = len(work.due) * estimate.RECORD_BYTES + sum(saved)
-    # The weights, and two moments of AdamW for each.
-    checkpoints = 3 * max(map(estimate.model_bytes, work.due)) * launcher.keys.cohort
+    on_disk = numbers.files(work, launcher)
     return (
-        f"about {files} files and {stays / GIGABYTE:.2g} GB; "
-        f"{checkpoints / GIGABYTE:.2g} GB of checkpoints for a cohort in training"
+        f"about {on_disk.files} files and {on_disk.bytes / GIGABYTE:.2g} GB; "
+        f"{on_disk.checkpoint_bytes / GIGABYTE:.2g} GB of checkpoints for a cohort in training"
     )
 
 

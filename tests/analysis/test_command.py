@@ -123,6 +123,10 @@ def test_why_and_diff_print(run):
     assert run("why", "edges/main/strong/mrpc", "--root", "runs")[1].startswith("edges/main/strong")
     out = run("diff", "edges/main/strong", "edges/main/weak", "--root", "runs")[1]
     assert out.startswith("A: edges/main/strong ")
+    told = json.loads(
+        run("diff", "edges/main/strong", "edges/main/weak", "--root", "runs", "--json")[1]
+    )
+    assert told["overrides"]["b"] == ["knowledge.logits_kl.weight=3"]
 
 
 def test_every_paper_table_may_be_asked_for():

@@ -1,5 +1,6 @@
 """What `diff` says of two cells or runs."""
 
+import json
 import re
 import shutil
 from dataclasses import replace
@@ -9,7 +10,7 @@ import edges
 import pandas as pd
 import pytest
 
-from analysis.explain.diff import diff
+from analysis.explain.diff import data, diff
 from analysis.explain.lookup import find
 from kdlab.storage import ledger
 
@@ -118,3 +119,39 @@ def test_cells_without_records_say_so(root):
     text = diff("edges/main/gone/mrpc", "edges/main/strong/mrpc", root, root)
     assert "no column that both have scores in" in text
     assert "code, versions and machines: not recorded of both" in text
+
+
+def test_as_data_it_says_the_same(root):
+    asked = ("edges/main/strong/mrpc", "edges/main/none/mrpc", root, root)
+    text, told = diff(*asked), json.loads(json.dumps(data(*asked), allow_nan=False))
+    assert text.startswith(f"A: {told['a']['name']} ({told['a']['states']}; {root})")
+    assert told["options"]["knowledge"] == ["logits_kl", "none"]
+    assert told["overrides"] == {"a": ["knowledge=logits_kl"], "b": ["knowledge=none"]}
+    assert told["computed_with"] == {}
+    assert (told["same_runs"], told["unequal"]) == (0, {})
+    assert f"{len(told['scores'])} columns" == f"{text.count('A − B')} columns"
+    for score in told["scores"]:
+        a, b, gap = score["a"], score["b"], score["difference"]
+        assert (
+            f"{score['column']}: A {a['mean']:.2f} ± {a['spread']:.2f} ({a['runs']}), "
+            f"B {b['mean']:.2f} ± {b['spread']:.2f} ({b['runs']}); A − B {gap['points']:+.2f} over "
+            f"{gap['pairs']} shared seeds [{gap['low']:.2f}, {gap['high']:.2f}]"
+        ) in text
+        assert gap["why"] == ""
+
+
+def test_as_data_it_names_what_is_unequal_and_why_there_is_no_interval(root, again):
+    target = find("edges/main/strong/mrpc", again)
+    record = target.runs[0].record
+    changed = replace(record, result=record.result | {"steps": 299})
+    path = next(Path(again, "records").glob("*.jsonl"))
+    lines = [line for line in path.read_text().splitlines(True) if record.uid not in line]
+    path.write_text("".join(lines))
+    ledger.append(again, changed)
+    told = data("edges/main/strong/mrpc", "edges/main/strong/mrpc", root, again)
+    assert told["same_runs"] == 5
+    assert told["unequal"] == {record.uid: {"steps": [300, 299]}}
+    one = data("edges/main/one seed/mrpc", "edges/main/none/mrpc", root, root)["scores"][0]
+    assert one["a"]["spread"] is None
+    assert one["difference"]["low"] is None
+    assert one["difference"]["why"] == "no interval: it needs 3 seeds"

@@ -38,6 +38,10 @@ def planned(table: str, seeds: range, tasks: tuple[str, ...], stage: str = "") -
     ]  # fmt: skip
 
 
+def lines(*told) -> list[str]:
+    return [marks.text(of_table) for of_table in marks.of_tables(*told)]
+
+
 @pytest.mark.parametrize(
     ("seeds", "tasks", "said"),
     [
@@ -50,13 +54,13 @@ def planned(table: str, seeds: range, tasks: tuple[str, ...], stage: str = "") -
     ],
 )  # fmt: skip
 def test_a_table_says_what_its_first_step_needs_at_its_seeds(tmp_path, seeds, tasks, said):
-    (line,) = marks.lines(STUDY, planned("main", range(seeds), tasks), str(tmp_path), {})
+    (line,) = lines(STUDY, planned("main", range(seeds), tasks), str(tmp_path), {})
     assert line.startswith(said)
     assert "points" not in line
 
 
 def test_what_is_being_tuned_has_the_seeds_that_will_confirm_it(tmp_path):
-    (line,) = marks.lines(STUDY, planned("tuned", range(1), ("rte",), "tune"), str(tmp_path), {})
+    (line,) = lines(STUDY, planned("tuned", range(1), ("rte",), "tune"), str(tmp_path), {})
     assert line.startswith("marks of tuned: 4 differences: with 5 seeds")
 
 
@@ -71,5 +75,5 @@ def test_points_are_of_what_is_recorded_by_now(tmp_path):
             ledger.append(tmp_path, Record(entry.run.uid, {}, [], result, {"seconds": 1.0}, {}))
     deviation = 100 * np.std(np.array(gaps[4:]) - np.array(gaps[:4]), ddof=1)
     expected = deviation * power.detectable(4, 5) / 6**0.5
-    (line,) = marks.lines(STUDY, own, str(tmp_path), ledger.index(tmp_path))
+    (line,) = lines(STUDY, own, str(tmp_path), ledger.index(tmp_path))
     assert f"over seeds ({expected:.1f} points by the records so far)" in line

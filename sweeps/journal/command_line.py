@@ -1,7 +1,8 @@
-"""What the Tab key completes on a command line: commands and options, and the names of studies.
+"""What the command lines of `sweeps` and `analysis` share: `--json`, and what Tab completes.
 
-For bash and zsh, once: `eval "$(register-python-argcomplete kdlab-sweeps)"`, and so for
-`kdlab-analysis`; `kdlab -sc install=bash` prints what Hydra has for `kdlab`.
+The Tab key completes commands and options, and the names of studies. For bash and zsh, once:
+`eval "$(register-python-argcomplete kdlab-sweeps)"`, and so for `kdlab-analysis`; for `kdlab`
+`kdlab -sc install=bash` prints what Hydra has.
 """
 
 import argparse
@@ -13,7 +14,13 @@ from kdlab.storage.roots import default_root
 from sweeps.study import folders
 
 
-def answer(parser: argparse.ArgumentParser) -> None:
+def add_json(command: argparse.ArgumentParser) -> None:
+    """Let a command print one line of JSON in place of its text: `as_json` says so."""
+    text = "print one line of JSON, for scripts"
+    command.add_argument("--json", dest="as_json", action="store_true", help=text)
+
+
+def answer_completion(parser: argparse.ArgumentParser) -> None:
     """Answer a shell that asks for completions, and exit; else do nothing.
 
     To be called before anything else is loaded, as the shell asks at every press of the key.
