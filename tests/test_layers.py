@@ -19,7 +19,7 @@ ROOMS = {
     "sweeps": """__init__ leftovers study journal wandb_sink task launchers status plan submit
         commands multirun hydra_plugins __main__""",
     "analysis": """published read __init__ statistics tables explain glue notebook effects figures
-        guideline report archive __main__""",
+        guideline report archive notebook_outputs __main__""",
 }
 SHELVES = ("losses", "matching", "init")
 

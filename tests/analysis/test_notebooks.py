@@ -1,4 +1,7 @@
-"""Notebooks run as they are: on records of the papers' studies, and where there are none."""
+"""Notebooks run as they are: on records of the papers' studies, and where there are none.
+
+Those that carry their outputs carry what `python -m analysis.notebook_outputs` writes.
+"""
 
 import json
 import os
@@ -13,6 +16,7 @@ from IPython.core.formatters import HTMLFormatter
 from nbclient import NotebookClient
 
 import analysis
+from analysis import notebook_outputs
 from analysis.notebook import register
 from analysis.tables.formats import html
 from analysis.tables.model import Table
@@ -21,6 +25,8 @@ from sweeps.study import layouts, reading
 
 FOLDER = Path(analysis.__file__).parent / "notebooks"
 PATHS = sorted(FOLDER.glob("*.ipynb"))
+PAPERS = PATHS[:6]  # of studies whose records are under a root
+PUBLISHED = ("7_table_b1_from_records",)  # of studies in analysis/results/records
 CLEAN = "%reset -f"
 SEEDS = {"axes": range(1, 6)}  # of the guideline, which needs five
 
@@ -38,7 +44,7 @@ def ran(root: Path, room: Path) -> dict[str, list[Any]]:
 
     One kernel runs them all, one after the other: it is its start that takes long.
     """
-    notebooks = {path.stem: read(path) for path in PATHS}
+    notebooks = {path.stem: read(path) for path in PAPERS}
     whole = nbformat.v4.new_notebook()
     for notebook in notebooks.values():
         whole.cells += [nbformat.v4.new_code_cell(CLEAN), *notebook.cells]
@@ -72,23 +78,85 @@ def outputs(cells: list[Any], kind: str) -> list[Any]:
 
 
 def test_there_is_one_for_each_group_of_tables_and_one_for_what_follows():
-    assert [path.stem.partition("_")[0] for path in PATHS] == ["1", "2", "3", "4", "5", "6"]
+    assert [path.stem.partition("_")[0] for path in PATHS] == list("12345678")
     shown = " ".join(path.read_text() for path in PATHS)
     own = {name for name in layouts.names() if not name.startswith("b")}
-    assert own == set(re.findall(r'papers\.table\(\\"(\w+)\\"\)\(runs\)', shown))
+    assert own | {"b1_glue"} == set(re.findall(r'papers\.table\(\\"(\w+)\\"\)\(runs\)', shown))
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
-def test_a_notebook_is_small_valid_and_has_no_outputs(path):
+def test_a_notebook_is_small_and_valid(path):
     notebook = read(path)
     nbformat.validate(notebook)
     assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
     assert [cell.id for cell in notebook.cells] == [
         f"{notebook.cells[0].id[:-2]}-{n}" for n in range(1, len(notebook.cells) + 1)
     ]
-    assert all(not cell.outputs and cell.execution_count is None for cell in code(notebook))
     assert sum(len(cell.source.splitlines()) for cell in code(notebook)) < 30
     assert json.loads(path.read_text())["metadata"]["kernelspec"]["name"] == "python3"
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_outputs_are_whole_or_there_are_none(path):
+    cells = code(read(path))
+    if path.stem not in PUBLISHED and not any(cell.outputs for cell in cells):
+        assert all(cell.execution_count is None for cell in cells)
+        return
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert not outputs(cells, "error")
+    assert {output.name for output in outputs(cells, "stream")} == {"stdout"}
+    for cell in cells:
+        assert "execution" not in cell.metadata  # when it ran
+        for output in cell.outputs:
+            text = json.dumps(output)
+            assert len(text) < 100_000
+            assert not notebook_outputs.of_a_machine(text)
+    pages = [output.data.get("text/html", "") for output in outputs(cells, "execute_result")]
+    assert any("<table" in page for page in pages)
+    assert any("data:image/svg+xml" in page for page in pages)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("<Figure at 0x7fdeadbeef10>", " at 0x7fdeadbeef10"),
+        ("root=/tmp/xyz/runs", "/tmp/"),
+        ("see /home/somebody/runs", "/home/"),
+        ("runs/tmp/x and docs/home/y at 0.5, data:image/png;base64,AA/tmp/BB==", ""),
+    ],
+)
+def test_what_is_of_one_machine_is_found_in_outputs(text, found):
+    assert notebook_outputs.of_a_machine(text) == found
+
+
+def test_the_command_writes_what_is_committed_and_leaves_out_what_is_not_published(
+    tmp_path, monkeypatch, capsys
+):
+    names = ("7_table_b1_from_records", "5_data")
+    folder = tmp_path / "analysis" / "notebooks"  # it finds the records by a relative path
+    folder.mkdir(parents=True)
+    (tmp_path / "analysis" / "results").symlink_to(FOLDER.parent / "results")
+    for name in names:
+        bare = read(FOLDER / f"{name}.ipynb")
+        for cell in code(bare):
+            cell.outputs, cell.execution_count = [], None
+        (folder / f"{name}.ipynb").write_bytes(notebook_outputs.written(bare))
+    monkeypatch.setattr(notebook_outputs, "NOTEBOOKS", folder)
+    monkeypatch.setattr("sys.argv", ["notebook_outputs", *names])
+    notebook_outputs.main()
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "7_table_b1_from_records: with its outputs"
+    assert second == "5_data: without outputs: no plan of study 'c1_data'"
+    for name in names:
+        path = f"{name}.ipynb"
+        assert (folder / path).read_bytes() == (FOLDER / path).read_bytes(), name
+
+
+def test_an_unknown_notebook_is_refused_with_those_there(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["notebook_outputs", "9_none"])
+    with pytest.raises(SystemExit, match="2"):
+        notebook_outputs.main()
+    assert "9_none: no such notebook; there: 1_knowledge_and_matching," in capsys.readouterr().err
 
 
 def test_a_single_table_as_a_cells_last_line_is_html():
@@ -103,10 +171,11 @@ def test_a_single_table_as_a_cells_last_line_is_html():
 def test_what_a_notebook_says_to_launch_is_a_study(path):
     text = "\n".join(cell.source for cell in read(path).cells)
     launched = set(re.findall(r"sweeps launch (\w+)", text))
+    written = set(re.findall(r"%%writefile (\w+)\.yaml", text))  # by the notebook itself
     opened = set(re.findall(r'^[A-Z]+ = (?:os\.environ\.get\("KDLAB_STUDY", )?"(\w+)"', text, re.M))
     assert opened
     assert opened <= launched
-    for name in launched:
+    for name in launched - written:
         assert reading.load(name).question
 
 
