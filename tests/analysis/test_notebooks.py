@@ -129,6 +129,7 @@ def test_what_is_of_one_machine_is_found_in_outputs(text, found):
     assert notebook_outputs.of_a_machine(text) == found
 
 
+@pytest.mark.long
 def test_the_command_writes_what_is_committed_and_leaves_out_what_is_not_published(
     tmp_path, monkeypatch, capsys
 ):
