@@ -20,12 +20,15 @@ METHODS = {"tolist", "numpy", "item", "cpu", "__bool__", "__float__", "__int__",
 
 @contextmanager
 def in_updates() -> Iterator[dict[str, set[str]]]:
-    """By uid, what the updates of every run read, outside of the reads that are meant to be."""
+    """By uid, what the second update of a run reads, outside of the reads that are meant to be."""
     waits: dict[str, set[str]] = {}
     update, read, asked = student_state.update, student_state._read, attention_heads.ASKED
     paused = False
 
     def watched(student: Any, *arguments: Any) -> None:
+        if student.step != 1:  # one is enough, and watching takes longer than the update
+            update(student, *arguments)
+            return
         of_run = waits.setdefault(student.run.uid, set())
         with (
             _Methods(lambda name: paused or of_run.add(name)),

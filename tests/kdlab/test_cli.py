@@ -64,7 +64,7 @@ def test_bad_input_that_only_the_data_shows_exits_with_2(small, tmp_path):
 
 def test_overrides_may_follow_options():
     asked = ("task=rte", "task.path=/nowhere", "threads=1")
-    found = python("sweeps", "launch", "glue_small", "--wait", *asked)
+    found = python("sweeps", "launch", "quickstart_tune", "--wait", *asked)
     assert found.returncode == 2
     assert "task.path=/nowhere: no such file or folder" in found.stderr
     assert python("sweeps", "plan", "quickstart", "--foo").returncode == 2

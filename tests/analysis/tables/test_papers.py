@@ -16,7 +16,7 @@ from analysis.tables.model import Table
 from analysis.tables.text import rendered
 from kdlab.errors import BadInput
 from sweeps.plan import plan
-from sweeps.study import layouts, reading
+from sweeps.study import folders, layouts, reading
 
 COST = {"parameters": {"transformer": 2_000_000, "total": 3_000_000}, "flops": 4e9, "latency": 5.0}
 LABELS = np.array([1.0] * 240 + [0.0] * 160)
@@ -203,7 +203,7 @@ def test_a_table_of_ones_own_is_one_file(tmp_path, monkeypatch):
 def test_every_layout_has_a_study_to_fill_it():
     found = {
         block.layout
-        for path in reading.STUDIES.glob("*.yaml")
+        for path in folders.STUDIES.glob("*.yaml")
         for block in reading.load(path.stem).blocks
     }
     assert {layout for layout in found if layout} == set(layouts.names()) - {"b3_long_text"}
