@@ -24,6 +24,7 @@ ELSEWHERE = {
     "reference/frame.md": "analysis/read/README.md",
     "reference/published.md": "analysis/published/README.md",
     "reference/claims.md": "analysis/published/claims/README.md",
+    "results/summary.md": "analysis/results/README.md",
     "results/glue_small.md": "analysis/results/glue_small.md",
     "results/pkd_cola_mpnet.md": "analysis/results/pkd_cola_mpnet.md",
     "results/menu.md": "analysis/results/menu.md",

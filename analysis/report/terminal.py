@@ -85,7 +85,7 @@ def _sentence(panel: Panel, tables: Sequence[Table], margin: float) -> list[str]
     for control, *arms in panel.groups if panel.compares else []:
         by_kind: dict[str, list[str]] = {}
         for line in arms:
-            points = f" ({line.mean:+.1f})".replace("-", "−") if line.kind != "alike" else ""
+            points = f" ({line.mean:+z.1f})".replace("-", "−") if line.kind != "alike" else ""
             by_kind.setdefault(line.kind, []).append(line.row + points)
         said = [
             f"{begins.format(control=control.row, margin=within)}: {', '.join(by_kind[kind])}"
@@ -99,8 +99,12 @@ def _sentence(panel: Panel, tables: Sequence[Table], margin: float) -> list[str]
         if (gap.table, gap.column) == (panel.table, panel.column) and gap.closed_by
     ]
     sentences += [
-        f"The teacher is {gap.points:.1f} points above {gap.control}; {gap.closed_by} closes most "
-        f"of that ({gap.share:.0f} %)."
+        f"The teacher is {gap.points:.1f} points above {gap.control}; "
+        + (
+            f"{gap.closed_by} closes most of that ({gap.share:.0f} %)."
+            if gap.share > 0
+            else "no mean of an arm is closer to it."
+        )
         for gap in gaps
     ]
     return sentences
