@@ -65,8 +65,8 @@ def deterministic(device: torch.device) -> Iterator[None]:
 
 
 def moved(tensor: Tensor, device: torch.device) -> Tensor:
-    """A CPU tensor on a device; on a GPU its copy is queued like other work, not waited for."""
-    if device.type != "cuda":
+    """A tensor on a device; a copy from the CPU to a GPU is queued, and nobody waits for it."""
+    if device.type != "cuda" or tensor.device == device:
         return tensor.to(device)
     # Only out of page-locked memory does a copy not wait; PyTorch keeps that until it is done.
     return tensor.pin_memory().to(device, non_blocking=True)

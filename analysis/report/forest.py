@@ -80,10 +80,13 @@ class Scale:
     low: float
     high: float
 
+    def share(self, points: float) -> float:
+        """Where a value stands, from 0 to 1; what lies outside stands at the end."""
+        return (min(max(points, self.low), self.high) - self.low) / (self.high - self.low)
+
     def place(self, points: float) -> str:
-        """Where a value stands, in percent of the width; what lies outside stands at the end."""
-        share = (min(max(points, self.low), self.high) - self.low) / (self.high - self.low)
-        return f"{PERCENT * share:.2f}%"
+        """As `share`, in percent of the width."""
+        return f"{PERCENT * self.share(points):.2f}%"
 
     def width(self, low: float, high: float) -> str:
         """The width of a stretch, in percent."""
@@ -91,13 +94,13 @@ class Scale:
         return f"{PERCENT * share:.2f}%"
 
     @property
-    def ticks(self) -> list[tuple[str, str]]:
-        """Round values: where each stands, and as text."""
+    def ticks(self) -> list[tuple[float, str]]:
+        """Round values, and each as text."""
         from matplotlib.ticker import MaxNLocator
 
         steps = MaxNLocator(nbins=TICKS, steps=[1, 2, 5, 10]).tick_values(self.low, self.high)
         inside = [float(value) for value in steps if self.low <= value <= self.high]
-        return [(self.place(value), f"{value:z.4g}".replace("-", "−")) for value in inside]
+        return [(value, f"{value:z.4g}".replace("-", "−")) for value in inside]
 
 
 def panels(tables: Sequence[Table], margin: float) -> list[Panel]:

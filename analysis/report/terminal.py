@@ -65,16 +65,15 @@ def _drawn(line: Line, panel: Panel) -> str:
 
 def _at(points: float, scale: Scale) -> int:
     """The character at which a value stands."""
-    share = (points - scale.low) / (scale.high - scale.low)
-    return round(min(max(share, 0.0), 1.0) * (WIDTH - 1))
+    return round(scale.share(points) * (WIDTH - 1))
 
 
 def _scale(scale: Scale) -> str:
     """Round values over the characters at which they stand."""
     row = [" "] * (WIDTH + 8)
-    for place, text in scale.ticks:
-        start = round(float(place.rstrip("%")) / 100 * (WIDTH - 1)) - (len(text) - 1) // 2
-        row[max(start, 0) : max(start, 0) + len(text)] = text
+    for value, text in scale.ticks:
+        start = max(_at(value, scale) - (len(text) - 1) // 2, 0)
+        row[start : start + len(text)] = text
     return "".join(row).rstrip()
 
 

@@ -143,9 +143,7 @@ def _table(
     all_cells = {**cells, **constant, **over_tasks}
     best = marks.best(all_cells, students, [*columns, *averaged], published)
     return Table(
-        # A layout's name takes the place of the study's, unless that begins with it; one without a
-        # name leaves it.
-        name=name if name.startswith(layout.name) else layout.name,
+        name=_called(name, layout),
         question=str(frame["question"].iloc[0]),
         split=split,
         rows=[*teachers, *([MAJORITY] if constant else []), *students],
@@ -155,9 +153,7 @@ def _table(
         samples={**samples, **of_averages},
         legend=footnotes.legend(planned),
         notes=[
-            *footnotes.notes(planned),
-            *footnotes.excluded(left_out),
-            *footnotes.differing(planned, axes(planned), layout.axes),
+            *_of_rows(planned, left_out, layout),
             *marks.notes(name, cells, margin),
             *marks.ranks(cells, students, columns),
             *average_notes,
@@ -173,6 +169,20 @@ def _table(
         published=published,
         best=best,
     )
+
+
+def _called(name: str, layout: Layout) -> str:
+    """The layout's name in the place of the study's, unless that begins with it, or it has none."""
+    return name if name.startswith(layout.name) else layout.name
+
+
+def _of_rows(planned: pd.DataFrame, left_out: pd.DataFrame, layout: Layout) -> list[str]:
+    """The notes on what the rows are, before those on what their tests say."""
+    return [
+        *footnotes.notes(planned),
+        *footnotes.excluded(left_out),
+        *footnotes.differing(planned, axes(planned), layout.axes),
+    ]
 
 
 def _arms(frame: pd.DataFrame) -> dict[tuple[str, str], list[CellRun]]:

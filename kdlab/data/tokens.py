@@ -163,8 +163,7 @@ def batch(data: Encoded, positions: np.ndarray, device: torch.device) -> dict[st
         for name, tokens in data.features.items()
     }
     inputs["attention_mask"] = mask.long()
-    # Nothing moves where the tokens are on the device already.
-    return {n: x if x.device == device else moved(x, device) for n, x in inputs.items()}
+    return {name: moved(tensor, device) for name, tensor in inputs.items()}
 
 
 def labels(data: Encoded, positions: np.ndarray, device: torch.device) -> Tensor:

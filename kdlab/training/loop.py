@@ -82,15 +82,21 @@ def train(
                     if is_read and student.status == TRAINING:
                         on_evaluation(student, _evaluated(student, points, evaluate))
             # Between two steps, as a checkpoint has no gradients.
-            if stop.is_set() or time.monotonic() - last_saved >= execution.checkpoint_seconds:
-                for student in active:
-                    resume.save(student, execution.root)
-                last_saved = time.monotonic()
+            last_saved = _saved(active, execution, last_saved)
             if stop.is_set():
                 raise Stopped(f"stopped after step {step + 1} of {len(batches)}")
             show(step + 1)
     for student in students:
         student.status = DONE if student.status == TRAINING else DIVERGED
+
+
+def _saved(students: Sequence[StudentState], execution: Execution, last: float) -> float:
+    """Save checkpoints if that is due, or the process is to stop; when it was done last."""
+    if not stop.is_set() and time.monotonic() - last < execution.checkpoint_seconds:
+        return last
+    for student in students:
+        resume.save(student, execution.root)
+    return time.monotonic()
 
 
 def _first_step(students: Sequence[StudentState], steps: int) -> int:
