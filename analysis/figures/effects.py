@@ -23,7 +23,7 @@ from kdlab.power import SEEDS_NEEDED
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-HATCH = {AXIS: "", PAIR: "///", SEED: "...", RESIDUAL: "xxx"}
+HATCH = {AXIS: "", PAIR: "///", SEED: "\\\\\\", RESIDUAL: "xxx"}
 KINDS = {
     AXIS: "axis",
     PAIR: "pair of axes",
