@@ -19,6 +19,7 @@ LOADED = [
     "at_once",
     "hydra",
     "kdlab.cohort",
+    "transformers.modeling_utils",  # which the first model of a process loads, for two seconds
     "kdlab.config.compose",
     "sweeps.commands",
     "analysis.tables.arrange",
@@ -72,6 +73,7 @@ def python(
 
 def _module(arguments: tuple[str, ...], folder: Path, out: Path | None, err: Path) -> None:
     os.chdir(folder)
+    sys.path.insert(0, str(folder))  # as `python -m` does
     for number, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600) if path else _closed(), number)
     sys.argv = list(arguments)

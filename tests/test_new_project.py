@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import at_once
 import pytest
 
 from kdlab import new_project
@@ -25,13 +26,20 @@ MODULES = {"kdlab": "kdlab", "kdlab-sweeps": "sweeps", "kdlab-analysis": "analys
 def lab(tmp_path_factory):
     """A project, made by the command."""
     folder = tmp_path_factory.mktemp("work")
-    made = python(folder, "-m", "kdlab", "new", "mylab")
+    made = command(folder, "kdlab", "new", "mylab")
     assert re.match(r"8 files in mylab; next:\n  cd mylab\n", made)
     return folder / "mylab"
 
 
+def command(folder, *words):
+    """What a command of kdlab's prints that is run in a folder."""
+    ended = at_once.python(*words, cwd=folder)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
 def python(folder, *command):
-    """What a command of Python prints that is run in a folder."""
+    """What a command of Python prints that is run in a folder by a process that starts anew."""
     # The repository comes first, and the folder itself only where `-m` puts it.
     paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     ended = subprocess.run(
@@ -50,14 +58,14 @@ def test_its_test_passes(lab):
 
 
 def test_its_study_plans_and_its_name_is_nowhere_left_out(lab):
-    assert "12 raw, 0 excluded" in python(lab, "-m", "sweeps", "plan", "huber")
+    assert "12 raw, 0 excluded" in command(lab, "sweeps", "plan", "huber")
     texts = [path.read_text() for path in lab.rglob("*") if path.suffix in (".py", ".md", ".yaml")]
     assert len(texts) == 6
     assert not [text for text in texts if new_project.NAME in text]
 
 
 def test_a_run_of_it_trains(lab):
-    said = python(lab, "-m", "kdlab", "knowledge=hidden_huber", *SMALL.split())
+    said = command(lab, "kdlab", "knowledge=hidden_huber", *SMALL.split())
     assert "done: the record is under runs/records" in said
     assert len(list(ledger.records(lab / "runs"))) == 2  # the student and its teacher
 

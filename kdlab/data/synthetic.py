@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from kdlab import streams
 from kdlab.data.source import Source
@@ -52,7 +52,7 @@ def generate(
 ) -> tuple[pd.DataFrame, float]:
     """The rows of a split, and the accuracy of the best possible classifier on them."""
     random = np.random.Generator(np.random.PCG64(streams.key(0, f"synthetic/{split}")))
-    values = norm.ppf((np.arange(words) + 0.5) / words)
+    values = ndtri((np.arange(words) + 0.5) / words)
     values /= values.std()
     content = random.integers(words, size=(rows, length))
     signs = np.where(np.arange(length) % 2 == 0, 1.0, -1.0)

@@ -13,14 +13,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
 from kdlab.encoders.families import FAMILIES, Family
 from kdlab.models import layer_list
@@ -56,8 +54,21 @@ class Heads:
 def implementation(model_type: str) -> str:
     """The attention implementation with which to load a model of a family."""
     family = FAMILIES.get(model_type)
-    # The masks of "eager" are numbers to be added, as attention of a family's own expects them.
-    return "eager" if family and family.projections else NAME
+    if family and family.projections:
+        return "eager"  # its masks are numbers to be added, as a family's own attention expects
+    _register()
+    return NAME
+
+
+@cache
+def _register() -> None:
+    # Not at the top, as everywhere below: these modules take two seconds to load, and whoever only
+    # composes or plans runs loads no model.
+    from transformers import AttentionInterface, AttentionMaskInterface
+
+    AttentionInterface.register(NAME, _recording_attention)
+    # Without a mask function of the same name the mask would silently be None.
+    AttentionMaskInterface.register(NAME, _mask)
 
 
 @contextmanager
@@ -94,6 +105,8 @@ _tape: ContextVar[_Tape | None] = ContextVar("kdlab_tape", default=None)
 def _recording_attention(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **rest: Any
 ) -> tuple[Tensor, None]:
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
     if tape := _tape.get():
         tape.calls += 1
         if tape.calls in tape.layers:
@@ -122,19 +135,14 @@ def _heads(
     return Heads(query, key, value, scaling, allowed)
 
 
-AttentionInterface.register(NAME, _recording_attention)
-
-
 def _mask(*arguments: Any, **keywords: Any) -> Tensor | None:
     """The mask for PyTorch's attention; on a GPU a batch without padding has one, too."""
+    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+
     mask = keywords.get("attention_mask")
     if mask is not None and mask.device.type not in ASKED:
         keywords["allow_is_bidirectional_skip"] = False
     return ALL_MASK_ATTENTION_FUNCTIONS["sdpa"](*arguments, **keywords)
-
-
-# Without a mask function of the same name the mask would silently be None.
-AttentionMaskInterface.register(NAME, _mask)
 
 
 @contextmanager

@@ -1,17 +1,14 @@
 """Every YAML is what its name says, binds to its function, and composes."""
 
 import ast
-import json
 from pathlib import Path
 
-import composed
 import pytest
 from omegaconf import OmegaConf
 
 import kdlab
 from kdlab.config.compose import compose
 from kdlab.config.option_files import CONF, options
-from kdlab.errors import BadInput
 from kdlab.options import callables
 from kdlab.options.function_keys import InitKeys, MatchingKeys, Named, TermKeys, TrackerKeys
 from kdlab.options.schema import Task
@@ -30,13 +27,6 @@ CALLABLE = [
     for path in sorted((CONF / group).glob("*.yaml"))
     if path.stem != "logits" and (group, path.stem) != ("knowledge", "none")
 ]
-CHECKPOINT = {
-    "model_type": "bert",
-    "num_hidden_layers": 2,
-    "hidden_size": 32,
-    "num_attention_heads": 2,
-    "intermediate_size": 128,
-}
 GLUE = ["cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte", "wnli"]
 
 
@@ -106,49 +96,12 @@ def test_every_weighing_module_is_reachable_and_has_its_knobs():
     assert modules == named.keys()
 
 
-# Knowledge, matchings, shapes and inits are composed once more by Hydra in test_compose_many.
-
-
-@pytest.mark.parametrize("name", options("knowledge"))
-def test_every_knowledge_composes(name):
-    task = ["task.classes=1", "task.metrics=[pearson]", "task.select_by=[pearson]"]
-    if content("knowledge", name).get("min_classes", 0) > 2:
-        with pytest.raises(BadInput, match="classes"):
-            composed.compose(f"knowledge={name}")
-        assert len(composed.compose(f"knowledge={name}", "task.classes=3").terms) == 1
-        return
-    for extra in ([], task) if name in ("logits", "none", "logits_mse") else ([],):
-        assert len(composed.compose(f"knowledge={name}", *extra).terms) == (name != "none")
-
-
-@pytest.mark.parametrize("name", options("matching"))
-def test_every_matching_composes(name):
-    extra = ["matching.pairs=[[1,2]]"] if name == "custom" else []
-    knowledge = "logits_kl" if name == "none" else "hidden_mse"
-    run = composed.compose(f"knowledge={knowledge}", f"matching={name}", "size=l3_h64_a4", *extra)
-    assert (run.terms[0].matching is None) == (name == "none")
+# That every knowledge, matching, shape and init composes: tests/kdlab/config/test_compose_many.py.
 
 
 @pytest.mark.parametrize("name", options("shape"))
-def test_every_shape_composes_and_names_its_oracle(name):
-    assert composed.compose("size=tinybert6", f"shape={name}", "knowledge=none").student.hidden > 0
+def test_every_shape_names_its_oracle(name):
     assert "\n# Oracle: " in (CONF / "shape" / f"{name}.yaml").read_text()
-
-
-@pytest.mark.parametrize("name", options("init"))
-def test_every_init_composes(name, small, tmp_path):
-    own = {
-        "random": [],
-        "pretrained": ["init.checkpoint=CHECKPOINT"],
-        "run": ["init.run=['knowledge=none']"],
-        "teacher_custom": ["init.weights=finetuned", "size=l2_h32_a2", "init.layers=[1,3]"],
-    }.get(name, ["init.weights=finetuned", "size=l2_h32_a2"])
-    (tmp_path / "config.json").write_text(json.dumps(CHECKPOINT))
-    (tmp_path / "model.safetensors").write_bytes(b"")
-    run = composed.compose(
-        *small, f"init={name}", *[o.replace("CHECKPOINT", str(tmp_path)) for o in own]
-    )
-    assert run.init.name == name
 
 
 @pytest.mark.parametrize("name", GLUE)

@@ -7,10 +7,11 @@ DEEP = ("size=l3_h64_a4", LAYERED)
 FINETUNED = ("init.weights=finetuned", "size=l2_h64_a4")
 GIVEN = ("random", "pretrained", "run", "teacher_custom")  # these want keys of their own
 INITS = [n for n in options("init") if n not in GIVEN]
+MATCHINGS = [n for n in options("matching") if n not in ("none", "custom")]
 OPTIONS = [
     (),
     *[(f"knowledge={name}", "task.classes=3") for name in options("knowledge")],  # all apply
-    *[(*DEEP, f"matching={n}") for n in options("matching") if n not in ("none", "custom")],
+    *[(*DEEP, f"matching={name}") for name in MATCHINGS],
     *[(f"init={n}", *FINETUNED) for n in INITS],
     ("init=teacher_custom", "init.layers=[1,3]", *FINETUNED),
     *[(f"size={name}", "knowledge=none") for name in ("tiny", "mini", "l5_h320_a5", "l6_h384")],

@@ -5,11 +5,23 @@ from functools import cache
 
 import pandas as pd
 import pytest
-from overrides_composed import HYDRAS, LAYERED, MISFITS, OPTIONS, VALUES, WRONG
+from overrides_composed import (
+    DEEP,
+    FINETUNED,
+    HYDRAS,
+    INITS,
+    LAYERED,
+    MATCHINGS,
+    MISFITS,
+    OPTIONS,
+    VALUES,
+    WRONG,
+)
 
 from kdlab.config import compose_many, option_files
 from kdlab.config.compose import compose
 from kdlab.config.compose_many import compose_each
+from kdlab.config.option_files import options
 from kdlab.errors import BadInput, NotApplicable
 from kdlab.options.memo import files_unchanged
 
@@ -47,10 +59,20 @@ def test_a_run_is_assembled_as_compose_gives_it(overrides):
     assert same(assembled(*overrides), told(*overrides))
 
 
+def test_each_option_is_the_one_that_the_run_has():
+    for name in options("knowledge"):
+        terms = told(f"knowledge={name}", "task.classes=3").terms
+        assert len(terms) == (name != "none")
+    for name in MATCHINGS:
+        assert told(*DEEP, f"matching={name}").terms[0].matching is not None
+    for name in INITS:
+        assert told(f"init={name}", *FINETUNED).init.name == name
+
+
 @pytest.mark.parametrize("overrides", WRONG, ids=" ".join)
 def test_a_wrong_page_is_left_to_hydra(overrides):
     assert assembled(*overrides) is None
-    assert "\n" not in refusal(lambda: list(compose_each([overrides])))
+    assert "\n" not in refusal(lambda: told(*overrides))
 
 
 @pytest.mark.parametrize("overrides", MISFITS, ids=" ".join)

@@ -5,6 +5,7 @@ from at_once import python
 
 import kdlab
 from kdlab.config.compose import compose
+from kdlab.config.option_files import option, options
 from kdlab.errors import BadInput, NotApplicable
 
 REGRESSION = ["task.classes=1", "task.metrics=[pearson]", "task.select_by=[pearson]"]
@@ -19,8 +20,8 @@ MISFITS = [
     ([*REGRESSION, "knowledge=layer_logits_kl"], "layer_logits_kl cannot apply to a regression"),
     *[
         ([f"knowledge={name}"], f"knowledge.{name}: {name} cannot apply to a task of 2 classes")
-        for name in ("logits_dkd", "logits_dist", "logits_topk_kl", "logits_topk_tail_kl",
-                     "logits_standardised_kl", "logits_adaptive_kl")
+        for name in options("knowledge")
+        if option("knowledge", name).get("min_classes", 1) > 2
     ],
     # knowledge and dimensions
     (["knowledge=attention_kl", "size=l2_h64_a2"], "knowledge.attention_kl: unequal heads"),

@@ -1,9 +1,7 @@
 """Folders of options of one's own: named by a command line or a call, or a project's."""
 
-import subprocess
-import sys
-
 import pytest
+from at_once import python
 
 from kdlab.config import option_files, search_path
 from kdlab.config.compose import compose
@@ -119,7 +117,5 @@ def test_the_commands_take_both_ways_and_hydras_help_lists_what_is_there(conf, w
     for command, expected in zip(
         both, ("train_rows: 64", "1, then 2 runs", "experiment: trial"), strict=True
     ):
-        ended = subprocess.run(
-            [sys.executable, "-m", *command], cwd=conf.parent, capture_output=True, text=True
-        )
+        ended = python(*command, cwd=conf.parent)
         assert expected in ended.stdout, ended.stderr

@@ -12,6 +12,8 @@ from sweeps import commands
 from sweeps.plan import plan
 from sweeps.study import reading
 
+pytestmark = pytest.mark.usefixtures("plans_sooner")
+
 STUDY = """
 question: Which?
 base: [{base}]
