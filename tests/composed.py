@@ -5,15 +5,19 @@ is tested in tests/kdlab/config/test_compose_many.py. Files must not change unde
 read.
 """
 
+import copy
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
 import pytest
+from hydra.core.global_hydra import GlobalHydra
 
-from kdlab.config import compose_many
+from kdlab.config import compose as composition
+from kdlab.config import compose_many, option_files
 from kdlab.config.compose import compose as by_hydra
 from kdlab.errors import NotApplicable
 from kdlab.options.memo import files_unchanged
@@ -37,6 +41,40 @@ def plans_sooner() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sweeps.plan.plan.compose_each", _compose_each)
         yield
+
+
+@contextmanager
+def hydra_once() -> Iterator[None]:
+    """Hydra composes the same overrides once, until a YAML file or the environment changes.
+
+    Two of five compositions in these tests are of overrides that were composed before, such as
+    those of a teacher; they are what takes most of the tests' time.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("composed", "files"):
+            patch.setattr(composition, name, _once(getattr(composition, name)))
+        yield
+
+
+def _once(function: Callable[..., Any]) -> Callable[..., Any]:
+    results: dict[object, Any] = {}
+
+    @wraps(function)
+    def once(*arguments: Any, **keywords: Any) -> Any:
+        if GlobalHydra.instance().is_initialized():  # by a command line, with folders of its own
+            return function(*arguments, **keywords)
+        key = (_yaml_files(), frozenset(os.environ.items()), repr((arguments, keywords)))
+        if key not in results:
+            results[key] = function(*arguments, **keywords)
+        return copy.deepcopy(results[key])
+
+    return once
+
+
+def _yaml_files() -> frozenset[tuple[str, int, int]]:
+    """Every file of options, with the time of its last change and its size."""
+    paths = [path for folder in option_files.folders() for path in folder.rglob("*.yaml")]
+    return frozenset((str(p), p.stat().st_mtime_ns, p.stat().st_size) for p in paths)
 
 
 def _compose_each(runs: Sequence[tuple[str, ...]]) -> Iterator[Run | NotApplicable]:

@@ -59,6 +59,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(skip)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def hydra_once() -> Iterator[None]:
+    """Nothing is composed twice in a process."""
+    with composed.hydra_once():
+        yield
+
+
 @pytest.fixture(scope="module")
 def plans_sooner() -> Iterator[None]:
     """For modules whose subject is not composition, and that plan study after study."""
