@@ -56,7 +56,7 @@ def by_kind(runs: pd.DataFrame, only: Sequence[str] = BESIDE_TABLES) -> dict[str
 
     Args:
         runs: as `analysis.load` gives them.
-        only: names of figure functions; by default all that a page which has the tables needs.
+        only: names of figure functions; by default those of the study, beside those of its tables.
     """
     if runs.empty:
         return dict.fromkeys(only, NOTHING)

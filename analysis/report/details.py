@@ -1,9 +1,11 @@
 """What a report has behind each cell: its runs with their commands, and what it is filtered by."""
 
 import json
+import math
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -12,8 +14,8 @@ from analysis.explain.lookup import without_execution
 from analysis.explain.why import repeating
 from analysis.read.frame import NO_SEED, PERCENT, planned_students, reader
 from analysis.report.forest import Scale, of_seed
-from analysis.statistics.cells import CellRun
-from analysis.tables import rerun_commands
+from analysis.statistics.cells import CellRun, grouped
+from analysis.tables import averages, rerun_commands
 from analysis.tables.layout import column_name, value_text
 from analysis.tables.model import Table
 from analysis.tables.text import difference_text, score_text
@@ -21,13 +23,14 @@ from analysis.tables.text import difference_text, score_text
 FACETS = ("task", "size", "knowledge")  # what a reader may filter by
 EDGE = 0.06  # of a cell's width left free on both sides of its dots, which have a size themselves
 Cell = tuple[str, str]  # a row and a column of a table
+Arms = Mapping[Cell, Sequence[CellRun]]
 
 
 class View(NamedTuple):
     """How a cell is shown.
 
     Attributes:
-        number: of the cell in the page; None if it has no runs of its own, as an average.
+        number: of the cell in the page; None if it has no runs, as the majority baseline.
         facets: by name the numbers of the values that its runs have, as a text.
         dots: of a student each seed: its place in the column's span, and what is said of it.
     """
@@ -64,11 +67,11 @@ def details(runs: pd.DataFrame, tables: Sequence[Table]) -> Details:
     cells: list[dict[str, Any]] = []
     views = []
     for table in tables:
-        numbers = {}
-        for key, arm in table.runs.items():
-            numbers[key] = len(cells)
-            cells.append(_cell(table, key, arm, runs))
-        views.append(_views(table, numbers, facets, option_of))
+        of_averages = _of_averages(table)
+        arms = {**table.runs, **of_averages}
+        numbers = {key: len(cells) + place for place, key in enumerate(arms)}
+        cells += [_cell(table, key, arm, runs) for key, arm in arms.items()]
+        views.append(_views(table, arms, numbers, facets, option_of))
     uids = dict.fromkeys(uid for cell in cells for uid, *_ in cell["runs"])
     text = json.dumps({"cells": cells, "runs": _runs(runs, uids)}, ensure_ascii=False)
     # Within a script only `</script` and `<!--` would end or change it: no `<` is left at all.
@@ -94,31 +97,38 @@ def _options(runs: pd.DataFrame, facets: Mapping[str, list[str]]) -> dict[str, d
     }
 
 
+def _of_averages(table: Table) -> Arms:
+    """The runs of each average: those of its row in the columns that it is over."""
+    arms = {}
+    for group, tasks in averages.tasks_of_groups(table.runs).items():
+        column = averages.name_of(group)
+        for row in (row for row, of in table.cells if of == column):
+            of_tasks = [(row, head) for heads in tasks.values() for head in heads]
+            arms[row, column] = [run for key in of_tasks for run in table.runs[key]]
+    return arms
+
+
 def _views(
     table: Table,
+    arms: Arms,
     numbers: Mapping[Cell, int],
     facets: Mapping[str, list[str]],
     option_of: Mapping[str, Mapping[str, str]],
 ) -> dict[Cell, View]:
     """Every cell of a table; an average has the sizes and knowledge of its row, and no task."""
-    of_row: dict[str, list[CellRun]] = {}
-    for (row, _), arm in table.runs.items():
-        of_row.setdefault(row, []).extend(arm)
     spans = {column: _span(table, column) for column in table.columns}
     views = {}
     for row, column in table.cells:
-        arm = table.runs.get((row, column), of_row.get(row, ()))
+        arm, is_average = arms.get((row, column), ()), (row, column) not in table.runs
         of_arm = {name: _numbers(option_of[name], arm) for name in facets if name != "task"}
         # A teacher stands beside students of all sizes: a filter of these leaves it alone.
         of_arm = {name: text for name, text in of_arm.items() if text}
-        number = numbers.get((row, column))
-        if (
-            "task" in facets and arm
-        ):  # an average is of no single task: any filter of it leaves it out
-            of_arm["task"] = "" if number is None else str(facets["task"].index(arm[0].task))
-        is_student = number is not None and row not in table.teachers
+        if "task" in facets and arm:
+            # An average is of no single task: any filter of it leaves it out.
+            of_arm["task"] = "" if is_average else str(facets["task"].index(arm[0].task))
+        is_student = not is_average and row not in table.teachers
         dots = _dots(arm, spans[column]) if is_student else []
-        views[row, column] = View(number, of_arm, dots)
+        views[row, column] = View(numbers.get((row, column)), of_arm, dots)
     return views
 
 
@@ -143,37 +153,60 @@ def _span(table: Table, column: str) -> Scale | None:
 def _dots(arm: Sequence[CellRun], span: Scale | None) -> list[tuple[str, str]]:
     if span is None:
         return []
-    scored = (run for run in _once(arm) if run.has_score)
-    return [(span.place(PERCENT * run.score), f"{_title(run)}: {_points(run)}") for run in scored]
+    scored = (run for run, *_ in _by_uid(arm).values() if run.has_score)
+    return [
+        (span.place(PERCENT * run.score), f"{_title(run)}: {_points(run.score)}") for run in scored
+    ]
 
 
 def _cell(table: Table, key: Cell, arm: Sequence[CellRun], runs: pd.DataFrame) -> dict[str, Any]:
-    """A cell's names, its numbers in words, the command that explains it, and its runs."""
-    cell, first = table.cells[key], arm[0]
-    # As the study labels it: the layout of a table may show it under other names.
-    column = column_name(first.task, first.split, first.metric)
-    name = f"{runs.attrs['study']}/{first.table}/{first.row}/{column}"
-    why = ["python", "-m", "analysis", "why", name, "--root", str(runs.attrs["root"])]
-    difference = difference_text(cell)
+    """A cell's names, its numbers in words, the commands that explain it, and its runs."""
+    cell, difference = table.cells[key], difference_text(table.cells[key])
+    is_average = key not in table.runs
+    # As the study labels them: the layout of a table may show them under other names.
+    names = dict.fromkeys(
+        f"{runs.attrs['study']}/{run.table}/{run.row}{'' if is_average else f'/{_column(run)}'}"
+        for run in arm
+    )
+    why = ["python", "-m", "analysis", "why"]
+    root = ["--root", str(runs.attrs["root"])]
     return {
         "name": " · ".join([table.name, *key]),
-        "text": score_text(cell) + (f"; Δ {difference} to {first.control}" if difference else ""),
-        "why": shlex.join(why),
-        "runs": [[run.uid, _title(run), _points(run)] for run in _once(arm)],
+        "text": score_text(cell) + (f"; Δ {difference} to {arm[0].control}" if difference else ""),
+        "why": [shlex.join([*why, name, *root]) for name in names],
+        "runs": [_listed(of_run, is_average) for of_run in _by_uid(arm).values()],
     }
 
 
-def _once(arm: Sequence[CellRun]) -> Iterable[CellRun]:
-    """The runs of a cell; with crossed teachers a run stands there once for each of them."""
-    return {run.uid: run for run in arm}.values()
+def _column(run: CellRun) -> str:
+    return column_name(run.task, run.split, run.metric)
+
+
+def _by_uid(arm: Sequence[CellRun]) -> dict[str, list[CellRun]]:
+    """What an arm has of each run: a score in each of a task's columns; with crossed teachers a run
+    stands there once for each of them.
+    """
+    return grouped(arm, lambda run: run.uid)
+
+
+def _listed(of_run: Sequence[CellRun], is_average: bool) -> list[str]:
+    """A run's uid, what it is called in a cell, and its points.
+
+    In an average a task counts with the mean of its columns, and so does each of its runs.
+    """
+    title, scores = _title(of_run[0]), {_column(run): run.score for run in of_run}
+    if is_average:
+        mean = "mean of " if len(scores) > 1 else ""
+        title = f"{mean}{' and '.join(scores)}, {title}"
+    return [of_run[0].uid, title, _points(fmean(scores.values()))]
 
 
 def _title(run: CellRun) -> str:
     return "teacher" if run.is_teacher else of_seed(run.seed, run.teacher_seed)
 
 
-def _points(run: CellRun) -> str:
-    return f"{PERCENT * run.score:.2f}" if run.has_score else ""
+def _points(score: float) -> str:
+    return "" if math.isnan(score) else f"{PERCENT * score:.2f}"
 
 
 def _runs(runs: pd.DataFrame, uids: Iterable[str]) -> dict[str, list[str]]:

@@ -9,11 +9,8 @@ import numpy as np
 from analysis.report.forest import Line, Scale, scale_of
 from analysis.statistics.aggregates import Aggregate, improvement, interquartile_mean
 from analysis.statistics.contrasts import mean_of
-from analysis.tables.averages import WITHOUT, name_of
-from analysis.tables.layout import column_name
+from analysis.tables.averages import Tasks, name_of, tasks_of_groups
 from analysis.tables.model import Table
-
-Tasks = dict[str, list[str]]  # by task its columns
 
 
 class Arm(NamedTuple):
@@ -55,7 +52,7 @@ def over_tasks(tables: Sequence[Table], margin: float) -> list[OverTasks]:
     """
     groups = []
     for place, table in enumerate(tables):
-        for group, tasks in _groups(table).items():
+        for group, tasks in tasks_of_groups(table.runs).items():
             arms = list(_arms(table, tasks)) if len(tasks) > 1 else []
             if arms:
                 scale = scale_of([arm.line for arm in arms], margin)
@@ -63,21 +60,6 @@ def over_tasks(tables: Sequence[Table], margin: float) -> list[OverTasks]:
                     OverTasks(table.name, place, group, name_of(group), list(tasks), arms, scale)
                 )
     return groups
-
-
-def _groups(table: Table) -> dict[str, Tasks]:
-    """By what stands before a column's own name, which is a group of the layout, its tasks."""
-    groups: dict[str, Tasks] = {}
-    for (_, column), runs in table.runs.items():
-        first = runs[0]
-        own = column_name(first.task, first.split, first.metric)
-        columns = groups.setdefault(column.removesuffix(own), {}).setdefault(first.task, [])
-        if column not in columns:
-            columns.append(column)
-    return {
-        group.removesuffix(": "): {task: c for task, c in tasks.items() if task not in WITHOUT}
-        for group, tasks in groups.items()
-    }
 
 
 def _arms(table: Table, tasks: Tasks) -> Iterator[Arm]:

@@ -73,6 +73,7 @@ def report(runs: pd.DataFrame, *, margin: float = MARGIN) -> str:
         axis_number=_axis_numbers(advice),
         margin=margin,
         effects=_effects(reported(scores(runs)), axes(runs)),
+        means=[figures.means(runs, [table]).drawings for table in tables],
         galleries=figures.by_kind(runs),
         choices=choices,
         longest=max((len(arm["points"]) for arm in choices), default=0),

@@ -11,9 +11,10 @@ from analysis.read.frame import PERCENT
 from analysis.statistics import seed_tests
 from analysis.statistics.cells import Cell, CellRun
 from analysis.statistics.contrasts import Sample, estimated, mean_of
-from analysis.tables.layout import GROUP, HEAD
+from analysis.tables.layout import GROUP, HEAD, column_name
 from analysis.tables.model import Cells
 
+Tasks = dict[str, list[str]]  # by task its columns
 WITHOUT = ("wnli",)  # its dev rows contradict its train rows: it says nothing
 
 
@@ -60,6 +61,22 @@ def over(
         tasks = " and ".join(heads.index) if len(heads) == 2 else ", ".join(heads.index)
         notes.append(f"{name}: the mean over {tasks}, of rows that have every run of them")
     return columns, averages, of_averages, notes
+
+
+def tasks_of_groups(arms: Mapping[tuple[str, str], Sequence[CellRun]]) -> dict[str, Tasks]:
+    """By what stands before a column's own name, which is a group of the layout, its tasks.
+
+    Args:
+        arms: the runs of a table, by row and column.
+    """
+    groups: dict[str, Tasks] = {}
+    for (_, column), runs in arms.items():
+        first = runs[0]
+        own = column_name(first.task, first.split, first.metric)
+        group = groups.setdefault(column.removesuffix(own).removesuffix(": "), {})
+        if first.task not in WITHOUT and column not in group.setdefault(first.task, []):
+            group[first.task].append(column)
+    return groups
 
 
 def name_of(group: str) -> str:

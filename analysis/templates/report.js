@@ -25,7 +25,7 @@ function described([uid, title, score]) {
 function open(cell) {
   document.getElementById("cell-name").textContent = cell.name;
   document.getElementById("cell-text").textContent = cell.text;
-  document.getElementById("cell-why").textContent = cell.why;
+  document.getElementById("cell-why").replaceChildren(...cell.why.map(command));
   document.getElementById("cell-runs").replaceChildren(...cell.runs.map(described));
   dialog.showModal();
 }

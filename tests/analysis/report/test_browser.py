@@ -1,13 +1,16 @@
 """The report in a real browser: what a click and a filter do, at every width, light and dark."""
 
+import io
 import json
 import os
 import shutil
 from pathlib import Path
 
 import edges
+import numpy as np
 import pytest
 import wide
+from PIL import Image  # matplotlib's
 
 import analysis
 from analysis.report import report
@@ -75,6 +78,20 @@ def visible(driver, selector: str) -> list[str]:
     return driver.execute_script(script, selector)
 
 
+def cell_of(driver, name: str):
+    """The button of a table's cell."""
+    script = """const { cells } = JSON.parse(document.getElementById("data").textContent);
+        const number = cells.findIndex(cell => cell.name === arguments[0]);
+        return document.querySelector(`td [data-cell="${number}"]`)"""
+    return driver.execute_script(script, name)
+
+
+def click(driver, element) -> None:
+    # In the middle of the screen, as the filters lie over its upper end.
+    driver.execute_script('arguments[0].scrollIntoView({block: "center"})', element)
+    element.click()
+
+
 def choose(driver, **values: str) -> None:
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.select import Select
@@ -113,6 +130,22 @@ def test_every_width_holds_the_page_and_begins_with_the_answer(driver, page, wid
     colours(driver, "light")
 
 
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_a_figure_has_the_page_s_ground_and_can_be_read_on_it(shown, mode):
+    from selenium.webdriver.common.by import By
+
+    colours(shown, mode)
+    back = shown.execute_script("return getComputedStyle(document.body).backgroundColor")
+    drawing = shown.find_element(By.CSS_SELECTOR, "#tables .drawing img")
+    pixels = np.asarray(Image.open(io.BytesIO(drawing.screenshot_as_png)).convert("RGB"))
+    colours(shown, "light")
+    ground = np.array([int(part) for part in back[4:-1].split(", ")])
+    assert (abs(pixels[0, 0] - ground) <= 1).all()
+    # Letters and lines are at the other end of the scale.
+    farthest = abs(pixels.astype(int) - ground).sum(axis=2).max()
+    assert farthest > 600
+
+
 def test_what_cannot_be_told_is_one_line_that_opens(shown):
     from selenium.webdriver.common.by import By
 
@@ -127,10 +160,7 @@ def test_the_keyboard_opens_a_cell_s_runs_and_comes_back(shown):
     from selenium.webdriver.common.keys import Keys
 
     name = f"knowledge · hidden{LARGE} · rte accuracy"
-    script = """const { cells } = JSON.parse(document.getElementById("data").textContent);
-        const number = cells.findIndex(cell => cell.name === arguments[0]);
-        return document.querySelector(`td [data-cell="${number}"]`)"""
-    cell = shown.execute_script(script, name)
+    cell = cell_of(shown, name)
     assert cell.aria_role == "button"
     assert cell.accessible_name.endswith("(4)")
     cell.send_keys(Keys.ENTER)
@@ -146,6 +176,33 @@ def test_the_keyboard_opens_a_cell_s_runs_and_comes_back(shown):
     shown.switch_to.active_element.send_keys(Keys.ESCAPE)
     assert not dialog.is_displayed()
     assert shown.switch_to.active_element == cell
+
+
+def test_a_click_on_an_average_shows_its_runs_over_tasks(shown):
+    from selenium.webdriver.common.by import By
+
+    name = f"knowledge · logits{LARGE} · average"
+    click(shown, cell_of(shown, name))
+    dialog = shown.find_element(By.ID, "cell")
+    assert dialog.accessible_name == name
+    runs = dialog.find_elements(By.CSS_SELECTOR, "#cell-runs details")
+    assert [run.text.rpartition(":")[0] for run in runs[::4]] == [
+        f"{columns}, seed 1"
+        for columns in ("mean of mrpc f1 and mrpc accuracy", "rte accuracy", "qnli accuracy")
+    ]
+    assert len(runs) == 12
+    runs[5].find_element(By.TAG_NAME, "summary").click()
+    assert "task=rte" in runs[5].text
+    (command,) = dialog.find_elements(By.CSS_SELECTOR, "#cell-why .command")
+    assert f"why 'wide/knowledge/logits{LARGE}' --root" in command.text
+    # The same arm in the drawings opens the same.
+    dialog.find_element(By.TAG_NAME, "button").click()
+    assert not dialog.is_displayed()
+    for section in ("forest", "over-tasks"):
+        selector = f"#{section} [data-cell='{cell_of(shown, name).get_attribute('data-cell')}']"
+        click(shown, shown.find_element(By.CSS_SELECTOR, selector))
+        assert dialog.accessible_name == name
+        dialog.find_element(By.TAG_NAME, "button").click()
 
 
 def test_filters_leave_what_matches_with_its_control(shown):

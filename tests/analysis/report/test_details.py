@@ -2,13 +2,16 @@
 
 import json
 import shlex
+from dataclasses import replace
 
 import pytest
 import wide
 
 from analysis.explain import lookup, why
 from analysis.report.details import details
+from analysis.tables.arrange import arranged
 from analysis.tables.layout import value_text
+from sweeps.study.layouts import Layout
 
 SMALL, LARGE = ", size=l2_h64_a4", ", size=l3_h64_a4"
 
@@ -23,6 +26,13 @@ def data(behind):
     return json.loads(behind.data)
 
 
+def named(command):
+    """What a command asks the runs of."""
+    *start, name, option, root = shlex.split(command)
+    assert (start, option, root) == (["python", "-m", "analysis", "why"], "--root", wide.ROOT)
+    return name
+
+
 def cell_of(behind, data, row, column):
     return data["cells"][behind.views[0][row, column].number]
 
@@ -30,7 +40,9 @@ def cell_of(behind, data, row, column):
 def test_every_cell_that_has_runs_opens_them(behind, data, tables):
     (table,) = tables
     numbered = {key: view.number for key, view in behind.views[0].items()}
-    assert {key for key, number in numbered.items() if number is not None} == set(table.runs)
+    every = {key for key, number in numbered.items() if number is not None}
+    assert every == {key for key in table.cells if key[0] != "majority"} > set(table.runs)
+    assert sorted(numbered[key] for key in every) == list(range(len(data["cells"])))
     for key, runs in table.runs.items():
         cell = data["cells"][numbered[key]]
         assert cell["name"] == " · ".join(["knowledge", *key])
@@ -41,9 +53,7 @@ def test_every_cell_that_has_runs_opens_them(behind, data, tables):
 def test_a_cell_s_command_finds_the_same_runs_and_a_run_s_is_that_of_why(behind, data):
     for row, column in [("logits" + SMALL, "mrpc f1"), ("unlucky" + LARGE, "qnli accuracy")]:
         cell = cell_of(behind, data, row, column)
-        start = ["python", "-m", "analysis", "why"]
-        name, *root = shlex.split(cell["why"])[len(start) :]
-        assert root == ["--root", wide.ROOT]
+        name = named(*cell["why"])
         target = lookup.find(name, wide.ROOT)
         assert [run.uid for run in target.runs] == [uid for uid, *_ in cell["runs"]]
         printed = why.why(name, wide.ROOT)
@@ -90,9 +100,55 @@ def test_facets_are_the_values_of_the_cell_s_runs(behind, runs, tables):
 
 def test_an_average_is_of_no_single_task_and_of_its_row_s_size(behind):
     view = behind.views[0]["logits" + LARGE, "average"]
-    assert view.number is None
+    assert view.dots == []
     assert view.facets["task"] == ""
     assert view.facets["size"] == behind.views[0]["logits" + LARGE, "mrpc f1"].facets["size"]
+
+
+def test_an_average_s_runs_are_those_of_its_row_with_the_mean_that_each_counts_with(
+    behind, data, tables
+):
+    (table,) = tables
+    row = "logits" + LARGE
+    cell = cell_of(behind, data, row, "average")
+    assert cell["name"] == f"knowledge · {row} · average"
+    assert cell["text"].startswith(f"{table.cells[row, 'average'].mean:.1f} ± ")
+    assert cell["text"].endswith(f" to none{LARGE}")
+    assert [title for _, title, _ in cell["runs"]] == [
+        f"{columns}, seed {seed}"
+        for columns in ("mean of mrpc f1 and mrpc accuracy", "rte accuracy", "qnli accuracy")
+        for seed in range(1, 5)
+    ]
+    mean = sum(float(points) for *_, points in cell["runs"]) / len(cell["runs"])
+    assert mean == pytest.approx(table.cells[row, "average"].mean, abs=0.01)
+    target = lookup.find(named(*cell["why"]), wide.ROOT)
+    assert {run.uid for run in target.runs} == {uid for uid, *_ in cell["runs"]}
+
+
+def test_an_average_of_a_group_of_columns_has_the_group_s_runs(runs):
+    tables = arranged(runs, Layout(rows=["knowledge"], columns=["size"]))
+    found = details(runs, tables)
+    sizes = runs.drop_duplicates("uid").set_index("uid")["size"]
+    for size in ("l2_h64_a4", "l3_h64_a4"):
+        number = found.views[0]["logits_kl", f"{size}: average"].number
+        cell = json.loads(found.data)["cells"][number]
+        assert len(cell["runs"]) == 12
+        assert {sizes[uid] for uid, *_ in cell["runs"]} == {size}
+
+
+def test_an_average_over_rows_of_several_names_has_a_command_for_each(runs, tables):
+    """A layout may show in one row what a study calls otherwise in each task."""
+    (table,) = tables
+    row = "logits" + LARGE
+    renamed = {
+        key: [run._replace(row="KD") if run.task == "rte" and key[0] == row else run for run in arm]
+        for key, arm in table.runs.items()
+    }
+    found = details(runs, [replace(table, runs=renamed)])
+    cell = json.loads(found.data)["cells"][found.views[0][row, "average"].number]
+    assert [named(command) for command in cell["why"]] == [
+        f"{wide.NAME}/knowledge/{own}" for own in (row, "KD")
+    ]
 
 
 def test_a_cell_has_a_dot_for_each_seed_that_has_a_score(behind, tables):

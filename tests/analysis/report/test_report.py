@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from html import unescape
 from html.parser import HTMLParser
 from itertools import chain
 from pathlib import Path
@@ -19,6 +20,7 @@ import analysis
 from analysis import __main__ as command
 from analysis import figures
 from analysis.effects import variance_shares
+from analysis.figures import style
 from analysis.guideline import guideline
 from analysis.read.axes import axes
 from analysis.read.completeness import audit
@@ -222,12 +224,22 @@ def test_shares_of_variance_are_those_of_the_effects(page, runs):
 
 def test_every_figure_is_there_or_why_it_is_not(page, runs):
     gallery = figures.every(runs, figures.BESIDE_TABLES)
-    assert len(page.every("img")) == len(gallery.drawings) > 3
-    for drawing in gallery.drawings:
+    means = figures.means(runs, papers.of_study(runs)).drawings
+    assert len(page.every("img")) == len(gallery.drawings) + len(means) > len(means) > 1
+    for drawing in (*gallery.drawings, *means):
         assert squeezed(drawing.caption) in page.text
     assert gallery.notes
     for note in gallery.notes:
         assert squeezed(note) in page.text
+
+
+def test_means_of_rows_stand_beside_their_table(written):
+    sections = re.findall(r'<section id="table-\d+">(.*?)</section>', written.decode(), re.DOTALL)
+    assert len(sections) > 1
+    for section in sections:
+        (name,) = re.findall(r"<h3>(.*)</h3>", section)
+        drawn = re.findall(r'alt="Means of rows \((\w+)\)', section)
+        assert drawn == [style.file_name(f"means_{unescape(name)}")]
 
 
 def test_trials_are_told_with_the_expected_best_of_fewer(page, runs):
