@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     tables.add_argument("--split", choices=("report", "select"), default="report")
     add_margin(tables)
     tables.add_argument(
-        "--layout", metavar="NAME", help="rows and columns as sweeps/layouts/NAME.yaml has them"
+        "--layout", metavar="NAME", help="rows and columns as layouts/NAME.yaml has them"
     )
     text = "what is written: some or all"
     tables.add_argument("--format", default="all", metavar="md,tex,html,csv", help=text)

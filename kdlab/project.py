@@ -5,9 +5,10 @@ It is the nearest folder, from the working directory upwards, whose `pyproject.t
     [tool.kdlab]
     packages = ["mylab"]
 
-Its `conf/` has option files beside those of kdlab, its `studies/` has studies, and `packages` are
-its Python packages: an option's file may name their functions, and a launch copies them to its
-tasks. Whoever works in a project trusts its files, as with pytest and its conftest.py.
+Its `conf/` has option files beside those of kdlab, its `studies/` has studies, its `layouts/` how
+tables are arranged, and `packages` are its Python packages: an option's file may name their
+functions, and a launch copies them to its tasks. Whoever works in a project trusts its files, as
+with pytest and its conftest.py.
 """
 
 import importlib.util
@@ -25,7 +26,8 @@ from kdlab.tracking.provenance import is_copy
 FILE, TABLE = "pyproject.toml", "tool.kdlab"
 HEADING = re.compile(rb"^\s*\[tool\.kdlab\]", re.MULTILINE)
 PACKAGES = "packages"  # the one key of the table
-TAKEN = ("conf", "studies", "kdlab", "sweeps", "analysis")  # what a package must not be called
+# What a package must not be called.
+TAKEN = ("conf", "studies", "layouts", "kdlab", "sweeps", "analysis")
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,11 @@ class Project:
     def studies(self) -> Path:
         """The folder of its studies."""
         return self.folder / "studies"
+
+    @property
+    def layouts(self) -> Path:
+        """The folder of its layouts of tables."""
+        return self.folder / "layouts"
 
 
 def current() -> Project | None:

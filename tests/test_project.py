@@ -11,7 +11,7 @@ from kdlab.config.compose import compose
 from kdlab.config.option_files import CONF, names
 from kdlab.errors import BadInput
 from sweeps.status import known_studies
-from sweeps.study import folders, reading
+from sweeps.study import folders, layouts, reading
 from sweeps.submit import code_snapshot
 from sweeps.task import code_check
 
@@ -29,6 +29,7 @@ projection: auto
 power: 2.0
 """
 STUDY = "question: {}?\nseeds: [0]\nblocks: [{{table: t, cases: {{a: [knowledge=gap]}}}}]\n"
+LAID_OUT = STUDY.format("mine").replace("table: t", "table: t, layout: by_size")
 
 
 @pytest.fixture
@@ -43,6 +44,8 @@ def lab(tmp_path, monkeypatch):
         "conf/knowledge/gap.yaml": OPTION,
         "studies/first.yaml": STUDY.format("mine"),
         "studies/quickstart.yaml": STUDY.format("my own quickstart"),
+        "layouts/by_size.yaml": "name: By size\nrows: [size]\n",
+        "layouts/a6_stages.yaml": "name: My stages\n",
     }
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -64,6 +67,32 @@ def test_options_losses_and_studies_are_found_from_a_folder_inside(lab, tmp_path
     assert reading.load("first").question == "mine?"
     assert reading.load("quickstart").question == "my own quickstart?"
     assert reading.question("glue_small")
+
+
+def test_layouts_are_found_and_a_study_may_name_them(lab):
+    assert layouts.read("by_size").rows == ["size"]
+    assert layouts.read("a6_stages").name == "My stages"
+    assert {"by_size", "a1_knowledge"} <= set(layouts.names())
+    (lab / "studies" / "first.yaml").write_text(LAID_OUT)
+    (block,) = reading.load("first").blocks
+    assert block.layout == "by_size"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("row: [size]\n", "yaml.: row: unknown key; did you mean rows=...."),
+        ("rows: size\n", "yaml.: rows='size': input should be a valid list"),
+        ("rows: [size\n", "yaml.: while parsing a flow sequence"),
+        ("- size\n", "yaml.: a layout is keys with values"),
+    ],
+)
+def test_a_layout_that_is_wrong_is_one_line_before_anything_is_run(lab, text, message):
+    (lab / "studies" / "first.yaml").write_text(LAID_OUT)
+    (lab / "layouts" / "by_size.yaml").write_text(text)
+    with pytest.raises(BadInput, match=rf"^first: t: layout by_size \(.*{message}") as error:
+        reading.load("first")
+    assert "\n" not in str(error.value)
 
 
 def test_a_uid_does_not_depend_on_where_the_project_lies(lab, monkeypatch):

@@ -14,7 +14,7 @@ from analysis.statistics.draws import sampler
 from analysis.statistics.seed_tests import MARGIN
 from analysis.tables import averages, footnotes, marks, published_rows, rerun_commands
 from analysis.tables.arms import ControlContrasts, against_controls
-from analysis.tables.layout import EXCLUDED, GROUP, HEAD, LABEL, placed
+from analysis.tables.layout import EXCLUDED, GROUP, HEAD, LABEL, check, placed
 from analysis.tables.majority_baseline import MAJORITY
 from analysis.tables.majority_baseline import score as majority_score
 from analysis.tables.model import Cells, Table
@@ -40,8 +40,12 @@ def arranged(
         margin: points within which a difference counts as none.
         contrasts: as of `control_contrasts`, where `runs` are only some of a study's: what is
             tested among all of them is not tested again among some.
+
+    Raises:
+        BadInput: the layout names what is no column of the frame, or numbers that nobody published.
     """
     layout = layout or Layout()
+    check(layout, runs)
     # Of all runs, so that a family has all that the study compares, whatever is shown of it.
     contrasts = contrasts or control_contrasts(runs, split=split, margin=margin)
     if "model" in layout.rows:

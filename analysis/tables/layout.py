@@ -1,11 +1,13 @@
 """How a table is arranged: which columns of the frame name its rows and columns."""
 
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 
 import pandas as pd
 
-from analysis.read.axes import FIVE, axes
+from analysis.read.axes import FIVE, GROUPS, axes
 from analysis.read.frame import NO_SEED
+from kdlab.errors import BadInput
 from sweeps.study.layouts import Layout
 
 # Columns that `placed` adds: the group of a table's columns, the row and the column of a cell.
@@ -18,6 +20,28 @@ def column_name(task: str, split: str, metric: str) -> str:
     """A column's name: `rte accuracy`; on report_mismatched `mnli-mismatched accuracy`."""
     suffix = split.partition("_")[2]
     return f"{task}{'-' + suffix if suffix else ''} {metric}"
+
+
+def check(layout: Layout, runs: pd.DataFrame) -> None:
+    """Refuse a layout that names what no study's frame has.
+
+    An option's group, and a key with a dot, may be missing where runs do not differ in it.
+
+    Raises:
+        BadInput: naming the key and what was probably meant.
+    """
+    columns = [name for name in runs.columns if "/" not in name]  # scores are none
+    axes_of_any = [*columns, *FIVE, *GROUPS, "model"]
+    for key, names, known in (
+        ("rows", [name for name in layout.rows if "." not in name], axes_of_any),
+        ("columns", [name for name in layout.columns if "." not in name], axes_of_any),
+        ("about", [layout.about] if layout.about else [], columns),
+    ):
+        for name in names:
+            if name not in known:
+                near = get_close_matches(name, known, 1)
+                meant = f"did you mean {near[0]}?" if near else "analysis/read/README.md lists them"
+                raise BadInput(f"layout {layout.name}: {key}: {name}: no column; {meant}")
 
 
 def placed(frame: pd.DataFrame, layout: Layout) -> pd.DataFrame:

@@ -35,7 +35,7 @@ class PlanRow:
         study: its name.
         question: the study's.
         table: the table that the cell feeds.
-        layout: a file of `sweeps/layouts`; null: rows as the study labels them.
+        layout: the name of a layout; null: rows as the study labels them.
         case: what the row is called without the grid's part.
         row: its label.
         control: the row that it is compared with.

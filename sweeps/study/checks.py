@@ -156,11 +156,16 @@ def _teacher_problems(study: Study, block: Block) -> Iterator[key_owners.Problem
 
 
 def _layout_problems(study: Study) -> Iterator[key_owners.Problem]:
-    """A layout that is not there, or two of one table, which a layout arranges as a whole."""
+    """A layout that is not there or wrong, or two of one table, which one arranges as a whole."""
     of_table: dict[str, str] = {}
     for block in study.blocks:
         if block.layout and block.layout not in layouts.names():
             yield f"{block.table}: layout", f"{block.layout}: allowed: {', '.join(layouts.names())}"
+        elif block.layout:
+            try:  # before runs are made for a table that cannot be
+                layouts.read(block.layout)
+            except BadInput as error:
+                yield block.table, str(error)
         if block.layout and of_table.setdefault(block.table, block.layout) != block.layout:
             both = f"{of_table[block.table]} and {block.layout}"
             yield f"{block.table}: layout", f"{both}: a table has one, whichever block names it"

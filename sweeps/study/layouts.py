@@ -1,13 +1,16 @@
-"""Layouts: how the table of a block is arranged, a YAML file each in `sweeps/layouts`."""
+"""Layouts: how the table of a block is arranged, a YAML file each.
+
+They lie in `sweeps/layouts`, and in the folder `layouts` of the project that one works in.
+"""
 
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
 from omegaconf import OmegaConf
 from pydantic import Field
 
+from kdlab import project
 from kdlab.errors import BadInput
 from kdlab.options.parsing import parse
 from kdlab.options.schema import Text, strict
@@ -69,16 +72,29 @@ class Layout:
 
 def names() -> list[str]:
     """The names of all layouts."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    return sorted(_files())
 
 
-@cache
 def read(name: str) -> Layout:
-    """The layout of a name.
+    """The layout of a name; the project's counts before kdlab's, as a study does.
 
     Raises:
-        BadInput: no layout is called so, or a key of its file is wrong.
+        BadInput: no layout is called so, its file is no YAML, or a key in it is wrong.
     """
-    if name not in names():
+    path = _files().get(name)
+    if path is None:
         raise BadInput(f"layout {name}: no such table; there: {', '.join(names())}")
-    return parse(Layout, OmegaConf.to_container(OmegaConf.load(FOLDER / f"{name}.yaml")), name)
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(path))
+        if not isinstance(content, dict):
+            raise BadInput("a layout is keys with values")
+        return parse(Layout, content)
+    except Exception as error:  # whatever YAML, OmegaConf and `parse` find wrong with a text
+        raise BadInput(f"layout {name} ({path}): {' '.join(str(error).split())}") from None
+
+
+def _files() -> dict[str, Path]:
+    """The file of each layout, by its name."""
+    own = project.current()
+    folders = [FOLDER, own.layouts] if own else [FOLDER]
+    return {path.stem: path for folder in folders for path in folder.glob("*.yaml")}

@@ -71,8 +71,8 @@ class Block:
             (`sweeps.study.settings`), from the study's folder.
         seeds: instead of the study's.
         tune: settings to choose first; `confirm` then has the seeds.
-        layout: a file of `sweeps/layouts`, by which its table is arranged; null: rows as the study
-            labels them.
+        layout: a file of `sweeps/layouts`, or of the project's, by which its table is arranged;
+            null: rows as the study labels them.
         teachers: instead of the study's, as are `teacher_seeds` and `teacher`.
     """
 

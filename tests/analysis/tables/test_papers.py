@@ -1,6 +1,7 @@
 """The papers' tables on records made by hand: what stands where, and compared with what."""
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from analysis.tables.text import rendered
 from kdlab.errors import BadInput
 from sweeps.plan import plan
 from sweeps.study import folders, layouts, reading
+from sweeps.study.layouts import Layout
 
 COST = {"parameters": {"transformer": 2_000_000, "total": 3_000_000}, "flops": 4e9, "latency": 5.0}
 LABELS = np.array([1.0] * 240 + [0.0] * 160)
@@ -191,13 +193,46 @@ def test_a_table_of_ones_own_is_one_file(tmp_path, monkeypatch):
     assert table.name.startswith("By rate")
     assert {name.partition(",")[0] for name in table.rows} >= {"0.001", "0.002"}
     own.write_text("rows: [train.lr]\npublished: {systems: [MiniLM66]}\n")
-    layouts.read.cache_clear()
     with pytest.raises(BadInput, match="published.systems: nothing is published of MiniLM66"):
         papers.table("by_rate")(runs)
     own.write_text("row: [train.lr]\n")
-    layouts.read.cache_clear()
-    with pytest.raises(BadInput, match="by_rate.row: .*rows"):
+    with pytest.raises(BadInput, match="layout by_rate .*: row: unknown key; did you mean rows"):
         papers.table("by_rate")
+
+
+def test_a_project_s_layout_arranges_the_study_that_names_it(tmp_path, monkeypatch):
+    (tmp_path / "lab" / "layouts").mkdir(parents=True)
+    (tmp_path / "lab" / "pyproject.toml").write_text("[tool.kdlab]\n")
+    (tmp_path / "lab" / "layouts" / "by_rate.yaml").write_text("name: By rate\nrows: [train.lr]\n")
+    monkeypatch.chdir(tmp_path / "lab")
+    text = RATES.replace("table: main", "table: main\n    layout: by_rate")
+    runs = made(tmp_path, text, lambda cell: 240)
+    (table,) = papers.of_study(runs)
+    assert table.name == "By rate"
+    assert {name.partition(",")[0] for name in table.rows} >= {"0.001", "0.002"}
+    assert papers.table("by_rate")(runs)[0].rows == table.rows
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadInput, match="layout by_rate: no such table; there: a1_knowledge"):
+        papers.of_study(runs)
+
+
+@pytest.mark.parametrize(
+    ("layout", "message"),
+    [
+        (Layout(name="Own", rows=["train.lr", "sise"]), "Own: rows: sise: no column; did you mean"),
+        (Layout(columns=["accuracy"]), "columns: accuracy: no column; analysis/read/README.md"),
+        (Layout(about="matchng"), "about: matchng: no column; did you mean matching?"),
+        (Layout(about="train.epochs"), "about: train.epochs: no column; "),
+    ],
+)
+def test_a_layout_of_what_no_frame_has_is_refused(tmp_path, layout, message):
+    with pytest.raises(BadInput, match=re.escape(message)):
+        arranged(made(tmp_path, RATES, lambda cell: 240), layout)
+
+
+def test_a_layout_of_what_runs_do_not_differ_in_keeps_the_study_s_labels(tmp_path):
+    (table,) = arranged(made(tmp_path, RATES, lambda cell: 240), Layout(rows=["train.epochs"]))
+    assert {"logits", "hidden"} < set(table.rows)
 
 
 def test_every_layout_has_a_study_to_fill_it():
