@@ -41,7 +41,8 @@ DOCSTRINGS = re.compile(r"^<!-- (::: .*) -->$", re.MULTILINE)
 
 def on_files(files: Any, config: Any) -> Any:
     """Add the pages that lie elsewhere, and their images."""
-    images = {f"results/{p.name}": f"{IMAGES}/{p.name}" for p in (ROOT / IMAGES).glob("*.png")}
+    paths = [path for kind in ("png", "svg") for path in (ROOT / IMAGES).glob(f"*.{kind}")]
+    images = {f"results/{path.name}": f"{IMAGES}/{path.name}" for path in paths}
     for uri, path in (ELSEWHERE | images).items():
         files.append(File.generated(config, uri, abs_src_path=str(ROOT / path)))
     return files
