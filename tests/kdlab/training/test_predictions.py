@@ -1,8 +1,6 @@
 """Outputs on test splits: kept when asked for, and no part of a run."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from at_once import python
 from composed import compose
 
 import kdlab
@@ -213,8 +212,7 @@ def test_a_task_without_a_test_split_is_refused_while_composing(small):
 
 def test_a_missing_test_split_is_one_line_before_any_training(data, overrides, tmp_path):
     broken = (f"root={tmp_path}", "task.predict.test_mismatched=test_c", "predict_test=true")
-    command = [sys.executable, "-m", "kdlab", *overrides, *broken]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = python("kdlab", *overrides, *broken)
     assert done.returncode == 2
     assert done.stderr == (
         f"kdlab: predict_test=true: task: no file for split test_c in {data}/Mine; there: "
