@@ -24,11 +24,13 @@ from kdlab.models.student import build_student
 from kdlab.run import Run
 
 TEMPERATURE, CLIP = 2.0, 1.0
-# By view of kdlab's term: TextBrewer's feature, and its loss.
+# By kdlab's knowledge: TextBrewer's feature, and its loss. Its nst divides by the padded length
+# where kdlab and the Trainer here divide by the width: scores differ there, the work does not.
 MATCHES = {
-    "cls": ("hidden", "pkd"),
-    "tokens": ("hidden", "hidden_mse"),
-    "attention_scores": ("attention", "attention_mse"),
+    "cls_pkd": ("hidden", "pkd"),
+    "hidden_mse": ("hidden", "hidden_mse"),
+    "attention_mse": ("attention", "attention_mse"),
+    "token_gram": ("hidden", "nst"),
 }
 
 
@@ -166,13 +168,13 @@ def intermediate_matches(run: Run) -> list[dict[str, Any]]:
     matches = []
     for term in run.terms:
         if term.matching:
-            feature, loss = MATCHES[term.view.rpartition(".")[2]]
+            feature, loss = MATCHES[term.name]
             first = feature == "attention"  # attention has none of embeddings: it counts from 0
-            matches += [
-                {"layer_S": s - first, "layer_T": t - first, "feature": feature, "loss": loss,
-                 "weight": term.weight}
-                for s, t in term.matching.pairs
-            ]  # fmt: skip
+            for s, t in term.matching.pairs:
+                layers = {"layer_S": s - first, "layer_T": t - first}
+                if loss == "nst":  # products of two layers' states: of one twice
+                    layers = {name: [layer, layer] for name, layer in layers.items()}
+                matches.append(layers | {"feature": feature, "loss": loss, "weight": term.weight})
     return matches
 
 
@@ -202,17 +204,19 @@ class DistillationTrainer(Trainer):
 
 
 def match_loss(match: Mapping[str, Any], student: Any, teacher: Any) -> Tensor:
-    """The squared error of one pair of layers: of states, of normalised [CLS] states, or of
-    attention probabilities.
+    """The squared error of one pair of layers: of states, of normalised [CLS] states, of attention
+    probabilities, or of the products of a row's token states.
     """
     name = "attentions" if match["feature"] == "attention" else "hidden_states"
-    ours, theirs = (
-        getattr(student, name)[match["layer_S"]],
-        getattr(teacher, name)[match["layer_T"]],
-    )
+    layers = match["layer_S"], match["layer_T"]
+    if match["loss"] == "nst":
+        layers = layers[0][0], layers[1][0]
+    compared = getattr(student, name)[layers[0]], getattr(teacher, name)[layers[1]]
     if match["loss"] == "pkd":
-        ours, theirs = (functional.normalize(states[:, 0], dim=-1) for states in (ours, theirs))
-    return functional.mse_loss(ours, theirs)
+        compared = tuple(functional.normalize(states[:, 0], dim=-1) for states in compared)
+    if match["loss"] == "nst":
+        compared = tuple(x @ x.transpose(1, 2) / x.shape[-1] for x in compared)
+    return functional.mse_loss(*compared)
 
 
 def trainer(run: Run, root: str, device: str, folder: str, bf16: bool = False) -> dict[str, float]:

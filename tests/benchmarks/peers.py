@@ -42,6 +42,7 @@ KINDS = {
     "cls": ("size=l3_h384_a12", "knowledge=[logits_kl,cls_pkd]"),
     "tokens": ("size=l3_h384_a12", "knowledge=[logits_kl,hidden_mse]"),
     "attention": ("size=l3_h384_a12", "knowledge=[logits_kl,attention_mse]"),
+    "relations": ("size=l3_h384_a12", "knowledge=[logits_kl,token_gram]"),
 }
 # By system: what runs it, and what it is given. Each does as many students as `students` says.
 SYSTEMS: dict[str, dict[str, Any]] = {
