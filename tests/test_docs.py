@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from analysis.__main__ import _parser as analysis_parser
-from kdlab.config.compose import composed, register
-from kdlab.config.option_files import CONF, names
+from kdlab.config.compose import composed, execution, register
+from kdlab.config.option_files import CONF, names, searching
 from kdlab.config.sizes import exact
 from kdlab.options.parsing import parse
 from sweeps.__main__ import _parser as sweeps_parser
@@ -186,6 +186,25 @@ def test_every_study_on_a_page_can_be_read_and_those_that_there_are_are_shown_as
         if study.question in there:
             assert replace(study, name=there[study.question].name) == there[study.question]
     assert set(there) < set(studies)
+
+
+def test_every_launcher_on_a_page_is_one(tmp_path):
+    launchers = {
+        name: text
+        for page in PAGES
+        for name, text in re.findall(
+            r"^```yaml\n# conf/launcher/(\w+)\.yaml.*?\n(.*?)^```", page.read_text(), re.M | re.S
+        )
+    }
+    assert {"mine", "a100", "h100_mig", "h100_shared"} <= launchers.keys()
+    (tmp_path / "launcher").mkdir()
+    for name, text in launchers.items():
+        (tmp_path / "launcher" / f"{name}.yaml").write_text(text)
+    with searching([tmp_path]):
+        for name in launchers:
+            chosen = execution(f"launcher={name}").launcher
+            assert chosen["name"] == name
+            assert "gpu" in chosen["gres"] or "shard" in chosen["gres"]
 
 
 def test_every_layout_on_a_page_can_be_read():
