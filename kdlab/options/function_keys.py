@@ -78,12 +78,15 @@ class LauncherKeys:
         cohort: students side by side in one process, at most.
         minutes: of work in one task (of a job array), by estimate.
         gflops: what a process computes in a second, for estimates before anything is measured.
+        device_memory_gb: 10⁹ bytes of a task's GPU, or with `device=cpu` what its process may take;
+            cohorts are made no larger than fits. None: it is not known, `cohort` alone counts.
     """
 
     name: Text
     cohort: Count
     minutes: Positive
     gflops: Positive
+    device_memory_gb: Positive | None
 
 
 @strict_dataclass

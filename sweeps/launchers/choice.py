@@ -15,10 +15,12 @@ class Launcher:
     Attributes:
         call: the function, with the values of its own options.
         keys: how many runs make a cohort, and how much work makes a task.
+        device: where its tasks compute: `auto`, `cpu` or `cuda`, as `Execution.device`.
     """
 
     call: callables.Call
     keys: LauncherKeys
+    device: str
 
     @property
     def name(self) -> str:
@@ -42,4 +44,5 @@ def launcher(execution: Execution) -> Launcher:
     Raises:
         BadInput: there is no such function, or an option is missing, unknown or of a wrong type.
     """
-    return Launcher(*callables.call(execution.launcher, LauncherKeys, "launcher", "submission"))
+    call, keys = callables.call(execution.launcher, LauncherKeys, "launcher", "submission")
+    return Launcher(call, keys, execution.device)

@@ -1,12 +1,17 @@
 """Runs that can share one pass over the data and one teacher."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from kdlab.config.identity import batch_key, teacher_key
 from kdlab.run import Run
 
 
-def group(runs: Iterable[Run], largest: int, apart: Collection[str] = ()) -> list[list[Run]]:
+def group(
+    runs: Iterable[Run],
+    largest: int,
+    apart: Collection[str] = (),
+    fits: Callable[[Sequence[Run]], bool] | None = None,
+) -> list[list[Run]]:
     """Group runs over the same batches and with the same teacher into cohorts.
 
     Such runs share reading and tokenising, and each batch passes the teacher once for all of them.
@@ -16,6 +21,8 @@ def group(runs: Iterable[Run], largest: int, apart: Collection[str] = ()) -> lis
         runs: in order of priority.
         largest: how many may train side by side.
         apart: uids that must be alone; they come first.
+        fits: whether a cohort fits its device's memory, as `sweeps.plan.memory.limit` says it; it
+            raises BadInput where not even one run does. None: every cohort fits.
 
     Returns:
         Cohorts of at most `largest` runs, in the order in which their first runs come.
@@ -37,8 +44,17 @@ def group(runs: Iterable[Run], largest: int, apart: Collection[str] = ()) -> lis
     # Controls go before the others: they are what these are compared with.
     for batches, without_teacher in controls.items():
         cohorts.setdefault(first_cohort.get(batches, (batches, None)), [])[:0] = without_teacher
-    return single + [
-        cohort[start : start + largest]
-        for cohort in cohorts.values()
-        for start in range(0, len(cohort), largest)
-    ]
+    every = [*single, *cohorts.values()]
+    return [part for cohort in every for part in _divided(cohort, largest, fits)]
+
+
+def _divided(
+    runs: Sequence[Run], largest: int, fits: Callable[[Sequence[Run]], bool] | None
+) -> Iterator[list[Run]]:
+    """Runs in order, in cohorts of as many as may be and fit."""
+    while runs:
+        size = min(largest, len(runs))
+        while fits and not fits(runs[:size]) and size > 1:
+            size -= 1
+        yield list(runs[:size])
+        runs = runs[size:]

@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from kdlab.options.memo import files_unchanged
 from kdlab.storage import ledger
 from kdlab.storage.teacher_files import stored_bytes
 from sweeps.journal.run_states import DONE
 from sweeps.launchers.choice import Launcher
 from sweeps.plan import estimate, marks
+from sweeps.plan.memory import Largest, largest
 from sweeps.plan.row import Planned
 from sweeps.plan.survey import Work, counts
 from sweeps.study.schema import Study
@@ -71,6 +73,13 @@ def files(work: Work, launcher: Launcher) -> Files:
     )
 
 
+def memory(work: Work, launcher: Launcher) -> Largest | None:
+    """The cohort of the due runs that takes most memory; None if no run is due."""
+    cohorts = (cohort for tasks in work.levels for task in tasks for cohort in task)
+    with files_unchanged({}):
+        return largest(cohorts, launcher.device)
+
+
 def data(
     study: Study,
     planned: Sequence[Planned],
@@ -106,11 +115,26 @@ def data(
         },
         "hours": asdict(hours(work, launcher)),
         "files": asdict(files(work, launcher)),
+        "memory": _memory(work, launcher),
         "stored": {
             "records": len(index),
             "teacher_outputs_bytes": stored_bytes(root),
             "teacher_outputs_to_come_bytes": work.asking.bytes,
         },
+    }
+
+
+def _memory(work: Work, launcher: Launcher) -> dict[str, Any] | None:
+    """What the cohort that takes most memory takes, and what its device has."""
+    most = memory(work, launcher)
+    if most is None:
+        return None
+    return {
+        "runs": len(most.cohort),
+        "uid": most.cohort[0].uid,
+        "bytes_on_gpu": most.bytes_on_gpu,
+        "bytes_on_cpu": most.bytes_on_cpu,
+        "device_memory_gb": launcher.keys.device_memory_gb,
     }
 
 

@@ -9,6 +9,7 @@ from kdlab.storage import ledger
 from kdlab.storage.teacher_files import stored_bytes
 from sweeps.launchers.choice import Launcher
 from sweeps.plan import estimate, marks, model_sizes, numbers
+from sweeps.plan.memory import SHARE, named
 from sweeps.plan.row import Planned
 from sweeps.plan.survey import Work, counts
 from sweeps.study.schema import Study
@@ -59,7 +60,7 @@ def report(
         lines.append(f"{rows} are GLUE's published counts: the data is not on this machine")
     if work.due:
         lines += [_graph(work), _hours(work, launcher), *_asking(work, root)]
-        lines += [_disk(work, launcher), _limits(launcher)]
+        lines += [*_memory(work, launcher), _disk(work, launcher), _limits(launcher)]
     return "\n".join(lines)
 
 
@@ -143,6 +144,25 @@ def _asking(work: Work, root: str) -> list[str]:
         f"{asking.bytes / GIGABYTE:.2g} GB, {stored_bytes(root) / GIGABYTE:.2g} GB are there "
         f"(teacher_outputs_gb bounds them)"
     ]
+
+
+def _memory(work: Work, launcher: Launcher) -> list[str]:
+    """What the cohort that takes most memory takes."""
+    most = numbers.memory(work, launcher)
+    if most is None:
+        return []
+    runs = f"{len(most.cohort)} run{'s' if len(most.cohort) > 1 else ''}"
+    peaks = [
+        f"{peak / GIGABYTE:.2g} GB {where}"
+        for peak, where in ((most.bytes_on_gpu, "of a GPU"), (most.bytes_on_cpu, "on a CPU"))
+        if peak is not None
+    ]
+    room = launcher.keys.device_memory_gb
+    of_room = (
+        f"; launcher.device_memory_gb={room:g}, of which plans fill {SHARE:.0%}" if room else ""
+    )
+    largest = f"memory: the largest cohort ({runs}, {named(most.cohort[0])})"
+    return [f"{largest} takes about {' or '.join(peaks)}{of_room}"]
 
 
 def _disk(work: Work, launcher: Launcher) -> str:

@@ -12,7 +12,7 @@ from sweeps.journal import events, failures, run_states
 from sweeps.journal.run_states import DONE, WAITING
 from sweeps.launchers import contract
 from sweeps.launchers.choice import Launcher
-from sweeps.plan import cohorts, estimate, packing, teachers
+from sweeps.plan import cohorts, estimate, memory, packing, teachers
 from sweeps.plan.levels import levels, with_ancestors
 from sweeps.plan.row import Planned
 
@@ -82,6 +82,7 @@ def survey(
         demand: a budget, and what to do beyond the runs that have no record.
 
     Raises:
+        BadInput: a run does not fit the memory of the launcher's device.
         RuntimeError: a scheduler that is asked does not answer.
     """
     done, history = ledger.index(root), events.fold(root)
@@ -130,8 +131,9 @@ def _tasks(
     # Tasks last as long as it takes to keep `parallel` of them busy once, but no longer than the
     # launcher's limit, and no shorter than starting a process is worth.
     limit = min(60 * launcher.keys.minutes, max(total / launcher.parallel, SHORTEST_TASK))
+    largest, fits = launcher.keys.cohort, memory.limit(launcher)
     with files_unchanged({}):  # or every run's data would be looked at again
-        grouped = [cohorts.group(level, launcher.keys.cohort, alone) for level in levels(due)]
+        grouped = [cohorts.group(level, largest, alone, fits) for level in levels(due)]
     return [packing.pack(level, seconds, limit) for level in grouped]
 
 

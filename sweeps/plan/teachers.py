@@ -47,7 +47,7 @@ def asking(cohorts: Iterable[Sequence[Run]], recorded: Collection[Run]) -> Askin
                 flops[key] = once
         for run in cohort:
             if (key := _key(run)) in flops:
-                new.setdefault(key, {}).update(_bytes(run))
+                new.setdefault(key, {}).update(said(run))
     size = sum(sum(views.values()) for views in new.values())
     return Asking(len(flops), sum(flops.values()), in_steps, size)
 
@@ -57,14 +57,15 @@ def _key(run: Run) -> str:
     return repr((teacher_key(run), run.task.name, run.data, run.protocol, run.train.precision))
 
 
-def _bytes(run: Run) -> dict[str, float]:
-    """What a teacher's views of all training rows take on disk, by view."""
-    teacher = teacher_architecture(run)
-    assert teacher is not None  # which a run with terms has
+def said(run: Run) -> dict[str, float]:
+    """Bytes of what a teacher says of all training rows before a run, by view."""
+    terms, teacher = estimate.row_terms(run), teacher_architecture(run)
+    if not terms or not teacher:
+        return {}
     value = VALUE_BYTES[run.train.precision] * estimate.training_rows(run)
     layers = teacher.layers * teacher.hidden
 
     def width(term: Term) -> int:
         return layers if term.matching else int(run.task.classes or 1)
 
-    return {term.view: float(value * width(term)) for term in estimate.row_terms(run)}
+    return {term.view: float(value * width(term)) for term in terms}
