@@ -58,6 +58,7 @@ class Kept:
 
 # By device and precision: a CPU in fp32 and bf16, a GPU in fp32 and bf16.
 BERT = (Kept(40, 8, 12), Kept(38, 4, 12), Kept(34, 8, 0), Kept(30, 4, 0))
+DEBERTA = (Kept(40, 8, 12, 24), Kept(32, 4, 10, 16), Kept(34, 8, 9, 24), Kept(30, 4, 9, 16))
 LAYERS = {
     "bert": BERT,
     "roberta": BERT,
@@ -68,10 +69,7 @@ LAYERS = {
     "modernbert": (Kept(40, 16, 0), Kept(24, 8, 0), Kept(40, 16, 0), Kept(24, 8, 0)),
     # Their attention is code of their own: softmax, dropout and product are kept anywhere.
     "mpnet": (Kept(40, 8, 12), Kept(32, 4, 10), Kept(34, 8, 9), Kept(30, 4, 9)),
-    "deberta-v2": (
-        *(Kept(40, 8, 12, 24), Kept(32, 4, 10, 16)),
-        *(Kept(34, 8, 9, 24), Kept(30, 4, 9, 16)),
-    ),
+    "deberta-v2": DEBERTA,
 }
 RELATIVE = 512  # positions of DeBERTa's table; its scores of them are kept as well
 EMBEDDED = (12, 9)  # on a CPU and a GPU: the sum, the norm's output, dropout

@@ -22,9 +22,8 @@ SPECIAL = 5  # tokens beside the words: [PAD], [UNK], [CLS], [SEP], [MASK]
 # Of GLUE's training rows by subset, with BERT's tokenizer: word pieces that occur, where they are
 # less than half of its vocabulary, and tokens of the longest row.
 GLUE_WORDS = {
-    **{"cola": 5587, "mrpc": 11_563, "rte": 13_865},
-    **{"sst2": 11_572, "stsb": 10_796, "wnli": 1429},
-}
+    "cola": 5587, "mrpc": 11_563, "rte": 13_865, "sst2": 11_572, "stsb": 10_796, "wnli": 1429,
+}  # fmt: skip
 GLUE_LONGEST = {"cola": 47, "mrpc": 103, "rte": 289, "sst2": 66, "stsb": 125, "wnli": 108}
 
 
