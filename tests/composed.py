@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from kdlab.options.memo import files_unchanged
 from kdlab.run import Run
 
 KEPT: dict[str, Any] = {}
+CONF = option_files.CONF  # which no test changes: those that would have a copy
 # Paths of plans may be relative, and GLUE's folder comes from the environment.
 KEPT_OF_PLANS: dict[tuple[str, str | None], dict[str, Any]] = defaultdict(dict)
 
@@ -63,7 +65,7 @@ def _once(function: Callable[..., Any]) -> Callable[..., Any]:
     def once(*arguments: Any, **keywords: Any) -> Any:
         if GlobalHydra.instance().is_initialized():  # by a command line, with folders of its own
             return function(*arguments, **keywords)
-        key = (_yaml_files(), frozenset(os.environ.items()), repr((arguments, keywords)))
+        key = (_folders(), frozenset(os.environ.items()), repr((arguments, keywords)))
         if key not in results:
             results[key] = function(*arguments, **keywords)
         return copy.deepcopy(results[key])
@@ -71,10 +73,14 @@ def _once(function: Callable[..., Any]) -> Callable[..., Any]:
     return once
 
 
-def _yaml_files() -> frozenset[tuple[str, int, int]]:
-    """Every file of options, with the time of its last change and its size."""
-    paths = [path for folder in option_files.folders() for path in folder.rglob("*.yaml")]
-    return frozenset((str(p), p.stat().st_mtime_ns, p.stat().st_size) for p in paths)
+def _folders() -> str:
+    """The folders of options; of each but `conf/` its files, with the time of change and size."""
+    return repr([folder if folder == CONF else _files(folder) for folder in option_files.folders()])
+
+
+def _files(folder: Path) -> list[tuple[Path, int, int]]:
+    paths = sorted(folder.rglob("*.yaml"))
+    return [(path, path.stat().st_mtime_ns, path.stat().st_size) for path in paths]
 
 
 def _compose_each(runs: Sequence[tuple[str, ...]]) -> Iterator[Run | NotApplicable]:

@@ -72,9 +72,9 @@ class Sweep:
         """Call `launch` as a user would; `path` is looked up first for commands."""
         env = os.environ | self.cluster.env
         env["PATH"] = f"{path}:{env['PATH']}" if path else env["PATH"]
-        own = {text.partition("=")[0] for text in self.extra}
-        usual = [text for text in LAUNCHER if text.partition("=")[0] not in own]
-        command = ["launch", str(self.study), *usual, f"root={self.root}", *self.extra, *more]
+        # Of a key that is said twice, what is said last counts.
+        said = {text.partition("=")[0]: text for text in (*LAUNCHER, *self.extra, *more)}
+        command = ["launch", str(self.study), f"root={self.root}", *said.values()]
         return self._sweeps(*command, env=env, check=check)
 
     def status(self) -> str:
