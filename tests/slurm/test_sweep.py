@@ -19,7 +19,7 @@ from .configuration import Settings, obstacles
 from .processes import send, wait_until
 from .sweeping import Sweep, serially, tables, write_study
 
-RUNS = 100  # more than are done while ten faults are waited for
+RUNS = 80  # more than are done while ten faults are waited for: some fifty
 UNDISTURBED = 10  # of these, the first ones
 # Minutes each: `pytest -q` leaves them out, `.ci/run` does not.
 pytestmark = pytest.mark.long
