@@ -15,7 +15,7 @@ from kdlab.errors import BadInput, NotApplicable
 from kdlab.options.memo import files_unchanged
 from kdlab.run import Run
 
-PAGES = int(os.environ.get("KDLAB_RANDOM_PAGES", "90"))
+PAGES = int(os.environ.get("KDLAB_RANDOM_PAGES", "60"))
 
 
 @pytest.fixture(scope="module")
