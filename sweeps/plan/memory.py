@@ -138,7 +138,7 @@ def largest(cohorts: Iterable[Sequence[Run]], device: str) -> Largest | None:
     most = max(distinct, key=lambda cohort: peak(cohort, on_gpu, sizes))
     return Largest(
         cohort=most,
-        bytes_on_gpu=peak(most, on_gpu=True) if device != "cpu" else None,
+        bytes_on_gpu=peak(most, on_gpu, sizes) if on_gpu else None,
         bytes_on_cpu=peak(most, on_gpu=False) if device != "cuda" else None,
     )
 
@@ -151,13 +151,14 @@ def limit(launcher: Launcher) -> Fits | None:
     room, on_gpu = launcher.keys.device_memory_gb, launcher.device != "cpu"
     if room is None:
         return None
+    most = SHARE * room * GIGABYTE
     sizes: Sizes = {}
 
     def fits(cohort: Sequence[Run]) -> bool:
         taken = peak(cohort, on_gpu, sizes)
-        if taken > SHARE * room * GIGABYTE and len(cohort) == 1:
+        if taken > most and len(cohort) == 1:
             raise BadInput(_too_large(cohort[0], taken, room))
-        return taken <= SHARE * room * GIGABYTE
+        return taken <= most
 
     return fits
 

@@ -56,8 +56,13 @@ def _vocabulary(run: Run) -> int | None:
     """Rows of the embedding; None where the checkpoint that says so cannot be read here."""
     if not run.tokenizer:
         return _own_vocabulary(run.task, run.source, run.protocol)
+    return vocabulary_of(run.tokenizer)
+
+
+def vocabulary_of(checkpoint: str) -> int | None:
+    """Rows of a checkpoint's embedding; None where it cannot be read here."""
     try:
-        return int(checkpoints.dimensions(run.tokenizer)["vocab_size"])
+        return int(checkpoints.dimensions(checkpoint)["vocab_size"])
     except (BadInput, KeyError):
         return None
 

@@ -5,14 +5,12 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kdlab.encoders.architecture import Architecture
-from kdlab.errors import BadInput
-from kdlab.models import checkpoints
 from kdlab.models.origins import teacher_architecture
 from kdlab.options.callables import Call
 from kdlab.options.memo import by_content
 from kdlab.options.schema import Protocol, Task
 from kdlab.run import Run, Term, compares_all_tokens
-from sweeps.plan import activations, estimate, teachers
+from sweeps.plan import activations, estimate, model_sizes, teachers
 from sweeps.plan.activations import FLOAT, Pass
 
 MOMENTS = 2 * FLOAT  # bytes of AdamW's two moments of a parameter
@@ -212,7 +210,8 @@ def _words_and_batch(run: Run, on_gpu: bool) -> tuple[int, int, Pass]:
 
     if run.tokenizer:
         subset = str(run.source.knobs.get("subset"))
-        words, longest = _known_words(run.tokenizer), GLUE_LONGEST.get(subset, run.task.max_length)
+        words = model_sizes.vocabulary_of(run.tokenizer) or estimate.VOCABULARY  # BERT's
+        longest = GLUE_LONGEST.get(subset, run.task.max_length)
         # Not more than there are tokens in all rows, which counts where these are few.
         rows = estimate.training_rows(run) + run.protocol.select_max
         used = min(GLUE_WORDS.get(subset, words), rows * min(longest, run.task.max_length))
@@ -223,14 +222,6 @@ def _words_and_batch(run: Run, on_gpu: bool) -> tuple[int, int, Pass]:
     tokens = -(-min(longest, run.task.max_length) // PAD_TO) * PAD_TO
     batch = Pass(run.train.batch_size, tokens, on_gpu, run.train.precision == "bf16")
     return words, words if is_whole else used, batch
-
-
-def _known_words(tokenizer: str) -> int:
-    """Rows of a checkpoint's embedding; BERT's where they cannot be read here."""
-    try:
-        return int(checkpoints.dimensions(tokenizer)["vocab_size"])
-    except (BadInput, KeyError):
-        return estimate.VOCABULARY
 
 
 @by_content

@@ -9,12 +9,10 @@ from kdlab.storage import ledger
 from kdlab.storage.teacher_files import stored_bytes
 from sweeps.launchers.choice import Launcher
 from sweeps.plan import estimate, marks, model_sizes, numbers
-from sweeps.plan.memory import SHARE, named
+from sweeps.plan.memory import GIGABYTE, SHARE, named
 from sweeps.plan.row import Planned
 from sweeps.plan.survey import Work, counts
 from sweeps.study.schema import Study
-
-GIGABYTE = 1e9
 
 
 def report(

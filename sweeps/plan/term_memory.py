@@ -101,7 +101,7 @@ def _counted(
             loss = term_loss(*traces, Moment(0, 0, 0.0), torch.sum)
             kept = alive.bytes - before
             loss.backward()
-        except (RuntimeError, NotImplementedError):  # it asks for values, which are not there
+        except RuntimeError:  # it asks for values, which are not there
             return _by_views(term, term_loss, traces, learned)
         return TermBytes(float(kept), float(alive.peak - before), learned)
 

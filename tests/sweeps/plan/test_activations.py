@@ -4,6 +4,7 @@ from contextlib import nullcontext
 
 import pytest
 import torch
+from saved_tensors import counting
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from transformers import AutoConfig, AutoModelForSequenceClassification
@@ -51,15 +52,7 @@ def kept(model: Architecture, on_gpu: bool, is_bf16: bool) -> int:
         inputs = {"input_ids": 3 * mask, "attention_mask": mask, "token_type_ids": 0 * mask}
         if not on_gpu:
             mask[0, -5:] = 0  # without padding there is no mask on a CPU
-    own = {x.untyped_storage()._cdata for x in (*encoder.parameters(), *encoder.buffers())}
-    sizes, alive = {}, []
-
-    def pack(x):
-        if (key := x.untyped_storage()._cdata) not in own:
-            sizes[key] = x.untyped_storage().nbytes()
-            alive.append(x)  # or another tensor is given its address
-        return x
-
+    pack, sizes = counting((*encoder.parameters(), *encoder.buffers()))
     with (
         torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x),
         torch.autocast("cpu", torch.bfloat16, enabled=is_bf16),

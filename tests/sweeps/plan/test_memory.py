@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from composed import compose
+from three_arms import STUDY
 from torch.profiler import ProfilerActivity, profile
 
 import kdlab
@@ -121,17 +122,6 @@ def test_cohorts_are_as_large_as_fits_and_their_runs_are_the_same():
     assert list(map(len, cohorts.group(runs, 8, {runs[0].uid}, fits))) == [1, 3, 3]
     grouped = cohorts.group(runs, 8, fits=fits)
     assert [run.uid for part in grouped for run in part] == [run.uid for run in runs]
-
-
-STUDY = """
-question: Which?
-base: [{base}]
-seeds: [1, 2, 3]
-blocks:
-  - table: main
-    control: none
-    cases: {{none: [knowledge=none], logits: [knowledge=logits_kl], hidden: [knowledge=hidden_mse]}}
-"""
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import json
 import sys
 
 import pytest
+import three_arms
 
 from kdlab.record import Record
 from kdlab.storage import ledger
@@ -14,20 +15,16 @@ from sweeps.study import reading
 
 pytestmark = pytest.mark.usefixtures("plans_sooner")
 
-STUDY = """
-question: Which?
-base: [{base}]
-seeds: [1, 2, 3]
-blocks:
-  - table: main
-    control: none
-    cases: {{none: [knowledge=none], logits: [knowledge=logits_kl], hidden: [knowledge=hidden_mse]}}
+STUDY = (
+    three_arms.STUDY
+    + """\
   - table: alone
     seeds: [1]
     cases: {{logits: [knowledge=logits_kl], mse: [knowledge=logits_mse]}}
 skip:
   - {{name: dear, when: [knowledge=hidden_mse, seed=3], reason: too dear}}
 """
+)
 
 
 @pytest.fixture

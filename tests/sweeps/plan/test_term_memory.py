@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from composed import compose
+from saved_tensors import counting
 from torch import Tensor
 
 from kdlab.objective.term_loss import Moment, TermLoss
@@ -40,15 +41,7 @@ def saved(term, student, teacher) -> int:
     loss = TermLoss(term, student, teacher, seed=0)
     given = [x for of in traces for x in (*of.hidden, of.logits, of.mask)]
     given += [x for of in traces for h in of.heads.values() for x in (h.query, h.key, h.value)]
-    own = {x.untyped_storage()._cdata for x in (*given, *loss.parameters())}
-    sizes, alive = {}, []
-
-    def pack(x):
-        if (key := x.untyped_storage()._cdata) not in own:
-            sizes[key] = x.untyped_storage().nbytes()
-            alive.append(x)  # or another tensor is given its address
-        return x
-
+    pack, sizes = counting((*given, *loss.parameters()))
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
         loss(*traces, Moment(0, 0, 0.0), torch.sum)
     return sum(sizes.values())
