@@ -8,7 +8,7 @@ import os
 import platform
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,38 +75,67 @@ def moved(tensor: Tensor, device: torch.device) -> Tensor:
 # ---- random state ------------------------------------------------------------------------------
 
 
-def seeded(device: torch.device, seed: int) -> list[Tensor]:
+@dataclass
+class RandomState:
+    """A random state of its own, of the CPU and, on a GPU, of that.
+
+    Attributes:
+        cpu: what the CPU's generator is set to.
+        gpu: a generator whose state is drawn from in place of the GPU's own: it is shared, not
+            copied, so that a CUDA graph that was recorded with it goes on drawing from it.
+    """
+
+    cpu: Tensor
+    gpu: torch.Generator | None = None
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Both states, on the CPU."""
+        return {"cpu": self.cpu} | ({"gpu": self.gpu.get_state()} if self.gpu else {})
+
+    def load_state_dict(self, states: dict[str, Tensor]) -> None:
+        """Go on from states that `state_dict` gave."""
+        self.cpu = states["cpu"]
+        if self.gpu:
+            self.gpu.set_state(states["gpu"])
+
+
+def seeded(device: torch.device, seed: int) -> RandomState:
     """The random state after a seed, of the CPU and of the device if that is a GPU."""
     # The CPU's too, for what a model draws there though it is on a GPU.
-    kinds = [torch.device("cpu"), *([device] if device.type == "cuda" else [])]
-    return [torch.Generator(kind).manual_seed(seed).get_state() for kind in kinds]
+    gpu = torch.Generator(device).manual_seed(seed) if device.type == "cuda" else None
+    return RandomState(torch.Generator().manual_seed(seed).get_state(), gpu)
 
 
 @contextmanager
-def random_state(states: list[Tensor], device: torch.device) -> Iterator[None]:
-    """Inside, draw from these states; afterwards the process has its own random state again.
+def random_state(state: RandomState) -> Iterator[None]:
+    """Inside, draw from this state; afterwards the process has its own random state again.
 
-    The list is changed in place, so that the next use goes on where this one ended. Only the
+    The state is changed in place, so that the next use goes on where this one ended. Only the
     device's own state is touched, no other GPU's.
     """
-    outer = _random_state(device)
-    _set_random_state(states, device)
+    outer = torch.get_rng_state()
+    torch.set_rng_state(state.cpu)
+    try:
+        with _drawn_from(state.gpu):
+            yield
+    finally:
+        state.cpu = torch.get_rng_state()
+        torch.set_rng_state(outer)
+
+
+@contextmanager
+def _drawn_from(generator: torch.Generator | None) -> Iterator[None]:
+    """Let a GPU's operations draw from a generator's state; nothing is copied through the CPU."""
+    if generator is None:
+        yield
+        return
+    default = torch.cuda.default_generators[generator.device.index]
+    outer = default.graphsafe_get_state()
+    default.graphsafe_set_state(generator)
     try:
         yield
     finally:
-        states[:] = _random_state(device)
-        _set_random_state(outer, device)
-
-
-def _random_state(device: torch.device) -> list[Tensor]:
-    states = [torch.get_rng_state()]
-    return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
-
-
-def _set_random_state(states: list[Tensor], device: torch.device) -> None:
-    torch.set_rng_state(states[0])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(states[1], device)
+        default.graphsafe_set_state(outer)
 
 
 # ---- time and memory ---------------------------------------------------------------------------
@@ -122,46 +151,59 @@ class Clock:
     Attributes:
         device: that works.
         earlier: seconds of the laps that are added up.
-        laps: first and last event of each lap that is not, on a GPU.
+        laps: first and last event of each lap that is not, on a GPU, and the share of it that
+            counts.
     """
 
     device: torch.device
     earlier: float = 0.0
-    laps: list[tuple[Any, Any]] = field(default_factory=list)
+    laps: list[tuple[Any, Any, float]] = field(default_factory=list)
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """One lap: count the work inside."""
-        began = self._now()
-        try:
+        with running_together([self]):
             yield
-        finally:
-            ended = self._now()
-            if self.device.type == "cuda":
-                self.laps.append((began, ended))
-                if len(self.laps) > MAX_LAPS:
-                    self._add(MAX_LAPS // 2)
-            else:
-                self.earlier += ended - began
 
     def seconds(self) -> float:
         """Seconds of all laps; on a GPU this waits for the last one's work."""
         self._add(len(self.laps))
         return self.earlier
 
-    def _now(self) -> Any:
+    def _count(self, began: Any, ended: Any, share: float) -> None:
         if self.device.type != "cuda":
-            return time.monotonic()
-        # An event is queued like work, so that it has the time at which the GPU comes to it.
-        event = torch.cuda.Event(enable_timing=True)
-        event.record(torch.cuda.current_stream(self.device))
-        return event
+            self.earlier += share * (ended - began)
+            return
+        self.laps.append((began, ended, share))
+        if len(self.laps) > MAX_LAPS:
+            self._add(MAX_LAPS // 2)
 
     def _add(self, laps: int) -> None:
         done, self.laps = self.laps[:laps], self.laps[laps:]
         if done:  # the last one ends after all others
             done[-1][1].synchronize()
-        self.earlier += sum(began.elapsed_time(ended) for began, ended in done) / 1000
+        self.earlier += sum(share * began.elapsed_time(ended) for began, ended, share in done) / 1e3
+
+
+@contextmanager
+def running_together(clocks: Sequence[Clock]) -> Iterator[None]:
+    """One lap of several clocks of a device: each counts an equal share of the work inside."""
+    began = _now(clocks[0].device)
+    try:
+        yield
+    finally:
+        ended = _now(clocks[0].device)
+        for clock in clocks:
+            clock._count(began, ended, 1 / len(clocks))
+
+
+def _now(device: torch.device) -> Any:
+    if device.type != "cuda":
+        return time.monotonic()
+    # An event is queued like work, so that it has the time at which the GPU comes to it.
+    event = torch.cuda.Event(enable_timing=True)
+    event.record(torch.cuda.current_stream(device))
+    return event
 
 
 def settle(device: torch.device) -> None:

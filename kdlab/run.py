@@ -179,3 +179,14 @@ def parents(run: Run) -> list[Run]:
     # The teacher may be the origin of the weights too.
     origins = (*run.teachers, run.init.origin)
     return list({origin.uid: origin for origin in origins if isinstance(origin, Run)}.values())
+
+
+def has_like_updates(run: Run) -> bool:
+    """Whether a run's updates differ in their batches alone, and batches of a shape in values."""
+    return (
+        not run.task.is_language_model  # whose masked tokens are never equally many
+        and run.train.bias_correction  # without it the optimiser's step counts updates in Python
+        and not run.hard_schedules
+        and not any(term.schedules for term in run.terms)
+        and not any(term.matching and term.matching.weigh for term in run.terms)
+    )

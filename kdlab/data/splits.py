@@ -7,6 +7,7 @@ No row of select or report is in fit; on SST-2 no phrase of their sentences is i
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, NoReturn
 
 import numpy as np
@@ -207,8 +208,14 @@ def _ids(table: pd.DataFrame) -> np.ndarray:
 
 def order(ids: np.ndarray) -> np.ndarray:
     """Positions in one fixed pseudo-random order of the ids, the same for every seed."""
-    digests = [hashlib.blake2b(str(i).encode(), digest_size=8).digest() for i in ids.tolist()]
-    return np.array(sorted(range(len(ids)), key=lambda position: digests[position]), dtype=np.int64)
+    return _order(ids.astype(np.int64).tobytes()).copy()
+
+
+@lru_cache(maxsize=8)  # of like rows for every cohort
+def _order(ids: bytes) -> np.ndarray:
+    names = np.frombuffer(ids, dtype=np.int64).tolist()
+    digests = [hashlib.blake2b(str(i).encode(), digest_size=8).digest() for i in names]
+    return np.array(sorted(range(len(names)), key=digests.__getitem__), dtype=np.int64)
 
 
 def hold_out(train: Rows, reports: list[Rows], share: float, most: int) -> tuple[Rows, Rows]:
@@ -230,14 +237,31 @@ def sentences(train: Rows, reports: list[Rows], share: float, most: int) -> tupl
     only, as the development split has; every row that is a phrase of one of select or report
     leaves fit.
     """
-    words = [tuple(text[0].split()) for text in train.texts]
+    ids = train.ids.astype(np.int64).tobytes()
+    fit, chosen = _of_treebank(_lines([train]), ids, _lines(reports), share, most)
+    return train.take(fit), train.take(chosen)
+
+
+def _lines(parts: Sequence[Rows]) -> str:
+    """The first texts of all rows, one a line, their words parted by one blank."""
+    return "\n".join(" ".join(text[0].split()) for part in parts for text in part.texts)
+
+
+@lru_cache(maxsize=4)  # a second of work, the same for every cohort and every seed
+def _of_treebank(
+    train: str, ids: bytes, reports: str, share: float, most: int
+) -> tuple[list[int], list[int]]:
+    """The positions of `sentences`'s rows, of fit and of select; arguments as lines and bytes."""
+    words = [tuple(line.split()) for line in train.split("\n")]
     whole = roots(words)
-    shuffled = [position for position in order(train.ids) if position in whole]
+    shuffled = [p for p in order(np.frombuffer(ids, dtype=np.int64)) if p in whole]
     size = min(int(share * len(whole)), most)
-    select = train.take(sorted(shuffled[:size]))
-    held = phrases(tuple(text[0].split()) for part in (select, *reports) for text in part.texts)
+    select = sorted(shuffled[:size])
+    held = phrases(
+        [*(words[p] for p in select), *(tuple(line.split()) for line in reports.split("\n"))]
+    )
     fit = [position for position, phrase in enumerate(words) if " ".join(phrase) not in held]
-    return train.take(fit), select
+    return fit, select
 
 
 def without(rows: Rows, others: list[Rows]) -> Rows:

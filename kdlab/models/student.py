@@ -44,7 +44,7 @@ def build_student(run: Run, tokenizer: Any, root: str) -> nn.Module:
     config = _config(run, _vocabulary(run, tokenizer), **ids)
     # On the CPU alone: a GPU that belongs to others is not even looked at.
     cpu = torch.device("cpu")
-    with random_state(seeded(cpu, streams.key(run.seed, "student")), cpu):
+    with random_state(seeded(cpu, streams.key(run.seed, "student"))):
         model = heads.MODELS[run.task.kind].from_config(
             config, attn_implementation=implementation(run.student.family)
         )

@@ -176,6 +176,7 @@ class Execution:
         predict_test: keep the outputs on the task's test splits.
         threads: of the CPU; results are equal bit for bit on CPU where these are equal.
         checkpoint_seconds: between checkpoints of the training.
+        cuda_graphs: on a GPU, record updates and replay them, as `kdlab.training.step_graphs` says.
         teacher_outputs_gb: disk space (10⁹ bytes) for what teachers say of rows, under the root.
     """
 
@@ -185,6 +186,7 @@ class Execution:
     device: Literal["auto", "cpu", "cuda"]
     threads: Count
     checkpoint_seconds: NonNegative
+    cuda_graphs: bool
     teacher_outputs_gb: NonNegative
     tracker: Node
     launcher: Node

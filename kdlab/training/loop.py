@@ -5,16 +5,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from kdlab import streams
 from kdlab.data.tokens import Encoded, examples
 from kdlab.metrics import ranked
-from kdlab.models.trace import PredictedTokens, Trace
 from kdlab.objective.objective import matched_layers, teacher_depth, traced_terms
 from kdlab.objective.term_loss import RowView
 from kdlab.options.schema import Execution
@@ -22,8 +21,17 @@ from kdlab.record import DIVERGED, DONE
 from kdlab.run import compares_all_tokens
 from kdlab.storage import life_signs
 from kdlab.training import resume, student_state
+from kdlab.training.step_graphs import (
+    Key,
+    StepGraphs,
+    ask_teacher,
+    kept,
+    step_graphs,
+    update_together,
+)  # fmt: skip
 from kdlab.training.stopping import Stopped, stop
-from kdlab.training.student_state import TRAINING, StudentState
+from kdlab.training.student_state import TRAINING, Batch, StudentState
+from kdlab.training.teacher_outputs import RowOutputs
 from kdlab.training.teaching import Teachers, row_outputs, teacher_forward
 
 Evaluate = Callable[[StudentState], tuple[float, bool]]
@@ -55,10 +63,10 @@ def train(
         Stopped: `stop` was set; every run's checkpoint is saved.
     """
     run, device = students[0].run, students[0].device
+    graphs = _graphs(students, teachers, execution)
     views = frozenset[RowView]().union(*(student.row_views for student in students))
     before = row_outputs(teachers, views)
     points = evaluation_points(len(batches), run.protocol.evaluations)
-    all_tokens = compares_all_tokens(run)  # the same for all of a cohort
     data = data.on(device)
     first = _first_step(students, len(batches))
     last_saved = time.monotonic()
@@ -68,17 +76,15 @@ def train(
                 break  # all diverged
             # A student further on joins later: it has had this batch.
             active = [s for s in students if s.status == TRAINING and s.step == step]
-            # Masks are drawn for the step, so that a resumed run has those of an unbroken one.
-            rows, key = batches[step], streams.key(run.seed, f"masks/{step}")
-            inputs, labels, predicted = examples(data, rows, device, key, all_tokens)
-            teacher_trace = _teacher_trace(teachers, active, inputs, rows, predicted)
-            teacher_rows = before.at(rows, views, device) if before else {}
-            for student in active:
-                is_read = step + 1 in points
+            if not active:
+                continue
+            batch, key = _batch(graphs, teachers, active, data, before, batches[step], step)
+            is_read = step + 1 in points
+            # Those that are left when all that are recorded were replayed.
+            rest = update_together(graphs, key, active, batch, is_read) if graphs else active
+            for student in rest:
                 with student.clock.running():
-                    student_state.update(
-                        student, inputs, labels, teacher_trace, predicted, teacher_rows, is_read
-                    )
+                    student_state.update(student, batch, is_read)
                     if is_read and student.status == TRAINING:
                         on_evaluation(student, _evaluated(student, points, evaluate))
             # Between two steps, as a checkpoint has no gradients.
@@ -104,25 +110,54 @@ def _first_step(students: Sequence[StudentState], steps: int) -> int:
     return min((s.step for s in students if s.status == TRAINING), default=steps)
 
 
-def _teacher_trace(
+def _graphs(
+    students: Sequence[StudentState], teachers: Teachers, execution: Execution
+) -> StepGraphs | None:
+    """Where the students' updates are recorded; None where there is nothing to record them with."""
+    if students[0].device.type != "cuda" or not execution.cuda_graphs:
+        return None
+    return step_graphs(students, len(teachers.run.teachers))
+
+
+def _batch(
+    graphs: StepGraphs | None,
     teachers: Teachers,
     students: Sequence[StudentState],
-    inputs: dict[str, Tensor],
+    data: Encoded,
+    before: RowOutputs | None,
     rows: np.ndarray,
-    predicted: PredictedTokens | None,
-) -> Trace | None:
-    """The teachers' forward pass over a batch; None where no active student needs one."""
-    terms = [term for s in students for term in traced_terms(s.run, s.row_views)]
-    if not terms:
-        return None
+    step: int,
+) -> tuple[Batch, Key]:
+    """A step's batch with what the teachers say of it, and under which key it may be recorded."""
     run, device = students[0].run, students[0].device
-    with (
-        teachers.clock.running(),
-        torch.no_grad(),
-        torch.autocast(device.type, torch.bfloat16, enabled=run.train.precision == "bf16"),
-    ):
-        return teacher_forward(
-            teachers.models, inputs, rows, matched_layers(terms)[1], predicted, teacher_depth(terms)
+    # Masks are drawn for the step, so that a resumed run has those of an unbroken one.
+    mask_key = streams.key(run.seed, f"masks/{step}")
+    all_tokens = compares_all_tokens(run)  # the same for all of a cohort
+    inputs, labels, predicted = examples(data, rows, device, mask_key, all_tokens)
+    views = frozenset[RowView]().union(*(student.row_views for student in students))
+    teacher_rows = before.at(rows, views, device) if before else {}
+    batch = Batch(inputs, labels, predicted, teacher_rows)
+    terms = [term for s in students for term in traced_terms(s.run, s.row_views)]
+    layers = matched_layers(terms)[1]
+    depth = teacher_depth(terms) if terms else 0
+    key = (tuple(inputs["input_ids"].shape), views, layers, depth)
+    if graphs:
+        batch = kept(graphs, key, batch)
+    if terms:  # else no active student needs a forward pass of the teachers'
+        ask = partial(_asked, teachers, batch, rows, layers, depth)
+        with teachers.clock.running():
+            ask_teacher(graphs, key, batch, ask) if graphs else ask()
+    return batch, key
+
+
+def _asked(
+    teachers: Teachers, batch: Batch, rows: np.ndarray, layers: frozenset[int], depth: int | None
+) -> None:
+    """Fill in the teachers' forward pass over a batch."""
+    is_bf16 = teachers.run.train.precision == "bf16"
+    with torch.no_grad(), torch.autocast(teachers.device.type, torch.bfloat16, enabled=is_bf16):
+        batch.teacher = teacher_forward(
+            teachers.models, batch.inputs, rows, layers, batch.predicted, depth
         )
 
 

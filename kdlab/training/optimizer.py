@@ -16,6 +16,17 @@ def adamw(groups: list[dict[str, Any]], train: Train) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=train.lr, betas=train.betas, eps=train.eps, fused=True)
 
 
+def keep_rates_on_device(optimizer: torch.optim.Optimizer) -> None:
+    """On a GPU, hold learning rates as tensors [] there, which a schedule fills with its values.
+
+    A recorded update reads them there: a number would be recorded as it was.
+    """
+    for group in optimizer.param_groups:
+        device = group["params"][0].device if group["params"] else torch.device("cpu")
+        if device.type == "cuda":
+            group["lr"] = torch.tensor(float(group["lr"]), device=device)
+
+
 def step(optimizer: torch.optim.Optimizer, train: Train, updates: int, is_skipped: Tensor) -> None:
     """Clip the gradients and make one update.
 

@@ -10,14 +10,15 @@ from pathlib import Path
 import torch
 
 from kdlab.storage.durable import Damaged, read_sealed, write_sealed
+from kdlab.training import optimizer
 from kdlab.training.student_state import StudentState, Tallies
 
 # Attributes of a StudentState that are plain data, and those that have a state dict.
 PLAIN = (
-    *("random", "step", "status", "history", "degenerate"),
+    *("step", "status", "history", "degenerate"),
     *("gradient_shares", "best"),
 )
-STATEFUL = ("model", "objective", "optimizer", "scheduler")
+STATEFUL = ("model", "objective", "optimizer", "scheduler", "random")
 CONTENT = {*PLAIN, *STATEFUL, "tallies", "seconds"}
 
 
@@ -56,6 +57,7 @@ def restore(student: StudentState, root: str) -> None:
     student.clock.earlier = content["seconds"]  # laps were of the process that stopped
     for name in STATEFUL:
         getattr(student, name).load_state_dict(content[name])
+    optimizer.keep_rates_on_device(student.optimizer)  # what was read is on the CPU
     for name in PLAIN:
         setattr(student, name, content[name])
     tallies = {name: tensor.to(student.device) for name, tensor in content["tallies"].items()}

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from transformers import get_scheduler
 
 from kdlab import streams
-from kdlab.device import Clock, random_state, seeded
+from kdlab.device import Clock, RandomState, random_state, seeded
 from kdlab.models.trace import PredictedTokens, Trace, trace
 from kdlab.objective.objective import HARD, Objective, matched_layers
 from kdlab.objective.term_loss import RowView, TeacherRows
@@ -41,8 +41,10 @@ class Tallies:
 
     def add(self, values: Tensor, total: Tensor) -> None:
         """Count an update whose losses have these values [losses], and this total."""
+        # In place: a recorded update goes on with the tensors that it was recorded with.
         self.loss_sums += values
-        self.zero_steps = (self.zero_steps + 1).where(values == 0, 0)
+        self.zero_steps += 1
+        self.zero_steps *= values == 0
         self.steps += ~self.diverged
         self.diverged |= ~total.isfinite()
 
@@ -86,7 +88,7 @@ class StudentState:
     optimizer: torch.optim.Optimizer
     scheduler: Any
     steps: int
-    random: list[Tensor]
+    random: RandomState
     clock: Clock
     tallies: Tallies
     step: int = 0
@@ -130,6 +132,7 @@ def start(
     adamw = optimizer.adamw(_parameter_groups(model, objective, run.train), run.train)
     warmup = int(run.train.warmup * scheduled)
     scheduler = get_scheduler(run.train.schedule, adamw, warmup, scheduled)
+    optimizer.keep_rates_on_device(adamw)
     device = next(model.parameters()).device
     random = seeded(device, streams.key(run.seed, "dropout"))
     model.train()
@@ -161,15 +164,28 @@ def _parameter_groups(model: nn.Module, objective: Objective, train: Train) -> l
     ]
 
 
-def update(
-    student: StudentState,
-    inputs: dict[str, Tensor],
-    labels: Tensor,
-    teacher: Trace | None,
-    predicted: PredictedTokens | None,
-    teacher_rows: TeacherRows,
-    is_read: bool,
-) -> None:
+@dataclass
+class Batch:
+    """What students learn from in one update.
+
+    Attributes:
+        inputs: of the model, as `kdlab.data.tokens.examples` gives them.
+        labels: [b], or [n] of a language model's predicted tokens.
+        predicted: at which tokens a language model is asked for logits.
+        teacher_rows: the teachers' views that were computed before training.
+        teacher: the teachers' forward pass over the same inputs, if a term needs it.
+        is_known: whether a batch of the same shape went before (`kdlab.training.step_graphs`).
+    """
+
+    inputs: dict[str, Tensor]
+    labels: Tensor
+    predicted: PredictedTokens | None
+    teacher_rows: TeacherRows
+    teacher: Trace | None = None
+    is_known: bool = False
+
+
+def update(student: StudentState, batch: Batch, is_read: bool) -> None:
     """One optimiser step, unless a loss is or was not finite: such a student is `diverged`.
 
     Whether it is so stays on the device, as the values of the losses do: a step that asked would
@@ -178,39 +194,55 @@ def update(
 
     Args:
         student: changed in place.
-        inputs: of the model, as `kdlab.data.tokens.examples` gives them.
-        labels: [b], or [n] of a language model's predicted tokens.
-        teacher: the teachers' forward pass over the same inputs, if a term needs it.
-        predicted: at which tokens a language model is asked for logits.
-        teacher_rows: the teachers' views that were computed before training.
+        batch: of labelled or other rows.
         is_read: whether to read what was counted, which waits for the device.
 
     Raises:
         RuntimeError: a term turns out to teach nothing.
     """
-    precision = student.run.train.precision
-    with (
-        # Each student draws its dropout from its own stream, whoever trains beside it.
-        random_state(student.random, student.device),
-        torch.autocast(student.device.type, torch.bfloat16, enabled=precision == "bf16"),
-    ):
-        student_trace = trace(student.model, inputs, student.traced_layers, predicted)
-    # Outside of autocast: losses are in float32 also where the forward pass is not.
-    losses = student.objective(student_trace, teacher, labels, student.step, teacher_rows)
-    total = student.objective.total(losses, student.step)
+    of_terms, total = counted_losses(student, batch)
     student.step += 1
-    values = torch.stack([loss.detach().double() for loss in losses.values()])
-    student.tallies.add(values, total.detach())
     if is_read or student.step in CHECKED_STEPS:
-        _read(student, losses)
+        _read(student, of_terms)
         if student.status == DIVERGED:
             return
     # Before the backward pass, which frees the graph that the gradients of single losses need.
-    _measure_gradient_shares(student, losses)
+    _measure_gradient_shares(student, of_terms)
+    descend(student, total, student.step)
+    student.scheduler.step()
+
+
+def is_watched(student: StudentState, is_read: bool) -> bool:
+    """Whether the next update does more than to train."""
+    step = student.step + 1
+    return is_read or step in CHECKED_STEPS or any(_is_at(student, p, step) for p in SHARE_POINTS)
+
+
+def counted_losses(student: StudentState, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
+    """Every loss of a student on a batch, by name, and what is minimised; both are counted."""
+    precision = student.run.train.precision
+    with (
+        # Each student draws its dropout from its own stream, whoever trains beside it.
+        random_state(student.random),
+        torch.autocast(student.device.type, torch.bfloat16, enabled=precision == "bf16"),
+    ):
+        student_trace = trace(student.model, batch.inputs, student.traced_layers, batch.predicted)
+    # Outside of autocast: losses are in float32 also where the forward pass is not.
+    objective = student.objective
+    of_terms: dict[str, Tensor] = objective(
+        student_trace, batch.teacher, batch.labels, student.step, batch.teacher_rows
+    )
+    total = objective.total(of_terms, student.step)
+    values = torch.stack([loss.detach().double() for loss in of_terms.values()])
+    student.tallies.add(values, total.detach())
+    return of_terms, total
+
+
+def descend(student: StudentState, total: Tensor, updates: int) -> None:
+    """Backward pass and optimiser step; `updates` are those made, this one included."""
     student.optimizer.zero_grad(set_to_none=True)
     total.backward()
-    optimizer.step(student.optimizer, student.run.train, student.step, student.tallies.diverged)
-    student.scheduler.step()
+    optimizer.step(student.optimizer, student.run.train, updates, student.tallies.diverged)
 
 
 def _read(student: StudentState, losses: dict[str, Tensor]) -> None:
@@ -238,7 +270,7 @@ def _measure_gradient_shares(student: StudentState, losses: dict[str, Tensor]) -
     A share is of the sum of the losses' own norms, so that the shares of a point add up to one.
     """
     for point in SHARE_POINTS:
-        if student.step == max(1, round(point * student.steps)):
+        if _is_at(student, point, student.step):
             # This update is counted already; its losses were weighted at the step before it.
             weights = student.objective.weights(student.step - 1)
             norms = torch.stack(
@@ -250,6 +282,10 @@ def _measure_gradient_shares(student: StudentState, losses: dict[str, Tensor]) -
             # Not the norm of the whole gradient, in which the losses' gradients partly cancel.
             total = norms.sum()
             student.gradient_shares[f"{point:g}"] = norms / total.where(total > 0, 1)
+
+
+def _is_at(student: StudentState, point: float, step: int) -> bool:
+    return step == max(1, round(point * student.steps))
 
 
 def _gradient_norms(student: StudentState, loss: Tensor) -> list[Tensor]:

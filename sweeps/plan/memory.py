@@ -2,8 +2,9 @@
 
 What a cohort holds all the time are its teacher's weights and, for each student, weights, gradients
 and the two moments of AdamW. Students make their steps one after the other, so that what a forward
-pass keeps for its backward pass is there once: for the student that keeps most. The peak is the
-largest of five moments (`Phases`).
+pass keeps for its backward pass is there once: for the student that keeps most. But students whose
+updates are recorded (`kdlab.training.step_graphs`) make them side by side, and each keeps its own.
+The peak is the largest of five moments (`Phases`).
 
 On a GPU the number is that of `torch.cuda.max_memory_allocated`, the bytes of tensors, which a
 record calls `peak_memory`; on a CPU that of the whole process. Rows are taken to be as long as they
@@ -25,7 +26,9 @@ SHARE = 0.8  # of a device's memory that a cohort may be predicted to take
 # transformers, and what its heap takes for each byte of tensors, as it leaves gaps.
 PROCESS, HEAP = 0.7e9, 1.15
 COPIES = 2  # of a checkpoint's bytes, while its digest is put at their end
-WORKSPACE = 8 * 4096 * 1024  # bytes of cuBLAS, as kdlab.device sets it, on a GPU
+# Bytes of cuBLAS, as kdlab.device sets it, on a GPU: for forward and for backward passes, which
+# are made by two threads, and again for each student whose updates are recorded.
+WORKSPACE = 2 * 8 * 4096 * 1024
 Fits = Callable[[Sequence[Run]], bool]
 Sizes = dict[Hashable, Student]  # by `student_memory.shape`
 
@@ -37,7 +40,7 @@ class Phases:
     Attributes:
         asking: the teacher goes over rows, before the training.
         teaching: its forward pass in a step.
-        step: forward and backward pass of the student that keeps most.
+        step: forward and backward pass of the student that keeps most, and of those recorded.
         scoring: a student is scored, or its best weights are kept.
         saving: a checkpoint is written; a GPU has no part in it.
     """
@@ -114,10 +117,16 @@ def _phases(students: Sequence[Student], on_gpu: bool) -> Phases:
     return Phases(
         asking=fixed + sum(student.weights for student in students) + asking,
         teaching=held + shown + teaching,
-        step=held + shown + max(student.step for student in students),
+        step=held + shown + _steps(students),
         scoring=held + max(student.scoring for student in students),
         saving=0.0 if on_gpu else held + COPIES * max(student.checkpoint for student in students),
     )
+
+
+def _steps(students: Sequence[Student]) -> float:
+    """What steps take beside what is held: before they are recorded, every student's once."""
+    recorded = sum(student.step + WORKSPACE for student in students if student.is_recorded)
+    return recorded + max(student.step for student in students)
 
 
 def largest(cohorts: Iterable[Sequence[Run]], device: str) -> Largest | None:

@@ -9,7 +9,7 @@ from kdlab.models.origins import teacher_architecture
 from kdlab.options.callables import Call
 from kdlab.options.memo import by_content
 from kdlab.options.schema import Protocol, Task
-from kdlab.run import Run, Term, compares_all_tokens
+from kdlab.run import Run, Term, compares_all_tokens, has_like_updates
 from sweeps.plan import activations, estimate, model_sizes, teachers
 from sweeps.plan.activations import FLOAT, Pass
 
@@ -58,6 +58,7 @@ class Student:
         said: by view, what it takes of the teacher's outputs before the training.
         depth: how many of the teacher's layers it looks at in each step; None: at no pass of it.
         layers: whose heads it looks at then.
+        is_recorded: whether its updates are, on a GPU, so that it has memory of its own for them.
     """
 
     weights: float
@@ -69,6 +70,7 @@ class Student:
     said: Mapping[str, float]
     depth: int | None
     layers: frozenset[int]
+    is_recorded: bool
 
 
 def shape(run: Run) -> Hashable:
@@ -82,7 +84,8 @@ def shape(run: Run) -> Hashable:
     train = run.train
     steps = (train.batch_size, train.precision, train.freeze_encoder, train.epochs, train.stop)
     data = (repr(run.source.knobs), run.data, run.protocol)
-    return run.student, steps, teacher, terms, task, data, run.tokenizer
+    recorded = has_like_updates(run)
+    return run.student, steps, recorded, teacher, terms, task, data, run.tokenizer
 
 
 def student(run: Run, on_gpu: bool) -> Student:
@@ -115,6 +118,7 @@ def student(run: Run, on_gpu: bool) -> Student:
         said=teachers.said(run),
         depth=_depth(traced, teacher) if teacher and traced else None,
         layers=matched_layers(traced)[1],
+        is_recorded=on_gpu and len(run.teachers) < 2 and has_like_updates(run),
     )
 
 

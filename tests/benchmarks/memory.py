@@ -4,7 +4,7 @@
     python tests/benchmarks/memory.py --device cuda --out FILE     # on a GPU
     python tests/benchmarks/memory.py --show FILE                  # the tables of speed.md
 
-Each cohort trains for two updates in processes of its own: on a CPU one whose allocations of
+Each cohort trains for eight updates in processes of its own: on a CPU one whose allocations of
 tensors PyTorch's profiler counts, and one whose peak the kernel tells; on a GPU one that asks
 PyTorch's allocator. None of these knows of the prediction. Teachers have random weights, rows
 random words and the greatest length, and nothing is downloaded.
@@ -36,6 +36,7 @@ from kdlab.run import Run
 from kdlab.tracking import provenance
 from sweeps.plan import memory
 
+UPDATES = 8  # on a GPU the second is recorded, if nothing is read then
 SCORED = 64  # rows of select and of report: a batch of those that are scored
 MEGA, GIGA = 1e6, 1e9
 CARDS = (24, 80, 140)  # GB
@@ -175,10 +176,10 @@ def composed(cohort: Cohort, room: str) -> list[Run]:
 
 
 def write_rows(folder: Path, cohort: Cohort) -> None:
-    """Rows of random words: two batches to train on, one to score of each split."""
+    """Rows of random words: some batches to train on, one to score of each split."""
     draws = np.random.default_rng(0)
     folder.mkdir()
-    for split, rows in (("train", 2 * cohort.rows + SCORED), ("validation", SCORED)):
+    for split, rows in (("train", UPDATES * cohort.rows + SCORED), ("validation", SCORED)):
         words = draws.integers(cohort.words, size=(rows, cohort.tokens - 2))  # [CLS] and [SEP]
         texts = [" ".join(f"w{word}" for word in row) for row in words]
         frame = pd.DataFrame({"text": texts, "label": np.arange(rows) % 2, "idx": np.arange(rows)})

@@ -15,7 +15,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,10 @@ import torch
 
 import kdlab
 from kdlab.config.compose import compose
+from kdlab.errors import BadInput
 from kdlab.storage import repeats
 from kdlab.tracking import provenance
-from kdlab.training import loop, student_state, teacher_outputs
+from kdlab.training import loop, student_state
 
 RUN = ("task.train_rows=4000", "train.epochs=1", "teacher.epochs=1", "task.words=24", "seed=1")
 SMALL = ("teacher.size=l2_h32_a2", "size=l2_h32_a2")
@@ -47,6 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
     parser.add_argument("--small", action="store_true", help="minutes on a CPU")
+    parser.add_argument("--only", nargs="+", help="of the questions below, by name")
     given = parser.parse_args()
     small = ("task.train_rows=200", "task.report_rows=60", "task.words=8", *SMALL)
     base = (*RUN, *(small if given.small else SIZE))
@@ -58,12 +60,15 @@ def main() -> None:
             where |= {"device": given.device, "threads": 1}
             return kdlab.distill(what, root=f"{room}/{name}", **where)
 
-        answers = [
-            repeated(distill, runs),
-            memory(distill, base, given.small),
-            times(distill, base),
-            waits(distill, runs, given.device),
-        ]
+        questions = {
+            "repeated": lambda: repeated(distill, runs),
+            "recorded": lambda: recorded(distill),
+            "memory": lambda: memory(distill, base, given.small),
+            "times": lambda: times(distill, base),
+            "waits": lambda: waits(distill, runs, given.device),
+            "work": lambda: work(distill, given.small),
+        }
+        answers = [questions[name]() for name in given.only or questions]
     sys.exit(0 if all(answers) else 1)
 
 
@@ -80,6 +85,51 @@ def repeated(distill: Distill, runs: list[Any]) -> bool:
         print(f"repeat of {said}: in its cohort {kinds[0]}, alone {kinds[1]}", flush=True)
     pairs = [*zip(first, again, strict=True), *zip(first, alone, strict=True)]
     return repeats.APART not in {repeats.kind(*pair) for pair in pairs}
+
+
+def recorded(distill: Distill) -> bool:
+    """Whether runs of every knowledge, and more, are the same with CUDA graphs as without."""
+    by_uid = {}
+    for options in everything():
+        with suppress(BadInput):  # some need more classes or a list of pairs
+            run = compose(*options)
+            by_uid[run.uid] = run
+    runs = list(by_uid.values())
+    plain, replayed = (
+        distill(f"graphs {graphs}", runs, cuda_graphs=graphs) for graphs in (False, True)
+    )
+    apart = 0
+    for one, other in zip(plain, replayed, strict=True):
+        if (kind := repeats.kind(one, other)) != repeats.EQUAL:
+            curves = one.result["curves"], other.result["curves"]
+            far = max(
+                abs(a - b) / max(1e-3, abs(a))
+                for name in curves[0]
+                for a, b in zip(*(curve[name] for curve in curves), strict=True)
+            )
+            what = one.choices.get("knowledge"), one.choices.get("matching")
+            print(f"with CUDA graphs {what}: {kind}, curves within {far:.1e}", flush=True)
+            apart += kind == repeats.APART
+    print(f"{len(runs)} runs with CUDA graphs and without: {apart} apart", flush=True)
+    return not apart
+
+
+def everything() -> list[tuple[str, ...]]:
+    """Overrides of small runs, one for each option of knowledge and matching, and for families."""
+    base = ("task.train_rows=300", "task.report_rows=60", "train.epochs=3", "teacher.epochs=1")
+    base = (*base, "protocol.evaluations=1", "seed=1", "teacher.size=l6_h64_a4", "size=l3_h64_a4")
+    conf = Path(kdlab.__file__).parents[1] / "conf"
+    names = {
+        group: sorted(path.stem for path in (conf / group).glob("*.yaml"))
+        for group in ("knowledge", "matching")
+    }
+    return [
+        *((*base, f"knowledge={name}", "matching=last") for name in names["knowledge"]),
+        *((*base, "knowledge=hidden_mse", f"matching={name}") for name in names["matching"]),
+        (*base, "knowledge=[logits_kl,hidden_mse]", "matching=last", "train.clip_scope=tensor"),
+        (*base, "knowledge=logits_kl", "train.freeze_encoder=true"),
+        (*base, "knowledge=logits_kl", "train.bias_correction=false"),
+    ]
 
 
 def memory(distill: Distill, base: tuple[str, ...], small: bool) -> bool:
@@ -105,15 +155,38 @@ def times(distill: Distill, base: tuple[str, ...]) -> bool:
     return max(seconds) < 1.5 * min(seconds)
 
 
+def work(distill: Distill, small: bool) -> bool:
+    """How many of their models' own operations cohorts do a second, as a plan counts them."""
+    from sweeps.plan import estimate
+
+    rows, words = (100, 8) if small else (4000, 45)  # as long as rows of MNLI are
+    task = (f"task.train_rows={rows}", f"task.words={words}", "task.max_length=96", "seed=1")
+    task = (*task, "train.epochs=1", "teacher.epochs=1", "protocol.evaluations=1")
+    sizes = ("l2_h64_a2",) if small else ("l2_h128_a2", "l3_h384_a12", "l6_h768_a12")
+    for size in sizes:
+        for precision in ("fp32", "bf16"):
+            arm = ("knowledge=logits_kl", f"size={size}", f"train.precision={precision}")
+            arm = (*task, *arm, "teacher.size=l2_h128_a2", "teacher.rows=400")
+            runs = [compose(*arm, f"train.lr={number}e-5") for number in range(1, 9)]
+            records = distill("work", runs)
+            seconds = sum(record.cost["seconds"] for record in records)
+            done = sum(estimate.training_flops(run, len(runs)) for run in runs)
+            steps = sum(record.result["steps"] for record in records)
+            peak = records[0].cost["peak_memory"] / 1e6
+            print(
+                f"8 of {size}, {precision}: {steps / seconds:.0f} updates/s, "
+                f"{done / seconds / 1e9:.0f} GFLOP/s, {peak:.0f} MB",
+                flush=True,
+            )
+    return True
+
+
 def waits(distill: Distill, runs: list[Any], device: str) -> bool:
     """Whether a step makes the CPU wait for the GPU: it may where evaluations read what it did."""
     if device != "cuda":
         print("waits: only a GPU can be waited for")
         return True
-    steps = [
-        (loop, "examples"), (loop, "_teacher_trace"), (student_state, "update"),
-        (teacher_outputs.RowOutputs, "at"),
-    ]  # fmt: skip
+    steps = [(loop, "_batch"), (loop, "update_together"), (student_state, "update")]
     with warnings.catch_warnings(record=True) as caught, ExitStack() as stack:
         warnings.simplefilter("always")
         for owner, name in steps:

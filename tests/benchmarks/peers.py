@@ -56,6 +56,8 @@ SYSTEMS: dict[str, dict[str, Any]] = {
     "kdlab, cohort of 8": {"students": 8},
     "kdlab, cohort of 8, bf16": {"students": 8, "bf16": True},
     "kdlab, cohort of 32": {"students": 32},
+    "kdlab, cohort of 32, bf16": {"students": 32, "bf16": True},
+    "kdlab, cohort of 8, without CUDA graphs": {"students": 8, "cuda_graphs": False},
 }
 
 
@@ -63,6 +65,8 @@ def main() -> None:
     """Measure all systems in turn, or with `--one` a single one."""
     given = _arguments()
     if given.one:
+        print("ready", flush=True)
+        sys.stdin.readline()
         print(json.dumps(one(given)))
         return
     if given.show:
@@ -137,18 +141,31 @@ def rounds(
     """Every system in turn, `repeats` times."""
     run = run_of(kind, 0, given)
     assert run.teacher
-    kdlab.distill(run.teacher, root=given.root, threads=given.threads, save=True)
+    where = {"threads": given.threads, "device": given.device}
+    kdlab.distill(run.teacher, root=given.root, save=True, **where)
     measured = []
     for number in range(repeats):
-        for system in systems:
-            # The arguments of this call, and which system of which kind.
-            command = [sys.executable, __file__, *sys.argv[1:], "--root", given.root]
-            command += ["--kinds", kind, "--one", system]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        # All are started at once and wait for their turn, so that no start is anybody's time.
+        for system, process in [(each, _started(each, kind, given)) for each in systems]:
+            told, _ = process.communicate("go\n")
+            if process.returncode:
+                raise RuntimeError(f"{system} ended with {process.returncode}")
             result = {"kind": kind, "system": system, "round": number}
-            measured.append(result | json.loads(done.stdout.splitlines()[-1]))
+            measured.append(result | json.loads(told.splitlines()[-1]))
             print(measured[-1], file=sys.stderr, flush=True)
     return measured
+
+
+def _started(system: str, kind: str, given: argparse.Namespace) -> subprocess.Popen[str]:
+    """A process that has loaded its packages and waits for a line before it does anything."""
+    # The arguments of this call, and which system of which kind.
+    command = [sys.executable, __file__, *sys.argv[1:], "--root", given.root]
+    command += ["--kinds", kind, "--one", system]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+    assert process.stdout
+    process.stdout.readline()
+    return process
 
 
 def one(given: argparse.Namespace) -> dict[str, float]:
@@ -169,14 +186,16 @@ def _kdlab(kind: str, how: dict[str, Any], given: argparse.Namespace) -> dict[st
         run_of(kind, n, given, *precision, f"train.weight_decay={0.01 * (1 + n // 8)}")
         for n in range(how["students"])
     ]
+    where = {"threads": given.threads, "device": given.device}
+    where["cuda_graphs"] = how.get("cuda_graphs", True)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "runs"
         shutil.copytree(given.root, root)  # with the teacher, without the run
         if how.get("asked"):  # by an earlier run of the study
             earlier = run_of(kind, len(RATES) - 1, given)
-            kdlab.distill(earlier, root=str(root), threads=given.threads, device=given.device)
+            kdlab.distill(earlier, root=str(root), **where)
         began = time.perf_counter()
-        records = kdlab.distill(runs, root=str(root), threads=given.threads, device=given.device)
+        records = kdlab.distill(runs, root=str(root), **where)
         whole = time.perf_counter() - began
     costs = [record.cost for record in records]
     training = sum(cost["seconds"] for cost in costs) + costs[0]["teacher_seconds"]

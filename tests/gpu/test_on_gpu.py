@@ -21,8 +21,8 @@ BASE = (*on_gpu.RUN, *on_gpu.SMALL, "task.train_rows=400")
 
 @pytest.fixture
 def distill(tmp_path: Path) -> Callable[..., Any]:
-    def on_the_gpu(name: str, what: Any) -> Any:
-        return kdlab.distill(what, root=str(tmp_path / name), device="cuda", threads=1)
+    def on_the_gpu(name: str, what: Any, **more: Any) -> Any:
+        return kdlab.distill(what, root=str(tmp_path / name), device="cuda", threads=1, **more)
 
     return on_the_gpu
 
@@ -34,6 +34,10 @@ def runs() -> list[Any]:
 
 def test_repeats_are_equal(distill, runs):
     assert on_gpu.repeated(distill, runs)
+
+
+def test_runs_are_the_same_with_cuda_graphs_and_without(distill):
+    assert on_gpu.recorded(distill)
 
 
 def test_a_cohorts_peak_of_memory_is_its_own(distill):

@@ -1,6 +1,7 @@
 """What is done on a GPU, seen by a recorder that stands in for CUDA."""
 
 from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -49,7 +50,7 @@ def cuda(monkeypatch):
         "current_stream": lambda on: on,
         "Event": Event,
         "synchronize": note("synchronize"),
-        "get_rng_state": note("get", torch.zeros(16, dtype=torch.uint8)),
+        "get_rng_state": note("get"),
         "set_rng_state": note("set"),
         "reset_peak_memory_stats": note("reset"),
         "max_memory_allocated": note("peak", 5),
@@ -87,25 +88,34 @@ def test_a_clock_on_a_cpu_counts_what_fails_too(monkeypatch):
 def test_the_random_state_of_the_process_comes_back_whatever_happens(fails):
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    states = device.seeded(CPU, 11)
-    with pytest.raises(KeyError) if fails else torch.no_grad(), device.random_state(states, CPU):
+    state = device.seeded(CPU, 11)
+    with pytest.raises(KeyError) if fails else torch.no_grad(), device.random_state(state):
         drawn = torch.rand(4)
         if fails:
             raise KeyError
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(11)
     assert torch.equal(torch.rand(4), drawn)
-    assert torch.equal(torch.get_rng_state(), states[0])
+    assert torch.equal(torch.get_rng_state(), state.cpu)
 
 
-def test_only_the_gpu_that_is_used_is_touched(cuda):
-    states = [torch.get_rng_state(), torch.ones(16, dtype=torch.uint8)]
-    with device.random_state(states, GPU):
-        cuda.append("inside")
-    at = cuda.index("inside")
-    assert [(call[0], call[-1]) for call in cuda[:at]] == [("get", GPU), ("set", GPU)]
-    assert [(call[0], call[-1]) for call in cuda[at + 1 :]] == [("get", GPU), ("set", GPU)]
-    assert states[1].sum() == 0  # as the device left it
+def test_a_gpu_draws_from_a_state_of_its_own_which_is_never_copied(monkeypatch):
+    class Generator:
+        device, state = torch.device("cuda", 3), "of the student"
+
+        def graphsafe_get_state(self):
+            return SimpleNamespace(state=self.state)
+
+        def graphsafe_set_state(self, other):
+            self.state = other.state
+
+    default = Generator()
+    default.state = "of the process"
+    others = None  # to touch another GPU's fails
+    monkeypatch.setattr(torch.cuda, "default_generators", (others, others, others, default))
+    with device.random_state(device.RandomState(torch.get_rng_state(), Generator())):
+        assert default.state == "of the student"
+    assert default.state == "of the process"
 
 
 def test_building_a_student_touches_no_gpu(small, cuda, monkeypatch):

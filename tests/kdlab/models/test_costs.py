@@ -21,9 +21,9 @@ def seen(monkeypatch):
     counted = []
     original = loop.student_state.update
 
-    def update(learner, batch, labels, *rest):
-        counted.append((learner.run.uid, len(labels)))
-        original(learner, batch, labels, *rest)
+    def update(learner, batch, *rest):
+        counted.append((learner.run.uid, len(batch.labels)))
+        original(learner, batch, *rest)
         if len(counted) == 12:  # in the middle of the student, after its teacher if it has one
             stopping.stop.set()
 
