@@ -8,6 +8,7 @@ import os
 import platform
 import resource
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -57,6 +58,8 @@ def deterministic(device: torch.device) -> Iterator[None]:
     filled = memory.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True, warn_only=True)
     memory.fill_uninitialized_memory = False  # costs time, and finds other bugs
+    # One warning for everybody who trains with a mask is none.
+    warnings.filterwarnings("ignore", message="Memory Efficient attention defaults to a non-det")
     try:
         yield
     finally:

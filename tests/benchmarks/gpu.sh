@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
-# What only a GPU can tell, in at most eight minutes: the questions of on_gpu.py, and peers.py.
+# What only a GPU can tell, in at most eight minutes: memory.py, on_gpu.py, many_students.py, peers.py.
 #
 #   tests/benchmarks/gpu.sh OUT                      on the GPU that is there
 #   tests/benchmarks/gpu.sh OUT --device cpu --tiny  the same steps where there is none
 #
-# OUT gets questions.txt, peers.json and peers.md. The machine needs PyTorch and transformers; what else
-# it lacks comes as wheels from the folder `wheels` beside this checkout, if there is one:
-#   pip download --only-binary :all: --no-deps -d wheels hydra-core omegaconf antlr4-python3-runtime \
-#       pydantic pydantic-core annotated-types typing-inspection pandas scikit-learn textbrewer tensorboard accelerate
+# OUT gets what each prints, and memory.json, many_students.json, peers.json. The machine needs PyTorch,
+# transformers and what comes with them; what else it lacks comes as wheels from the folder `wheels`:
+#   pip download --only-binary :all: --no-deps -d wheels hydra-core omegaconf==2.3.0 pydantic==2.12.5 \
+#       pydantic-core==2.41.5 annotated-types typing-inspection datasets dill multiprocess xxhash submitit \
+#       argcomplete POT
+#   pip wheel --no-deps -w wheels antlr4-python3-runtime==4.9.3 textbrewer==0.2.1.post1
+# (for another Python than here --python-version and --platform; POT, 33 MB, is for matching=emd alone).
 set -uo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 out=${1:?OUT: a folder for the results} device=cuda tiny=
@@ -21,19 +24,29 @@ while [ $# -gt 0 ]; do
 done
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
-if compgen -G "$root/wheels/*.whl" >/dev/null; then
-    python3 -m pip install -q --no-index --no-deps "$root"/wheels/*.whl
+. "$root/tests/benchmarks/bare_machine.sh"
+# A benchmark by its name, for so many seconds at most; what it prints is in files of its name.
+failed=$out/failed
+rm -f "$failed"
+bench() {
+    local name=$1 seconds=$2
+    shift 2
+    timeout "$seconds" python3 "$root/tests/benchmarks/$name.py" --device "$device" "$@" \
+        >"$out/$name.txt" 2>"$out/$name.err" || echo "$name ended with $?" | tee -a "$failed"
+    tail -n 40 "$out/$name.txt"
+}
+# Bytes and bits do not depend on what runs beside.
+small=(--rows 4000 --repeats 1 --kinds logits cls)
+some=(--sizes 2x128 3x384 --students 1 8 32 --precisions fp32 --processes 8)
+if [ -n "$tiny" ]; then
+    small=(--rows 64 --repeats 1 --kinds logits --systems "TextBrewer, README" "kdlab, one run")
+    some=(--sizes 2x128 --students 1 --precisions fp32 --ways "in turn" --seconds 0.3)
+    bench on_gpu 400 --small --only repeated memory times work
+else
+    bench memory 200 --out "$out/memory.json" &
+    bench on_gpu 200
+    wait
 fi
-# kdlab needs no installation but for Hydra's plugin, which is found on the path.
-plugins=$(mktemp -d)
-trap 'rm -r "$plugins"' EXIT
-ln -s "$root/sweeps/hydra_plugins" "$plugins/hydra_plugins"
-export PYTHONPATH="$root:$plugins${PYTHONPATH:+:$PYTHONPATH}"
-failed=0
-timeout 240 python3 "$root/tests/benchmarks/on_gpu.py" --device "$device" ${tiny:+--small} \
-    2>"$out/questions.err" | tee "$out/questions.txt" || failed=1
-size=(--rows 2000 --repeats 2 --kinds logits cls)
-[ -z "$tiny" ] || size=(--rows 64 --repeats 1 --kinds logits --systems "TextBrewer, README" "kdlab, one run")
-timeout 300 python3 "$root/tests/benchmarks/peers.py" --synthetic --device "$device" "${size[@]}" \
-    --out "$out/peers.json" 2>"$out/peers.err" | tee "$out/peers.md" || failed=1
-exit $failed
+bench many_students 100 "${some[@]}" --out "$out/many_students.json"
+bench peers 180 --synthetic "${small[@]}" --out "$out/peers.json"
+[ ! -e "$failed" ]

@@ -150,6 +150,8 @@ def measured(cohort: Cohort, how: str, device: str) -> dict[str, float]:
             record = kdlab.distill(runs, **where)[0]
             name = "measured_tensors" if on_gpu else "measured_process"
             found = {name: float(record.cost["peak_memory"])}
+            if on_gpu:  # with what CUDA graphs keep for their next replay
+                found["measured_reserved"] = float(torch.cuda.max_memory_reserved())
         predicted = memory.phases(runs, on_gpu)
         return {"predicted_tensors": predicted.tensors, "predicted_in_all": predicted.peak, **found}
 

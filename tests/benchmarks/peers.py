@@ -72,6 +72,10 @@ def main() -> None:
     if given.show:
         print(table([json.loads(Path(path).read_text()) for path in given.show]))
         return
+    machine = provenance.provenance(torch.device(given.device))
+    packages = {
+        name: version(name) for name in ("torch", "transformers", "textbrewer", "accelerate")
+    }
     with tempfile.TemporaryDirectory() as folder:
         given.root = given.root or folder
         results = [
@@ -79,10 +83,6 @@ def main() -> None:
             for kind in given.kinds
             for measured in rounds(kind, given.systems, given.repeats, given)
         ]
-    machine = provenance.provenance(torch.device(given.device))
-    packages = {
-        name: version(name) for name in ("torch", "transformers", "textbrewer", "accelerate")
-    }
     told = {"machine": machine | packages, "rows": given.rows, "results": results}
     told["floor"] = {kind: floor(run_of(kind, 0, given), given) for kind in given.kinds}
     if given.out:
