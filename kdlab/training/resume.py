@@ -11,7 +11,8 @@ import torch
 
 from kdlab.storage.durable import Damaged, read_sealed, write_sealed
 from kdlab.training import optimizer
-from kdlab.training.student_state import StudentState, Tallies
+from kdlab.training.student_state import StudentState
+from kdlab.training.tallies import Tallies
 
 # Attributes of a StudentState that are plain data, and those that have a state dict.
 PLAIN = (

@@ -112,8 +112,8 @@ def step_graphs(
     students: Sequence[StudentState],
     teachers: int,
     recorder: Callable[[torch.device, RandomState | None], Any] = cuda_recorder,
-) -> StepGraphs:
-    """Nothing recorded yet.
+) -> StepGraphs | None:
+    """Nothing recorded yet; None of a cohort of which nothing can be recorded.
 
     Args:
         students: of one cohort.
@@ -121,6 +121,8 @@ def step_graphs(
         recorder: makes what records.
     """
     chosen = [s for s in students if teachers < 2 and has_like_updates(s.run)]
+    if not chosen:
+        return None
     return StepGraphs(
         {s.run.uid: recorder(s.device, s.random) for s in chosen},
         recorder(students[0].device, None),

@@ -16,44 +16,12 @@ from kdlab.options.schema import Train
 from kdlab.record import DIVERGED
 from kdlab.run import Run
 from kdlab.training import optimizer
+from kdlab.training.tallies import Tallies, no_tallies
 
 TRAINING = "training"  # beside the statuses of a record
 ZERO_STEPS = 20  # a term whose value is exactly zero for so many steps teaches nothing
 CHECKED_STEPS = (1, ZERO_STEPS)  # at which terms are looked at, beside those of evaluations
 SHARE_POINTS = (0.1, 0.5, 0.9)  # of training, where gradient shares are measured
-
-
-@dataclass
-class Tallies:
-    """What is counted at every update, on the student's device: to read it, the CPU waits for that.
-
-    Attributes:
-        loss_sums: [losses], float64, of every loss since the last evaluation.
-        zero_steps: [losses], the updates in a row at which a loss was exactly zero.
-        steps: updates until the total loss was not finite, that one included.
-        diverged: whether it ever was not.
-    """
-
-    loss_sums: Tensor
-    zero_steps: Tensor
-    steps: Tensor
-    diverged: Tensor
-
-    def add(self, values: Tensor, total: Tensor) -> None:
-        """Count an update whose losses have these values [losses], and this total."""
-        # In place: a recorded update goes on with the tensors that it was recorded with.
-        self.loss_sums += values
-        self.zero_steps += 1
-        self.zero_steps *= values == 0
-        self.steps += ~self.diverged
-        self.diverged |= ~total.isfinite()
-
-
-def no_tallies(losses: int, device: torch.device) -> Tallies:
-    """Of so many losses, before the first update."""
-    sums = torch.zeros(losses, dtype=torch.float64, device=device)
-    steps = torch.zeros((), dtype=torch.int64, device=device)
-    return Tallies(sums, torch.zeros_like(sums, dtype=torch.int64), steps, steps.bool())
 
 
 @dataclass

@@ -16,11 +16,13 @@ class Launcher:
         call: the function, with the values of its own options.
         keys: how many runs make a cohort, and how much work makes a task.
         device: where its tasks compute: `auto`, `cpu` or `cuda`, as `Execution.device`.
+        cuda_graphs: whether GPUs replay recorded updates, as `Execution.cuda_graphs`.
     """
 
     call: callables.Call
     keys: LauncherKeys
     device: str
+    cuda_graphs: bool
 
     @property
     def name(self) -> str:
@@ -45,4 +47,4 @@ def launcher(execution: Execution) -> Launcher:
         BadInput: there is no such function, or an option is missing, unknown or of a wrong type.
     """
     call, keys = callables.call(execution.launcher, LauncherKeys, "launcher", "submission")
-    return Launcher(call, keys, execution.device)
+    return Launcher(call, keys, execution.device, execution.cuda_graphs)

@@ -77,27 +77,32 @@ class Largest:
     bytes_on_cpu: float | None
 
 
-def phases(cohort: Sequence[Run], on_gpu: bool, sizes: Sizes | None = None) -> Phases:
+def phases(
+    cohort: Sequence[Run], on_gpu: bool, sizes: Sizes | None = None, graphs: bool = True
+) -> Phases:
     """What a cohort takes.
 
     Args:
         cohort: runs that share batches and a teacher, at least one.
         on_gpu: whether it trains on a GPU.
         sizes: of students of the same kind of device, by shape: others are added to them.
+        graphs: whether a GPU replays recorded updates.
     """
-    return _phases(_students(cohort, on_gpu, {} if sizes is None else sizes), on_gpu)
+    return _phases(_students(cohort, on_gpu, {} if sizes is None else sizes), on_gpu, graphs)
 
 
-def peak(cohort: Sequence[Run], on_gpu: bool, sizes: Sizes | None = None) -> float:
+def peak(
+    cohort: Sequence[Run], on_gpu: bool, sizes: Sizes | None = None, graphs: bool = True
+) -> float:
     """The bytes that a cohort takes at its peak: as a record has them in `peak_memory`.
 
     Arguments as those of `phases`.
     """
-    taken = phases(cohort, on_gpu, sizes).peak
+    taken = phases(cohort, on_gpu, sizes, graphs).peak
     return taken if on_gpu else PROCESS + HEAP * taken
 
 
-def _phases(students: Sequence[Student], on_gpu: bool) -> Phases:
+def _phases(students: Sequence[Student], on_gpu: bool, graphs: bool) -> Phases:
     fixed = float(WORKSPACE if on_gpu else 0)
     asking = teaching = shown = 0.0
     if teacher := next((s.teacher for s in students if s.teacher), None):
@@ -117,24 +122,25 @@ def _phases(students: Sequence[Student], on_gpu: bool) -> Phases:
     return Phases(
         asking=fixed + sum(student.weights for student in students) + asking,
         teaching=held + shown + teaching,
-        step=held + shown + _steps(students),
+        step=held + shown + _steps(students, graphs),
         scoring=held + max(student.scoring for student in students),
         saving=0.0 if on_gpu else held + COPIES * max(student.checkpoint for student in students),
     )
 
 
-def _steps(students: Sequence[Student]) -> float:
+def _steps(students: Sequence[Student], graphs: bool) -> float:
     """What steps take beside what is held: before they are recorded, every student's once."""
-    recorded = sum(student.step + WORKSPACE for student in students if student.is_recorded)
-    return recorded + max(student.step for student in students)
+    recorded = [student.step + WORKSPACE for student in students if graphs and student.is_recorded]
+    return sum(recorded) + max(student.step for student in students)
 
 
-def largest(cohorts: Iterable[Sequence[Run]], device: str) -> Largest | None:
+def largest(cohorts: Iterable[Sequence[Run]], device: str, graphs: bool = True) -> Largest | None:
     """The cohort that takes most at its peak; None of no cohorts.
 
     Args:
         cohorts: of a plan.
         device: `auto`, `cpu` or `cuda`, as `Execution.device`; of `auto` a GPU counts.
+        graphs: whether a GPU replays recorded updates.
     """
     # A seed changes no size: most cohorts have the shapes of another.
     distinct = list(
@@ -144,10 +150,10 @@ def largest(cohorts: Iterable[Sequence[Run]], device: str) -> Largest | None:
         return None
     on_gpu = device != "cpu"
     sizes: Sizes = {}
-    most = max(distinct, key=lambda cohort: peak(cohort, on_gpu, sizes))
+    most = max(distinct, key=lambda cohort: peak(cohort, on_gpu, sizes, graphs))
     return Largest(
         cohort=most,
-        bytes_on_gpu=peak(most, on_gpu, sizes) if on_gpu else None,
+        bytes_on_gpu=peak(most, on_gpu, sizes, graphs) if on_gpu else None,
         bytes_on_cpu=peak(most, on_gpu=False) if device != "cuda" else None,
     )
 
@@ -164,7 +170,7 @@ def limit(launcher: Launcher) -> Fits | None:
     sizes: Sizes = {}
 
     def fits(cohort: Sequence[Run]) -> bool:
-        taken = peak(cohort, on_gpu, sizes)
+        taken = peak(cohort, on_gpu, sizes, launcher.cuda_graphs)
         if taken > most and len(cohort) == 1:
             raise BadInput(_too_large(cohort[0], taken, room))
         return taken <= most
@@ -176,7 +182,7 @@ def _too_large(run: Run, taken: float, room: float) -> str:
     return (
         f"launcher.device_memory_gb={room:g}: run {run.uid[:6]} ({named(run)}) takes about "
         f"{taken / GIGABYTE:.2g} GB by itself, and plans fill {SHARE:.0%} of a device: allow it a "
-        "larger one, or a smaller train.batch_size or task.max_length"
+        "larger one, a smaller train.batch_size or task.max_length, or cuda_graphs=false"
     )
 
 

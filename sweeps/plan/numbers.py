@@ -77,7 +77,7 @@ def memory(work: Work, launcher: Launcher) -> Largest | None:
     """The cohort of the due runs that takes most memory; None if no run is due."""
     cohorts = (cohort for tasks in work.levels for task in tasks for cohort in task)
     with files_unchanged({}):
-        return largest(cohorts, launcher.device)
+        return largest(cohorts, launcher.device, launcher.cuda_graphs)
 
 
 def data(

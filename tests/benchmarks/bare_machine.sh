@@ -1,4 +1,4 @@
-# Sourced by gpu.sh and gpu_study.sh, with `root` the checkout: kdlab without an installation.
+# Sourced by gpu.sh, with `root` the checkout: kdlab without an installation.
 wheels=$(mktemp -d)
 trap 'rm -r "$wheels"' EXIT
 if compgen -G "$root/wheels/*.whl" >/dev/null; then

@@ -24,7 +24,8 @@ from kdlab.config.compose import execution
 from kdlab.errors import BadInput
 from kdlab.models import saved_files
 from kdlab.storage import example_outputs, ledger, repeats
-from kdlab.training import loop, resume, student_state
+from kdlab.training import loop, resume
+from kdlab.training.tallies import no_tallies
 
 BERT_ADAM = ("train.bias_correction=false", "train.eps=1e-6", "train.clip_scope=tensor")
 EIGHT = [
@@ -157,7 +158,7 @@ def test_best_select_keeps_the_best_evaluation(small, tmp_path):
 
 def test_a_constant_prediction_has_its_score_and_never_wins_a_selection():
     run = SimpleNamespace(protocol=SimpleNamespace(checkpoint="best_select"))
-    tallies = student_state.no_tallies(1, torch.device("cpu"))
+    tallies = no_tallies(1, torch.device("cpu"))
     learner = SimpleNamespace(
         run=run,
         model=nn.Linear(1, 1),

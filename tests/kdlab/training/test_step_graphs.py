@@ -1,5 +1,7 @@
 """The logic of recorded updates, on a CPU: a replay does anew what was recorded."""
 
+from types import SimpleNamespace
+
 import pytest
 
 import kdlab
@@ -115,3 +117,14 @@ def test_a_student_whose_recording_fails_trains_as_usual(
 def test_what_changes_with_time_is_not_recorded(more):
     assert not has_like_updates(compose(*BASE, *more))
     assert has_like_updates(compose(*BASE, *more[:1])) != (len(more) == 1)
+
+
+def test_a_cohort_of_which_nothing_can_be_recorded_has_no_graphs():
+    # Their batches need not even be alike: a language model's labels are of varying number.
+    def graphs(*overrides, teachers=1):
+        student = SimpleNamespace(run=compose(*BASE, *overrides), device=None, random=None)
+        return step_graphs([student], teachers, lambda *_: None)
+
+    assert graphs("knowledge=logits_kl") is not None
+    assert graphs("knowledge=logits_kl", "train.bias_correction=false") is None
+    assert graphs("knowledge=logits_kl", teachers=2) is None

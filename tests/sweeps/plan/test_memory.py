@@ -81,6 +81,8 @@ def test_a_cohort_grows_by_what_a_student_holds_and_by_its_activations_if_record
     grows = student.held + (student.step + memory.WORKSPACE if is_recorded else 0)
     assert two - one == three - two == grows
     assert one - grows > student.step  # the pass that is there once, whoever makes it
+    plain = [memory.peak([run] * n, on_gpu=True, graphs=False) for n in (1, 2)]
+    assert plain[1] - plain[0] == student.held
 
 
 def test_a_process_holds_a_checkpoint_twice_while_it_is_written_and_a_gpu_none_of_it():
