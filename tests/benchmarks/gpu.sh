@@ -25,28 +25,36 @@ done
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 . "$root/tests/benchmarks/bare_machine.sh"
-# A benchmark by its name, for so many seconds at most; what it prints is in files of its name.
+# A benchmark by its name, for so many seconds at most; what it prints is in files of that name, and of
+# the question that it is asked.
 failed=$out/failed
 rm -f "$failed"
 bench() {
-    local name=$1 seconds=$2
+    local name=$1 seconds=$2 file=$1
     shift 2
+    [ "${1:-}" != --only ] || file=$name.$2
     timeout "$seconds" python3 "$root/tests/benchmarks/$name.py" --device "$device" "$@" \
-        >"$out/$name.txt" 2>"$out/$name.err" || echo "$name ended with $?" | tee -a "$failed"
-    tail -n 40 "$out/$name.txt"
+        >"$out/$file.txt" 2>"$out/$file.err" || echo "$file ended with $?" | tee -a "$failed"
+    tail -n 40 "$out/$file.txt"
 }
-# Bytes and bits do not depend on what runs beside.
-small=(--rows 4000 --repeats 1 --kinds logits cls)
-some=(--sizes 2x128 3x384 --students 1 8 32 --precisions fp32 --processes 8)
 if [ -n "$tiny" ]; then
-    small=(--rows 64 --repeats 1 --kinds logits --systems "TextBrewer, README" "kdlab, one run")
-    some=(--sizes 2x128 --students 1 --precisions fp32 --ways "in turn" --seconds 0.3)
-    bench on_gpu 400 --small --only repeated memory times work
+    bench on_gpu 400 --small
+    bench many_students 100 --sizes 2x128 --students 1 --precisions fp32 --ways "in turn" \
+        --seconds 0.3 --out "$out/many_students.json"
+    bench peers 180 --synthetic --rows 64 --repeats 1 --kinds logits \
+        --systems "TextBrewer, README" "kdlab, one run" --out "$out/peers.json"
 else
-    bench memory 200 --out "$out/memory.json" &
-    bench on_gpu 200
+    # Bytes and bits do not depend on what runs beside.
+    bench memory 160 --out "$out/memory.json" &
+    for question in repeated recorded resumed waits memory; do
+        bench on_gpu 160 --only $question &
+    done
     wait
+    bench on_gpu 90 --only work times
+    bench many_students 80 --sizes 2x128 3x384 --students 1 8 32 --precisions fp32 \
+        --ways "in turn" graphs --out "$out/many_students.json"
+    bench peers 150 --synthetic --rows 4000 --repeats 1 --kinds logits --systems \
+        "TextBrewer, README" "Trainer with a KD loss" "kdlab, cohort of 8" "kdlab, one run" \
+        "TextBrewer, and bf16" "kdlab, cohort of 8, bf16" --out "$out/peers.json"
 fi
-bench many_students 100 "${some[@]}" --out "$out/many_students.json"
-bench peers 180 --synthetic "${small[@]}" --out "$out/peers.json"
 [ ! -e "$failed" ]

@@ -29,7 +29,7 @@ from kdlab.config.compose import compose
 from kdlab.errors import BadInput
 from kdlab.storage import repeats
 from kdlab.tracking import provenance
-from kdlab.training import loop, student_state
+from kdlab.training import loop, stopping, student_state
 
 RUN = ("task.train_rows=4000", "train.epochs=1", "teacher.epochs=1", "task.words=24", "seed=1")
 SMALL = ("teacher.size=l2_h32_a2", "size=l2_h32_a2")
@@ -64,6 +64,7 @@ def main() -> None:
         questions = {
             "repeated": lambda: repeated(distill, runs),
             "recorded": lambda: recorded(distill),
+            "resumed": lambda: resumed(distill, runs, 3 if given.small else 30),
             "memory": lambda: memory(distill, base, given.small),
             "times": lambda: times(distill, base),
             "waits": lambda: waits(distill, runs, given.device),
@@ -113,6 +114,29 @@ def recorded(distill: Distill) -> bool:
             apart += kind == repeats.APART
     print(f"{len(runs)} runs with CUDA graphs and without: {apart} apart", flush=True)
     return not apart
+
+
+def resumed(distill: Distill, runs: list[Any], after: int) -> bool:
+    """Whether a cohort that is stopped after some updates ends as one that is not."""
+    whole, plain, steps = distill("a", runs), loop._batch, iter(range(after))
+
+    def stopping_batch(*arguments: Any) -> Any:
+        if next(steps, None) is None:
+            stopping.stop.set()
+        return plain(*arguments)
+
+    distill("r", runs[0].teacher, save=True)
+    loop._batch = stopping_batch
+    with suppress(stopping.Stopped):
+        distill("r", runs)
+    loop._batch = plain
+    was_stopped = stopping.stop.is_set()
+    stopping.stop.clear()
+    kinds = {repeats.kind(*pair) for pair in zip(whole, distill("r", runs), strict=True)}
+    print(
+        f"stopped after {after} updates: {was_stopped}; resumed and unbroken: {kinds}", flush=True
+    )
+    return was_stopped and repeats.APART not in kinds
 
 
 def everything() -> list[tuple[str, ...]]:

@@ -40,6 +40,10 @@ def test_runs_are_the_same_with_cuda_graphs_and_without(distill):
     assert on_gpu.recorded(distill)
 
 
+def test_a_cohort_that_is_stopped_ends_as_one_that_is_not(distill, runs):
+    assert on_gpu.resumed(distill, runs, after=6)
+
+
 def test_a_cohorts_peak_of_memory_is_its_own(distill):
     assert on_gpu.memory(distill, BASE, small=True)
 
