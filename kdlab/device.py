@@ -91,6 +91,14 @@ class RandomState:
     cpu: Tensor
     gpu: torch.Generator | None = None
 
+    def copy(self) -> "RandomState":
+        """The same states, drawn from by themselves."""
+        if self.gpu is None:
+            return RandomState(self.cpu)
+        return RandomState(
+            self.cpu, torch.Generator(self.gpu.device).set_state(self.gpu.get_state())
+        )
+
     def state_dict(self) -> dict[str, Tensor]:
         """Both states, on the CPU."""
         return {"cpu": self.cpu} | ({"gpu": self.gpu.get_state()} if self.gpu else {})

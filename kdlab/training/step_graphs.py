@@ -153,7 +153,15 @@ def ask_teacher(graphs: StepGraphs, key: Key, batch: Batch, ask: Callable[[], No
         ask()
         return
     if key not in graphs.passes:
-        graphs.passes[key] = recorder.record(ask)
+        try:
+            graphs.passes[key] = recorder.record(ask)
+        except RuntimeError as error:
+            graphs.recorders.clear()  # whose updates would read what is filled in anew each time
+            say(
+                f"training without CUDA graphs, as the teacher's pass is none: {_first_line(error)}"
+            )
+            ask()
+            return
     recorder.follow()
     graphs.passes[key]()
     recorder.join()
@@ -207,6 +215,8 @@ def _recorded(graphs: StepGraphs, key: Key, student: StudentState, batch: Batch)
         student_state.descend(student, total, student.step + 1)
 
     groups = student.optimizer.param_groups
+    # Should the recording fail, its generator would be left in the midst of it.
+    spare = student.random.copy()
     try:
         # PyTorch wants to be told, and otherwise warns of what is told it.
         for group in groups:
@@ -214,9 +224,14 @@ def _recorded(graphs: StepGraphs, key: Key, student: StudentState, batch: Batch)
         graphs.updates[uid, key] = graphs.recorders[uid].record(body)
     except RuntimeError as error:
         del graphs.recorders[uid]
-        say(f"run {uid} trains without CUDA graphs: {str(error).splitlines()[0]}")
+        student.random = spare
+        say(f"run {uid} trains without CUDA graphs: {_first_line(error)}")
         return None
     finally:
         for group in groups:
             group["capturable"] = False
     return graphs.updates[uid, key]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

@@ -29,8 +29,8 @@ ARMS = (
 class Replayed:
     """In place of a CUDA graph: the function that was recorded is called anew."""
 
-    def __init__(self, counts):
-        self.counts = counts
+    def __init__(self, counts, random):
+        self.counts, self.random = counts, random
 
     def record(self, body):
         def replay():
@@ -51,6 +51,13 @@ class Refused(Replayed):
         raise RuntimeError("a tensor was read\nwhile it was recorded")
 
 
+class RefusedOfTeacher(Replayed):
+    def record(self, body):
+        if self.random is None:
+            raise RuntimeError("a teacher that waits")
+        return super().record(body)
+
+
 @pytest.fixture
 def recording(monkeypatch):
     """Let cohorts record what they do, with a class in place of CUDA graphs; what is counted."""
@@ -59,7 +66,8 @@ def recording(monkeypatch):
         counts = {"recorded": 0, "replays": 0, "plain": 0}
 
         def graphs(students, teachers, execution):
-            return step_graphs(students, len(teachers.run.teachers), lambda *_: kind(counts))
+            number = len(teachers.run.teachers)
+            return step_graphs(students, number, lambda _, random: kind(counts, random))
 
         def update(*arguments):
             counts["plain"] += 1
@@ -102,6 +110,16 @@ def test_a_student_whose_recording_fails_trains_as_usual(
     assert counts["replays"] == 0
     said = "".join(capsys.readouterr())
     assert said.count(f"run {cohort[1].uid} trains without CUDA graphs: a tensor was read\n") == 1
+
+
+def test_a_cohort_whose_teacher_cannot_be_recorded_trains_as_usual(
+    cohort, plain, tmp_path, recording, capsys
+):
+    counts = recording(RefusedOfTeacher)
+    results = [record.result for record in kdlab.distill(cohort, root=str(tmp_path), threads=1)]
+    assert results == plain
+    assert counts["plain"] > counts["replays"]  # those of the teacher, which has no teacher
+    assert "".join(capsys.readouterr()).count("without CUDA graphs, as the teacher's pass") == 1
 
 
 @pytest.mark.parametrize(
