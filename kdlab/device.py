@@ -93,11 +93,11 @@ class RandomState:
 
     def copy(self) -> "RandomState":
         """The same states, drawn from by themselves."""
-        if self.gpu is None:
-            return RandomState(self.cpu)
-        return RandomState(
-            self.cpu, torch.Generator(self.gpu.device).set_state(self.gpu.get_state())
-        )
+        copied = RandomState(self.cpu)
+        if self.gpu:
+            copied.gpu = torch.Generator(self.gpu.device)
+            copied.gpu.set_state(self.gpu.get_state())
+        return copied
 
     def state_dict(self) -> dict[str, Tensor]:
         """Both states, on the CPU."""

@@ -157,9 +157,7 @@ def ask_teacher(graphs: StepGraphs, key: Key, batch: Batch, ask: Callable[[], No
             graphs.passes[key] = recorder.record(ask)
         except RuntimeError as error:
             graphs.recorders.clear()  # whose updates would read what is filled in anew each time
-            say(
-                f"training without CUDA graphs, as the teacher's pass is none: {_first_line(error)}"
-            )
+            say(f"no CUDA graphs, as the teacher cannot be recorded: {_first_line(error)}")
             ask()
             return
     recorder.follow()
