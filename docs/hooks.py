@@ -26,6 +26,7 @@ ELSEWHERE = {
     "reference/claims.md": "analysis/published/claims/README.md",
     "results/summary.md": "analysis/results/README.md",
     "results/glue_small.md": "analysis/results/glue_small.md",
+    "results/knowledge_sst2.md": "analysis/results/knowledge_sst2.md",
     "results/pkd_cola_mpnet.md": "analysis/results/pkd_cola_mpnet.md",
     "results/menu.md": "analysis/results/menu.md",
     "results/axes.md": "analysis/results/axes.md",

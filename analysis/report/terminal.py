@@ -100,7 +100,7 @@ def _sentence(panel: Panel, tables: Sequence[Table], margin: float) -> list[str]
     sentences += [
         f"The teacher is {gap.points:.1f} points above {gap.control}; "
         + (
-            f"{gap.closed_by} closes most of that ({gap.share:.0f} %)."
+            f"{gap.closed_by} closes {gap.share:.0f} % of that, the most of all arms."
             if gap.share > 0
             else "no mean of an arm is closer to it."
         )
