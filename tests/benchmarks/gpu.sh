@@ -38,7 +38,8 @@ bench() {
     tail -n 40 "$out/$file.txt"
 }
 if [ -n "$tiny" ]; then
-    bench on_gpu 400 --small
+    bench on_gpu 400 --only repeated recorded resumed times work --small
+    bench on_gpu 100 --only memory --small  # of a process on a CPU, whose heap does not shrink
     bench many_students 100 --sizes 2x128 --students 1 --precisions fp32 --ways "in turn" \
         --seconds 0.3 --out "$out/many_students.json"
     bench peers 180 --synthetic --rows 64 --repeats 1 --kinds logits \
