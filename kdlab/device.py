@@ -58,10 +58,11 @@ def deterministic(device: torch.device) -> Iterator[None]:
     filled = memory.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True, warn_only=True)
     memory.fill_uninitialized_memory = False  # costs time, and finds other bugs
-    # One warning for everybody who trains with a mask is none.
-    warnings.filterwarnings("ignore", message="Memory Efficient attention defaults to a non-det")
     try:
-        yield
+        with warnings.catch_warnings():
+            # One warning for everybody who trains with a mask is none.
+            warnings.filterwarnings("ignore", message="Memory Efficient attention defaults to")
+            yield
     finally:
         torch.use_deterministic_algorithms(enabled, warn_only=warned)
         memory.fill_uninitialized_memory = filled
@@ -141,6 +142,7 @@ def _drawn_from(generator: torch.Generator | None) -> Iterator[None]:
         yield
         return
     default = torch.cuda.default_generators[generator.device.index]
+    # Not `set_state`, which copies numbers, and is refused while a graph is recorded.
     outer = default.graphsafe_get_state()
     default.graphsafe_set_state(generator)
     try:

@@ -208,6 +208,7 @@ def _ids(table: pd.DataFrame) -> np.ndarray:
 
 def order(ids: np.ndarray) -> np.ndarray:
     """Positions in one fixed pseudo-random order of the ids, the same for every seed."""
+    # As bytes, since an array is no key of a cache; a copy, since the caller may change it.
     return _order(ids.astype(np.int64).tobytes()).copy()
 
 
@@ -254,7 +255,7 @@ def _of_treebank(
     """The positions of `sentences`'s rows, of fit and of select; arguments as lines and bytes."""
     words = [tuple(line.split()) for line in train.split("\n")]
     whole = roots(words)
-    shuffled = [p for p in order(np.frombuffer(ids, dtype=np.int64)) if p in whole]
+    shuffled = [position for position in _order(ids).tolist() if position in whole]
     size = min(int(share * len(whole)), most)
     select = sorted(shuffled[:size])
     held = phrases(

@@ -15,7 +15,7 @@ from kdlab import streams
 from kdlab.data.tokens import Encoded, examples
 from kdlab.metrics import ranked
 from kdlab.objective.objective import matched_layers, teacher_depth, traced_terms
-from kdlab.objective.term_loss import RowView
+from kdlab.objective.term_loss import RowView, TeacherRows
 from kdlab.options.schema import Execution
 from kdlab.record import DIVERGED, DONE
 from kdlab.run import compares_all_tokens
@@ -31,7 +31,6 @@ from kdlab.training.step_graphs import (
 )  # fmt: skip
 from kdlab.training.stopping import Stopped, stop
 from kdlab.training.student_state import TRAINING, Batch, StudentState
-from kdlab.training.teacher_outputs import RowOutputs
 from kdlab.training.teaching import Teachers, row_outputs, teacher_forward
 
 Evaluate = Callable[[StudentState], tuple[float, bool]]
@@ -76,9 +75,11 @@ def train(
                 break  # all diverged
             # A student further on joins later: it has had this batch.
             active = [s for s in students if s.status == TRAINING and s.step == step]
-            if not active:
+            if not active:  # the one furthest behind diverged, and the others had this batch
                 continue
-            batch, key = _batch(graphs, teachers, active, data, before, batches[step], step)
+            rows = batches[step]
+            teacher_rows = before.at(rows, views, device) if before else {}
+            batch, key = _batch(graphs, teachers, active, data, rows, teacher_rows, step)
             is_read = step + 1 in points
             # Those that are left when all that are recorded were replayed.
             rest = update_together(graphs, key, active, batch, is_read) if graphs else active
@@ -124,8 +125,8 @@ def _batch(
     teachers: Teachers,
     students: Sequence[StudentState],
     data: Encoded,
-    before: RowOutputs | None,
     rows: np.ndarray,
+    teacher_rows: TeacherRows,
     step: int,
 ) -> tuple[Batch, Key]:
     """A step's batch with what the teachers say of it, and under which key it may be recorded."""
@@ -134,13 +135,12 @@ def _batch(
     mask_key = streams.key(run.seed, f"masks/{step}")
     all_tokens = compares_all_tokens(run)  # the same for all of a cohort
     inputs, labels, predicted = examples(data, rows, device, mask_key, all_tokens)
-    views = frozenset[RowView]().union(*(student.row_views for student in students))
-    teacher_rows = before.at(rows, views, device) if before else {}
     batch = Batch(inputs, labels, predicted, teacher_rows)
     terms = [term for s in students for term in traced_terms(s.run, s.row_views)]
     layers = matched_layers(terms)[1]
     depth = teacher_depth(terms) if terms else 0
-    key = (tuple(inputs["input_ids"].shape), views, layers, depth)
+    # Of the teacher's pass, too: when a student diverges, less of it may be looked at from then on.
+    key = (tuple(inputs["input_ids"].shape), layers, depth)
     if graphs:
         batch = kept(graphs, key, batch)
     if terms:  # else no active student needs a forward pass of the teachers'

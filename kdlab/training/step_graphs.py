@@ -86,6 +86,8 @@ class Recorder:
 
 def cuda_recorder(device: torch.device, random: RandomState | None) -> Recorder:
     """A recorder with a stream and memory of its own on a GPU."""
+    # cuBLAS has a workspace for each stream: two graphs of one stream that ran at the same time
+    # would write into the same one. And graphs of one pool reuse each other's memory.
     return Recorder(torch.cuda.Stream(device), torch.cuda.graph_pool_handle(), random)
 
 
@@ -135,6 +137,7 @@ def kept(graphs: StepGraphs, key: Key, batch: Batch) -> Batch:
         graphs.batches[key] = batch
         return batch
     there = graphs.batches[key]
+    # Copied behind what was queued before: every replay of the last update was waited for.
     for target, source in zip(_tensors(there), _tensors(batch), strict=True):
         target.copy_(source)
     there.is_known = True
@@ -153,6 +156,7 @@ def ask_teacher(graphs: StepGraphs, key: Key, batch: Batch, ask: Callable[[], No
         ask()
         return
     if key not in graphs.passes:
+        # The trace that `ask` puts into the batch while it is recorded is what replays fill anew.
         try:
             graphs.passes[key] = recorder.record(ask)
         except RuntimeError as error:
@@ -177,6 +181,8 @@ def update_together(
         batch: as `kept` returns it, with the teacher's pass.
         is_read: as in `student_state.update`.
     """
+    # All are recorded before the first is replayed: while it records, the CPU would keep the GPU
+    # waiting for the second student's replay.
     replays: dict[str, Replay] = {}
     for student in students:
         uid = student.run.uid
@@ -190,6 +196,7 @@ def update_together(
         with running_together([s.clock for s in together]):
             _replay(graphs, replays)
     for student in together:
+        # What a graph does not do: it holds nothing of Python.
         student.step += 1
         student.scheduler.step()
     return [s for s in students if s.run.uid not in replays]

@@ -15,7 +15,6 @@ AdamW is fused.
 """
 
 import argparse
-import contextlib
 import json
 import subprocess
 import sys
@@ -264,8 +263,7 @@ def main() -> None:
                 results.append(processes(size, number, bf16, given))
                 print(json.dumps(results[-1]), flush=True)
     if given.out:
-        with contextlib.suppress(AttributeError):
-            device = torch.cuda.get_device_name() if given.device == "cuda" else "cpu"
+        device = torch.cuda.get_device_name() if given.device == "cuda" else "cpu"
         told = {"device": device, "torch": torch.__version__, "results": results}
         with open(given.out, "w") as file:
             json.dump(told, file, indent=1)

@@ -127,9 +127,11 @@ def resumed(distill: Distill, runs: list[Any], after: int) -> bool:
 
     distill("r", runs[0].teacher, save=True)
     loop._batch = stopping_batch
-    with suppress(stopping.Stopped):
-        distill("r", runs)
-    loop._batch = plain
+    try:
+        with suppress(stopping.Stopped):
+            distill("r", runs)
+    finally:
+        loop._batch = plain
     was_stopped = stopping.stop.is_set()
     stopping.stop.clear()
     kinds = {repeats.kind(*pair) for pair in zip(whole, distill("r", runs), strict=True)}
@@ -140,7 +142,7 @@ def resumed(distill: Distill, runs: list[Any], after: int) -> bool:
 
 
 def everything() -> list[tuple[str, ...]]:
-    """Overrides of small runs, one for each option of knowledge and matching, and for families."""
+    """Overrides of small runs, one for each option of knowledge and matching, and a few more."""
     base = ("task.train_rows=300", "task.report_rows=60", "train.epochs=3", "teacher.epochs=1")
     base = (*base, "protocol.evaluations=1", "seed=1", "teacher.size=l6_h64_a4", "size=l3_h64_a4")
     conf = Path(kdlab.__file__).parents[1] / "conf"
